@@ -1,0 +1,24 @@
+/** Where an opaque byte stream for a service goes: what is left of a discovery chain once it is resolved for tcp. */
+
+/** The instances of one service, or of a subset of it, in one datacenter. */
+export interface Target {
+  /** Consul's id of it; opaque. */
+  readonly id: string
+  readonly service: string
+  readonly partition: string
+  readonly namespace: string
+  readonly datacenter: string
+  /** A filter on instances, in Consul's expression language; empty: all of them. */
+  readonly filter: string
+  /** Instances with a warning count as unhealthy. */
+  readonly onlyPassing: boolean
+  /** What a mesh gateway routes on. Sent byte-exact; sidecars ignore it. */
+  readonly sni: string
+}
+
+export interface TcpRoute {
+  /** In order of preference: the first one that has a healthy instance is used. */
+  readonly targets: readonly [Target, ...Array<Target>]
+  /** For the TCP and the TLS handshake with one instance together. */
+  readonly connectTimeoutMillis: number
+}
