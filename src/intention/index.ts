@@ -1,0 +1,1 @@
+export * as Intention from "./Intention.ts"
