@@ -5,6 +5,7 @@
  * in force (fail static) and `freshness` tells for how long. Equal values are not announced again.
  */
 import { Duration, Effect, Equal, Option, Result, Schema, type Scope, Stream, SubscriptionRef } from "effect"
+import type * as BlockingQuery from "../consul/BlockingQuery.ts"
 
 export interface Watched<out A> {
   /** What it is, for logs and errors: `the CA roots`. */
@@ -28,11 +29,6 @@ export interface Freshness {
   readonly lastError: string | undefined
 }
 
-/** One thing heard from a source. */
-export type Observation<A> =
-  | { readonly _tag: "Answer"; readonly value: A; readonly at: number }
-  | { readonly _tag: "Failure"; readonly message: string; readonly at: number }
-
 /** No value has arrived in time. It may still arrive: waiting again is allowed. */
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   what: Schema.String,
@@ -47,16 +43,16 @@ export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
 /** Follows `source` in the scope. The source reports failures as observations and never ends by itself. */
 export const make = <A>(
   what: string,
-  source: Stream.Stream<Observation<A>>
+  source: Stream.Stream<BlockingQuery.Observation<A>>
 ): Effect.Effect<Watched<A>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const ref = yield* SubscriptionRef.make(Option.none<A>())
     let freshness: Freshness = { answeredAt: undefined, failures: 0, lastError: undefined }
-    const observe = (seen: Observation<A>) => {
+    const observe = (seen: BlockingQuery.Observation<A>) => {
       if (seen._tag === "Failure") {
-        freshness = { ...freshness, failures: freshness.failures + 1, lastError: seen.message }
+        freshness = { ...freshness, failures: freshness.failures + 1, lastError: seen.error.message }
         return Effect.logWarning(
-          `${what}: ${seen.message}${
+          `${what}: ${seen.error.message}${
             Option.isSome(SubscriptionRef.getUnsafe(ref)) ? "; the last value stays in force" : ""
           }`
         )
