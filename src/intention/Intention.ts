@@ -59,16 +59,22 @@ const conditions = <const Fields extends Schema.Struct.Fields>(fields: Fields) =
   type Encoded = (typeof struct)["Encoded"]
   return Schema.Record(Schema.String, Schema.Unknown).pipe(
     Schema.decodeTo(struct, {
-      decode: SchemaGetter.transform<Encoded, { readonly [key: string]: unknown }>(({ UnknownFields: _, ...wire }) => {
+      decode: SchemaGetter.transform<Encoded, { readonly [key: string]: unknown }>((raw) => {
+        const wire = withoutUnknownFields(raw)
         const unknown = Object.keys(wire).filter((key) => !Object.hasOwn(fields, key) && !isNothing(wire[key]))
         return (unknown.length === 0 ? wire : { ...wire, UnknownFields: unknown }) as Encoded
       }),
-      encode: SchemaGetter.transform<{ readonly [key: string]: unknown }, Encoded>((value) => {
-        const { UnknownFields: _, ...wire } = value as { readonly [key: string]: unknown }
-        return wire
-      })
+      encode: SchemaGetter.transform<{ readonly [key: string]: unknown }, Encoded>((value) =>
+        withoutUnknownFields(value)
+      )
     })
   )
+}
+
+/** That list is ours: the wire neither carries nor sets it. */
+const withoutUnknownFields = (wire: object): { readonly [key: string]: unknown } => {
+  const { UnknownFields, ...rest } = wire as { readonly [key: string]: unknown }
+  return rest
 }
 
 /** One condition on a header. Exactly one kind is set, unless a newer Consul wrote one that is not known here. */

@@ -1,1 +1,5 @@
+export * as Authorizer from "./Authorizer.ts"
+export * as Decision from "./Decision.ts"
 export * as Intention from "./Intention.ts"
+export * as Source from "./Source.ts"
+export * as SourceIndex from "./SourceIndex.ts"

@@ -114,7 +114,7 @@ describe("Intention", () => {
       Intention.make("a", "*", "allow"),
       Intention.make("*", "*", "allow")
     ]
-    assert.deepStrictEqual([...sorted].reverse().sort(Intention.compare), sorted)
+    assert.deepStrictEqual(sorted.toReversed().sort(Intention.compare), sorted)
   })
 
   it("reads null, [] and a missing name of a match result as no intentions", () => {

@@ -1,0 +1,110 @@
+/**
+ * The answer to "may this caller?", with its evidence, so that the log, the metric and the command line all say the same.
+ * Decisions are made when intentions are compiled and shared by all callers that they fit: they name no caller.
+ */
+import type * as Intention from "./Intention.ts"
+
+/** An intention as people name it. Names are `web`, `team/web` or `west/team/web`, with `peer:east/` before a peer's. */
+export interface Rule {
+  readonly source: string
+  readonly destination: string
+  /** 1 to 9. */
+  readonly precedence: number
+  readonly action: "allow" | "deny" | "permissions"
+  readonly intention: Intention.Intention
+}
+
+/**
+ * - `intention`: the action of the intention `by`
+ * - `permission`: the action of its permission number `permission`
+ * - `needs-http`: it has permissions, and no request to judge them by
+ * - `undecidable`: it, or its permission, says something that can not be judged: `detail` tells what
+ * - `no-intention`: no intention is about the caller, so the default policy
+ * - `no-permission`: none of its permissions is about the request, so the default policy
+ * - `token-missing`: a token that it requires was not presented, so the default policy
+ * - `not-a-service`: the caller is `detail`, and intentions are about services only
+ */
+export type Because =
+  | "intention"
+  | "permission"
+  | "needs-http"
+  | "undecidable"
+  | "no-intention"
+  | "no-permission"
+  | "token-missing"
+  | "not-a-service"
+
+export interface Decision {
+  readonly allowed: boolean
+  readonly because: Because
+  /** The intention that covers the caller. None for `no-intention` and `not-a-service`. */
+  readonly by: Rule | undefined
+  /** Position in the intention's list of permissions, from 0. */
+  readonly permission: number | undefined
+  readonly detail: string | undefined
+}
+
+export const make = (
+  allowed: boolean,
+  because: Because,
+  by?: Rule,
+  permission?: number,
+  detail?: string
+): Decision => ({ allowed, because, by, permission, detail })
+
+/** Whether the default policy answered, and no intention did. */
+export const byDefault = (decision: Decision): boolean =>
+  decision.because === "no-intention" || decision.because === "no-permission" || decision.because === "token-missing"
+
+/** One line for a log: `denied by intention * → api (precedence 8)`. */
+export const explain = (decision: Decision): string => {
+  const verdict = decision.allowed ? "allowed" : "denied"
+  const rule = decision.by === undefined ? "" : `intention ${formatRule(decision.by)}`
+  const place = decision.permission === undefined ? rule : `permission ${decision.permission} of ${rule}`
+  switch (decision.because) {
+    case "intention":
+    case "permission":
+      return `${verdict} by ${place}`
+    case "needs-http":
+      return `${verdict}: ${place} has permissions, which judge HTTP requests and no connection`
+    case "undecidable":
+      return `${verdict}: ${place} can not be judged: ${decision.detail}`
+    case "no-intention":
+      return `${verdict} by the default policy: no intention is about this caller`
+    case "no-permission":
+      return `${verdict} by the default policy: no permission of ${rule} is about this request`
+    case "token-missing":
+      return `${verdict} by the default policy: ${place} requires a token of ${decision.detail}`
+    case "not-a-service":
+      return `${verdict}: the caller is ${decision.detail}, and intentions are about services`
+  }
+}
+
+/** `web → api (precedence 9)` */
+export const formatRule = (rule: Rule): string => `${rule.source} → ${rule.destination} (precedence ${rule.precedence})`
+
+/** For machines: plain JSON, without the absent parts. */
+export const toJson = (decision: Decision): Json => ({
+  allowed: decision.allowed,
+  because: decision.because,
+  default: byDefault(decision),
+  ...(decision.by === undefined ? {} : {
+    intention: {
+      source: decision.by.source,
+      destination: decision.by.destination,
+      precedence: decision.by.precedence,
+      action: decision.by.action
+    }
+  }),
+  ...(decision.permission === undefined ? {} : { permission: decision.permission }),
+  ...(decision.detail === undefined ? {} : { detail: decision.detail })
+})
+
+export interface Json {
+  readonly allowed: boolean
+  readonly because: Because
+  readonly default: boolean
+  readonly intention?: Omit<Rule, "intention">
+  readonly permission?: number
+  readonly detail?: string
+}
