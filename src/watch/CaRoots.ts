@@ -1,6 +1,10 @@
 /** The certificate authorities that this mesh trusts. */
-import { Context, Layer, type SubscriptionRef } from "effect"
-import type * as TrustBundle from "../identity/TrustBundle.ts"
+import { Context, Duration, Effect, Layer, Result, type SubscriptionRef } from "effect"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulError from "../consul/ConsulError.ts"
+import * as TrustBundle from "../identity/TrustBundle.ts"
 import * as Watched from "./Watched.ts"
 
 export class CaRoots extends Context.Service<CaRoots, Watched.Watched<TrustBundle.TrustBundle>>()(
@@ -12,3 +16,55 @@ const what = "the CA roots"
 /** Serves what is put into `ref`: a rotation is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<TrustBundle.TrustBundle>): Layer.Layer<CaRoots> =>
   Layer.succeed(CaRoots, Watched.fromRef(what, ref))
+
+/** Watches the Consul agent. Builds at once: wait for the first bundle with `Watched.ready`. */
+export const layer: Layer.Layer<CaRoots, never, ConsulClient.ConsulClient> = Layer.effect(
+  CaRoots,
+  Effect.gen(function*() {
+    const consul = yield* ConsulClient.ConsulClient
+    const name = "GET /v1/agent/connect/ca/roots"
+    return yield* Watched.make(
+      what,
+      BlockingQuery.byIndex(
+        name,
+        (known) =>
+          consul.call(
+            name,
+            (api) => api.agent.caRoots({ query: ConsulClient.blocking(known) }),
+            Duration.infinity
+          )
+            .pipe(
+              Effect.flatMap(({ body, headers }) =>
+                Effect.map(
+                  Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
+                  (value) => ({ value, cursor: headers["x-consul-index"] })
+                )
+              )
+            )
+      )
+    )
+  })
+)
+
+/** Fails on a list without a root, and on one that cannot be read: half a bundle would refuse half the callers. */
+export const toBundle = (answer: CertificateAuthority.Roots): Result.Result<TrustBundle.TrustBundle, string> =>
+  Result.gen(function*() {
+    const roots: Array<TrustBundle.Root> = []
+    for (const root of answer.Roots) {
+      roots.push(
+        yield* Result.mapError(
+          TrustBundle.root({
+            id: root.ID,
+            name: root.Name,
+            rootCert: root.RootCert,
+            intermediateCerts: root.IntermediateCerts,
+            active: root.ID === answer.ActiveRootID
+          }),
+          (error) => error.message
+        )
+      )
+    }
+    const [first, ...rest] = roots
+    if (first === undefined || answer.TrustDomain === "") return yield* Result.fail("it names no CA root")
+    return { trustDomain: answer.TrustDomain, roots: [first, ...rest] as const }
+  })

@@ -1,6 +1,10 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, RcMap, Result, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulError from "../consul/ConsulError.ts"
+import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as Watched from "./Watched.ts"
 
 /** Two requests with equal fields share one watch. */
@@ -22,3 +26,83 @@ export const layerStatic = (
   resolve: (request: Request) => Watched.Watched<TcpRoute.TcpRoute>
 ): Layer.Layer<DiscoveryChains> =>
   Layer.succeed(DiscoveryChains, { watch: (request) => Effect.sync(() => resolve(request)) })
+
+/** Watches the Consul agent: one watch for each different request, as long as somebody uses it. */
+export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClient> = Layer.effect(
+  DiscoveryChains,
+  Effect.gen(function*() {
+    const consul = yield* ConsulClient.ConsulClient
+    const watches = yield* RcMap.make({ lookup: (request: Request) => watchRoute(consul, request) })
+    return DiscoveryChains.of({ watch: (request) => RcMap.get(watches, request) })
+  })
+)
+
+const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Request) => {
+  const { connectTimeoutMillis, datacenter, service } = request
+  const name = `POST /v1/discovery-chain/${service}`
+  return Watched.make(
+    `the discovery chain of ${service}`,
+    BlockingQuery.byIndex(name, (known) =>
+      consul.call(
+        name,
+        (api) =>
+          api.discoveryChain.compile({
+            params: { service },
+            query: {
+              ...ConsulClient.blocking(known),
+              ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
+            },
+            payload: {
+              OverrideProtocol: "tcp",
+              ...(connectTimeoutMillis === undefined
+                ? {}
+                : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
+            }
+          }),
+        Duration.infinity
+      ).pipe(
+        Effect.flatMap(({ body, headers }) =>
+          Effect.fromResult(toRoute(body.Chain)).pipe(
+            Effect.mapError((why) => ConsulError.undecodable(name, why)),
+            Effect.map((value) => ({ value, cursor: headers["x-consul-index"] }))
+          )
+        )
+      ))
+  )
+}
+
+/** Follows the start node to its target and the targets that stand in for it. Ids are opaque: nothing is parsed. */
+export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.TcpRoute, string> =>
+  Result.gen(function*() {
+    const resolver = chain.Nodes[chain.StartNode]?.Resolver
+    if (resolver === undefined) {
+      return yield* Result.fail(
+        `the chain of ${chain.ServiceName} starts at ${JSON.stringify(chain.StartNode)}, which is no resolver`
+      )
+    }
+    const targets: Array<TcpRoute.Target> = []
+    for (const id of [resolver.Target, ...(resolver.Failover?.Targets ?? [])]) {
+      const target = chain.Targets[id]
+      if (target === undefined) return yield* Result.fail(`the chain of ${chain.ServiceName} lacks its target ${id}`)
+      // The trust bundle of a peer is not to be had over HTTP, so its certificates cannot be verified.
+      if (target.Peer === "") targets.push(toTarget(target))
+    }
+    const [first, ...rest] = targets
+    return first === undefined
+      ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
+      : {
+        targets: [first, ...rest] as const,
+        connectTimeoutMillis: Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))
+      }
+  })
+
+const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
+  id: target.ID,
+  service: target.Service,
+  partition: target.Partition || "default",
+  namespace: target.Namespace || "default",
+  datacenter: target.Datacenter,
+  filter: target.Subset.Filter,
+  onlyPassing: target.Subset.OnlyPassing,
+  sni: target.SNI
+})

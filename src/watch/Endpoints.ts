@@ -1,6 +1,10 @@
 /** The instances of a target that speak mesh TLS, with their health. */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as Health from "../consul/Health.ts"
+import * as LeafCertificate from "./LeafCertificate.ts"
 import * as Watched from "./Watched.ts"
 
 export interface Endpoint {
@@ -23,3 +27,73 @@ export class Endpoints extends Context.Service<Endpoints, {
 export const layerStatic = (
   resolve: (target: TcpRoute.Target) => Watched.Watched<ReadonlyArray<Endpoint>>
 ): Layer.Layer<Endpoints> => Layer.succeed(Endpoints, { watch: (target) => Effect.sync(() => resolve(target)) })
+
+/** Watches the Consul agent: one watch for each different target, as long as somebody uses it. */
+export const layer: Layer.Layer<Endpoints, never, ConsulClient.ConsulClient | LeafCertificate.LeafCertificate> = Layer
+  .effect(
+    Endpoints,
+    Effect.gen(function*() {
+      const consul = yield* ConsulClient.ConsulClient
+      const leaf = yield* LeafCertificate.LeafCertificate
+      const watches = yield* RcMap.make({
+        lookup: (target: TcpRoute.Target) =>
+          Effect.flatMap(leaf.get, ({ identity }) => watchInstances(consul, target, identity.datacenter))
+      })
+      return Endpoints.of({ watch: (target) => RcMap.get(watches, target) })
+    })
+  )
+
+const watchInstances = (
+  consul: ConsulClient.ConsulClient["Service"],
+  target: TcpRoute.Target,
+  datacenter: string
+) => {
+  const name = `GET /v1/health/connect/${target.service}`
+  return Watched.make(
+    `the instances of ${target.id}`,
+    BlockingQuery.byIndex(name, (known) =>
+      consul.call(
+        name,
+        (api) =>
+          api.health.connect({
+            params: { service: target.service },
+            query: {
+              ...ConsulClient.blocking(known),
+              ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
+              ...(target.filter === "" ? {} : { filter: target.filter })
+            }
+          }),
+        Duration.infinity
+      ).pipe(
+        Effect.map(({ body, headers }) => ({
+          value: body.flatMap((entry) => toEndpoint(entry, target, datacenter)),
+          cursor: headers["x-consul-index"]
+        }))
+      ))
+  )
+}
+
+/** None for an instance without an address to dial. Between datacenters the public (`wan`) addresses are used. */
+export const toEndpoint = (
+  entry: Health.ServiceEntry,
+  target: Pick<TcpRoute.Target, "onlyPassing">,
+  datacenter: string
+): ReadonlyArray<Endpoint> => {
+  const { Checks, Node, Service } = entry
+  const id = `${Node.Node}/${Service.ID}`
+  const weight = weightOf(Checks, Service.Weights, target.onlyPassing)
+  if (Service.SocketPath !== "") return [{ id, weight, address: { path: Service.SocketPath } }]
+  const wan = Node.Datacenter === datacenter ? undefined : Service.TaggedAddresses["wan"]
+  const nodeAddress = Node.Datacenter === datacenter ? Node.Address : Node.TaggedAddresses["wan"] || Node.Address
+  const host = wan?.Address || Service.Address || nodeAddress
+  const port = wan?.Port || Service.Port
+  return host === "" || port === 0 ? [] : [{ id, weight, address: { host, port } }]
+}
+
+/** Like the endpoints that Consul computes for Envoy (`agent/xds/endpoints.go`): unhealthy is 0, the most is 128. */
+const weightOf = (checks: ReadonlyArray<Health.Check>, weights: Health.Weights, onlyPassing: boolean): number => {
+  const statuses = new Set(checks.map((check) => check.Status))
+  const unhealthy = statuses.has("critical") || statuses.has("maintenance") || (onlyPassing && statuses.has("warning"))
+  const weight = unhealthy ? 0 : statuses.has("warning") ? weights.Warning : weights.Passing
+  return Math.max(0, Math.min(128, weight))
+}

@@ -1,6 +1,11 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
-import { Context, Layer, type SubscriptionRef } from "effect"
-import type * as Authorizer from "../intention/Authorizer.ts"
+import { Context, Duration, Effect, Layer, type SubscriptionRef } from "effect"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as ConsulError from "../consul/ConsulError.ts"
+import * as Authorizer from "../intention/Authorizer.ts"
+import type * as Intention from "../intention/Intention.ts"
+import * as CaRoots from "./CaRoots.ts"
 import * as Watched from "./Watched.ts"
 
 export class Intentions extends Context.Service<Intentions, Watched.Watched<Authorizer.Authorizer>>()(
@@ -12,3 +17,78 @@ const what = "the intentions"
 /** Serves what is put into `ref`: a change of policy is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<Authorizer.Authorizer>): Layer.Layer<Intentions> =>
   Layer.succeed(Intentions, Watched.fromRef(what, ref))
+
+/** What the agent said, before it is compiled. */
+interface Policy {
+  readonly intentions: ReadonlyArray<Intention.Intention>
+  readonly defaultPolicy: Authorizer.DefaultPolicy
+}
+
+export interface Options {
+  /** The service that is called. */
+  readonly destination: string
+  /**
+   * What holds where no intention matches. Absent: what the agent is configured with, from `/v1/agent/self`, or its ACL
+   * default where the token may not read that, or deny.
+   */
+  readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+}
+
+/** Watches the Consul agent. Needs `intentions:read`. Builds at once: wait for the first list with `Watched.ready`. */
+export const layer = (
+  options: Options
+): Layer.Layer<Intentions, never, ConsulClient.ConsulClient | CaRoots.CaRoots> =>
+  Layer.effect(
+    Intentions,
+    Effect.gen(function*() {
+      const policies = yield* watchPolicy(options)
+      const trustDomain = Watched.map(yield* CaRoots.CaRoots, "the trust domain", (bundle) => bundle.trustDomain)
+      return Watched.map(
+        Watched.zip(policies, trustDomain, what),
+        what,
+        ([policy, trustDomain]) =>
+          Authorizer.compile({ destination: { service: options.destination }, trustDomain, ...policy })
+      )
+    })
+  )
+
+const watchPolicy = (options: Options) =>
+  Effect.gen(function*() {
+    const consul = yield* ConsulClient.ConsulClient
+    const { destination } = options
+    const name = `GET /v1/connect/intentions/match?by=destination&name=${destination}`
+    let configured: Authorizer.DefaultPolicy | undefined
+    return yield* Watched.make(
+      what,
+      BlockingQuery.byIndex(name, (known) =>
+        Effect.gen(function*() {
+          // It changes only when an agent restarts, and then a query starts over.
+          if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* configuredDefault(consul))
+          const { body, headers } = yield* consul.call(
+            name,
+            (api) =>
+              api.connect.matchIntentions({
+                query: { by: "destination", name: [destination], ...ConsulClient.blocking(known) }
+              }),
+            Duration.infinity
+          )
+          const value: Policy = {
+            intentions: body[destination] ?? [],
+            defaultPolicy: configured ?? headers["x-consul-default-acl-policy"] ?? "deny"
+          }
+          return { value, cursor: headers["x-consul-index"] }
+        }))
+    )
+  })
+
+/** `default_intention_policy` of the agent. Undefined: not set, or not ours to read. */
+const configuredDefault = (
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.Effect<Authorizer.DefaultPolicy | undefined, ConsulError.ConsulError> =>
+  consul.call("GET /v1/agent/self", (api) => api.agent.self({})).pipe(
+    Effect.map(({ body }) => {
+      const value = body.DebugConfig["DefaultIntentionPolicy"]
+      return value === "allow" || value === "deny" ? value : undefined
+    }),
+    Effect.catchReason("ConsulError", "PermissionDenied", () => Effect.undefined)
+  )

@@ -1,7 +1,11 @@
 /** The certificate and key by which this service proves who it is. */
-import { Context, Layer, type Redacted, type SubscriptionRef } from "effect"
-import type * as Certificate from "../identity/Certificate.ts"
-import type * as SpiffeId from "../identity/SpiffeId.ts"
+import { Clock, Context, Duration, Effect, Layer, Redacted, Result, type SubscriptionRef } from "effect"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulError from "../consul/ConsulError.ts"
+import * as Certificate from "../identity/Certificate.ts"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Watched from "./Watched.ts"
 
 export interface Leaf {
@@ -22,3 +26,67 @@ const what = "the leaf certificate"
 /** Serves what is put into `ref`: a renewal is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<Leaf>): Layer.Layer<LeafCertificate> =>
   Layer.succeed(LeafCertificate, Watched.fromRef(what, ref))
+
+/**
+ * Watches the leaf that the Consul agent keeps for `service`, which need not be registered. Needs `service:write`.
+ * Builds at once: wait for the first leaf with `Watched.ready`.
+ */
+export const layer = (options: {
+  readonly service: string
+}): Layer.Layer<LeafCertificate, never, ConsulClient.ConsulClient> =>
+  Layer.effect(
+    LeafCertificate,
+    Effect.gen(function*() {
+      const consul = yield* ConsulClient.ConsulClient
+      const { service } = options
+      const name = `GET /v1/agent/connect/ca/leaf/${service}`
+      let expires: number | undefined
+      return yield* Watched.make(
+        what,
+        BlockingQuery.byIndex(name, (known) =>
+          Effect.gen(function*() {
+            // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
+            const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
+            const { body, headers } = yield* consul.call(
+              name,
+              (api) =>
+                api.agent.caLeaf({
+                  params: { service },
+                  query: ConsulClient.blocking(left === undefined ? known : beforeExpiry(known, left))
+                }),
+              Duration.infinity
+            )
+            const value = yield* Effect.fromResult(toLeaf(body)).pipe(
+              Effect.mapError((why) => ConsulError.undecodable(name, why))
+            )
+            expires = value.certificate.notAfter.getTime()
+            return { value, cursor: headers["x-consul-index"] }
+          }))
+      )
+    })
+  )
+
+/** Never waits longer than half of the time left, in milliseconds, and not at all once that is over. */
+const beforeExpiry = (known: { readonly cursor: bigint | undefined; readonly wait: string }, left: number) =>
+  left <= 0
+    ? { ...known, cursor: undefined }
+    : left / 2 < Number.parseInt(known.wait)
+    ? { ...known, wait: `${Math.max(1000, Math.round(left / 2))}ms` }
+    : known
+
+/** The identity is that of the certificate; what the answer says beside it is not looked at. */
+export const toLeaf = (answer: CertificateAuthority.Leaf): Result.Result<Leaf, string> =>
+  Result.gen(function*() {
+    const certificate = yield* Result.mapError(Certificate.parse(answer.CertPEM, "the leaf"), (error) => error.message)
+    const identity = yield* Result.mapError(Certificate.identity(certificate), (error) => error.message)
+    if (identity._tag !== "Service") {
+      return yield* Result.fail(`the leaf is for ${SpiffeId.format(identity)}, which is no service`)
+    }
+    if (!answer.PrivateKeyPEM.includes("PRIVATE KEY-----")) return yield* Result.fail("it carries no private key")
+    return {
+      identity,
+      certificate,
+      chainPem: answer.CertPEM,
+      keyPem: Redacted.make(answer.PrivateKeyPEM, { label: "leaf key" })
+    }
+  })

@@ -1,5 +1,10 @@
 /** What the sidecar of a service has to do, as its registration in the agent says. */
-import { Context, Layer, type SubscriptionRef } from "effect"
+import { Context, Duration, Effect, Layer, Result, type SubscriptionRef } from "effect"
+import type * as AgentService from "../consul/AgentService.ts"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulError from "../consul/ConsulError.ts"
+import type * as Proxy from "../consul/Proxy.ts"
 import * as Watched from "./Watched.ts"
 
 export type Address = { readonly host: string; readonly port: number } | {
@@ -44,3 +49,105 @@ const what = "the proxy registration"
 /** Serves what is put into `ref`: a re-registration is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<Registration>): Layer.Layer<ProxyRegistration> =>
   Layer.succeed(ProxyRegistration, Watched.fromRef(what, ref))
+
+/** Watches the registration with this id in the Consul agent. Builds at once: wait for it with `Watched.ready`. */
+export const layer = (options: {
+  readonly proxyId: string
+}): Layer.Layer<ProxyRegistration, never, ConsulClient.ConsulClient> =>
+  Layer.effect(
+    ProxyRegistration,
+    Effect.gen(function*() {
+      const consul = yield* ConsulClient.ConsulClient
+      const name = `GET /v1/agent/service/${options.proxyId}`
+      return yield* Watched.make(
+        what,
+        BlockingQuery.byHash(name, ({ cursor, wait }) =>
+          consul.call(
+            name,
+            (api) =>
+              api.agent.service({
+                params: { id: options.proxyId },
+                query: cursor === undefined ? {} : { hash: cursor, wait }
+              }),
+            Duration.infinity
+          ).pipe(
+            Effect.flatMap(({ body, headers }) =>
+              Effect.fromResult(toRegistration(body)).pipe(
+                Effect.mapError((why) => ConsulError.undecodable(name, why)),
+                Effect.map((value) => ({ value, cursor: headers["x-consul-contenthash"] }))
+              )
+            )
+          ))
+      )
+    })
+  )
+
+/** The registration means what Consul's documentation of the proxy says, with the defaults of its Envoy integration. */
+export const toRegistration = (service: AgentService.AgentService): Result.Result<Registration, string> => {
+  const proxy = service.Proxy
+  if (service.Kind !== "connect-proxy" || proxy === undefined || proxy.DestinationServiceName === "") {
+    return Result.fail(`${service.ID} is ${service.Kind || "an application"}, not the proxy of a service`)
+  }
+  const listen = {
+    host: text(proxy.Config["bind_address"]) ?? (service.Address || "0.0.0.0"),
+    port: number(proxy.Config["bind_port"]) ?? service.Port
+  }
+  if (listen.port === 0) return Result.fail(`${service.ID} has no port to listen on: register it with one`)
+  const upstreams = proxy.Upstreams.map(toUpstream)
+  return Result.succeed({
+    proxyId: service.ID,
+    service: proxy.DestinationServiceName,
+    listen,
+    application: proxy.LocalServiceSocketPath === ""
+      ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
+      : { path: proxy.LocalServiceSocketPath },
+    applicationConnectTimeoutMillis: positive(proxy.Config["local_connect_timeout_ms"]) ?? 5000,
+    handshakeTimeoutMillis: positive(proxy.Config["handshake_timeout_ms"]) ?? 10_000,
+    maxInboundConnections: number(proxy.Config["max_inbound_connections"]) ?? 0,
+    upstreams: upstreams.flatMap(({ upstream }) => upstream === undefined ? [] : [upstream]),
+    ignored: [
+      ...(proxy.Mode === "transparent" ? ["transparent mode: only explicit upstreams are served"] : []),
+      ...(proxy.Expose.Checks || proxy.Expose.Paths.length > 0 ? ["exposed paths and checks"] : []),
+      ...upstreams.flatMap(({ ignored }) => ignored === undefined ? [] : [ignored])
+    ]
+  })
+}
+
+const toUpstream = (
+  upstream: Proxy.Upstream
+): { readonly upstream?: Upstream; readonly ignored?: string } => {
+  const name = upstream.DestinationName
+  if (upstream.CentrallyConfigured) return {}
+  if (upstream.DestinationPeer !== "") {
+    return { ignored: `the upstream ${name} of the peer ${upstream.DestinationPeer}` }
+  }
+  if (upstream.DestinationType === "prepared_query") return { ignored: `the prepared query upstream ${name}` }
+  const mode = Number.parseInt(upstream.LocalBindSocketMode, 8)
+  const bind: Address = upstream.LocalBindSocketPath === ""
+    ? { host: upstream.LocalBindAddress || "127.0.0.1", port: upstream.LocalBindPort }
+    : { path: upstream.LocalBindSocketPath, ...(Number.isNaN(mode) ? {} : { mode }) }
+  if ("port" in bind && bind.port === 0) return { ignored: `the upstream ${name}, which has no port to bind` }
+  const datacenter = upstream.Datacenter || undefined
+  return {
+    upstream: {
+      id: [name, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
+      service: name,
+      datacenter,
+      bind,
+      connectTimeoutMillis: positive(upstream.Config["connect_timeout_ms"])
+    }
+  }
+}
+
+/** Free-form settings arrive as numbers or as texts of numbers. */
+const number = (value: unknown): number | undefined => {
+  const parsed = typeof value === "string" && value.trim() !== "" ? Number(value) : value
+  return typeof parsed === "number" && Number.isFinite(parsed) ? parsed : undefined
+}
+
+const positive = (value: unknown): number | undefined => {
+  const parsed = number(value)
+  return parsed !== undefined && parsed >= 1 ? parsed : undefined
+}
+
+const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined

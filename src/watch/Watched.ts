@@ -85,17 +85,9 @@ export const constant = <A>(what: string, value: A): Watched<A> => ({
   freshness: () => ({ answeredAt: Date.now(), failures: 0, lastError: undefined })
 })
 
-/** Derives a value; `f` runs once for each new value of `self`, and synchronously when `latest` is asked first. */
+/** Derives a value: `f` runs once for each new value of `self`. A result equal to the one before is not announced. */
 export const map = <A, B>(self: Watched<A>, what: string, f: (value: A) => B): Watched<B> => {
-  let from: A | undefined
-  let to: B | undefined
-  const once = (value: A): B => {
-    if (to === undefined || from !== value) {
-      from = value
-      to = f(value)
-    }
-    return to
-  }
+  const once = memoize(f, Object.is)
   return {
     what,
     get: Effect.map(self.get, once),
@@ -103,23 +95,36 @@ export const map = <A, B>(self: Watched<A>, what: string, f: (value: A) => B): W
       const value = self.latest()
       return value === undefined ? undefined : once(value)
     },
-    changes: Stream.map(self.changes, once),
+    changes: Stream.changes(Stream.map(self.changes, once)),
     freshness: self.freshness
   }
 }
 
 /** Both values together, once both have arrived; the freshness is that of the staler one. */
-export const zip = <A, B>(self: Watched<A>, that: Watched<B>, what: string): Watched<readonly [A, B]> => ({
-  what,
-  get: Effect.all([self.get, that.get]),
-  latest: () => {
-    const a = self.latest()
-    const b = that.latest()
-    return a === undefined || b === undefined ? undefined : [a, b]
-  },
-  changes: Stream.zipLatest(self.changes, that.changes),
-  freshness: () => self.freshness().failures >= that.freshness().failures ? self.freshness() : that.freshness()
-})
+export const zip = <A, B>(self: Watched<A>, that: Watched<B>, what: string): Watched<readonly [A, B]> => {
+  // The same pair as long as both values are the same, so that what is derived from it is not derived again.
+  const pair = memoize((both: readonly [A, B]) => both, (a, b) => Object.is(a[0], b[0]) && Object.is(a[1], b[1]))
+  return {
+    what,
+    get: Effect.map(Effect.all([self.get, that.get]), pair),
+    latest: () => {
+      const a = self.latest()
+      const b = that.latest()
+      return a === undefined || b === undefined ? undefined : pair([a, b])
+    },
+    changes: Stream.changes(Stream.map(Stream.zipLatest(self.changes, that.changes), pair)),
+    freshness: () => self.freshness().failures >= that.freshness().failures ? self.freshness() : that.freshness()
+  }
+}
+
+/** Keeps the last result, for a function of a value that is asked for much more often than it changes. */
+const memoize = <A, B>(f: (value: A) => B, same: (a: A, b: A) => boolean) => {
+  let last: { readonly from: A; readonly to: B } | undefined
+  return (value: A): B => {
+    if (last === undefined || !same(last.from, value)) last = { from: value, to: f(value) }
+    return last.to
+  }
+}
 
 /** Waits for the first value, then reads the latest synchronously for ever. */
 export const ready = <A>(self: Watched<A>): Effect.Effect<() => A> =>

@@ -1,0 +1,233 @@
+/**
+ * The HTTP API of a Consul agent, as a client. It is derived from `ConsulApi`; this file adds how the agent is reached
+ * (address, TLS, token) and what its failures mean.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { type Config, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
+import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { readdir, readFile } from "node:fs/promises"
+import { join } from "node:path"
+import type * as ApiError from "./ApiError.ts"
+import * as ConsulApi from "./ConsulApi.ts"
+import * as ConsulError from "./ConsulError.ts"
+import * as Settings from "./Settings.ts"
+
+export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi>
+
+/** What a call of a derived method may fail with. */
+type CallError = ApiError.ApiError | HttpClientError.HttpClientError | Schema.SchemaError
+
+export class ConsulClient extends Context.Service<ConsulClient, {
+  /** Where requests go, for logs: never with credentials. */
+  readonly address: string
+  /** Sent with every request; absent: the agent's own. */
+  readonly datacenter: string | undefined
+  /**
+   * One request. `name` is for errors: `GET /v1/agent/self`. Fails when there is no answer within `timeout`; blocking
+   * queries pass `Duration.infinity` and watch the time themselves.
+   */
+  readonly call: <A, E extends CallError>(
+    name: string,
+    request: (api: Api) => Effect.Effect<A, E>,
+    timeout?: Duration.Input
+  ) => Effect.Effect<A, ConsulError.ConsulError>
+}>()("effect-mesh/consul/ConsulClient") {}
+
+/** Answers larger than this are refused: 64 MiB, some hundred thousand instances. */
+const maxAnswerBytes = 64 * 1024 * 1024
+
+/** How long a request that does not block may take. */
+const defaultTimeout = Duration.seconds(10)
+
+/** An agent allows 200 connections per client; a blocking query occupies one all the time. */
+const maxConnections = 150
+
+export const make = (
+  settings: Settings.Settings
+): Effect.Effect<ConsulClient["Service"], Settings.InvalidSettings, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { baseUrl, socketPath } = yield* Effect.fromResult(Settings.endpoint(settings))
+    const dispatcher = yield* NodeHttpClient.makeDispatcherOptions({
+      connections: maxConnections,
+      maxResponseSize: maxAnswerBytes,
+      connect: {
+        ...(yield* tls(settings)),
+        ...(socketPath === undefined ? {} : { socketPath }),
+        timeout: 5000
+      }
+    })
+    const http = yield* NodeHttpClient.makeUndici.pipe(Effect.provideService(NodeHttpClient.Dispatcher, dispatcher))
+    const scope = scopeParams(settings)
+    const api = yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
+      baseUrl,
+      httpClient: http.pipe(
+        HttpClient.mapRequestEffect((request) =>
+          Effect.map(credentials(settings), (headers) =>
+            request.pipe(
+              HttpClientRequest.setHeaders(headers),
+              (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
+            ))
+        ),
+        // Spans carry headers: not this one.
+        HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
+      )
+    })
+    const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
+    return ConsulClient.of({
+      address,
+      datacenter: settings.datacenter,
+      call: (name, request, timeout = defaultTimeout) => {
+        const what = `${name} at ${address}`
+        return request(api).pipe(
+          Effect.mapError((error) => toConsulError(what, error)),
+          // A body that breaks off is a defect to the derived client, and a fault of the other side to us.
+          Effect.timeoutOrElse({
+            duration: timeout,
+            orElse: () => Effect.fail(ConsulError.timedOut(what, Duration.fromInputUnsafe(timeout)))
+          })
+        )
+      }
+    })
+  })
+
+/** The agent that the environment names (`CONSUL_HTTP_ADDR` and its siblings). `options` win over it. */
+export const layer = (
+  options?: Partial<Settings.Settings>
+): Layer.Layer<ConsulClient, Settings.InvalidSettings | Config.ConfigError> =>
+  Layer.effect(ConsulClient, Effect.flatMap(Settings.fromEnvironment(options), make))
+
+/** The query parameters of a blocking query: without an index the agent answers at once. */
+export const blocking = (known: { readonly cursor: bigint | undefined; readonly wait: string }) =>
+  known.cursor === undefined ? {} : { index: known.cursor, wait: known.wait }
+
+const redactToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-consul-token"]
+
+/** Namespace, partition and datacenter, for requests that do not say otherwise. */
+const scopeParams = (settings: Settings.Settings): ReadonlyArray<readonly [string, string]> =>
+  ([["ns", settings.namespace], ["partition", settings.partition], ["dc", settings.datacenter]] as const)
+    .flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const])
+
+const missing = (
+  request: HttpClientRequest.HttpClientRequest,
+  params: ReadonlyArray<readonly [string, string]>
+): Array<readonly [string, string]> =>
+  params.filter(([name]) => !request.urlParams.params.some(([present]) => present === name))
+
+const credentials = (settings: Settings.Settings): Effect.Effect<Record<string, string>> =>
+  Effect.gen(function*() {
+    const fromFile = settings.tokenFile === undefined ? "" : yield* readToken(settings.tokenFile)
+    const token = fromFile || (settings.token === undefined ? "" : Redacted.value(settings.token))
+    const basic = settings.basicAuth === undefined ? "" : Redacted.value(settings.basicAuth)
+    return {
+      ...(token === "" ? {} : { "x-consul-token": token }),
+      ...(basic === "" ? {} : {
+        authorization: `Basic ${Buffer.from(basic.includes(":") ? basic : `${basic}:`).toString("base64")}`
+      })
+    }
+  })
+
+/** A file that cannot be read counts as empty, after a warning: the agent may be content without a token. */
+const readToken = (path: string): Effect.Effect<string> =>
+  Effect.tryPromise(() => readFile(path, "utf8")).pipe(
+    Effect.map((text) => text.trim()),
+    Effect.catch(() =>
+      Effect.as(Effect.logWarning(`cannot read the token file ${path}: asking without that token`), "")
+    )
+  )
+
+const tls = (settings: Settings.Settings) =>
+  Effect.gen(function*() {
+    if ((settings.clientCertFile === undefined) !== (settings.clientKeyFile === undefined)) {
+      return yield* new Settings.InvalidSettings({
+        setting: "CONSUL_CLIENT_CERT",
+        why: "and CONSUL_CLIENT_KEY go together: set both or neither"
+      })
+    }
+    const ca = [
+      ...(settings.caFile === undefined ? [] : [yield* readPem("CONSUL_CACERT", settings.caFile)]),
+      ...(settings.caPath === undefined ? [] : yield* readDirectory("CONSUL_CAPATH", settings.caPath))
+    ]
+    return {
+      rejectUnauthorized: settings.sslVerify,
+      ...(ca.length === 0 ? {} : { ca }),
+      ...(settings.clientCertFile === undefined
+        ? {}
+        : { cert: yield* readPem("CONSUL_CLIENT_CERT", settings.clientCertFile) }),
+      ...(settings.clientKeyFile === undefined
+        ? {}
+        : { key: yield* readPem("CONSUL_CLIENT_KEY", settings.clientKeyFile) }),
+      ...(settings.tlsServerName === undefined ? {} : { servername: settings.tlsServerName.replace(/:\d+$/, "") })
+    }
+  })
+
+const readPem = (setting: string, path: string): Effect.Effect<string, Settings.InvalidSettings> =>
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (cause) => unreadable(setting, path, cause)
+  }).pipe(
+    Effect.filterOrFail(
+      (text) => text.includes("-----BEGIN "),
+      () => new Settings.InvalidSettings({ setting, why: `names ${path}, which holds no PEM text` })
+    )
+  )
+
+const readDirectory = (setting: string, path: string): Effect.Effect<ReadonlyArray<string>, Settings.InvalidSettings> =>
+  Effect.tryPromise({ try: () => readdir(path), catch: (cause) => unreadable(setting, path, cause) }).pipe(
+    Effect.flatMap((names) => Effect.forEach(names.toSorted(), (name) => readPem(setting, join(path, name))))
+  )
+
+const unreadable = (setting: string, path: string, cause: unknown): Settings.InvalidSettings =>
+  new Settings.InvalidSettings({ setting, why: `names ${path}, which cannot be read (${reasonOf(cause)})` })
+
+const toConsulError = (what: string, error: CallError): ConsulError.ConsulError => {
+  if (HttpClientError.isHttpClientError(error)) {
+    const { reason, response } = error
+    if (response !== undefined && response.status >= 300) return ConsulError.fromStatus(what, response.status, "")
+    const cause = "cause" in reason ? reason.cause : undefined
+    return isTransport(reason, cause)
+      ? new ConsulError.ConsulError({
+        request: what,
+        reason: new ConsulError.Unreachable({ why: reasonOf(cause) })
+      })
+      : ConsulError.undecodable(what, isTooLarge(cause) ? `it is larger than ${maxAnswerBytes} bytes` : "it is no JSON")
+  }
+  if (Schema.isSchemaError(error)) {
+    return ConsulError.undecodable(what, error.message.split("\n").slice(0, 3).join(" ").slice(0, 256))
+  }
+  return ConsulError.fromStatus(what, statusOf[error._tag], error.body)
+}
+
+const statusOf: Record<ApiError.ApiError["_tag"], number> = {
+  BadRequest: 400,
+  Unauthorized: 401,
+  Forbidden: 403,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  TooManyRequests: 429,
+  InternalError: 500,
+  Unavailable: 503
+}
+
+/** The connection failed, before the answer or in its middle. */
+const isTransport = (reason: HttpClientError.HttpClientErrorReason, cause: unknown): boolean =>
+  !isTooLarge(cause) && (reason._tag === "TransportError" || codeOf(cause) !== undefined)
+
+const isTooLarge = (cause: unknown): boolean => codeOf(cause) === "UND_ERR_RES_EXCEEDED_MAX_SIZE"
+
+/** The code of a Node or undici error, or of what caused it. */
+const codeOf = (cause: unknown): string | undefined =>
+  typeof cause !== "object" || cause === null
+    ? undefined
+    : "code" in cause && typeof cause.code === "string"
+    ? cause.code
+    : "cause" in cause
+    ? codeOf(cause.cause)
+    : undefined
+
+const reasonOf = (cause: unknown): string =>
+  cause instanceof AggregateError && cause.errors.length > 0
+    ? reasonOf(cause.errors[0])
+    : cause instanceof Error
+    ? cause.message || codeOf(cause) || cause.name
+    : "the connection failed"
