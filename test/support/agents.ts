@@ -1,0 +1,53 @@
+/** HTTP servers on loopback that answer as no Consul agent should. */
+import { Effect, type Scope } from "effect"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+
+export interface BadAgent {
+  readonly address: string
+  readonly port: number
+  /** Requests that were seen, in order: `GET /v1/…`. */
+  readonly requests: ReadonlyArray<string>
+  readonly headers: ReadonlyArray<IncomingMessage["headers"]>
+  /** Connections that are open now. */
+  readonly open: () => number
+}
+
+/** Serves `answer` until the scope closes; then no connection is left. */
+export const badAgent = (
+  answer: (request: IncomingMessage, response: ServerResponse, count: number) => void,
+  port = 0
+): Effect.Effect<BadAgent, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<BadAgent & { readonly close: Effect.Effect<void> }>((resume) => {
+      const requests: Array<string> = []
+      const headers: Array<IncomingMessage["headers"]> = []
+      const sockets = new Set<Socket>()
+      const server = createServer((request, response) => {
+        requests.push(`${request.method} ${request.url}`)
+        headers.push(request.headers)
+        answer(request, response, requests.length)
+      })
+      server.on("connection", (socket) => {
+        sockets.add(socket)
+        socket.on("close", () => sockets.delete(socket))
+      })
+      const close = Effect.callback<void>((done) => {
+        server.close(() => done(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+      server.listen(port, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        const address = `127.0.0.1:${port}`
+        resume(Effect.succeed({ address, port, requests, headers, open: () => sockets.size, close }))
+      })
+    }),
+    (agent) => agent.close
+  )
+
+/** What an agent answers: JSON, with an index. */
+export const json = (response: ServerResponse, body: unknown, index = 1): void => {
+  response.setHeader("Content-Type", "application/json")
+  response.setHeader("X-Consul-Index", String(index))
+  response.end(JSON.stringify(body))
+}
