@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+
+/** `docs/decisions/0002-imports-point-one-way.md` */
+const order = [
+  "identity",
+  "intention",
+  "chain",
+  "consul",
+  "watch",
+  "tls",
+  "native",
+  "proxy",
+  "policy",
+  "agent",
+  "admin",
+  "cli",
+  "testing"
+]
+
+const src = resolve(import.meta.dirname, "../src")
+
+const files = readdirSync(src, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts") && name.includes("/"))
+
+const importsOf = (file: string): ReadonlyArray<string> =>
+  [...readFileSync(join(src, file), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)]
+    .map((match) => relative(src, resolve(dirname(join(src, file)), match[1]!)))
+
+describe("src", () => {
+  it("has the folders of the design and no others", () => {
+    const folders = new Set(files.map((file) => file.split("/")[0]!))
+    assert.deepStrictEqual([...folders].filter((folder) => !order.includes(folder)), [])
+  })
+
+  it.each(files.filter((file) => !file.endsWith("/index.ts")))(
+    "%s imports only from folders before its own",
+    (file) => {
+      const own = order.indexOf(file.split("/")[0]!)
+      const wrong = importsOf(file).filter((target) => {
+        const folder = target.split("/")[0]!
+        return target.startsWith("..")
+          ? target !== "../package.json"
+          : order.indexOf(folder) > own || target.endsWith("/index.ts")
+      })
+      assert.deepStrictEqual(wrong, [])
+    }
+  )
+})
