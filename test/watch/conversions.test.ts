@@ -1,0 +1,223 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Result, Schema } from "effect"
+import * as AgentService from "../../src/consul/AgentService.ts"
+import * as CertificateAuthority from "../../src/consul/CertificateAuthority.ts"
+import * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
+import * as Health from "../../src/consul/Health.ts"
+import * as SpiffeId from "../../src/identity/SpiffeId.ts"
+import * as CaRoots from "../../src/watch/CaRoots.ts"
+import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
+import * as Endpoints from "../../src/watch/Endpoints.ts"
+import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
+import * as recordings from "../support/recordings.ts"
+
+const decode = <S extends Schema.Top>(schema: S) =>
+  Schema.decodeUnknownSync(Schema.toCodecGoJson(schema) as unknown as Schema.Codec<S["Type"]>)
+
+/** What a real agent answered. */
+const recorded = (name: string, path: string): unknown => {
+  const exchange = recordings.all.find((recording) => recording.name === name)?.exchanges
+    .find(({ request }) => request.path === path && request.method === "GET")
+  assert.isDefined(exchange, `${name} has no GET ${path}`)
+  return JSON.parse(recordings.bodyText(exchange))
+}
+
+const failureOf = <A>(result: Result.Result<A, string>): string =>
+  Result.isFailure(result) ? result.failure : "no failure"
+
+describe("CaRoots", () => {
+  const roots = decode(CertificateAuthority.Roots)
+
+  it("reads the bundle of a real agent", () => {
+    const answer = roots(recorded("ca", "/v1/agent/connect/ca/roots"))
+    const bundle = Result.getOrThrow(CaRoots.toBundle(answer))
+    assert.strictEqual(bundle.trustDomain, answer.TrustDomain)
+    assert.deepStrictEqual(bundle.roots.map((root) => [root.id, root.active]), [[answer.ActiveRootID, true]])
+  })
+
+  it("refuses a bundle without a root, which would trust nobody", () => {
+    assert.strictEqual(
+      failureOf(CaRoots.toBundle(roots({ TrustDomain: "x.consul", Roots: null }))),
+      "it names no CA root"
+    )
+  })
+
+  it("refuses a bundle of which one root cannot be read", () => {
+    const answer = roots(recorded("ca", "/v1/agent/connect/ca/roots"))
+    const broken = { ...answer, Roots: [...answer.Roots, { ...answer.Roots[0]!, Name: "East", RootCert: "oops" }] }
+    assert.match(failureOf(CaRoots.toBundle(broken)), /the CA root East/)
+  })
+})
+
+describe("LeafCertificate", () => {
+  const leaf = decode(CertificateAuthority.Leaf)
+  const answer = leaf(recorded("ca", "/v1/agent/connect/ca/leaf/web"))
+
+  it("reads the leaf of a real agent, and takes the identity from the certificate", () => {
+    const value = Result.getOrThrow(LeafCertificate.toLeaf({ ...answer, ServiceURI: "spiffe://other" }))
+    assert.strictEqual(SpiffeId.format(value.identity), answer.ServiceURI)
+    assert.notInclude(JSON.stringify(value), "PRIVATE KEY")
+  })
+
+  it("refuses a leaf without a key, and one that is a CA's", () => {
+    assert.match(failureOf(LeafCertificate.toLeaf({ ...answer, PrivateKeyPEM: "" })), /no private key/)
+    const { Roots } = decode(CertificateAuthority.Roots)(recorded("ca", "/v1/agent/connect/ca/roots"))
+    assert.match(failureOf(LeafCertificate.toLeaf({ ...answer, CertPEM: Roots[0]!.RootCert })), /is no service/)
+  })
+})
+
+describe("DiscoveryChains", () => {
+  const chain = decode(Schema.Struct({ Chain: DiscoveryChain.Chain }))
+  const route = (name: string, path: string) => DiscoveryChains.toRoute(chain(recorded(name, path)).Chain)
+
+  it("follows a default chain to its only target", () => {
+    const { connectTimeoutMillis, targets } = Result.getOrThrow(route("chain-default", "/v1/discovery-chain/web"))
+    assert.deepStrictEqual(targets.map(({ datacenter, service }) => `${service}@${datacenter}`), ["web@dc1"])
+    assert.strictEqual(connectTimeoutMillis, 5000)
+  })
+
+  it("follows a redirect into a subset, and its failover to other datacenters in order", () => {
+    const { targets } = Result.getOrThrow(route("chain-failover-redirect", "/v1/discovery-chain/old"))
+    assert.deepStrictEqual(targets.map(({ id }) => id), [
+      "v1.web.default.dc1",
+      "v1.web.default.dc2",
+      "v1.web.default.dc3"
+    ])
+    assert.deepStrictEqual(targets.map(({ service }) => service), ["web", "web", "web"])
+  })
+
+  it("fails over to another service", () => {
+    const { targets } = Result.getOrThrow(route("chain-failover-redirect", "/v1/discovery-chain/web"))
+    assert.deepStrictEqual(targets.map(({ service }) => service), ["web", "backup"])
+  })
+
+  it("carries the filter of a subset", () => {
+    const { targets } = Result.getOrThrow(route("chain-resolver-subsets", "/v1/discovery-chain/web"))
+    assert.strictEqual(targets[0].filter, "Service.Meta.version == v1")
+  })
+
+  it("refuses a chain that starts at a router, which only an HTTP proxy can follow", () => {
+    assert.match(failureOf(route("chain-router", "/v1/discovery-chain/web")), /starts at "router:web.default"/)
+  })
+
+  it("leaves out targets of peers, and refuses a chain that has no others", () => {
+    const { Chain } = chain(recorded("chain-default", "/v1/discovery-chain/web"))
+    const Targets = Object.fromEntries(Object.entries(Chain.Targets).map(([id, t]) => [id, { ...t, Peer: "east" }]))
+    assert.match(failureOf(DiscoveryChains.toRoute({ ...Chain, Targets })), /cluster peers only/)
+  })
+})
+
+describe("Endpoints", () => {
+  const entry = decode(Schema.Array(Health.ServiceEntry))(recorded("registration", "/v1/health/connect/web"))[0]!
+  const anyHealth = { onlyPassing: false }
+  const status = (...statuses: ReadonlyArray<string>) => statuses.map((Status) => Health.Check.make({ Status }))
+  const weight = (checks: ReadonlyArray<Health.Check>, weights = { Passing: 3, Warning: 2 }, onlyPassing = false) =>
+    Endpoints.toEndpoint({ ...entry, Checks: checks, Service: { ...entry.Service, Weights: weights } }, {
+      onlyPassing
+    }, "dc1")[0]!.weight
+
+  it("dials the address of the node where the service has none", () => {
+    assert.deepStrictEqual(Endpoints.toEndpoint(entry, anyHealth, "dc1"), [
+      { id: "vm/web-1-sidecar-proxy", address: { host: "127.0.0.1", port: 21000 }, weight: 1 }
+    ])
+  })
+
+  it("dials the public address in another datacenter", () => {
+    const remote = {
+      ...entry,
+      Service: { ...entry.Service, TaggedAddresses: { wan: { Address: "203.0.113.7", Port: 443 } } }
+    }
+    assert.deepStrictEqual(Endpoints.toEndpoint(remote, anyHealth, "dc2")[0]!.address, {
+      host: "203.0.113.7",
+      port: 443
+    })
+    assert.deepStrictEqual(Endpoints.toEndpoint(remote, anyHealth, "dc1")[0]!.address, {
+      host: "127.0.0.1",
+      port: 21000
+    })
+  })
+
+  it("dials the unix socket of a service that has one, and nothing where there is no port", () => {
+    const socket = { ...entry, Service: { ...entry.Service, SocketPath: "/run/web.sock" } }
+    assert.deepStrictEqual(Endpoints.toEndpoint(socket, anyHealth, "dc1")[0]!.address, { path: "/run/web.sock" })
+    assert.deepStrictEqual(
+      Endpoints.toEndpoint({ ...entry, Service: { ...entry.Service, Port: 0 } }, anyHealth, "dc1"),
+      []
+    )
+  })
+
+  it("weighs an instance as Consul does for Envoy", () => {
+    assert.strictEqual(weight([]), 3)
+    assert.strictEqual(weight(status("passing", "passing")), 3)
+    assert.strictEqual(weight(status("passing", "warning")), 2)
+    assert.strictEqual(weight(status("passing", "warning"), { Passing: 3, Warning: 0 }), 0)
+    assert.strictEqual(weight(status("passing", "warning"), { Passing: 3, Warning: 2 }, true), 0)
+    assert.strictEqual(weight(status("warning", "critical")), 0)
+    assert.strictEqual(weight(status("maintenance")), 0)
+    assert.strictEqual(weight(status("passing"), { Passing: 65535, Warning: 1 }), 128)
+  })
+})
+
+describe("ProxyRegistration", () => {
+  const service = decode(AgentService.AgentService)
+  const answer = service(recorded("registration", "/v1/agent/service/web-1-sidecar-proxy"))
+  const proxy = answer.Proxy!
+  const withConfig = (Config: Record<string, Schema.Json>) =>
+    Result.getOrThrow(ProxyRegistration.toRegistration({ ...answer, Proxy: { ...proxy, Config } }))
+
+  it("reads the registration of a real agent", () => {
+    assert.deepStrictEqual(Result.getOrThrow(ProxyRegistration.toRegistration(answer)), {
+      proxyId: "web-1-sidecar-proxy",
+      service: "web",
+      listen: { host: "0.0.0.0", port: 20000 },
+      application: { host: "127.0.0.1", port: 9090 },
+      applicationConnectTimeoutMillis: 5000,
+      handshakeTimeoutMillis: 10000,
+      maxInboundConnections: 0,
+      upstreams: [{
+        id: "db",
+        service: "db",
+        datacenter: undefined,
+        bind: { host: "127.0.0.1", port: 9191 },
+        connectTimeoutMillis: 1000
+      }],
+      ignored: []
+    })
+  })
+
+  it("reads settings that arrive as texts, and falls back on what makes no sense", () => {
+    const registration = withConfig({ local_connect_timeout_ms: "250", handshake_timeout_ms: 0, bind_port: "oops" })
+    assert.strictEqual(registration.applicationConnectTimeoutMillis, 250)
+    assert.strictEqual(registration.handshakeTimeoutMillis, 10_000)
+    assert.strictEqual(registration.listen.port, 21000)
+  })
+
+  it("says what it leaves out", () => {
+    const upstream = proxy.Upstreams[0]!
+    const { ignored, upstreams } = Result.getOrThrow(ProxyRegistration.toRegistration({
+      ...answer,
+      Proxy: {
+        ...proxy,
+        Mode: "transparent",
+        Upstreams: [
+          { ...upstream, DestinationType: "prepared_query" },
+          { ...upstream, DestinationPeer: "east" },
+          { ...upstream, LocalBindPort: 0 },
+          { ...upstream, CentrallyConfigured: true },
+          { ...upstream, LocalBindSocketPath: "/run/db.sock", LocalBindSocketMode: "0700" }
+        ]
+      }
+    }))
+    assert.deepStrictEqual(upstreams.map(({ bind }) => bind), [{ path: "/run/db.sock", mode: 0o700 }])
+    assert.strictEqual(ignored.length, 4)
+  })
+
+  it("refuses what is not the proxy of a service, saying what it is", () => {
+    const web = service(recorded("registration", "/v1/agent/service/web-1"))
+    assert.strictEqual(
+      failureOf(ProxyRegistration.toRegistration(web)),
+      "web-1 is an application, not the proxy of a service"
+    )
+  })
+})
