@@ -6,11 +6,16 @@
  * One intention decides: the first in order of precedence that is about the caller. Nothing is merged with it and nothing
  * below it is looked at, whatever follows. What is not understood never allows, and is listed in `warnings`.
  */
-import type * as SpiffeId from "../identity/SpiffeId.ts"
+import { Option, Result } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Decision from "./Decision.ts"
+import * as ForwardedClientCert from "./ForwardedClientCert.ts"
+import type * as HttpRequest from "./HttpRequest.ts"
 import * as Intention from "./Intention.ts"
+import * as RequestRuling from "./RequestRuling.ts"
 import * as Source from "./Source.ts"
 import * as SourceIndex from "./SourceIndex.ts"
+import * as TokenRequirement from "./TokenRequirement.ts"
 
 /** What answers when no intention does. */
 export type DefaultPolicy = "allow" | "deny"
@@ -47,6 +52,7 @@ export interface Options {
 /** Something in the intentions that was not understood, hence allows nobody. */
 export interface Warning {
   readonly rule: Decision.Rule
+  /** Position in the intention's permissions, from 0. */
   readonly permission: number | undefined
   /** A sentence: which intention, what about it, and what that means. */
   readonly message: string
@@ -56,6 +62,8 @@ export interface Authorizer {
   readonly destination: Service
   readonly trustDomain: string
   readonly defaultPolicy: DefaultPolicy
+  /** Judged by request: every caller that passes TLS may connect. Otherwise `connection` is the question. */
+  readonly http: boolean
   /** The intentions for this destination, in the order in which they decide. */
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly warnings: ReadonlyArray<Warning>
@@ -64,29 +72,50 @@ export interface Authorizer {
    * an intention with permissions refuses.
    */
   readonly connection: (source: SpiffeId.SpiffeId) => Decision.Decision
+  /**
+   * May this caller make this request? Its path must have been normalised. Without `tokens` there are none.
+   * For a destination that is not judged by request this is the same question as `connection`.
+   */
+  readonly request: (
+    source: SpiffeId.SpiffeId,
+    request: HttpRequest.HttpRequest,
+    tokens?: TokenRequirement.Tokens
+  ) => Decision.Decision
 }
 
 /** One intention, compiled. `rank` is its place in the order of precedence. */
 interface Ruling extends SourceIndex.Ranked {
-  readonly rule: Decision.Rule
   readonly connection: Decision.Decision
+  readonly request: RequestRuling.RequestRuling
 }
 
 export const compile = (options: Options): Authorizer => {
   const destination = complete(options.destination)
+  const http = httpLike.has(destination.protocol)
+  const defaultAllows = options.defaultPolicy === "allow"
   const peers = new Map((options.peers ?? []).map((peer) => [peer.name, peer]))
   const intentions = options.intentions
     .filter((intention) => Source.isFor(intention, destination))
     .sort(Intention.compare)
   const contradicted = contradictions(intentions)
   const warnings: Array<Warning> = []
-  const rulings = new Map<string, SourceIndex.SourceIndex<Ruling>>()
+  // Apart, because a peer may share our trust domain, and callers of one are never those of the other.
+  const local = SourceIndex.make<Ruling>()
+  const peered = new Map(
+    (options.peers ?? []).map((peer) => [peer.trustDomain, SourceIndex.make<Ruling>()])
+  )
 
   intentions.forEach((intention, rank) => {
     const rule = Source.rule(intention)
     const warn = (message: string, permission?: number) =>
-      warnings.push({ rule, permission, message: `intention ${Decision.formatRule(rule)}: ${message}` })
-    const source = Source.read(intention, options.trustDomain, peers)
+      warnings.push({
+        rule,
+        permission,
+        message: `${permission === undefined ? "" : `permission ${permission} of `}intention ${
+          Decision.formatRule(rule)
+        }: ${message}`
+      })
+    const source = Source.read(intention, peers)
     if (source._tag === "UnknownPeer") {
       warn(`${source.why}, so it covers nobody`)
       return
@@ -101,28 +130,69 @@ export const compile = (options: Options): Authorizer => {
       ? "another intention with the same source and destination says otherwise"
       : flawOf(intention)
     if (flaw !== undefined) warn(`${flaw}, so it denies everybody that it may be about`)
-    const { trustDomain, partition, namespace, name } = source.callers
-    let index = rulings.get(trustDomain)
-    if (index === undefined) rulings.set(trustDomain, index = SourceIndex.make())
-    SourceIndex.insert(index, partition, namespace, name, compileRuling(rank, rule, flaw))
+    const ruling = compileRuling(
+      rank,
+      rule,
+      flaw,
+      http,
+      defaultAllows,
+      (message, permission) => warn(`${message}, so it denies whatever that leaves in doubt`, permission)
+    )
+    for (const { name, namespace, origin, partition } of source.callers) {
+      const index = origin === undefined ? local : peered.get(origin)
+      if (index !== undefined) SourceIndex.insert(index, partition, namespace, name, ruling)
+    }
   })
 
-  const noIntention = Decision.make(options.defaultPolicy === "allow", "no-intention")
+  const noIntention = Decision.make(defaultAllows, "no-intention")
+  const find = (index: SourceIndex.SourceIndex<Ruling> | undefined, source: SpiffeId.Service) =>
+    index && SourceIndex.find(index, source.partition, source.namespace, source.service)
+
+  const connection: Authorizer["connection"] = (source) => {
+    if (source._tag !== "Service") return notAService[source._tag]
+    const own = source.trustDomain === options.trustDomain ? find(local, source) : undefined
+    const ruling = peered.size === 0 ? own : SourceIndex.better(own, find(peered.get(source.trustDomain), source))
+    return ruling === undefined ? noIntention : ruling.connection
+  }
+
+  /** Callers of peers reach HTTP services through the local mesh gateway, which alone is trusted to name them. */
+  const peerBehind = (
+    gateway: SpiffeId.MeshGateway,
+    request: HttpRequest.HttpRequest
+  ): SpiffeId.Service | undefined => {
+    if (peered.size === 0 || gateway.trustDomain !== options.trustDomain) return undefined
+    const uri = ForwardedClientCert.firstUri(request.header("x-forwarded-client-cert") ?? "")
+    const peer = uri === undefined ? undefined : Option.getOrUndefined(Result.getSuccess(SpiffeId.parse(uri)))
+    return peer?._tag === "Service" && peered.has(peer.trustDomain) ? peer : undefined
+  }
+
+  const request: Authorizer["request"] = (source, request, tokens = TokenRequirement.noTokens) => {
+    if (!http) return connection(source)
+    let ruling: Ruling | undefined
+    if (source._tag === "Service") {
+      if (source.trustDomain === options.trustDomain) ruling = find(local, source)
+    } else {
+      const peer = source._tag === "MeshGateway" ? peerBehind(source, request) : undefined
+      if (peer === undefined) return notAService[source._tag]
+      ruling = find(peered.get(peer.trustDomain), peer)
+    }
+    return ruling === undefined ? noIntention : ruling.request(request, tokens)
+  }
 
   return {
     destination,
     trustDomain: options.trustDomain,
     defaultPolicy: options.defaultPolicy,
+    http,
     intentions,
     warnings,
-    connection: (source) => {
-      if (source._tag !== "Service") return notAService[source._tag]
-      const index = rulings.get(source.trustDomain)
-      const ruling = index && SourceIndex.find(index, source.partition, source.namespace, source.service)
-      return ruling === undefined ? noIntention : ruling.connection
-    }
+    connection,
+    request
   }
 }
+
+/** Everything else, also an unknown protocol, is TCP. */
+const httpLike: ReadonlySet<string> = new Set(["http", "http2", "grpc"])
 
 const complete = (destination: Destination): Service => ({
   service: destination.service,
@@ -131,15 +201,27 @@ const complete = (destination: Destination): Service => ({
   protocol: (destination.protocol || "tcp").toLowerCase()
 })
 
-const compileRuling = (rank: number, rule: Decision.Rule, flaw: string | undefined): Ruling => ({
-  rank,
-  rule,
-  connection: flaw !== undefined
-    ? Decision.make(false, "undecidable", rule, undefined, flaw)
-    : rule.action === "permissions"
+const compileRuling = (
+  rank: number,
+  rule: Decision.Rule,
+  flaw: string | undefined,
+  http: boolean,
+  defaultAllows: boolean,
+  report: RequestRuling.Report
+): Ruling => {
+  if (flaw !== undefined) {
+    const denied = Decision.make(false, "undecidable", rule, undefined, flaw)
+    return { rank, connection: denied, request: () => denied }
+  }
+  const connection = rule.action === "permissions"
     ? Decision.make(false, "needs-http", rule)
     : Decision.make(rule.action === "allow", "intention", rule)
-})
+  return {
+    rank,
+    connection,
+    request: http ? RequestRuling.compile(rule, defaultAllows, report) : () => connection
+  }
+}
 
 /** Why an intention can not be carried out as it stands, if so. Consul refuses to store all of these. */
 const flawOf = (intention: Intention.Intention): string | undefined => {

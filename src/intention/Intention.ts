@@ -73,7 +73,7 @@ const conditions = <const Fields extends Schema.Struct.Fields>(fields: Fields) =
 
 /** That list is ours: the wire neither carries nor sets it. */
 const withoutUnknownFields = (wire: object): { readonly [key: string]: unknown } => {
-  const { UnknownFields, ...rest } = wire as { readonly [key: string]: unknown }
+  const { UnknownFields: _ours, ...rest } = wire as { readonly [key: string]: unknown }
   return rest
 }
 

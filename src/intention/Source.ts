@@ -12,63 +12,60 @@ export interface Peer {
   readonly partition?: string | undefined
 }
 
-/** Callers: those of one trust domain that the three patterns cover. */
+/** Callers of this mesh, or of one peer, that the three patterns cover. */
 export interface Callers {
-  readonly trustDomain: string
+  /** The trust domain of the peer; absent for callers of this mesh. */
+  readonly origin: string | undefined
   readonly partition: SourceIndex.Pattern
   readonly namespace: SourceIndex.Pattern
   readonly name: SourceIndex.Pattern
 }
 
 export type Source =
-  | { readonly _tag: "Callers"; readonly callers: Callers }
+  | { readonly _tag: "Callers"; readonly callers: ReadonlyArray<Callers> }
   /** It may be about all of these callers, or some. It must not allow any of them; a refusal has to refuse them all. */
-  | { readonly _tag: "Unclear"; readonly callers: Callers; readonly why: string }
+  | { readonly _tag: "Unclear"; readonly callers: ReadonlyArray<Callers>; readonly why: string }
   /** Its peer is not known, so nobody can present an identity that it covers. */
   | { readonly _tag: "UnknownPeer"; readonly why: string }
 
 /** Absent partitions are `default`; datacenters do not count. */
-export const read = (
-  intention: Intention.Intention,
-  trustDomain: string,
-  peers: ReadonlyMap<string, Peer>
-): Source => {
+export const read = (intention: Intention.Intention, peers: ReadonlyMap<string, Peer>): Source => {
   const local: Callers = {
-    trustDomain,
+    origin: undefined,
     partition: intention.SourcePartition || "default",
     namespace: pattern(intention.SourceNS || "default"),
-    name: pattern(intention.SourceName)
+    name: intention.SourceName === "" ? SourceIndex.any : pattern(intention.SourceName)
   }
-  const unclear = (callers: Partial<Callers>, why: string): Source => ({
-    _tag: "Unclear",
-    callers: { ...local, ...callers },
-    why
-  })
-  if (intention.SourceName === "") {
-    return unclear({ partition: SourceIndex.any, name: SourceIndex.any }, "it has no source name")
+  const why = unclear(intention)
+  if (why !== undefined) {
+    const anywhere: Callers = { ...local, partition: SourceIndex.any }
+    const callers = [
+      anywhere,
+      ...Array.from(peers.values(), ({ trustDomain }) => ({ ...anywhere, origin: trustDomain }))
+    ]
+    return { _tag: "Unclear", callers, why }
   }
-  if (intention.SourceType !== "" && intention.SourceType !== "consul") {
-    return unclear(
-      { partition: SourceIndex.any },
-      `its source is of the unknown type ${JSON.stringify(intention.SourceType)}`
-    )
-  }
-  if (intention.DestinationName === "") return unclear({}, "it has no destination name")
-  if (intention.SourceSamenessGroup) {
-    return unclear(
-      { partition: SourceIndex.any },
-      `the members of the sameness group ${JSON.stringify(intention.SourceSamenessGroup)} are not known`
-    )
-  }
-  if (!intention.SourcePeer) return { _tag: "Callers", callers: local }
+  if (!intention.SourcePeer) return { _tag: "Callers", callers: [local] }
   const peer = peers.get(intention.SourcePeer)
   if (peer === undefined) {
     return { _tag: "UnknownPeer", why: `no trust bundle of the peer ${JSON.stringify(intention.SourcePeer)} is known` }
   }
   return {
     _tag: "Callers",
-    callers: { ...local, trustDomain: peer.trustDomain, partition: peer.partition || "default" }
+    callers: [{ ...local, origin: peer.trustDomain, partition: peer.partition || "default" }]
   }
+}
+
+/** Why it can not be told whom the intention is about, or in which call. Consul stores, or sends, none of these. */
+const unclear = (intention: Intention.Intention): string | undefined => {
+  if (intention.SourceName === "") return "it has no source name"
+  if (intention.DestinationName === "") return "it has no destination name"
+  if (intention.SourceType !== "" && intention.SourceType !== "consul") {
+    return `its source is of the unknown type ${JSON.stringify(intention.SourceType)}`
+  }
+  return intention.SourceSamenessGroup
+    ? `the members of the sameness group ${JSON.stringify(intention.SourceSamenessGroup)} are not known`
+    : undefined
 }
 
 /**

@@ -70,5 +70,6 @@ const findInPartition = <A extends Ranked>(self: Level<Level<A>>, namespace: str
 const findInNamespace = <A extends Ranked>(self: Level<A>, name: string): A | undefined =>
   better(self.exact.get(name), self.any)
 
-const better = <A extends Ranked>(a: A | undefined, b: A | undefined): A | undefined =>
+/** The one of the smaller rank; an absent one loses. */
+export const better = <A extends Ranked>(a: A | undefined, b: A | undefined): A | undefined =>
   a === undefined ? b : b === undefined || a.rank <= b.rank ? a : b

@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Decision from "../../src/intention/Decision.ts"
+import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as Intention from "../../src/intention/Intention.ts"
 import {
   callers,
@@ -32,16 +33,16 @@ const explain = (
 
 const permissions: ReadonlyArray<Intention.Permission> = [{ Action: "allow", HTTP: { PathPrefix: "/" } }]
 
-describe("vectors, the L4 question", () => {
-  const httpLike = ["http", "http2", "grpc"]
+describe("vectors", () => {
   for (const vector of vectors) {
     const authorizer = compile(vector.intentions, vector.defaultPolicy, {
       destination: { ...vector.destination, service: vector.destination.name }
     })
     vector.requests.forEach(({ expect, http, source, why }, index) => {
-      if (http !== null && httpLike.includes(vector.destination.protocol)) return
       it(`${vector.name} (${index}): ${why}`, () => {
-        const decision = authorizer.connection(identity(source))
+        const decision = http === null
+          ? authorizer.connection(identity(source))
+          : authorizer.request(identity(source), HttpRequest.make(http.method, http.path, http.headers))
         assert.strictEqual(decision.allowed ? "allow" : "deny", expect, Decision.explain(decision))
       })
     })

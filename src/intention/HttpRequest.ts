@@ -1,0 +1,56 @@
+/** What permissions look at in a request. Texts hold one character for each byte, as Node hands them out. */
+import * as Bytes from "./Bytes.ts"
+
+export interface HttpRequest {
+  readonly method: string
+  /** The request target after normalisation, query included. */
+  readonly path: string
+  /**
+   * The value of a header, named in lower case: its lines in order, joined with a bare comma. `undefined` when it is
+   * absent, which is not the same as empty. `host` is the authority of the request, in every version of HTTP.
+   */
+  readonly header: (name: string) => string | undefined
+}
+
+/**
+ * From a list `name, value, name, value, …` such as `rawHeaders`, in whatever letter case. Only that list has repeated
+ * headers unharmed: `IncomingMessage.headers` drops some lines and joins others differently.
+ */
+export const fromRaw = (method: string, path: string, rawHeaders: ReadonlyArray<string>): HttpRequest => ({
+  method,
+  path,
+  header: (name) => headerOf(rawHeaders, name)
+})
+
+/** From text and a record, where a list stands for several lines. */
+export const make = (
+  method: string,
+  path: string,
+  headers: { readonly [name: string]: string | ReadonlyArray<string> } = {}
+): HttpRequest =>
+  fromRaw(
+    method,
+    Bytes.fromText(path),
+    Object.entries(headers).flatMap(([name, value]) =>
+      (typeof value === "string" ? [value] : value).flatMap((line) => [name, Bytes.fromText(line)])
+    )
+  )
+
+const headerOf = (raw: ReadonlyArray<string>, name: string): string | undefined => {
+  const http2 = raw.length > 0 && raw[0]!.charCodeAt(0) === colon
+  if (http2 && name === "host") return linesOf(raw, ":authority", ",") ?? linesOf(raw, name, ",")
+  // HTTP/2 lets clients split one Cookie header into many; they belong together as they were (RFC 9113, 8.2.3).
+  return linesOf(raw, name, http2 && name === "cookie" ? "; " : ",")
+}
+
+const colon = 58
+
+const linesOf = (raw: ReadonlyArray<string>, name: string, separator: string): string | undefined => {
+  let value: string | undefined
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const candidate = raw[i]!
+    if (candidate.length !== name.length || (candidate !== name && candidate.toLowerCase() !== name)) continue
+    value = value === undefined ? raw[i + 1]! : value + separator + raw[i + 1]!
+  }
+  return value
+}

@@ -1,0 +1,25 @@
+/**
+ * Regular expressions of intentions: RE2 syntax, matched against the whole text in time linear in its length.
+ * Consul stores them unchecked, so one that does not compile is found here.
+ */
+import { Result } from "effect"
+import { RE2JS } from "re2js"
+import * as Bytes from "./Bytes.ts"
+import * as Verdict from "./Verdict.ts"
+
+/** Matches one character for each byte. Bytes that are no UTF-8 can not be judged: RE2 reads code points. */
+export type Match = (bytes: string) => Verdict.Verdict
+
+/** Fails with what is wrong with the expression. */
+export const compile = (expression: string): Result.Result<Match, string> =>
+  Result.try({
+    try: (): Match => {
+      // Not wrapped in ^(?:…)$ as text: `a)(b` would become valid by that.
+      const compiled = RE2JS.compile(expression)
+      return (bytes) => {
+        const text = Bytes.toText(bytes)
+        return text === undefined ? Verdict.Unknown : Verdict.fromBoolean(compiled.testExact(text))
+      }
+    },
+    catch: (error) => error instanceof Error ? error.message : String(error)
+  })
