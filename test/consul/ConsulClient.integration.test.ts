@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Redacted, Schedule, Stream, Tracer } from "effect"
 import { writeFileSync } from "node:fs"
 import { createServer } from "node:http"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import type * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Settings from "../../src/consul/Settings.ts"
 import { badAgent, json } from "../support/agents.ts"
+import * as temporary from "../support/temporary.ts"
 
 const token = "3f9a5f0e-secret"
 
@@ -163,7 +163,7 @@ describe("ConsulClient", () => {
   it.live("sends token, credentials and scope, and lets a token file win that is read again each time", () =>
     Effect.gen(function*() {
       const agent = yield* badAgent((_, response) => json(response, "127.0.0.1:8300"))
-      const tokenFile = join(tmpdir(), `effect-mesh-token-${process.pid}`)
+      const tokenFile = join(yield* temporary.folder, "token")
       writeFileSync(tokenFile, "first\n")
       const consul = yield* client({
         address: agent.address,
@@ -186,7 +186,7 @@ describe("ConsulClient", () => {
 
   it.live("talks through a unix socket", () =>
     Effect.gen(function*() {
-      const path = join(tmpdir(), `effect-mesh-${process.pid}.sock`)
+      const path = join(yield* temporary.folder, "agent.sock")
       yield* Effect.acquireRelease(
         Effect.callback<() => void>((resume) => {
           const server = createServer((_, response) => json(response, "leader"))
