@@ -62,11 +62,12 @@ const plain = /^(?:\/(?:[\w\-~!$&'()*+,:;=@[\]][\w\-~!$&'()*+,:;=@[\].]*)?)+$/
 
 /**
  * Unescapes what needs no escape and escapes what does; `\` becomes `/`. Other escapes stay as they are, in their case.
- * A `%` that starts no escape stays too, unless unescaping right behind it could make it start one.
+ * A `%` that starts no escape stays too, unless another `%` is, or comes to be, right behind it: then unescaping could make it
+ * start one.
  */
 const canonicalCharacters = (path: string): string =>
   path.replace(
-    /%([0-9A-Fa-f]{2})|%(?=[^%]?%)|\\|[^\w\-~!$&'()*+,:;=@[\]./%]/g,
+    /%([0-9A-Fa-f]{2})|%(?=[0-9A-Fa-f]?[^\w\-~!$&'()*+,:;=@[\]./\\])|\\|[^\w\-~!$&'()*+,:;=@[\]./%]/g,
     (found, hex: string | undefined) => {
       if (hex !== undefined) {
         const character = String.fromCharCode(Number.parseInt(hex, 16))

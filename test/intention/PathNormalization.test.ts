@@ -79,6 +79,8 @@ describe("PathNormalization", () => {
 
   it("never lets unescaping make a new escape", () => {
     assert.strictEqual(normalize("/%%30%30"), "/%2500")
+    assert.strictEqual(normalize("/%0{"), "/%250%7B")
+    assert.strictEqual(normalize("/%\\.\\{"), "/%/%7B")
     assert.strictEqual(normalize("/%2%65%2%65/b"), "/%252e%252e/b")
   })
 
@@ -107,7 +109,7 @@ describe("PathNormalization", () => {
   it.prop("changes nothing the second time", { path: paths }, ({ path }) => {
     const once = normalize(path)
     if (once !== "400") assert.strictEqual(normalize(once), once)
-  })
+  }, { arbitrary: { runs: 1000 } })
 
   it.prop("leaves no dot segment, backslash or needless escape", { path: paths }, ({ path }) => {
     const result = normalize(path)
