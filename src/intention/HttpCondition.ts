@@ -46,7 +46,7 @@ const all = (conditions: ReadonlyArray<Condition>): Condition => (request) => {
 }
 
 /** Path conditions never see the query. */
-export const withoutQuery = (target: string): string => {
+const withoutQuery = (target: string): string => {
   for (let i = 0; i < target.length; i++) {
     const code = target.charCodeAt(i)
     if (code === questionMark || code === hash) return target.slice(0, i)
