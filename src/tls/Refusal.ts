@@ -1,0 +1,133 @@
+/**
+ * Why a peer was turned away, on either side of a connection. Every refusal is a value, counted under its reason and
+ * logged with it, so that the log, the metric and the test all say the same.
+ */
+import { type Context, Effect, Metric } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
+import * as Decision from "../intention/Decision.ts"
+
+export type Refusal =
+  /** The peer speaks no TLS: mostly a client that does not know of the mesh. */
+  | { readonly _tag: "NotTls" }
+  | { readonly _tag: "HandshakeTimedOut"; readonly millis: number }
+  /** The peer went away before the handshake was over: also what a health check by TCP looks like. */
+  | { readonly _tag: "Disconnected" }
+  /** The peer did not accept us. `alert` is what it said. */
+  | { readonly _tag: "RefusedByPeer"; readonly alert: string }
+  /** Any other failure of the handshake; `code` is OpenSSL's. */
+  | { readonly _tag: "ProtocolError"; readonly code: string }
+  | { readonly _tag: "NoCertificate" }
+  /** Some certificate of the path is past its validity. */
+  | { readonly _tag: "Expired" }
+  | { readonly _tag: "NotYetValid" }
+  /** The path ends at none of the current roots. */
+  | { readonly _tag: "UnknownAuthority" }
+  /** Key usage or extended key usage of some certificate of the path forbid it. */
+  | { readonly _tag: "WrongPurpose" }
+  /** Another fault of the path; `code` is OpenSSL's. */
+  | { readonly _tag: "InvalidPath"; readonly code: string }
+  /** Never happens, as no tickets are issued; refused should it happen all the same. */
+  | { readonly _tag: "Resumed" }
+  | { readonly _tag: "NoIdentity" }
+  | { readonly _tag: "InvalidIdentity"; readonly uri: string; readonly why: string }
+  /** A valid identity of another form: an agent, a gateway, a server. */
+  | { readonly _tag: "NotAService"; readonly identity: SpiffeId.SpiffeId }
+  | { readonly _tag: "UnexpectedIdentity"; readonly expected: string; readonly presented: string }
+  | { readonly _tag: "Denied"; readonly caller: SpiffeId.Service; readonly decision: Decision.Decision }
+  | { readonly _tag: "TooManyConnections"; readonly limit: number }
+
+/** The attribute `reason` of the metric. Stable: dashboards are built on it. */
+export type Reason = (typeof reasons)[Refusal["_tag"]]
+
+const reasons = {
+  NotTls: "not_tls",
+  HandshakeTimedOut: "handshake_timeout",
+  Disconnected: "disconnected",
+  RefusedByPeer: "refused_by_peer",
+  ProtocolError: "protocol_error",
+  NoCertificate: "no_certificate",
+  Expired: "certificate_expired",
+  NotYetValid: "certificate_not_yet_valid",
+  UnknownAuthority: "unknown_authority",
+  WrongPurpose: "wrong_purpose",
+  InvalidPath: "invalid_path",
+  Resumed: "resumed",
+  NoIdentity: "no_identity",
+  InvalidIdentity: "invalid_identity",
+  NotAService: "not_a_service",
+  UnexpectedIdentity: "unexpected_identity",
+  Denied: "denied",
+  TooManyConnections: "too_many_connections"
+} as const
+
+export const reason = (self: Refusal): Reason => reasons[self._tag]
+
+/** One clause for a log or an error: what is wrong with the peer, and what to do where that is not plain. */
+export const explain = (self: Refusal): string => {
+  switch (self._tag) {
+    case "NotTls":
+      return "it does not speak TLS: callers need a sidecar or a native integration"
+    case "HandshakeTimedOut":
+      return `the TLS handshake was not over within ${self.millis} ms`
+    case "Disconnected":
+      return "it went away during the TLS handshake"
+    case "RefusedByPeer":
+      return `it did not accept our certificate: ${self.alert}`
+    case "ProtocolError":
+      return `the TLS handshake failed: ${self.code}`
+    case "NoCertificate":
+      return "it presented no certificate"
+    case "Expired":
+      return "its certificate, or one that leads to a root, has expired"
+    case "NotYetValid":
+      return "its certificate, or one that leads to a root, is not valid yet: compare the clocks"
+    case "UnknownAuthority":
+      return "its certificate was issued by none of the current CA roots, or an intermediate was not sent"
+    case "WrongPurpose":
+      return "its certificate may not be used for this side of a connection"
+    case "InvalidPath":
+      return `its certificate is not acceptable: ${self.code}`
+    case "Resumed":
+      return "it resumed a TLS session, which this mesh never offers"
+    case "NoIdentity":
+      return "its certificate has no URI, hence no identity"
+    case "InvalidIdentity":
+      return `${JSON.stringify(self.uri)} is no identity of a mesh: ${self.why}`
+    case "NotAService":
+      return `${SpiffeId.format(self.identity)} is no service`
+    case "UnexpectedIdentity":
+      return `it is ${self.presented}, and ${self.expected} was expected`
+    case "Denied":
+      return `${SpiffeId.display(self.caller)} ${Decision.explain(self.decision)}`
+    case "TooManyConnections":
+      return `the limit of ${self.limit} connections is reached`
+  }
+}
+
+/** From the peer's point of view: `inbound` connected to us, `outbound` was dialled. */
+export type Direction = "inbound" | "outbound"
+
+const total = Metric.counter("mesh_refusals_total", {
+  description: "Peers turned away, by reason and direction",
+  incremental: true
+})
+
+const counters = new Map<string, Metric.Counter<number>>()
+
+/** Counts one refusal. Synchronous, for socket callbacks. */
+export const count = (self: Refusal, direction: Direction, context: Context.Context<never>): void => {
+  const key = `${direction} ${reason(self)}`
+  let counter = counters.get(key)
+  if (counter === undefined) {
+    counter = Metric.withAttributes(total, { reason: reason(self), direction })
+    counters.set(key, counter)
+  }
+  counter.updateUnsafe(1, context)
+}
+
+/** One line. A peer that merely went away is not worth a warning: health checks do so every few seconds. */
+export const log = (self: Refusal, direction: Direction, peer: string): Effect.Effect<void> => {
+  const line = `${direction === "inbound" ? "refused" : "gave up on"} ${peer}: ${explain(self)}`
+  const logged = self._tag === "Disconnected" ? Effect.logDebug(line) : Effect.logWarning(line)
+  return Effect.annotateLogs(logged, { reason: reason(self), direction })
+}

@@ -1,0 +1,130 @@
+/**
+ * Leaf and roots, turned into what `node:tls` wants, and turned again when either changes. New handshakes use the new
+ * material at once; established connections are left alone and listeners stay open.
+ *
+ * - Every listed root is an anchor, self-signed or not, active or not. Their `intermediates` are not loaded: a peer sends
+ *   its own, as Consul's leaves carry them.
+ * - Roots past their validity are left out while others remain: OpenSSL prefers a listed root to a longer path, so an
+ *   expired one would spoil a path that a cross-signed certificate completes.
+ * - No session tickets and no renegotiation, hence no handshake that skips verification: see
+ *   docs/decisions/0004-no-session-resumption.md.
+ */
+import { constants, X509Certificate } from "node:crypto"
+import * as Tls from "node:tls"
+import { Clock, Context, Deferred, Effect, Layer, Redacted, Result, Schema, Stream, SubscriptionRef } from "effect"
+import type * as TrustBundle from "../identity/TrustBundle.ts"
+import * as CaRoots from "../watch/CaRoots.ts"
+import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as LeafExpiry from "./LeafExpiry.ts"
+
+/** What one rotation brought. */
+export interface Material {
+  readonly leaf: LeafCertificate.Leaf
+  readonly roots: TrustBundle.TrustBundle
+  /** For `tls.connect`. */
+  readonly client: Tls.SecureContext
+  /** For `tls.createServer` and `server.setSecureContext`, which silently ignore a `secureContext`. */
+  readonly server: Tls.SecureContextOptions
+  /**
+   * Some anchor is not self-signed. Clients take it as it is; servers of Node ignore `allowPartialTrustChain`, so that
+   * `PeerVerification.acceptor` has to know.
+   */
+  readonly subordinateAnchors: boolean
+}
+
+export class SecureContexts extends Context.Service<SecureContexts, {
+  /** The material in force. Synchronous, for socket callbacks. */
+  readonly current: () => Material
+  /** The material in force, then each later one. Never ends. */
+  readonly changes: Stream.Stream<Material>
+}>()("effect-mesh/tls/SecureContexts") {}
+
+/** Leaf, key and roots do not make a usable pair. The ones before stay in force. */
+export class UnusableMaterial extends Schema.TaggedError<UnusableMaterial>()("UnusableMaterial", {
+  why: Schema.String
+}) {
+  override readonly message = `the leaf certificate, its key or the CA roots can not be used for TLS: ${this.why}`
+}
+
+/** TLS 1.2 suites as Consul's SDK orders them; those of TLS 1.3 come first, the cheapest in front. */
+export const ciphers = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-ECDSA-CHACHA20-POLY1305"
+].join(":")
+
+/** `now` in milliseconds. */
+export const material = (
+  leaf: LeafCertificate.Leaf,
+  roots: TrustBundle.TrustBundle,
+  now: number
+): Result.Result<Material, UnusableMaterial> => {
+  const valid = roots.roots.filter((root) => root.certificate.notAfter.getTime() >= now)
+  const anchors = valid.length === 0 ? roots.roots : valid
+  const options: Tls.SecureContextOptions = {
+    cert: leaf.chainPem,
+    key: Redacted.value(leaf.keyPem),
+    ca: anchors.map((root) => root.certificate.pem),
+    allowPartialTrustChain: true,
+    minVersion: "TLSv1.2",
+    ciphers,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION
+  }
+  try {
+    return Result.succeed({
+      leaf,
+      roots,
+      client: Tls.createSecureContext(options),
+      server: options,
+      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate.pem))
+    })
+  } catch (cause) {
+    // OpenSSL's text names the fault and quotes neither key nor certificate.
+    return Result.fail(new UnusableMaterial({ why: cause instanceof Error ? cause.message : String(cause) }))
+  }
+}
+
+/** Ready once roots and a leaf have arrived and fit together. */
+export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCertificate.LeafCertificate> = Layer
+  .effect(
+    SecureContexts,
+    Effect.gen(function*() {
+      const roots = yield* CaRoots.CaRoots
+      const leaf = yield* LeafCertificate.LeafCertificate
+      const first = yield* Deferred.make<SubscriptionRef.SubscriptionRef<Material>>()
+      let ref: SubscriptionRef.SubscriptionRef<Material> | undefined
+      const use = Effect.fnUntraced(
+        function*([bundle, certificate]: readonly [TrustBundle.TrustBundle, LeafCertificate.Leaf]) {
+          const built = material(certificate, bundle, yield* Clock.currentTimeMillis)
+          if (Result.isFailure(built)) {
+            yield* Effect.logError(
+              `${built.failure.message}${ref === undefined ? "" : ". The ones before stay in force"}`
+            )
+          } else if (ref === undefined) {
+            ref = yield* SubscriptionRef.make(built.success)
+            yield* Deferred.succeed(first, ref)
+          } else {
+            yield* SubscriptionRef.set(ref, built.success)
+          }
+        }
+      )
+      yield* Effect.forkScoped(Stream.runForEach(Stream.zipLatest(roots.changes, leaf.changes), use))
+      const current = yield* Deferred.await(first)
+      yield* Effect.forkScoped(LeafExpiry.warn(SubscriptionRef.changes(current).pipe(Stream.map(({ leaf }) => leaf))))
+      return SecureContexts.of({
+        current: () => SubscriptionRef.getUnsafe(current),
+        changes: SubscriptionRef.changes(current)
+      })
+    })
+  )
+
+const isSelfSigned = (pem: string): boolean => {
+  const certificate = new X509Certificate(pem)
+  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+}

@@ -1,0 +1,3 @@
+export * as PeerVerification from "./PeerVerification.ts"
+export * as Refusal from "./Refusal.ts"
+export * as SecureContexts from "./SecureContexts.ts"

@@ -1,0 +1,112 @@
+/** A mesh of values that a test changes by hand: roots, a leaf, intentions, chains and instances. */
+import { Effect, Layer, Stream, SubscriptionRef } from "effect"
+import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
+import * as Authorizer from "../../src/intention/Authorizer.ts"
+import * as Intention from "../../src/intention/Intention.ts"
+import * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import * as CaRoots from "../../src/watch/CaRoots.ts"
+import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
+import * as Endpoints from "../../src/watch/Endpoints.ts"
+import * as Intentions from "../../src/watch/Intentions.ts"
+import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import * as Watched from "../../src/watch/Watched.ts"
+import * as Certificates from "./certificates.ts"
+
+/** `web=allow` per source; everybody else gets `fallback`. */
+export const policy = (
+  destination: string,
+  sources: Readonly<Record<string, "allow" | "deny">>,
+  fallback: Authorizer.DefaultPolicy = "deny"
+): Authorizer.Authorizer =>
+  Authorizer.compile({
+    destination: { service: destination },
+    trustDomain: Certificates.trustDomain,
+    intentions: Object.entries(sources).map(([source, action]) => Intention.make(source, destination, action)),
+    defaultPolicy: fallback
+  })
+
+/** What one service knows, each part of it settable. Lets `web` in and nobody else. */
+export const member = Effect.fnUntraced(function*(name: string, authority: Certificates.Authority) {
+  const roots = yield* SubscriptionRef.make(Certificates.bundle(authority))
+  const leaf = yield* SubscriptionRef.make(yield* Effect.promise(() => Certificates.leafOf(authority, name)))
+  const intentions = yield* SubscriptionRef.make(policy(name, { web: "allow" }))
+  return {
+    roots,
+    leaf,
+    intentions,
+    layer: SecureContexts.layer.pipe(
+      Layer.provideMerge(Layer.mergeAll(
+        CaRoots.layerFrom(roots),
+        LeafCertificate.layerFrom(leaf),
+        Intentions.layerFrom(intentions)
+      ))
+    )
+  }
+})
+
+export type Member = Effect.Success<ReturnType<typeof member>>
+
+export const target = (service: string, datacenter = "dc1"): TcpRoute.Target => ({
+  id: `${service}.default.default.${datacenter}`,
+  service,
+  partition: "default",
+  namespace: "default",
+  datacenter,
+  filter: "",
+  onlyPassing: false,
+  sni: `${service}.default.${datacenter}.internal.${Certificates.trustDomain}`
+})
+
+export const endpoint = (port: number, weight = 1): Endpoints.Endpoint => ({
+  id: `node/${port}`,
+  address: { host: "127.0.0.1", port },
+  weight
+})
+
+/** Chains of one target each, with these instances by the target's id. Both can be changed. */
+export const discovery = Effect.fnUntraced(function*(
+  instances: Readonly<Record<string, ReadonlyArray<Endpoints.Endpoint>>>
+) {
+  const routes = new Map<string, SubscriptionRef.SubscriptionRef<TcpRoute.TcpRoute>>()
+  const lists = new Map<string, SubscriptionRef.SubscriptionRef<ReadonlyArray<Endpoints.Endpoint>>>()
+  const setRoute = (service: string, route: TcpRoute.TcpRoute) =>
+    Effect.gen(function*() {
+      const known = routes.get(service)
+      if (known === undefined) routes.set(service, yield* SubscriptionRef.make(route))
+      else yield* SubscriptionRef.set(known, route)
+    })
+  const setInstances = (id: string, list: ReadonlyArray<Endpoints.Endpoint>) =>
+    Effect.gen(function*() {
+      const known = lists.get(id)
+      if (known === undefined) lists.set(id, yield* SubscriptionRef.make(list))
+      else yield* SubscriptionRef.set(known, list)
+    })
+  for (const [id, list] of Object.entries(instances)) {
+    const service = id.split(".")[0]!
+    yield* setRoute(service, { targets: [target(service)], connectTimeoutMillis: 2000 })
+    yield* setInstances(target(service).id, list)
+  }
+  return {
+    setRoute,
+    setInstances,
+    layer: Layer.mergeAll(
+      DiscoveryChains.layerStatic(({ service }) => {
+        const ref = routes.get(service)
+        return ref === undefined ? never("the chain") : Watched.fromRef("the chain", ref)
+      }),
+      Endpoints.layerStatic(({ id }) => {
+        const ref = lists.get(id)
+        return ref === undefined ? never("the instances") : Watched.fromRef("the instances", ref)
+      })
+    )
+  }
+})
+
+/** A value that does not arrive. */
+const never = <A>(what: string): Watched.Watched<A> => ({
+  what,
+  get: Effect.never,
+  latest: () => undefined,
+  changes: Stream.never,
+  freshness: () => ({ answeredAt: undefined, failures: 0, lastError: undefined })
+})
