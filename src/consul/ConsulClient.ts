@@ -3,7 +3,7 @@
  * (address, TLS, token) and what its failures mean.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { type Config, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
+import { type Config, Context, Duration, Effect, Equal, Hash, Layer, RcMap, Redacted, Schema, type Scope } from "effect"
 import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { readdir, readFile } from "node:fs/promises"
@@ -32,6 +32,11 @@ export class ConsulClient extends Context.Service<ConsulClient, {
     request: (api: Api) => Effect.Effect<A, E>,
     timeout?: Duration.Input
   ) => Effect.Effect<A, ConsulError.ConsulError>
+  /**
+   * One of each key for this client: made by whoever asks first, shared with everybody who asks while it is there, and
+   * closed with the last of their scopes. So that two services in one process do not watch the same thing twice.
+   */
+  readonly share: <A>(key: string, make: Effect.Effect<A, never, Scope.Scope>) => Effect.Effect<A, never, Scope.Scope>
 }>()("effect-mesh/consul/ConsulClient") {}
 
 /** Answers larger than this are refused: 64 MiB, some hundred thousand instances. */
@@ -74,9 +79,12 @@ export const make = (
       )
     })
     const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
+    const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
     return ConsulClient.of({
       address,
       datacenter: settings.datacenter,
+      share: <A>(key: string, make: Effect.Effect<A, never, Scope.Scope>) =>
+        RcMap.get(shared, new SharedEntry(key, make)) as Effect.Effect<A, never, Scope.Scope>,
       call: (name, request, timeout = defaultTimeout) => {
         const what = `${name} at ${address}`
         return request(api).pipe(
@@ -102,6 +110,22 @@ export const blocking = (known: { readonly cursor: bigint | undefined; readonly 
   known.cursor === undefined ? {} : { index: known.cursor, wait: known.wait }
 
 const redactToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-consul-token"]
+
+/** Equal by its key, whoever made it. */
+class SharedEntry implements Equal.Equal {
+  readonly key: string
+  readonly make: Effect.Effect<unknown, never, Scope.Scope>
+  constructor(key: string, make: Effect.Effect<unknown, never, Scope.Scope>) {
+    this.key = key
+    this.make = make
+  }
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof SharedEntry && that.key === this.key
+  }
+  [Hash.symbol](): number {
+    return Hash.string(this.key)
+  }
+}
 
 /** Namespace, partition and datacenter, for requests that do not say otherwise. */
 const scopeParams = (settings: Settings.Settings): ReadonlyArray<readonly [string, string]> =>

@@ -23,24 +23,27 @@ export const layer: Layer.Layer<CaRoots, never, ConsulClient.ConsulClient> = Lay
   Effect.gen(function*() {
     const consul = yield* ConsulClient.ConsulClient
     const name = "GET /v1/agent/connect/ca/roots"
-    return yield* Watched.make(
-      what,
-      BlockingQuery.byIndex(
-        name,
-        (known) =>
-          consul.call(
-            name,
-            (api) => api.agent.caRoots({ query: ConsulClient.blocking(known) }),
-            Duration.infinity
-          )
-            .pipe(
-              Effect.flatMap(({ body, headers }) =>
-                Effect.map(
-                  Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
-                  (value) => ({ value, cursor: headers["x-consul-index"] })
+    return yield* consul.share(
+      name,
+      Watched.make(
+        what,
+        BlockingQuery.byIndex(
+          name,
+          (known) =>
+            consul.call(
+              name,
+              (api) => api.agent.caRoots({ query: ConsulClient.blocking(known) }),
+              Duration.infinity
+            )
+              .pipe(
+                Effect.flatMap(({ body, headers }) =>
+                  Effect.map(
+                    Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
+                    (value) => ({ value, cursor: headers["x-consul-index"] })
+                  )
                 )
               )
-            )
+        )
       )
     )
   })

@@ -1,5 +1,5 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
-import { Context, Duration, Effect, Layer, RcMap, Result, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -32,42 +32,44 @@ export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClien
   DiscoveryChains,
   Effect.gen(function*() {
     const consul = yield* ConsulClient.ConsulClient
-    const watches = yield* RcMap.make({ lookup: (request: Request) => watchRoute(consul, request) })
-    return DiscoveryChains.of({ watch: (request) => RcMap.get(watches, request) })
+    return DiscoveryChains.of({ watch: (request) => watchRoute(consul, request) })
   })
 )
 
 const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Request) => {
   const { connectTimeoutMillis, datacenter, service } = request
   const name = `POST /v1/discovery-chain/${service}`
-  return Watched.make(
-    `the discovery chain of ${service}`,
-    BlockingQuery.byIndex(name, (known) =>
-      consul.call(
-        name,
-        (api) =>
-          api.discoveryChain.compile({
-            params: { service },
-            query: {
-              ...ConsulClient.blocking(known),
-              ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
-            },
-            payload: {
-              OverrideProtocol: "tcp",
-              ...(connectTimeoutMillis === undefined
-                ? {}
-                : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
-            }
-          }),
-        Duration.infinity
-      ).pipe(
-        Effect.flatMap(({ body, headers }) =>
-          Effect.fromResult(toRoute(body.Chain)).pipe(
-            Effect.mapError((why) => ConsulError.undecodable(name, why)),
-            Effect.map((value) => ({ value, cursor: headers["x-consul-index"] }))
+  return consul.share(
+    `${name} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
+    Watched.make(
+      `the discovery chain of ${service}`,
+      BlockingQuery.byIndex(name, (known) =>
+        consul.call(
+          name,
+          (api) =>
+            api.discoveryChain.compile({
+              params: { service },
+              query: {
+                ...ConsulClient.blocking(known),
+                ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
+              },
+              payload: {
+                OverrideProtocol: "tcp",
+                ...(connectTimeoutMillis === undefined
+                  ? {}
+                  : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
+              }
+            }),
+          Duration.infinity
+        ).pipe(
+          Effect.flatMap(({ body, headers }) =>
+            Effect.fromResult(toRoute(body.Chain)).pipe(
+              Effect.mapError((why) => ConsulError.undecodable(name, why)),
+              Effect.map((value) => ({ value, cursor: headers["x-consul-index"] }))
+            )
           )
-        )
-      ))
+        ))
+    )
   )
 }
 

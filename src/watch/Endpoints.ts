@@ -1,5 +1,5 @@
 /** The instances of a target that speak mesh TLS, with their health. */
-import { Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -35,11 +35,10 @@ export const layer: Layer.Layer<Endpoints, never, ConsulClient.ConsulClient | Le
     Effect.gen(function*() {
       const consul = yield* ConsulClient.ConsulClient
       const leaf = yield* LeafCertificate.LeafCertificate
-      const watches = yield* RcMap.make({
-        lookup: (target: TcpRoute.Target) =>
+      return Endpoints.of({
+        watch: (target) =>
           Effect.flatMap(leaf.get, ({ identity }) => watchInstances(consul, target, identity.datacenter))
       })
-      return Endpoints.of({ watch: (target) => RcMap.get(watches, target) })
     })
   )
 
@@ -49,27 +48,31 @@ const watchInstances = (
   datacenter: string
 ) => {
   const name = `GET /v1/health/connect/${target.service}`
-  return Watched.make(
-    `the instances of ${target.id}`,
-    BlockingQuery.byIndex(name, (known) =>
-      consul.call(
-        name,
-        (api) =>
-          api.health.connect({
-            params: { service: target.service },
-            query: {
-              ...ConsulClient.blocking(known),
-              ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
-              ...(target.filter === "" ? {} : { filter: target.filter })
-            }
-          }),
-        Duration.infinity
-      ).pipe(
-        Effect.map(({ body, headers }) => ({
-          value: body.flatMap((entry) => toEndpoint(entry, target, datacenter)),
-          cursor: headers["x-consul-index"]
-        }))
-      ))
+  const key = `${name} ${target.datacenter} ${target.filter} ${target.onlyPassing}`
+  return consul.share(
+    key,
+    Watched.make(
+      `the instances of ${target.id}`,
+      BlockingQuery.byIndex(name, (known) =>
+        consul.call(
+          name,
+          (api) =>
+            api.health.connect({
+              params: { service: target.service },
+              query: {
+                ...ConsulClient.blocking(known),
+                ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
+                ...(target.filter === "" ? {} : { filter: target.filter })
+              }
+            }),
+          Duration.infinity
+        ).pipe(
+          Effect.map(({ body, headers }) => ({
+            value: body.flatMap((entry) => toEndpoint(entry, target, datacenter)),
+            cursor: headers["x-consul-index"]
+          }))
+        ))
+    )
   )
 }
 

@@ -58,26 +58,29 @@ const watchPolicy = (options: Options) =>
     const { destination } = options
     const name = `GET /v1/connect/intentions/match?by=destination&name=${destination}`
     let configured: Authorizer.DefaultPolicy | undefined
-    return yield* Watched.make(
-      what,
-      BlockingQuery.byIndex(name, (known) =>
-        Effect.gen(function*() {
-          // It changes only when an agent restarts, and then a query starts over.
-          if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* configuredDefault(consul))
-          const { body, headers } = yield* consul.call(
-            name,
-            (api) =>
-              api.connect.matchIntentions({
-                query: { by: "destination", name: [destination], ...ConsulClient.blocking(known) }
-              }),
-            Duration.infinity
-          )
-          const value: Policy = {
-            intentions: body[destination] ?? [],
-            defaultPolicy: configured ?? headers["x-consul-default-acl-policy"] ?? "deny"
-          }
-          return { value, cursor: headers["x-consul-index"] }
-        }))
+    return yield* consul.share(
+      `${name} ${options.defaultPolicy ?? ""}`,
+      Watched.make(
+        what,
+        BlockingQuery.byIndex(name, (known) =>
+          Effect.gen(function*() {
+            // It changes only when an agent restarts, and then a query starts over.
+            if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* configuredDefault(consul))
+            const { body, headers } = yield* consul.call(
+              name,
+              (api) =>
+                api.connect.matchIntentions({
+                  query: { by: "destination", name: [destination], ...ConsulClient.blocking(known) }
+                }),
+              Duration.infinity
+            )
+            const value: Policy = {
+              intentions: body[destination] ?? [],
+              defaultPolicy: configured ?? headers["x-consul-default-acl-policy"] ?? "deny"
+            }
+            return { value, cursor: headers["x-consul-index"] }
+          }))
+      )
     )
   })
 

@@ -41,27 +41,30 @@ export const layer = (options: {
       const { service } = options
       const name = `GET /v1/agent/connect/ca/leaf/${service}`
       let expires: number | undefined
-      return yield* Watched.make(
-        what,
-        BlockingQuery.byIndex(name, (known) =>
-          Effect.gen(function*() {
-            // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
-            const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
-            const { body, headers } = yield* consul.call(
-              name,
-              (api) =>
-                api.agent.caLeaf({
-                  params: { service },
-                  query: ConsulClient.blocking(left === undefined ? known : beforeExpiry(known, left))
-                }),
-              Duration.infinity
-            )
-            const value = yield* Effect.fromResult(toLeaf(body)).pipe(
-              Effect.mapError((why) => ConsulError.undecodable(name, why))
-            )
-            expires = value.certificate.notAfter.getTime()
-            return { value, cursor: headers["x-consul-index"] }
-          }))
+      return yield* consul.share(
+        name,
+        Watched.make(
+          what,
+          BlockingQuery.byIndex(name, (known) =>
+            Effect.gen(function*() {
+              // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
+              const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
+              const { body, headers } = yield* consul.call(
+                name,
+                (api) =>
+                  api.agent.caLeaf({
+                    params: { service },
+                    query: ConsulClient.blocking(left === undefined ? known : beforeExpiry(known, left))
+                  }),
+                Duration.infinity
+              )
+              const value = yield* Effect.fromResult(toLeaf(body)).pipe(
+                Effect.mapError((why) => ConsulError.undecodable(name, why))
+              )
+              expires = value.certificate.notAfter.getTime()
+              return { value, cursor: headers["x-consul-index"] }
+            }))
+        )
       )
     })
   )

@@ -59,25 +59,28 @@ export const layer = (options: {
     Effect.gen(function*() {
       const consul = yield* ConsulClient.ConsulClient
       const name = `GET /v1/agent/service/${options.proxyId}`
-      return yield* Watched.make(
-        what,
-        BlockingQuery.byHash(name, ({ cursor, wait }) =>
-          consul.call(
-            name,
-            (api) =>
-              api.agent.service({
-                params: { id: options.proxyId },
-                query: cursor === undefined ? {} : { hash: cursor, wait }
-              }),
-            Duration.infinity
-          ).pipe(
-            Effect.flatMap(({ body, headers }) =>
-              Effect.fromResult(toRegistration(body)).pipe(
-                Effect.mapError((why) => ConsulError.undecodable(name, why)),
-                Effect.map((value) => ({ value, cursor: headers["x-consul-contenthash"] }))
+      return yield* consul.share(
+        name,
+        Watched.make(
+          what,
+          BlockingQuery.byHash(name, ({ cursor, wait }) =>
+            consul.call(
+              name,
+              (api) =>
+                api.agent.service({
+                  params: { id: options.proxyId },
+                  query: cursor === undefined ? {} : { hash: cursor, wait }
+                }),
+              Duration.infinity
+            ).pipe(
+              Effect.flatMap(({ body, headers }) =>
+                Effect.fromResult(toRegistration(body)).pipe(
+                  Effect.mapError((why) => ConsulError.undecodable(name, why)),
+                  Effect.map((value) => ({ value, cursor: headers["x-consul-contenthash"] }))
+                )
               )
-            )
-          ))
+            ))
+        )
       )
     })
   )

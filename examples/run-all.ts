@@ -1,0 +1,16 @@
+/** Runs every example as a newcomer would, and fails when one fails: `npm run examples`. */
+import { spawnSync } from "node:child_process"
+
+const examples = [
+  ["examples/native/main.ts"],
+  ["examples/quickstart/main.ts", "--once"]
+]
+
+for (const example of examples) {
+  process.stdout.write(`\n$ node ${example.join(" ")}\n`)
+  const { status } = spawnSync(process.execPath, example, { stdio: ["ignore", "inherit", "inherit"], timeout: 120_000 })
+  if (status !== 0) {
+    process.stderr.write(`node ${example.join(" ")} ended with ${status ?? "a timeout"}\n`)
+    process.exit(1)
+  }
+}

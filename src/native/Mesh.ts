@@ -1,0 +1,66 @@
+/**
+ * One service in the mesh: everything that a `MeshListener` and a `MeshDialer` need to act in its name, watched at the
+ * Consul agent. Building it waits for roots, leaf and intentions, since nothing may open before they are there.
+ */
+import { type Duration, Effect, Layer } from "effect"
+import type * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as Authorizer from "../intention/Authorizer.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
+import * as CaRoots from "../watch/CaRoots.ts"
+import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
+import * as Endpoints from "../watch/Endpoints.ts"
+import * as Intentions from "../watch/Intentions.ts"
+import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as Watched from "../watch/Watched.ts"
+import * as MeshDialer from "./MeshDialer.ts"
+
+export interface Options {
+  /** Whose identity this is, and whose intentions are enforced. */
+  readonly service: string
+  /** What holds where no intention matches. Absent: what the agent is configured with. */
+  readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+  /** How long to wait for the agent. Default: 30 seconds. */
+  readonly readyWithin?: Duration.Input | undefined
+}
+
+export type Mesh =
+  | CaRoots.CaRoots
+  | LeafCertificate.LeafCertificate
+  | Intentions.Intentions
+  | SecureContexts.SecureContexts
+  | DiscoveryChains.DiscoveryChains
+  | Endpoints.Endpoints
+  | MeshDialer.MeshDialer
+
+/**
+ * Fails when something has not arrived in time, saying what and why. Later failures of the agent change nothing.
+ *
+ * Each service gets layers of its own (`fresh`): shared ones, as Effect shares equal layers within a program, would give
+ * two services one identity. What they watch is shared all the same, by the client.
+ */
+export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, ConsulClient.ConsulClient> =>
+  MeshDialer.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(SecureContexts.layer, DiscoveryChains.layer, Endpoints.layer)),
+    Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
+    Layer.provideMerge(
+      Intentions.layer({ destination: options.service, defaultPolicy: options.defaultPolicy }).pipe(
+        Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))
+      )
+    ),
+    Layer.fresh
+  )
+
+const arrival = (within: Duration.Input) =>
+  Layer.effectDiscard(
+    Effect.gen(function*() {
+      const watched = [
+        yield* CaRoots.CaRoots,
+        yield* LeafCertificate.LeafCertificate,
+        yield* Intentions.Intentions
+      ] as const
+      yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+  )
