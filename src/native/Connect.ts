@@ -1,0 +1,122 @@
+/** One connection to one address: TCP, TLS, then who answered. All of it within a deadline, all of it undone on failure. */
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import { type Context, Effect, Result, type Scope } from "effect"
+import type * as SpiffeId from "../identity/SpiffeId.ts"
+import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as PeerVerification from "../tls/PeerVerification.ts"
+import * as Refusal from "../tls/Refusal.ts"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import * as DialError from "./DialError.ts"
+import * as Listening from "./Listening.ts"
+import * as Splice from "./Splice.ts"
+
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/**
+ * A connection to a verified peer; half-open, nothing read yet.
+ * Trap: with TLS 1.3 our handshake ends before the peer judges us, so that its refusal shows on the first read.
+ */
+export interface Connection extends Splice.Side {
+  readonly peer: SpiffeId.Service
+  /** Where it was dialled. */
+  readonly remote: string
+}
+
+export interface Options {
+  readonly address: Address
+  readonly expected: SpiffeId.Service
+  /** Absent: none is sent. */
+  readonly sni: string | undefined
+  /** For TCP and TLS together. */
+  readonly timeoutMillis: number
+}
+
+/** Closed with the scope: orderly where both directions have ended, by a reset otherwise. */
+export const open = (
+  options: Options,
+  material: SecureContexts.Material,
+  context: Context.Context<never>
+): Effect.Effect<Connection, DialError.Reason, Scope.Scope> =>
+  Effect.acquireRelease(attempt(options, material, context), (connection) => Effect.sync(connection.reset), {
+    interruptible: true
+  })
+
+const attempt = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
+  Effect.callback<Connection, DialError.Reason>((resume) => {
+    const { address, expected, sni, timeoutMillis } = options
+    const remote = Listening.format(address)
+    const transport = Net.connect({
+      ...address,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000
+    })
+    let settled = false
+    const fail = (reason: DialError.Reason) => {
+      if (settled) return
+      settled = true
+      clearTimeout(timer)
+      transport.destroy()
+      resume(Effect.fail(reason))
+    }
+    const refuse = (refusal: Refusal.Refusal) => {
+      if (settled) return
+      Refusal.count(refusal, "outbound", context)
+      fail(
+        refusal._tag === "UnexpectedIdentity"
+          ? new DialError.UnexpectedIdentity({
+            address: remote,
+            expected: refusal.expected,
+            presented: refusal.presented
+          })
+          : new DialError.HandshakeFailed({
+            address: remote,
+            reason: Refusal.reason(refusal),
+            detail: Refusal.explain(refusal)
+          })
+      )
+    }
+    const timer = setTimeout(() => {
+      const connecting = transport.connecting
+      if (!connecting) Refusal.count({ _tag: "HandshakeTimedOut", millis: timeoutMillis }, "outbound", context)
+      fail(
+        new DialError.TimedOut({
+          what: `${connecting ? "TCP connection" : "TLS handshake"} with ${remote}`,
+          millis: timeoutMillis
+        })
+      )
+    }, timeoutMillis)
+    transport.on(
+      "error",
+      (cause) =>
+        fail(
+          new DialError.ConnectFailed({ address: remote, code: "code" in cause ? String(cause.code) : cause.message })
+        )
+    )
+    transport.once("connect", () => {
+      const socket = Tls.connect({
+        socket: transport,
+        secureContext: material.client,
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(sni === undefined ? {} : { servername: sni })
+      })
+      socket.on("error", (cause) => refuse(HandshakeFailure.toRefusal(cause, timeoutMillis)))
+      socket.once("close", () => refuse({ _tag: "Disconnected" }))
+      socket.once("secureConnect", () => {
+        if (settled) return
+        const peer = PeerVerification.dialler(PeerVerification.presented(socket), expected)
+        if (Result.isFailure(peer)) return refuse(peer.failure)
+        settled = true
+        clearTimeout(timer)
+        resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
+      })
+    })
+    return Effect.sync(() => {
+      settled = true
+      clearTimeout(timer)
+      transport.destroy()
+    })
+  })

@@ -1,0 +1,62 @@
+/** Why no connection into the mesh could be made. */
+import { Schema } from "effect"
+
+/** Nobody to dial: no target of the chain has a healthy instance. Passes when one is. */
+export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("NoHealthyInstance", {
+  /** How many instances are known, healthy or not. */
+  known: Schema.Finite
+}) {
+  override readonly message = this.known === 0
+    ? "no instance with a sidecar or a native integration is registered"
+    : `none of its ${this.known} instances is healthy`
+}
+
+/** TCP did not connect. `code` is Node's. */
+export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
+  address: Schema.String,
+  code: Schema.String
+}) {
+  override readonly message = `${this.address} did not accept a connection: ${this.code}`
+}
+
+/** TLS failed, or the certificate of the other side was not acceptable. */
+export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("HandshakeFailed", {
+  address: Schema.String,
+  /** As in the metric `mesh_refusals_total`. */
+  reason: Schema.String,
+  detail: Schema.String
+}) {
+  override readonly message = `${this.address}: ${this.detail}`
+}
+
+/** Somebody else answers at that address: mostly one whose port was reused. */
+export class UnexpectedIdentity extends Schema.TaggedError<UnexpectedIdentity>()("UnexpectedIdentity", {
+  address: Schema.String,
+  expected: Schema.String,
+  presented: Schema.String
+}) {
+  override readonly message = `${this.address} is ${this.presented}, and ${this.expected} was expected`
+}
+
+/** The connection was not ready in time. */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
+  what: Schema.String,
+  millis: Schema.Finite
+}) {
+  override readonly message = `${this.what} was not ready within ${this.millis} ms`
+}
+
+/** One attempt to reach `service` by all means that its discovery chain offers. */
+export class DialError extends Schema.TaggedError<DialError>()("DialError", {
+  service: Schema.String,
+  /** How many instances were tried. */
+  attempts: Schema.Finite,
+  /** Of the last attempt. */
+  reason: Schema.Union([NoHealthyInstance, ConnectFailed, HandshakeFailed, UnexpectedIdentity, TimedOut])
+}) {
+  override readonly message = `cannot reach ${this.service}${
+    this.attempts > 1 ? ` (${this.attempts} instances tried)` : ""
+  }: ${this.reason.message}`
+}
+
+export type Reason = DialError["reason"]

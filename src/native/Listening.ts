@@ -1,0 +1,96 @@
+/** Binding and releasing servers of Node: what all listeners share. */
+import { chmod, unlink } from "node:fs/promises"
+import * as Net from "node:net"
+import { Effect, Schema } from "effect"
+
+/** Where to listen. Port 0: any free one. `mode` are the file mode bits of the socket. */
+export type Bind = { readonly host: string; readonly port: number } | {
+  readonly path: string
+  readonly mode?: number | undefined
+}
+
+/** Nothing listens there. Passes only when somebody frees the address. */
+export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
+  /** `127.0.0.1:8080`, or the path of a unix socket. */
+  address: Schema.String,
+  /** Node's code: `EADDRINUSE`, `EACCES`, … */
+  code: Schema.String
+}) {
+  override readonly message = `cannot listen on ${this.address}: ${explain(this.code)}`
+}
+
+export const format = (bind: Bind): string =>
+  "path" in bind ? bind.path : `${bind.host.includes(":") ? `[${bind.host}]` : bind.host}:${bind.port}`
+
+/** Listens, and returns the address with the port that was given. Does not close the server: `close` does. */
+export const listen = (server: Net.Server, bind: Bind): Effect.Effect<Bind, ListenError> =>
+  "path" in bind ? listenOnPath(server, bind) : Effect.map(open(server, bind), () => {
+    const address = server.address()
+    return { host: bind.host, port: typeof address === "object" && address !== null ? address.port : bind.port }
+  })
+
+/** Stops accepting at once. Connections stay. */
+export const close = (server: Net.Server): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (server.listening) server.close()
+  })
+
+/** A socket file that a crashed process left behind answers nobody and is replaced. */
+const listenOnPath = (server: Net.Server, bind: { readonly path: string; readonly mode?: number | undefined }) =>
+  open(server, bind).pipe(
+    Effect.catchIf(
+      (error) => error.code === "EADDRINUSE",
+      (error) =>
+        Effect.flatMap(isAbandoned(bind.path), (abandoned) =>
+          abandoned
+            ? Effect.andThen(Effect.ignore(Effect.tryPromise(() => unlink(bind.path))), open(server, bind))
+            : Effect.fail(error))
+    ),
+    Effect.andThen(
+      bind.mode === undefined
+        ? Effect.void
+        : Effect.tryPromise({ try: () => chmod(bind.path, bind.mode!), catch: (cause) => listenError(bind, cause) })
+    ),
+    Effect.as(bind)
+  )
+
+const open = (server: Net.Server, bind: Bind): Effect.Effect<void, ListenError> =>
+  Effect.callback((resume) => {
+    const failed = (cause: Error) => resume(Effect.fail(listenError(bind, cause)))
+    server.once("error", failed)
+    server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
+      server.off("error", failed)
+      resume(Effect.void)
+    })
+  })
+
+const isAbandoned = (path: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = Net.connect({ path })
+    socket.once("connect", () => {
+      socket.destroy()
+      resume(Effect.succeed(false))
+    })
+    socket.once("error", (cause) => resume(Effect.succeed("code" in cause && cause.code === "ECONNREFUSED")))
+  })
+
+const listenError = (bind: Bind, cause: unknown): ListenError =>
+  new ListenError({
+    address: format(bind),
+    code: cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
+  })
+
+const explain = (code: string): string => {
+  switch (code) {
+    case "EADDRINUSE":
+      return "the address is in use by another process. Stop that, or choose another port"
+    case "EACCES":
+      return "permission denied. Choose a port above 1023, or a directory that may be written"
+    case "EADDRNOTAVAIL":
+      return "this machine has no such address"
+    case "ENOENT":
+      return "the directory does not exist"
+    default:
+      return code
+  }
+}

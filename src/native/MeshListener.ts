@@ -1,0 +1,248 @@
+/**
+ * Accepts connections from the mesh: TLS, then who the caller is, then whether it may connect, all before anything is
+ * done on its behalf; then one fiber runs the handler. Every open connection stays in a registry and is judged again when
+ * intentions change (and on a Schedule): what is no longer allowed is cut.
+ *
+ *     accepted ─▶ handshake ─▶ verified ─▶ authorized ─▶ handler ─▶ closed
+ *        │            │            │            │            │
+ *        └────────────┴─ refused, counted, ─────┘            └─ cut when policy says no
+ *                            logged
+ *
+ * A refused connection is reset: with TLS 1.3 the dialler has ended its handshake by then, and an orderly end would look
+ * to it like an empty answer.
+ */
+import type { Socket } from "node:net"
+import * as Tls from "node:tls"
+import { Cause, Duration, Effect, Exit, FiberSet, Function, Result, Schedule, type Scope, Stream } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Authorizer from "../intention/Authorizer.ts"
+import * as Decision from "../intention/Decision.ts"
+import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as PeerVerification from "../tls/PeerVerification.ts"
+import * as Refusal from "../tls/Refusal.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
+import * as Intentions from "../watch/Intentions.ts"
+import * as Watched from "../watch/Watched.ts"
+import * as Listening from "./Listening.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Splice from "./Splice.ts"
+
+/** An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. */
+export interface Connection extends Splice.Side {
+  readonly caller: SpiffeId.Service
+  /** Why it was let in. */
+  readonly decision: Decision.Decision
+  /** `address:port` of the caller's side. */
+  readonly remote: string
+}
+
+export interface Options<R> {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Runs once for each admitted connection, which is closed when it is over: reset if it fails, ended otherwise. */
+  readonly handle: (connection: Connection) => Effect.Effect<void, unknown, R>
+  /** For TLS and the certificates of both sides. Default: 10 seconds. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /** Beyond it new ones are closed at once, those still shaking hands included. Default: 0, no limit. */
+  readonly maxConnections?: number | undefined
+  /** How long open connections may go on once the scope closes. Default: 10 seconds. */
+  readonly drain?: Duration.Input | undefined
+  /** Judges open connections again, besides each change of intentions. Default: every minute. */
+  readonly reauthorize?: Schedule.Schedule<unknown> | undefined
+}
+
+export interface MeshListener {
+  readonly host: string
+  readonly port: number
+  readonly stats: () => Stats
+  /** Stops accepting. Open connections go on until the scope closes. */
+  readonly stop: Effect.Effect<void>
+  /** Waits until no connection is open. */
+  readonly idle: Effect.Effect<void>
+  readonly setMaxConnections: (limit: number) => void
+}
+
+/** Since the listener opened, except `open` and `handshaking`, which are now. */
+export interface Stats {
+  readonly open: number
+  readonly handshaking: number
+  readonly accepted: number
+  readonly cut: number
+  readonly refused: Readonly<Partial<Record<Refusal.Reason, number>>>
+}
+
+/** A transport whose handshake may still be going on. */
+interface Arrival {
+  readonly transport: Socket
+  readonly remote: string
+  readonly material: SecureContexts.Material
+}
+
+/** Opens once intentions have arrived; leaf and roots are there already. */
+export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>): Effect.fn.Return<
+  MeshListener,
+  Listening.ListenError,
+  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope | R
+> {
+  const contexts = yield* SecureContexts.SecureContexts
+  const intentions = yield* Intentions.Intentions
+  const authorizer = yield* Watched.ready(intentions)
+  const context = yield* Effect.context<never>()
+  const metrics = Metrics.make("inbound", context)
+  const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
+  const refused = new Map<Refusal.Reason, number>()
+  const open = new Set<Connection>()
+  const arrivals = new Map<string, Arrival>()
+  let accepted = 0
+  let cut = 0
+
+  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
+  yield* Effect.addFinalizer(() => Effect.sync(() => arrivals.forEach(({ transport }) => transport.destroy())))
+  yield* Effect.forkScoped(
+    Stream.runForEach(intentions.changes, (changed) => judge(changed, "the intentions changed"))
+  )
+  yield* Effect.forkScoped(
+    Effect.schedule(
+      Effect.suspend(() => judge(authorizer(), "judged again on schedule")),
+      options.reauthorize ?? Schedule.spaced("1 minute")
+    )
+  )
+  const connections = yield* FiberSet.make<void>()
+  const run = yield* FiberSet.runtime(connections)<R>()
+
+  const refuse = (refusal: Refusal.Refusal, remote: string) => {
+    const reason = Refusal.reason(refusal)
+    refused.set(reason, (refused.get(reason) ?? 0) + 1)
+    Refusal.count(refusal, "inbound", context)
+    run(Refusal.log(refusal, "inbound", remote))
+  }
+
+  const judge = (current: Authorizer.Authorizer, why: string) => {
+    const started = performance.now()
+    const denied = new Map<string, number>()
+    for (const connection of open) {
+      const decision = current.connection(connection.caller)
+      if (decision.allowed) continue
+      open.delete(connection)
+      connection.reset()
+      metrics.cut()
+      cut++
+      const line = `${SpiffeId.display(connection.caller)} (${Decision.explain(decision)})`
+      denied.set(line, (denied.get(line) ?? 0) + 1)
+    }
+    const millis = Math.round((performance.now() - started) * 1000) / 1000
+    return Effect.forEach(denied, ([line, count]) =>
+      Effect.annotateLogs(
+        Effect.logWarning(`cut ${count} open connection${count === 1 ? "" : "s"} of ${line}: ${why}`),
+        { reason: "denied", direction: "inbound", count, millis }
+      ), { discard: true })
+  }
+
+  const admit = (socket: Tls.TLSSocket, { material, remote, transport }: Arrival) => {
+    const admitted = PeerVerification.acceptor(
+      PeerVerification.presented(socket),
+      authorizer(),
+      material.subordinateAnchors
+    )
+    if (Result.isFailure(admitted)) {
+      refuse(admitted.failure, remote)
+      return transport.resetAndDestroy()
+    }
+    const connection: Connection = { ...Splice.tls(socket, transport), ...admitted.success, remote }
+    open.add(connection)
+    accepted++
+    metrics.opened()
+    socket.once("close", () => {
+      open.delete(connection)
+      metrics.closed()
+    })
+    run(serve(connection, options.handle))
+  }
+
+  let material = contexts.current()
+  const server = Tls.createServer({
+    ...material.server,
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: timeout,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000
+  })
+  server.maxConnections = options.maxConnections || Infinity
+  server.on("connection", (transport: Socket) => {
+    const key = addressesOf(transport)
+    if (key === undefined) return transport.destroy()
+    arrivals.set(key, { transport, remote: `${transport.remoteAddress}:${transport.remotePort}`, material })
+    transport.once("close", () => arrivals.delete(key))
+  })
+  server.on("secureConnection", (socket) => {
+    socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
+    const arrival = arrivals.get(addressesOf(socket) ?? "")
+    if (arrival === undefined) return socket.destroy()
+    admit(socket, arrival)
+  })
+  server.on("tlsClientError", (error, socket) => {
+    const arrival = arrivals.get(addressesOf(socket) ?? "")
+    refuse(HandshakeFailure.toRefusal(error, timeout), arrival?.remote ?? "a peer that has left")
+    socket.destroy()
+  })
+  server.on("drop", (dropped) => {
+    const remote = dropped === undefined ? "a peer" : `${dropped.remoteAddress}:${dropped.remotePort}`
+    refuse({ _tag: "TooManyConnections", limit: server.maxConnections }, remote)
+  })
+
+  yield* Effect.forkScoped(
+    Stream.runForEach(contexts.changes, (next) =>
+      Effect.sync(() => {
+        if (next === material) return
+        material = next
+        server.setSecureContext(next.server)
+      }))
+  )
+  const bound = yield* Effect.acquireRelease(
+    Listening.listen(server, options),
+    () =>
+      Listening.close(server).pipe(
+        Effect.andThen(FiberSet.awaitEmpty(connections)),
+        Effect.timeoutOption(options.drain ?? "10 seconds")
+      )
+  )
+  server.on("error", (cause) => run(Effect.logError(`the listener on ${Listening.format(bound)} failed`, cause)))
+  return {
+    host: options.host,
+    port: "port" in bound ? bound.port : options.port,
+    stats: () => ({
+      open: open.size,
+      handshaking: arrivals.size - open.size,
+      accepted,
+      cut,
+      refused: Object.fromEntries(refused)
+    }),
+    stop: Listening.close(server),
+    idle: FiberSet.awaitEmpty(connections),
+    setMaxConnections: (limit) => {
+      server.maxConnections = limit || Infinity
+    }
+  }
+})
+
+const serve = <R>(connection: Connection, handle: Options<R>["handle"]): Effect.Effect<void, never, R> =>
+  handle(connection).pipe(
+    Effect.onExit((exit) =>
+      Effect.sync(() => Exit.isSuccess(exit) ? connection.socket.destroySoon() : connection.reset())
+    ),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.void
+        : Effect.logWarning(`the connection of ${SpiffeId.display(connection.caller)} failed`, cause)
+    )
+  )
+
+/** Names a TCP connection among those that are open; a TLS socket and its transport have the same. */
+const addressesOf = (socket: Socket): string | undefined =>
+  socket.remoteAddress === undefined
+    ? undefined
+    : `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`

@@ -1,0 +1,68 @@
+/**
+ * The relay between two sockets. Node moves the bytes, with backpressure; an end of one direction travels through while
+ * the other goes on; a failure on one side resets the other, since a receiver must never take a cut stream for a whole one.
+ *
+ * Traps: both sockets must be made with `allowHalfOpen`; `destroy` on a TLS socket looks to its peer like an orderly end,
+ * and `resetAndDestroy` throws on one, so each side brings its own `reset`.
+ */
+import type { Socket } from "node:net"
+import { Effect } from "effect"
+
+/** One side of a relay. `reset` cuts it so that the peer notices; calling it again does nothing. */
+export interface Side {
+  readonly socket: Socket
+  readonly reset: () => void
+}
+
+/** A plain socket. Unix sockets know no reset: they are closed. */
+export const plain = (socket: Socket): Side => ({
+  socket,
+  reset: () => {
+    if (!socket.destroyed) {
+      if (socket.remoteAddress === undefined) socket.destroy()
+      else socket.resetAndDestroy()
+    }
+  }
+})
+
+/** A TLS socket over `transport`. */
+export const tls = (socket: Socket, transport: Socket): Side => ({
+  socket,
+  reset: () => {
+    if (!transport.destroyed) transport.resetAndDestroy()
+    socket.destroy()
+  }
+})
+
+/** How a relay ended: orderly, or because of a side. `code` is that of Node, or `closed`. */
+export type Outcome =
+  | { readonly _tag: "Ended" }
+  | { readonly _tag: "Broken"; readonly side: "left" | "right"; readonly code: string }
+
+/** Relays until both sides are closed. Interruption resets both. */
+export const splice = (left: Side, right: Side): Effect.Effect<Outcome> =>
+  Effect.callback((resume) => {
+    let open = 2
+    let outcome: Outcome = { _tag: "Ended" }
+    const link = (side: "left" | "right", self: Side, other: Side) => {
+      const { socket } = self
+      const broken = (code: string) => {
+        if (outcome._tag === "Ended") outcome = { _tag: "Broken", side, code }
+        other.reset()
+      }
+      const closed = () => {
+        if (!socket.readableEnded || !socket.writableFinished) broken("closed")
+        if (--open === 0) resume(Effect.succeed(outcome))
+      }
+      if (socket.destroyed) return closed()
+      socket.on("error", (cause: Error) => broken("code" in cause ? String(cause.code) : cause.message))
+      socket.once("close", closed)
+      socket.pipe(other.socket)
+    }
+    link("left", left, right)
+    link("right", right, left)
+    return Effect.sync(() => {
+      left.reset()
+      right.reset()
+    })
+  })

@@ -1,0 +1,6 @@
+export * as Connect from "./Connect.ts"
+export * as DialError from "./DialError.ts"
+export * as Listening from "./Listening.ts"
+export * as MeshDialer from "./MeshDialer.ts"
+export * as MeshListener from "./MeshListener.ts"
+export * as Splice from "./Splice.ts"
