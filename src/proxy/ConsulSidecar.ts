@@ -1,0 +1,65 @@
+/** The sidecar of a proxy that is registered with the local Consul agent: registration → identity and watches → listeners. */
+import { type Duration, Effect, Layer, type Scope } from "effect"
+import type * as ConsulClient from "../consul/ConsulClient.ts"
+import * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Authorizer from "../intention/Authorizer.ts"
+import type * as Listening from "../native/Listening.ts"
+import * as Mesh from "../native/Mesh.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
+import * as Intentions from "../watch/Intentions.ts"
+import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import * as Watched from "../watch/Watched.ts"
+import * as Sidecar from "./Sidecar.ts"
+
+export interface Options extends Sidecar.Options {
+  readonly proxyId: string
+  /** What holds where no intention matches. Absent: what the agent is configured with. */
+  readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+  /** How long to wait for the agent, for each of registration, certificates and intentions. Default: 30 seconds. */
+  readonly readyWithin?: Duration.Input | undefined
+}
+
+export interface ConsulSidecar {
+  /** Listeners and their counts, now. */
+  readonly status: () => Sidecar.Status
+  /** Certificate and roots in force, now. */
+  readonly material: () => SecureContexts.Material
+  /** Who may call the service, and how fresh that knowledge is. */
+  readonly authorizer: Watched.Watched<Authorizer.Authorizer>
+}
+
+/** Ready when all listeners accept. A registration that moves to another service is not followed: run another sidecar. */
+export const make = (options: Options): Effect.Effect<
+  ConsulSidecar,
+  Watched.NotReady | Listening.ListenError,
+  ConsulClient.ConsulClient | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const registrations = yield* Layer.build(ProxyRegistration.layer({ proxyId: options.proxyId }))
+    const { service } = yield* Effect.flatMap(
+      ProxyRegistration.ProxyRegistration,
+      (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
+    ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
+    const mesh = yield* Layer.build(
+      Mesh.layer({ service, defaultPolicy: options.defaultPolicy, readyWithin: options.readyWithin })
+    )
+    return yield* Effect.gen(function*() {
+      const sidecar = yield* Sidecar.make(options)
+      const contexts = yield* SecureContexts.SecureContexts
+      const authorizer = yield* Intentions.Intentions
+      return { status: sidecar.status, material: contexts.current, authorizer }
+    }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
+  })
+
+/** Who it is and where it listens, a line for each. */
+export const describe = (self: ConsulSidecar): string => {
+  const { listeners, registration } = self.status()
+  return [
+    `${registration.proxyId} is ${SpiffeId.format(self.material().leaf.identity)}`,
+    ...listeners.map(({ address, direction, service }) =>
+      direction === "inbound"
+        ? `  callers from the mesh → ${address} → the application ${service}`
+        : `  the application → ${address} → the service ${service}`
+    )
+  ].join("\n")
+}

@@ -1,0 +1,76 @@
+/** From the mesh to the local application. The application is dialled only for callers that have been admitted. */
+import { type Duration, Effect, type Schedule, type Scope } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
+import * as Listening from "../native/Listening.ts"
+import * as MeshListener from "../native/MeshListener.ts"
+import * as Metrics from "../native/Metrics.ts"
+import * as Splice from "../native/Splice.ts"
+import * as Traffic from "../native/Traffic.ts"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as Intentions from "../watch/Intentions.ts"
+import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import * as Application from "./Application.ts"
+import type * as Listener from "./Listener.ts"
+
+export interface Options {
+  readonly drain?: Duration.Input | undefined
+  readonly reauthorize?: Schedule.Schedule<unknown> | undefined
+}
+
+/** What can not change while it is open. */
+export const keyOf = ({ handshakeTimeoutMillis, listen }: ProxyRegistration.Registration): string =>
+  JSON.stringify([listen.host, listen.port, handshakeTimeoutMillis])
+
+export const make = Effect.fnUntraced(function*(
+  registration: ProxyRegistration.Registration,
+  options: Options
+): Effect.fn.Return<
+  Listener.Listener,
+  Listening.ListenError,
+  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
+> {
+  const context = yield* Effect.context<never>()
+  const metrics = Metrics.make("inbound", context)
+  const traffic = yield* Traffic.make(metrics)
+  let settings = registration
+  let failed = 0
+
+  const handle = (caller: MeshListener.Connection) =>
+    Effect.scoped(
+      Effect.flatMap(
+        Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
+        (application) => {
+          traffic.track(application)
+          return Splice.splice(caller, Splice.plain(application))
+        }
+      )
+    ).pipe(
+      Effect.asVoid,
+      Effect.tapError((error) => {
+        failed++
+        metrics.failed()
+        return Effect.logWarning(`turned ${SpiffeId.display(caller.caller)} away: ${error.message}`)
+      }),
+      Effect.catchTag("ApplicationUnreachable", () => Effect.sync(caller.reset))
+    )
+
+  const listener = yield* MeshListener.make({
+    ...registration.listen,
+    handle,
+    handshakeTimeout: registration.handshakeTimeoutMillis,
+    maxConnections: registration.maxInboundConnections,
+    drain: options.drain,
+    reauthorize: options.reauthorize
+  })
+  return {
+    address: Listening.format(listener),
+    stop: listener.stop,
+    idle: listener.idle,
+    counts: () => ({ ...listener.stats(), failed, ...traffic.total() }),
+    update: (next) =>
+      Effect.sync(() => {
+        settings = next
+        listener.setMaxConnections(next.maxInboundConnections)
+      })
+  }
+})

@@ -1,0 +1,172 @@
+/**
+ * The layer 4 sidecar of one service: a public listener from the mesh to the application, and one listener for each
+ * upstream from the application to the mesh, as the registration of the proxy says.
+ *
+ *     (1) registration ─▶ (2) what differs from what runs ─▶ (3) close, open or adjust those listeners, no other
+ *
+ * A listener that goes away stops accepting and lets its open connections finish. At the start every listener has to
+ * bind; later on, one that can not is said at once and tried again until it binds or is no longer wanted.
+ */
+import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
+import * as Listening from "../native/Listening.ts"
+import type * as MeshDialer from "../native/MeshDialer.ts"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as Intentions from "../watch/Intentions.ts"
+import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import * as Watched from "../watch/Watched.ts"
+import type * as Listener from "./Listener.ts"
+import * as PublicListener from "./PublicListener.ts"
+import * as Supervised from "./Supervised.ts"
+import * as UpstreamListener from "./UpstreamListener.ts"
+
+export interface Options {
+  /** How long open connections may go on once the sidecar stops. Default: 10 seconds. */
+  readonly drain?: Duration.Input | undefined
+  /** Judges open connections again, besides each change of intentions. Default: every minute. */
+  readonly reauthorize?: Schedule.Schedule<unknown> | undefined
+  /** When a listener that could not bind is tried again. Default: every 3 seconds. */
+  readonly rebind?: Schedule.Schedule<unknown> | undefined
+}
+
+export interface ListenerStatus {
+  /** `public`, or `upstream` and its id. */
+  readonly name: string
+  readonly direction: "inbound" | "outbound"
+  /** Who is reached through it. */
+  readonly service: string
+  readonly address: string
+  readonly state: Supervised.State
+  readonly counts: Listener.Counts
+}
+
+export interface Status {
+  readonly registration: ProxyRegistration.Registration
+  /** Those that drain included. */
+  readonly listeners: ReadonlyArray<ListenerStatus>
+}
+
+export class Sidecar extends Context.Service<Sidecar, {
+  /** What it does now. Synchronous and cheap. */
+  readonly status: () => Status
+}>()("effect-mesh/proxy/Sidecar") {}
+
+/** What every listener of a sidecar needs. */
+export type Services = SecureContexts.SecureContexts | Intentions.Intentions | MeshDialer.MeshDialer
+
+/** Ready when all listeners accept; fails when one can not bind. Waits for everything that is being watched. */
+export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
+  Sidecar["Service"],
+  Listening.ListenError,
+  ProxyRegistration.ProxyRegistration | Services | Scope.Scope
+> {
+  const watched = yield* ProxyRegistration.ProxyRegistration
+  const registration = yield* Watched.ready(watched)
+  const listeners = new Set<Running>()
+  const wanted = new Map<string, Running>()
+  const warned = new Set<string>()
+  const fibers = yield* FiberSet.make<void>()
+  const run = yield* FiberSet.runtime(fibers)<Services>()
+
+  const launch = (plan: Plan, now: ProxyRegistration.Registration, rebind: Schedule.Schedule<unknown> | undefined) => {
+    const { run: serve, supervised } = Supervised.make({ ...plan, registration: now, rebind })
+    const running: Running = { plan, supervised }
+    listeners.add(running)
+    wanted.set(plan.name, running)
+    run(Effect.ensuring(serve, Effect.sync(() => listeners.delete(running))))
+    return running
+  }
+
+  /** Those that go stop first, so that what comes may have their addresses. */
+  const apply = Effect.fnUntraced(function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
+    for (const line of next.ignored) {
+      if (!warned.has(line)) yield* Effect.logWarning(`not supported, and ignored: ${line}`)
+      warned.add(line)
+    }
+    const plans = new Map(plansOf(next, options).map((plan) => [plan.name, plan]))
+    for (const [name, { plan, supervised }] of wanted) {
+      if (plans.get(name)?.key === plan.key) continue
+      wanted.delete(name)
+      yield* supervised.retire
+    }
+    const launched: Array<Running> = []
+    for (const plan of plans.values()) {
+      const running = wanted.get(plan.name)
+      if (running === undefined) launched.push(launch(plan, next, rebind))
+      else yield* running.supervised.update(next)
+    }
+    return launched
+  })
+
+  const launched = yield* apply(registration())
+  for (const { supervised } of launched) yield* supervised.bound
+  let applied = registration()
+  yield* Effect.forkScoped(
+    Stream.runForEach(watched.changes, (next) => {
+      if (next === applied) return Effect.void
+      applied = next
+      return Effect.andThen(
+        Effect.logInfo(`the registration of ${next.proxyId} has changed`),
+        apply(next, options.rebind ?? Schedule.spaced("3 seconds"))
+      )
+    })
+  )
+  return {
+    status: () => ({
+      registration: applied,
+      listeners: Array.from(listeners, ({ plan, supervised }) => ({
+        name: plan.name,
+        direction: plan.direction,
+        service: plan.service,
+        address: supervised.address() ?? Listening.format(plan.bind),
+        state: supervised.state(),
+        counts: supervised.counts()
+      }))
+    })
+  }
+})
+
+export const layer = (options?: Options): Layer.Layer<
+  Sidecar,
+  Listening.ListenError,
+  ProxyRegistration.ProxyRegistration | Services
+> => Layer.effect(Sidecar, make(options))
+
+/** Runs until it is interrupted. */
+export const run = (options?: Options): Effect.Effect<
+  never,
+  Listening.ListenError,
+  ProxyRegistration.ProxyRegistration | Services
+> => Effect.scoped(Effect.andThen(make(options), Effect.never))
+
+/** A listener as the registration wants it. */
+interface Plan extends Pick<ListenerStatus, "name" | "direction" | "service"> {
+  readonly bind: Listening.Bind
+  /** What can not change while it is open. */
+  readonly key: string
+  readonly start: Supervised.Options<Services | Scope.Scope>["start"]
+}
+
+interface Running {
+  readonly plan: Plan
+  readonly supervised: Supervised.Supervised
+}
+
+const plansOf = (registration: ProxyRegistration.Registration, options: Options): ReadonlyArray<Plan> => [
+  {
+    name: "public",
+    direction: "inbound",
+    service: registration.service,
+    bind: registration.listen,
+    key: PublicListener.keyOf(registration),
+    start: (current) => PublicListener.make(current, options)
+  },
+  ...registration.upstreams.map((upstream): Plan => ({
+    name: `upstream ${upstream.id}`,
+    direction: "outbound",
+    service: upstream.service,
+    bind: upstream.bind,
+    key: UpstreamListener.keyOf(upstream),
+    start: (current) =>
+      UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, options)
+  }))
+]

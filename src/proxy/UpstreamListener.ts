@@ -1,0 +1,117 @@
+/** From the local application to one service of the mesh: one mesh connection for each local one. */
+import * as Net from "node:net"
+import { Cause, type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import * as Listening from "../native/Listening.ts"
+import * as MeshDialer from "../native/MeshDialer.ts"
+import * as Metrics from "../native/Metrics.ts"
+import * as Splice from "../native/Splice.ts"
+import * as Traffic from "../native/Traffic.ts"
+import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import type * as Listener from "./Listener.ts"
+
+export interface Options {
+  readonly drain?: Duration.Input | undefined
+}
+
+/** What can not change while it is open. */
+export const keyOf = ({ bind, datacenter, service }: ProxyRegistration.Upstream): string =>
+  JSON.stringify([service, datacenter, bind])
+
+export const make = Effect.fnUntraced(function*(
+  upstream: ProxyRegistration.Upstream,
+  options: Options
+): Effect.fn.Return<
+  Listener.Listener,
+  Listening.ListenError,
+  MeshDialer.MeshDialer | Scope.Scope
+> {
+  const dialer = yield* MeshDialer.MeshDialer
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
+  const metrics = Metrics.make("outbound", context)
+  const traffic = yield* Traffic.make(metrics)
+  let accepted = 0
+  let open = 0
+  let failed = 0
+
+  const watchRoute = Effect.fnUntraced(function*(upstream: ProxyRegistration.Upstream) {
+    const held = yield* Scope.fork(scope)
+    const route = yield* Scope.provide(dialer.route(upstream), held)
+    return { route, held }
+  })
+  let current = upstream
+  let watching = yield* watchRoute(upstream)
+
+  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
+  const connections = yield* FiberSet.make<void>()
+  const run = yield* FiberSet.runtime(connections)()
+
+  const relay = (socket: Net.Socket) => {
+    const local = Splice.plain(socket)
+    return Effect.scoped(
+      Effect.flatMap(Effect.suspend(() => watching.route.connect), (mesh) => {
+        metrics.opened()
+        return Effect.ensuring(Splice.splice(local, mesh), Effect.sync(metrics.closed))
+      })
+    ).pipe(
+      Effect.tapError((error) => {
+        failed++
+        metrics.failed()
+        return Effect.annotateLogs(Effect.logWarning(error.message), {
+          reason: error.reason._tag,
+          direction: "outbound"
+        })
+      }),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          open--
+          if (Exit.isFailure(exit)) local.reset()
+        })
+      ),
+      Effect.asVoid,
+      Effect.catchTag("DialError", () => Effect.void),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : Effect.logError(`a connection to ${upstream.id} failed`, cause)
+      )
+    )
+  }
+
+  const server = Net.createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    pauseOnConnect: true
+  }, (socket) => {
+    socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
+    traffic.track(socket)
+    accepted++
+    open++
+    run(relay(socket))
+  })
+  const bound = yield* Effect.acquireRelease(
+    Listening.listen(server, upstream.bind),
+    () =>
+      Listening.close(server).pipe(
+        Effect.andThen(FiberSet.awaitEmpty(connections)),
+        Effect.timeoutOption(options.drain ?? "10 seconds")
+      )
+  )
+  server.on("error", (cause) => run(Effect.logError(`the listener on ${Listening.format(bound)} failed`, cause)))
+  return {
+    address: Listening.format(bound),
+    stop: Listening.close(server),
+    idle: FiberSet.awaitEmpty(connections),
+    counts: () => ({ open, handshaking: 0, accepted, failed, cut: 0, refused: {}, ...traffic.total() }),
+    update: Effect.fnUntraced(function*({ upstreams }) {
+      const next = upstreams.find(({ id }) => id === current.id)
+      if (next === undefined || next.connectTimeoutMillis === current.connectTimeoutMillis) return
+      const before = watching
+      current = next
+      watching = yield* watchRoute(next)
+      yield* Scope.close(before.held, Exit.void)
+    }, Effect.uninterruptible)
+  }
+})

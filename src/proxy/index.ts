@@ -1,0 +1,1 @@
+export * as Sidecar from "./Sidecar.ts"

@@ -1,0 +1,104 @@
+/** Plain TCP clients and servers for tests, closed with the test. */
+import * as Net from "node:net"
+import { Effect, type Scope } from "effect"
+
+/** Listens on a free port of 127.0.0.1 and counts what it accepted. */
+export const server = (
+  accept: (socket: Net.Socket) => void
+): Effect.Effect<
+  { readonly port: number; readonly sockets: ReadonlyArray<Net.Socket>; readonly close: () => void },
+  never,
+  Scope.Scope
+> =>
+  Effect.acquireRelease(
+    Effect.callback<{ port: number; sockets: Array<Net.Socket>; close: () => void }>((resume) => {
+      const sockets: Array<Net.Socket> = []
+      const listener = Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+        socket.on("error", () => {})
+        sockets.push(socket)
+        accept(socket)
+      })
+      listener.listen(0, "127.0.0.1", () =>
+        resume(Effect.succeed({
+          port: (listener.address() as Net.AddressInfo).port,
+          sockets,
+          close: () => {
+            listener.close()
+            sockets.forEach((socket) => socket.destroy())
+          }
+        })))
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+/** Answers in upper case, and ends when its client has. */
+export const shouting = server((socket) => {
+  socket.on("data", (chunk) => socket.write(chunk.toString().toUpperCase()))
+  socket.on("end", () => socket.end())
+})
+
+export const connect = (port: number): Effect.Effect<Net.Socket, Error, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Socket, Error>((resume) => {
+      const socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true })
+      socket.on("error", (error) => resume(Effect.fail(error)))
+      socket.once("connect", () => resume(Effect.succeed(socket)))
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** How a stream went on: its text so far, and how it ended. */
+export type Ending = "open" | "ended" | "closed" | string
+
+export interface Recorder {
+  readonly text: () => string
+  readonly bytes: () => number
+  /** Waits until the text has this ending. */
+  readonly until: (text: string) => Effect.Effect<void>
+  /** Waits for the end: `ended`, or `closed` without one, or the code of the error. */
+  readonly ending: Effect.Effect<Ending>
+}
+
+/** Reads everything. */
+export const record = (socket: Net.Socket): Recorder => {
+  const chunks: Array<Buffer> = []
+  let bytes = 0
+  let ending: Ending = "open"
+  const listeners = new Set<() => void>()
+  const notify = () => listeners.forEach((listener) => listener())
+  const end = (how: Ending) => {
+    if (ending === "open") ending = how
+    notify()
+  }
+  const text = () => Buffer.concat(chunks).toString()
+  socket.on("data", (chunk: Buffer) => {
+    chunks.push(chunk)
+    bytes += chunk.length
+    notify()
+  })
+  socket.on("end", () => end("ended"))
+  socket.on("error", (error) => end("code" in error ? String(error.code) : error.message))
+  socket.on("close", () => end("closed"))
+  if (socket.destroyed) end("closed")
+  const wait = (holds: () => boolean) =>
+    Effect.callback<void>((resume) => {
+      const check = () => {
+        if (!holds()) return
+        listeners.delete(check)
+        resume(Effect.void)
+      }
+      listeners.add(check)
+      check()
+      return Effect.sync(() => listeners.delete(check))
+    })
+  return {
+    text,
+    bytes: () => bytes,
+    until: (suffix) => wait(() => text().endsWith(suffix)),
+    ending: Effect.map(wait(() => ending !== "open"), () => ending)
+  }
+}
+
+/** Waits for a fact that nobody announces. */
+export const eventually = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), eventually(holds)))
