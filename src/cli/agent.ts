@@ -1,0 +1,63 @@
+/** `effect-mesh agent`: the development agent by itself. */
+import { Console, Duration, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as DevelopmentAgent from "../agent/DevelopmentAgent.ts"
+import * as Log from "./Log.ts"
+
+const duration = (name: string) =>
+  Flag.String(name).pipe(
+    Flag.mapTryCatch(
+      (text) => Duration.fromInputUnsafe(text.replace(/^(\d+)(\w+)$/, "$1 $2") as Duration.Input),
+      () => `--${name} takes a duration such as "72 hours", "10 minutes" or "5 seconds"`
+    )
+  )
+
+export const agent = Command.make(
+  "agent",
+  {
+    ...Log.flags,
+    bind: Flag.String("bind").pipe(
+      Flag.withDescription("Address to listen on; the API is open to everybody who reaches it"),
+      Flag.withDefault("127.0.0.1")
+    ),
+    port: Flag.Int("port").pipe(
+      Flag.withDescription("Port of the HTTP API; 0 takes any free one"),
+      Flag.withDefault(8500)
+    ),
+    datacenter: Flag.String("datacenter").pipe(Flag.withDescription("Name of the datacenter"), Flag.withDefault("dc1")),
+    node: Flag.String("node").pipe(Flag.withDescription("Name of the node; default: the host's"), Flag.optional),
+    defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
+      Flag.withDescription("What holds where no intention matches"),
+      Flag.withDefault("allow")
+    ),
+    leafTtl: duration("leaf-ttl").pipe(
+      Flag.withDescription("Lifetime of leaf certificates; they are renewed after 60 to 90 % of it"),
+      Flag.withDefault(Duration.hours(72))
+    )
+  },
+  Effect.fn("cli.agent")(function*(options) {
+    const running = yield* DevelopmentAgent.make({
+      host: options.bind,
+      port: options.port,
+      datacenter: options.datacenter,
+      defaultIntentionPolicy: options.defaultPolicy,
+      leafTtl: options.leafTtl,
+      ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
+    })
+    yield* Console.log(
+      `The development agent answers at ${running.address}. All is in memory, and gone when it stops.\n` +
+        `  export CONSUL_HTTP_ADDR=${running.address}\n` +
+        "Stop it with Ctrl-C."
+    )
+    return yield* Effect.never
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Run the embedded development agent: Consul's HTTP API for services, health, certificates, intentions and config " +
+      "entries, without Consul. For development and tests only; production is a real Consul."
+  ),
+  Command.withExamples([
+    { command: "effect-mesh agent", description: "Where Consul's tools expect an agent" },
+    { command: "effect-mesh agent --port 0 --leaf-ttl \"10 seconds\"", description: "Any free port, fast rotation" }
+  ])
+)

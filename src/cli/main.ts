@@ -1,0 +1,43 @@
+/** The executable: commands, what they need of the platform, and what becomes of their failures. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
+import { CliError, Command } from "effect/cli"
+import { agent } from "./agent.ts"
+import { proxy } from "./proxy.ts"
+import { up } from "./up.ts"
+import { version } from "./version.ts"
+
+const command = Command.make("effect-mesh").pipe(
+  Command.withDescription(
+    "A service-mesh data plane for Consul.\n\n" +
+      "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 failed while running; 2 wrong usage or settings."
+  ),
+  Command.withSubcommands([up, proxy, agent])
+)
+
+/** Failures that the user mends by calling again, differently. */
+const isUsage = (error: unknown): boolean =>
+  (CliError.isCliError(error) && !(error._tag === "ShowHelp" && error.errors.length === 0)) ||
+  (typeof error === "object" && error !== null && "_tag" in error &&
+    ["ConfigError", "InvalidFile", "InvalidSettings", "UsageError"].includes(String(error._tag)))
+
+const report = (error: unknown) =>
+  CliError.isCliError(error)
+    ? Effect.void // shown already, with the help that goes with it
+    : Console.error(`effect-mesh: ${error instanceof Error ? error.message : String(error)}`)
+
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  if (error === undefined) process.stderr.write(`effect-mesh: a bug: ${Cause.pretty(exit.cause)}\n`)
+  onExit(
+    CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : isUsage(error) ? 2 : 1
+  )
+}
+
+Command.run(command, { version }).pipe(
+  Effect.tapError(report),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown })
+)

@@ -1,0 +1,101 @@
+/** `effect-mesh proxy`: the sidecar of one service. */
+import { Console, Effect, Layer, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
+import * as Consul from "./consul.ts"
+import * as Log from "./Log.ts"
+
+/** The command line contradicts itself or what is registered. */
+export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { why: Schema.String }) {
+  override readonly message = this.why
+}
+
+export const proxy = Command.make(
+  "proxy",
+  {
+    ...Log.flags,
+    ...Consul.flags,
+    sidecarFor: Flag.String("sidecar-for").pipe(
+      Flag.withDescription("ID of the service whose sidecar this is (CONNECT_SIDECAR_FOR)"),
+      Flag.withMetavar("SERVICE"),
+      Flag.withFallbackConfig(Consul.variable("CONNECT_SIDECAR_FOR")),
+      Flag.optional
+    ),
+    proxyId: Flag.String("proxy-id").pipe(
+      Flag.withDescription("ID of the registered proxy; wins over --sidecar-for (CONNECT_PROXY_ID)"),
+      Flag.withMetavar("ID"),
+      Flag.withFallbackConfig(Consul.variable("CONNECT_PROXY_ID")),
+      Flag.optional
+    ),
+    defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
+      Flag.withDescription("What holds where no intention matches; default: what the agent is configured with"),
+      Flag.optional
+    ),
+    startTimeout: Flag.Int("start-timeout").pipe(
+      Flag.withDescription("Seconds to wait for the agent, certificates and intentions before giving up"),
+      Flag.withDefault(60)
+    )
+  },
+  Effect.fn("cli.proxy")(function*(options) {
+    return yield* run(options).pipe(
+      Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options)))
+    )
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Run the sidecar proxy of a service that is registered with the local Consul agent: it accepts callers from the " +
+      "mesh on the registered port, and opens a local port for each upstream. It replaces `consul connect proxy`."
+  ),
+  Command.withExamples([
+    { command: "effect-mesh proxy --sidecar-for web", description: "The sidecar that was registered with web" },
+    {
+      command: "effect-mesh proxy --proxy-id web-sidecar-proxy --token-file /run/secrets/token",
+      description: "By its own id, with a token"
+    }
+  ])
+)
+
+const run = Effect.fn(function*(options: {
+  readonly sidecarFor: Option.Option<string>
+  readonly proxyId: Option.Option<string>
+  readonly defaultPolicy: Option.Option<"allow" | "deny">
+  readonly startTimeout: number
+}) {
+  const proxyId = Option.isSome(options.proxyId)
+    ? options.proxyId.value
+    : Option.isSome(options.sidecarFor)
+    ? yield* sidecarOf(options.sidecarFor.value)
+    : yield* new UsageError({ why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID" })
+  const sidecar = yield* ConsulSidecar.make({
+    proxyId,
+    readyWithin: `${options.startTimeout} seconds`,
+    ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
+  })
+  yield* Console.log(ConsulSidecar.describe(sidecar))
+  return yield* Effect.never
+})
+
+/** The one proxy that is registered for the service with this ID, which Consul compares without case. */
+const sidecarOf = Effect.fnUntraced(function*(service: string) {
+  const consul = yield* ConsulClient.ConsulClient
+  const { body } = yield* consul.call(
+    "GET /v1/agent/services",
+    (api) => api.agent.services({ query: { filter: "Kind == \"connect-proxy\"" } })
+  )
+  const proxies = Object.values(body).filter((candidate) =>
+    candidate.Proxy?.DestinationServiceID.toLowerCase() === service.toLowerCase()
+  )
+  const [first, ...others] = proxies.map((candidate) => candidate.ID)
+  if (first === undefined) {
+    return yield* new UsageError({
+      why: `no sidecar is registered for a service with the ID ${service} on ${consul.address}: register the service ` +
+        "with \"connect\": { \"sidecar_service\": {} }, on this agent"
+    })
+  }
+  return others.length === 0 ? first : yield* new UsageError({
+    why: `several proxies are registered for ${service}: choose one with --proxy-id, of ${
+      [first, ...others].join(", ")
+    }`
+  })
+})

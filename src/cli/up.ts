@@ -1,0 +1,55 @@
+/** `effect-mesh up`: a whole mesh from files, in one process tree. */
+import { Console, Effect, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Consul from "./consul.ts"
+import * as Log from "./Log.ts"
+import * as Matrix from "./up/Matrix.ts"
+import * as Mesh from "./up/Mesh.ts"
+
+export const up = Command.make(
+  "up",
+  {
+    ...Log.flags,
+    ...Consul.flags,
+    agentPort: Flag.Int("agent-port").pipe(
+      Flag.withDescription("Port of the development agent, when no agent is given; 0 takes any free one"),
+      Flag.withDefault(8500)
+    ),
+    files: Argument.Path("file", { mustExist: true, pathType: "file" }).pipe(
+      Argument.withDescription("JSON: services, config_entries and applications; several files add up"),
+      Argument.atLeast(1)
+    )
+  },
+  Effect.fn("cli.up")(function*(options) {
+    return yield* run(options).pipe(Effect.provide(Log.layer(options)))
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Bring up a whole mesh from files: the development agent (or a real one, with --http-addr or CONSUL_HTTP_ADDR), the " +
+      "registrations and config entries, the applications and their sidecars. Shows who may call whom, and stops " +
+      "everything in order on Ctrl-C.\n\n" +
+      "A file has the format of Consul's agent configuration (service, services, config_entries.bootstrap), and in " +
+      "\"applications\" the command of each program, by service. A program is told its PORT, its MESH_SERVICE, and for " +
+      "each upstream MESH_UPSTREAM_<NAME>, the local address to call."
+  ),
+  Command.withExamples([
+    { command: "effect-mesh up mesh.json", description: "With the development agent" },
+    { command: "effect-mesh up --http-addr 127.0.0.1:8500 mesh.json", description: "With a real Consul agent" }
+  ])
+)
+
+const run = Effect.fn(function*(
+  options: Consul.Flags & {
+    readonly agentPort: number
+    readonly files: ReadonlyArray<string>
+  }
+) {
+  const mesh = yield* Mesh.make({
+    files: options.files,
+    consul: Consul.settings(options),
+    agentPort: options.agentPort
+  })
+  yield* Console.log(`\nThe mesh is up. Consul's API is at ${mesh.address}.`)
+  for (const { description } of mesh.sidecars) yield* Console.log(description)
+  yield* Effect.raceFirst(mesh.ended, Stream.runForEach(Matrix.changes(mesh.sidecars), Console.log))
+})

@@ -1,0 +1,99 @@
+/** Services and config entries of a mesh file, checked against the API and each other before anything is started. */
+import { Result, Schema } from "effect"
+import * as AgentService from "../../consul/AgentService.ts"
+import type * as ConfigEntry from "../../consul/ConfigEntry.ts"
+import * as LooseKeys from "../../consul/LooseKeys.ts"
+import * as MeshFile from "./MeshFile.ts"
+
+export type Service = AgentService.ServiceRegistration
+export type Entry = ConfigEntry.ConfigEntry
+
+export interface Definitions {
+  readonly services: ReadonlyArray<Service>
+  /** In the order in which they have to be written. */
+  readonly configEntries: ReadonlyArray<Entry>
+  readonly applications: ReadonlyArray<{
+    readonly application: MeshFile.Application
+    /** What a program is told of its place in the mesh. */
+    readonly env: Readonly<Record<string, string>>
+  }>
+}
+
+export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Definitions, MeshFile.InvalidFile> =>
+  Result.gen(function*() {
+    const invalid = (why: string) => Result.fail(new MeshFile.InvalidFile({ file: name, why }))
+    const services: Array<Service> = []
+    for (const [i, json] of file.services.entries()) {
+      const what = `service ${i + 1}`
+      const conformed = LooseKeys.conform(AgentService.ServiceRegistration, json)
+      if (Result.isFailure(conformed)) {
+        return yield* invalid(`${what} has unknown keys: ${conformed.failure.join(", ")}`)
+      }
+      const decoded = decodeService(conformed.success)
+      if (Result.isFailure(decoded)) return yield* invalid(`${what}: ${decoded.failure.message}`)
+      if (services.some((other) => id(other) === id(decoded.success))) {
+        return yield* invalid(`two services have the id ${id(decoded.success)}: give one of them another "id"`)
+      }
+      services.push(decoded.success)
+    }
+    const configEntries: Array<Entry> = []
+    for (const [i, json] of file.configEntries.entries()) {
+      const { Kind, Name, kind = Kind, name = Name, ...fields } = json
+      if (typeof kind !== "string") return yield* invalid(`config entry ${i + 1} has no "kind"`)
+      configEntries.push({ ...fields, Kind: kind, ...(typeof name === "string" ? { Name: name } : {}) })
+    }
+    const applications: Array<Definitions["applications"][number]> = []
+    for (const application of file.applications) {
+      const service = services.find((candidate) => id(candidate) === application.service)
+      if (service === undefined) {
+        return yield* invalid(
+          `there is an application for ${application.service}, but no service with that id: it is one of ` +
+            `${services.map(id).join(", ") || "none"}`
+        )
+      }
+      applications.push({ application, env: environment(service) })
+    }
+    return { services, configEntries: configEntries.toSorted(byDependency), applications }
+  })
+
+/** As Consul derives it. */
+export const id = (service: Service): string => service.ID || service.Name
+
+/** The id that Consul gives to the sidecar. Undefined: the service has none. */
+export const sidecarId = (service: Service): string | undefined =>
+  service.Connect?.SidecarService === undefined ? undefined : `${id(service)}-sidecar-proxy`
+
+const decodeService = Schema.decodeUnknownResult(Schema.toCodecGoJson(AgentService.ServiceRegistration))
+
+/** `PORT`, `MESH_SERVICE`, and `MESH_UPSTREAM_<NAME>` for each local port behind which a service is reached. */
+const environment = (service: Service): Readonly<Record<string, string>> => ({
+  PORT: String(service.Port),
+  MESH_SERVICE: service.Name,
+  ...Object.fromEntries(
+    (service.Connect?.SidecarService?.Proxy?.Upstreams ?? [])
+      .filter((upstream) => upstream.LocalBindPort !== 0)
+      .map((upstream) => [
+        `MESH_UPSTREAM_${(upstream.DestinationName ?? "").toUpperCase().replace(/[^A-Z0-9]/g, "_")}`,
+        `${upstream.LocalBindAddress || "127.0.0.1"}:${upstream.LocalBindPort}`
+      ])
+  )
+})
+
+/** Consul refuses an entry whose protocols do not fit yet, so what others rest on is written first. */
+const order = [
+  "proxy-defaults",
+  "mesh",
+  "service-defaults",
+  "jwt-provider",
+  "service-resolver",
+  "service-splitter",
+  "service-router",
+  "service-intentions"
+]
+
+const byDependency = (a: Entry, b: Entry): number => rank(a.Kind) - rank(b.Kind)
+
+const rank = (kind: string): number => {
+  const place = order.indexOf(kind)
+  return place < 0 ? order.length : place
+}

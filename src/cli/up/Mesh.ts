@@ -1,0 +1,135 @@
+/**
+ * A running mesh: agent, registrations, applications and sidecars, all owned by one scope. It closes in the reverse
+ * order: sidecars drain, applications end, registrations go, the agent stops.
+ */
+import { type Config, Effect, Exit, Schema, Scope } from "effect"
+import type { ChildProcessSpawner } from "effect/process"
+import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
+import * as ConsulClient from "../../consul/ConsulClient.ts"
+import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as Settings from "../../consul/Settings.ts"
+import * as ConsulSidecar from "../../proxy/ConsulSidecar.ts"
+import * as Applications from "./Applications.ts"
+import * as Definitions from "./Definitions.ts"
+import type * as Matrix from "./Matrix.ts"
+import * as MeshFile from "./MeshFile.ts"
+
+export interface Options {
+  readonly files: ReadonlyArray<string>
+  /** Wins over the environment. With an address in either, that agent is used and no other is started. */
+  readonly consul: Partial<Settings.Settings>
+  /** Of the development agent; 0: any free one. */
+  readonly agentPort: number
+  /** Of the leaves of the development agent. Default: 72 hours. */
+  readonly leafTtl?: DevelopmentAgent.Options["leafTtl"]
+}
+
+export interface RunningSidecar extends Matrix.Destination {
+  /** What it does, for people. */
+  readonly description: string
+  readonly sidecar: ConsulSidecar.ConsulSidecar
+}
+
+export interface Mesh {
+  readonly address: string
+  readonly consul: ConsulClient.ConsulClient["Service"]
+  /** The development agent, if one was started. Stopping it leaves everything else running. */
+  readonly agent:
+    | { readonly running: DevelopmentAgent.DevelopmentAgent; readonly stop: Effect.Effect<void> }
+    | undefined
+  readonly sidecars: ReadonlyArray<RunningSidecar>
+  /** Fails when an application ends. */
+  readonly ended: Effect.Effect<never, Applications.ApplicationFailed>
+}
+
+/** What the agent refused, and which part of the file it was. */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { what: Schema.String, why: Schema.String }) {
+  override readonly message = `${this.what}: ${this.why}`
+}
+
+export const make = Effect.fn("Mesh.make")(function*(options: Options) {
+  const file = yield* MeshFile.load(options.files)
+  const definitions = yield* Effect.fromResult(Definitions.read(file, options.files.join(", ")))
+
+  const settings = yield* Settings.fromEnvironment(options.consul)
+  const given = options.consul.address !== undefined || settings.address !== Settings.defaults.address
+  const agent = given ? undefined : yield* startAgent(options, file)
+  const consul = yield* ConsulClient.make(
+    agent === undefined ? settings : { ...settings, address: agent.running.address }
+  )
+
+  for (const entry of definitions.configEntries) yield* write(consul, entry)
+  for (const service of definitions.services) yield* register(consul, service)
+
+  const applications: Array<Effect.Effect<never, Applications.ApplicationFailed>> = []
+  for (const application of definitions.applications) {
+    const name = application.application.service
+    const { ended } = yield* Applications.start(
+      application.application,
+      { ...application.env, CONSUL_HTTP_ADDR: consul.address },
+      (line) => Effect.annotateLogs(Effect.logInfo(line), { mesh: name })
+    )
+    applications.push(ended)
+  }
+
+  const sidecars: Array<RunningSidecar> = []
+  for (const service of definitions.services) {
+    const proxyId = Definitions.sidecarId(service)
+    if (proxyId === undefined) continue
+    const sidecar = yield* ConsulSidecar.make({ proxyId, readyWithin: "30 seconds" }).pipe(
+      Effect.provideService(ConsulClient.ConsulClient, consul),
+      Effect.annotateLogs({ mesh: proxyId })
+    )
+    sidecars.push({
+      identity: sidecar.material().leaf.identity,
+      authorizer: sidecar.authorizer,
+      description: ConsulSidecar.describe(sidecar),
+      sidecar
+    })
+  }
+  const ended = applications.length === 0 ? Effect.never : Effect.raceAllFirst(applications)
+  const mesh: Mesh = { address: consul.address, consul, agent, sidecars, ended }
+  return mesh
+})
+
+export type Failure =
+  | MeshFile.InvalidFile
+  | Settings.InvalidSettings
+  | Config.ConfigError
+  | ConsulError.ConsulError
+  | Refused
+  | Applications.ApplicationFailed
+export type Services = ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
+
+const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.MeshFile) {
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+  const running = yield* DevelopmentAgent.make({
+    port: options.agentPort,
+    ...(file.datacenter === undefined ? {} : { datacenter: file.datacenter }),
+    ...(file.nodeName === undefined ? {} : { nodeName: file.nodeName }),
+    ...(file.defaultIntentionPolicy === undefined ? {} : { defaultIntentionPolicy: file.defaultIntentionPolicy }),
+    ...(options.leafTtl === undefined ? {} : { leafTtl: options.leafTtl })
+  }).pipe(Scope.provide(scope))
+  return { running, stop: Scope.close(scope, Exit.void) }
+})
+
+const write = (consul: ConsulClient.ConsulClient["Service"], entry: Definitions.Entry) =>
+  consul.call("PUT /v1/config", (api) => api.config.write({ query: {}, payload: entry })).pipe(
+    Effect.mapError((error) => new Refused({ what: `the ${entry.Kind} ${entry.Name}`, why: error.message }))
+  )
+
+/** Registers, and takes it back when the scope closes, where the agent is still there. */
+const register = (consul: ConsulClient.ConsulClient["Service"], service: Definitions.Service) =>
+  Effect.acquireRelease(
+    consul.call(
+      "PUT /v1/agent/service/register",
+      (api) => api.agent.registerService({ query: {}, payload: service })
+    ).pipe(Effect.mapError((error) => new Refused({ what: `the service ${service.Name}`, why: error.message }))),
+    () =>
+      consul.call(
+        "PUT /v1/agent/service/deregister",
+        (api) => api.agent.deregisterService({ params: { id: Definitions.id(service) }, query: {} }),
+        "2 seconds"
+      ).pipe(Effect.ignore)
+  )
