@@ -1,0 +1,310 @@
+/**
+ * All requests, as far as some conditions can tell them apart: a dimension each for the method, the path, every header and
+ * every token that a condition looks at, each divided into finitely many atoms. A request is one atom of each dimension.
+ */
+import { Result } from "effect"
+import * as Bytes from "../intention/Bytes.ts"
+import * as Intention from "../intention/Intention.ts"
+import type * as PathNormalization from "../intention/PathNormalization.ts"
+import * as RegularExpression from "../intention/RegularExpression.ts"
+import type * as TokenRequirement from "../intention/TokenRequirement.ts"
+import * as Verdict from "../intention/Verdict.ts"
+import * as Atoms from "./Atoms.ts"
+import * as Automaton from "./Automaton.ts"
+import * as Domains from "./Domains.ts"
+import * as Re2 from "./Re2.ts"
+import { Refusal } from "./Refusal.ts"
+import * as TokenAtoms from "./TokenAtoms.ts"
+
+/** What an analysis may cost before it gives up. */
+export interface Budget {
+  /** Of an automaton of one expression. */
+  readonly states: number
+  /** States of all automata of a dimension side by side. */
+  readonly products: number
+  /** Of a decision diagram. */
+  readonly nodes: number
+}
+
+/** Well under a second for one intention. */
+export const defaultBudget: Budget = { states: 5_000, products: 50_000, nodes: 100_000 }
+
+export interface Settings {
+  readonly normalization: PathNormalization.RequestNormalization
+  readonly budget: Budget
+}
+
+/** A value of one dimension: its atom. */
+export interface Value {
+  /** Bytes; `undefined` for an absent header, and for tokens. */
+  readonly text: string | undefined
+  /** Of a token that is present. */
+  readonly claims: TokenRequirement.Claims | undefined
+  /** For a smallest witness. */
+  readonly cost: number
+}
+
+export interface Dimension {
+  readonly kind: "method" | "path" | "header" | "token"
+  /** Of the header, in lower case, or of the token's provider. */
+  readonly name: string
+  readonly values: ReadonlyArray<Value>
+  /** The atom of a text, or of an absent header. Tokens have none. */
+  readonly find: (text: string | undefined) => number | undefined
+}
+
+/** What one condition says about each atom of a dimension. */
+export interface Constraint {
+  readonly level: number
+  readonly verdicts: ReadonlyArray<Verdict.Verdict>
+}
+
+/** A conjunction of constraints, at most one for each dimension, in order of their levels. */
+export interface Conjunction {
+  readonly constraints: ReadonlyArray<Constraint>
+  /** It also says something that nobody can judge. */
+  readonly unknown: boolean
+}
+
+export interface Space {
+  readonly dimensions: ReadonlyArray<Dimension>
+  /** Of a condition that was given to `make`. */
+  readonly conjunction: (http: Intention.HttpPermission | undefined) => Conjunction
+  /** The level of the provider's tokens, if some requirement is about them. */
+  readonly tokenLevel: (provider: string) => number | undefined
+}
+
+export interface Conditions {
+  readonly http: ReadonlyArray<Intention.HttpPermission | undefined>
+  readonly tokens: ReadonlyArray<Intention.JwtRequirement | undefined>
+}
+
+/** Fails with the reason why these conditions can not be analysed. */
+export const make = (conditions: Conditions, settings: Settings): Result.Result<Space, string> => {
+  const collector = new Collector(settings, conditions.http.some(looksAtQuery))
+  const readings = new Map<Intention.HttpPermission | undefined, ReadonlyArray<Reading>>()
+  try {
+    for (const http of conditions.http) readings.set(http, collector.read(http))
+    const textual = collector.divide()
+    const tokens = TokenAtoms.make(conditions.tokens, settings.budget.products)
+    const dimensions = [...textual.map((each) => each.dimension), ...tokens]
+    const conjunctions = new Map<Intention.HttpPermission | undefined, Conjunction>()
+    for (const [http, reading] of readings) conjunctions.set(http, conjoin(reading, textual))
+    const levels = new Map(tokens.map((dimension, i) => [dimension.name, textual.length + i]))
+    return Result.succeed({
+      dimensions,
+      conjunction: (http) => conjunctions.get(http)!,
+      tokenLevel: (provider) => levels.get(provider)
+    })
+  } catch (error) {
+    if (error instanceof Refusal) return Result.fail(error.message)
+    throw error
+  }
+}
+
+/** The verdict on a value, from the languages that it is in. */
+interface Reading {
+  readonly dimension: string
+  readonly judge: (value: string | undefined, within: (language: string) => boolean) => Verdict.Verdict
+}
+
+interface Divided {
+  readonly id: string
+  readonly dimension: Dimension
+  readonly within: ReadonlyArray<(language: string) => boolean>
+}
+
+const looksAtQuery = (http: Intention.HttpPermission | undefined): boolean =>
+  (http?.Header ?? []).some((matcher) => Bytes.foldCase(matcher.Name) === ":path")
+
+const always = (verdict: Verdict.Verdict): Reading["judge"] => () => verdict
+
+class Collector {
+  readonly settings: Settings
+  readonly withQuery: boolean
+  /** By dimension, then by what identifies the language. */
+  readonly languages = new Map<string, Map<string, Automaton.Automaton>>([["method", new Map()], ["path", new Map()]])
+
+  constructor(settings: Settings, withQuery: boolean) {
+    this.settings = settings
+    this.withQuery = withQuery
+  }
+
+  /** Collects the languages of its conditions on the way. */
+  read(http: Intention.HttpPermission | undefined): ReadonlyArray<Reading> {
+    const readings: Array<Reading> = []
+    const methods = http?.Methods
+    if (methods !== undefined && methods.length > 0) {
+      const key = this.add("method", `any of ${methods.toSorted().join()}`, () => Automaton.anyOf(methods))
+      readings.push({ dimension: "method", judge: (_, within) => Verdict.fromBoolean(within(key)) })
+    }
+    const path = http && this.readPath(http)
+    if (path !== undefined) readings.push(path)
+    for (const matcher of http?.Header ?? []) readings.push(this.readHeader(matcher))
+    for (const _ of http?.UnknownFields ?? []) readings.push(unknown)
+    return readings.length === 0 ? [unknown] : readings
+  }
+
+  readPath(http: Intention.HttpPermission): Reading | undefined {
+    const tail = this.withQuery
+      ? (automaton: Automaton.Automaton) => Automaton.withTail(automaton, Domains.questionMark)
+      : (automaton: Automaton.Automaton) => automaton
+    const plain = (kind: "exact" | "prefix", text: string): Reading => {
+      const bytes = Bytes.fromText(text)
+      const key = this.add("path", `cut ${kind} ${bytes}`, () => tail(Automaton[kind](bytes)))
+      return { dimension: "path", judge: (_, within) => Verdict.fromBoolean(within(key)) }
+    }
+    if (http.PathExact) return plain("exact", http.PathExact)
+    if (http.PathPrefix) return plain("prefix", http.PathPrefix)
+    return http.PathRegex
+      ? { dimension: "path", judge: this.expression("path", http.PathRegex, "cut ", tail) }
+      : undefined
+  }
+
+  readHeader(matcher: Intention.HeaderMatcher): Reading {
+    const name = Bytes.foldCase(matcher.Name)
+    const kind = Intention.headerKind(matcher)
+    if (name === "" || matcher.UnknownFields !== undefined || kind === undefined) return unknown
+    const pseudo = pseudoHeaders.get(name)
+    if (name.startsWith(":") && pseudo === undefined) return unknown
+    const dimension = pseudo ?? `header ${name}`
+    if (!this.languages.has(dimension)) this.languages.set(dimension, new Map())
+    const invert = matcher.Invert === true
+    if (kind === "Present") {
+      return { dimension, judge: (value) => Verdict.fromBoolean((value !== undefined) !== invert) }
+    }
+    const judge = kind === "Regex"
+      ? this.expression(dimension, matcher.Regex ?? "")
+      : this.comparison(dimension, kind, matcher[kind] ?? "", matcher.IgnoreCase === true)
+    return {
+      dimension,
+      judge: (value, within) => {
+        if (value === undefined) return Verdict.No
+        const verdict = judge(value, within)
+        return invert ? Verdict.not(verdict) : verdict
+      }
+    }
+  }
+
+  comparison(
+    dimension: string,
+    kind: "Exact" | "Prefix" | "Suffix" | "Contains",
+    text: string,
+    ignoreCase: boolean
+  ): Reading["judge"] {
+    const bytes = ignoreCase ? Bytes.foldCase(Bytes.fromText(text)) : Bytes.fromText(text)
+    const key = this.add(
+      dimension,
+      `${kind} ${ignoreCase} ${bytes}`,
+      () => automata[kind](bytes, ignoreCase)
+    )
+    return (_, within) => Verdict.fromBoolean(within(key))
+  }
+
+  expression(
+    dimension: string,
+    expression: string,
+    label = "",
+    wrap = (automaton: Automaton.Automaton) => automaton
+  ): Reading["judge"] {
+    // One that does not compile is no reason to give up: the Authorizer has an answer to it.
+    if (Result.isFailure(RegularExpression.compile(expression))) return always(Verdict.Unknown)
+    const key = this.add(dimension, `${label}regex ${expression}`, () => {
+      const compiled = Re2.compile(expression, this.settings.budget.states)
+      if (Result.isSuccess(compiled)) return wrap(compiled.success)
+      throw new Refusal(`the expression ${JSON.stringify(expression)} ${compiled.failure}`)
+    })
+    const utf8 = this.add(dimension, `${label}utf8`, () => wrap(Automaton.utf8))
+    return (_, within) => within(utf8) ? Verdict.fromBoolean(within(key)) : Verdict.Unknown
+  }
+
+  add(dimension: string, key: string, make: () => Automaton.Automaton): string {
+    const known = this.languages.get(dimension)!
+    if (!known.has(key)) known.set(key, make())
+    return key
+  }
+
+  divide(): ReadonlyArray<Divided> {
+    return Array.from(this.languages, ([id, languages]): Divided => {
+      const kind = id === "method" || id === "path" ? id : "header"
+      const domain = kind === "method"
+        ? Domains.method
+        : kind === "path"
+        ? Domains.path(this.settings.normalization, this.withQuery)
+        : Domains.headerValue
+      const keys = new Map([...languages.keys()].map((key, i) => [key, i]))
+      const divided = Atoms.divide(
+        domain,
+        [...languages.values()],
+        this.settings.budget.products,
+        kind === "method" ? Domains.methods : []
+      )
+      const name = kind === "header" ? id.slice("header ".length) : ""
+      if (divided === undefined) {
+        throw new Refusal(
+          `the conditions on the ${kind}${name && ` ${name}`} need more than ${this.settings.budget.products} states ` +
+            "to be told apart"
+        )
+      }
+      const absent: ReadonlyArray<Value> = kind === "header" ? [{ text: undefined, claims: undefined, cost: 0 }] : []
+      return {
+        id,
+        dimension: {
+          kind,
+          name,
+          values: [
+            ...absent,
+            ...divided.atoms.map(({ word }) => ({ text: word, claims: undefined, cost: costs[kind](word) }))
+          ],
+          find: (text) => {
+            if (text === undefined) return kind === "header" ? 0 : undefined
+            const atom = divided.find(text)
+            return atom === undefined ? undefined : atom + absent.length
+          }
+        },
+        within: [
+          ...absent.map(() => () => false),
+          ...divided.atoms.map(({ within }) => (language: string) => within[keys.get(language)!]!)
+        ]
+      }
+    })
+  }
+}
+
+const unknown: Reading = { dimension: "", judge: always(Verdict.Unknown) }
+
+/** Envoy's names for the request line. */
+const pseudoHeaders: ReadonlyMap<string, string> = new Map([
+  [":method", "method"],
+  [":path", "path"],
+  [":authority", "header host"]
+])
+
+const automata = {
+  Exact: Automaton.exact,
+  Prefix: Automaton.prefix,
+  Suffix: Automaton.suffix,
+  Contains: Automaton.contains
+}
+
+/** Fewer parts first, then shorter ones. */
+const costs = {
+  method: (word: string) => word === "GET" ? 0 : Domains.methods.some((method) => method === word) ? 1 : 3,
+  path: (word: string) => word.length,
+  header: (word: string) => 10 + word.length
+}
+
+const conjoin = (readings: ReadonlyArray<Reading>, divided: ReadonlyArray<Divided>): Conjunction => {
+  const constraints = divided.flatMap(({ dimension, id, within }, level): ReadonlyArray<Constraint> => {
+    const own = readings.filter((reading) => reading.dimension === id)
+    if (own.length === 0) return []
+    const verdicts = dimension.values.map(({ text }, atom) =>
+      own.reduce(
+        (verdict: Verdict.Verdict, reading) => Verdict.all(verdict, reading.judge(text, within[atom]!)),
+        Verdict.Yes
+      )
+    )
+    return [{ level, verdicts }]
+  })
+  return { constraints, unknown: readings.includes(unknown) }
+}
