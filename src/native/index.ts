@@ -1,6 +1,7 @@
 export * as Connect from "./Connect.ts"
 export * as DialError from "./DialError.ts"
 export * as Listening from "./Listening.ts"
+export * as Mesh from "./Mesh.ts"
 export * as MeshDialer from "./MeshDialer.ts"
 export * as MeshListener from "./MeshListener.ts"
 export * as Splice from "./Splice.ts"

@@ -1,1 +1,2 @@
+export * as ConsulSidecar from "./ConsulSidecar.ts"
 export * as Sidecar from "./Sidecar.ts"

@@ -1,0 +1,1 @@
+export * as TcpRoute from "./TcpRoute.ts"
