@@ -4,9 +4,7 @@
  */
 import { Result } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
-import * as Bytes from "../intention/Bytes.ts"
 import type * as Decision from "../intention/Decision.ts"
-import * as HttpRequest from "../intention/HttpRequest.ts"
 import type * as Intention from "../intention/Intention.ts"
 import * as Source from "../intention/Source.ts"
 import * as TokenRequirement from "../intention/TokenRequirement.ts"
@@ -60,6 +58,8 @@ export interface Analysis {
   readonly space: Space.Space
   readonly builder: Diagram.Builder
   readonly diagram: (ruling: Ruling) => Diagram.Diagram<Outcome>
+  /** Which permission a request comes to, whatever that says about it; `undefined` for none. */
+  readonly deciding: (intention: Intention.Intention) => Diagram.Diagram<number | undefined>
   /** True inside. */
   readonly region: (region: Region) => Diagram.Diagram<boolean>
   /** A smallest request for each value. */
@@ -95,6 +95,7 @@ export const analyse = <A>(
           builder,
           diagram: (ruling) =>
             ruling._tag === "Always" ? builder.leaf(ruling.outcome) : compileRuling(space, builder, ruling),
+          deciding: (intention) => compileDeciding(space, builder, intention),
           region: (region) => compileRegion(space, builder, region),
           witnesses: (diagram) => witnesses(space, diagram)
         }))
@@ -142,6 +143,23 @@ const compileRuling = (
   }
   return rest
 }
+
+const compileDeciding = (
+  space: Space.Space,
+  builder: Diagram.Builder,
+  { Permissions = [] }: Intention.Intention
+): Diagram.Diagram<number | undefined> =>
+  Permissions.reduceRight<Diagram.Diagram<number | undefined>>((rest, { HTTP, UnknownFields = [] }, index) => {
+    const here = builder.leaf<number | undefined>(index)
+    const conjunction = space.conjunction(HTTP)
+    return first(
+      builder,
+      { ...conjunction, unknown: conjunction.unknown || UnknownFields.length > 0 },
+      here,
+      here,
+      rest
+    )
+  }, builder.leaf<number | undefined>(undefined))
 
 /** `yes` where the conjunction holds, `unknown` where that is in doubt, otherwise `no`. */
 const first = <L>(
@@ -276,27 +294,3 @@ export const toWitness = (space: Space.Space, choices: ReadonlyMap<number, numbe
 
 const cheapestOf = (values: ReadonlyArray<Space.Value>): number =>
   values.reduce((best, value, atom) => value.cost < values[best]!.cost ? atom : best, 0)
-
-export const toRequest = ({ headers, method, path }: Witness): HttpRequest.HttpRequest =>
-  HttpRequest.fromRaw(method, path, headers.flat())
-
-export const toTokens = ({ tokens }: Witness): TokenRequirement.Tokens => {
-  const byProvider = new Map(tokens)
-  return (provider) => byProvider.get(provider)
-}
-
-/** `GET /v1?x, x-team: "red", a token of okta with {"role":"admin"}` */
-export const describe = ({ headers, method, path, tokens }: Witness): string =>
-  [
-    `${method} ${show(path)}`,
-    ...headers.map(([name, value]) => `${name}: ${JSON.stringify(show(value))}`),
-    ...tokens.map(([provider, claims]) =>
-      `a token of ${provider}${Object.keys(claims).length === 0 ? "" : ` with ${JSON.stringify(claims)}`}`
-    )
-  ].join(", ")
-
-/** Bytes that are no text are shown as `\xff`. */
-export const show = (bytes: string): string =>
-  (Bytes.toText(bytes) ?? bytes.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`))
-    // eslint-disable-next-line no-control-regex -- tabs, in header values
-    .replace(/[\0-\x1f]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`)

@@ -15,6 +15,7 @@ import * as Diagram from "./Diagram.ts"
 import * as Names from "./Names.ts"
 import * as Policy from "./Policy.ts"
 import * as Space from "./Space.ts"
+import * as Witnesses from "./Witnesses.ts"
 
 /** What a caller may do at a destination. */
 export type Answer =
@@ -62,8 +63,8 @@ export const make = (policy: Policy.Policy, options?: {
   const ask: Mesh["ask"] = (caller, destination, witness) => {
     const { http, request } = authorizer(destination)
     return http && caller.peer !== undefined
-      ? request(gateway, forwarded(caller.id, Analysis.toRequest(witness)), Analysis.toTokens(witness))
-      : request(caller.id, Analysis.toRequest(witness), Analysis.toTokens(witness))
+      ? request(gateway, forwarded(caller.id, Witnesses.toRequest(witness)), Witnesses.toTokens(witness))
+      : request(caller.id, Witnesses.toRequest(witness), Witnesses.toTokens(witness))
   }
   const answers = new Map<unknown, Answer>()
   const answer: Mesh["answer"] = (caller, destination) => {
@@ -142,7 +143,7 @@ export const confirm = (
 ): void => {
   if (allowed === outcome.allowed && because === outcome.because && permission === outcome.permission) return
   throw new Error(
-    `the analysis says ${JSON.stringify(outcome)} of ${Analysis.describe(witness)}, and the Authorizer ${
+    `the analysis says ${JSON.stringify(outcome)} of ${Witnesses.describe(witness)}, and the Authorizer ${
       JSON.stringify({ allowed, because, permission, by: by && Decision.formatRule(by) })
     }`
   )

@@ -1,0 +1,102 @@
+/** Everything about one destination: who may call it, by which rules, and what is surprising about them. */
+import * as Decision from "../intention/Decision.ts"
+import * as Needs from "../intention/Needs.ts"
+import * as Callers from "./Callers.ts"
+import * as Matrix from "./Matrix.ts"
+import type * as Mesh from "./Mesh.ts"
+import * as Policy from "./Policy.ts"
+import * as Surprises from "./Surprises.ts"
+import * as Witnesses from "./Witnesses.ts"
+
+export interface Group {
+  readonly callers: ReadonlyArray<string>
+  readonly cell: Matrix.Cell
+}
+
+export interface Explanation {
+  readonly destination: Policy.Destination
+  readonly protocol: Policy.Protocol
+  readonly defaultPolicy: "allow" | "deny"
+  /** Callers that the same rule decides about. */
+  readonly groups: ReadonlyArray<Group>
+  readonly surprises: ReadonlyArray<Surprises.Surprise>
+}
+
+export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanation => {
+  const callers = Callers.classes([mesh.policy])
+  const groups = new Map<unknown, { readonly callers: Array<string>; readonly cell: Matrix.Cell }>()
+  for (const caller of callers) {
+    const ruling = mesh.ruling(caller, destination)
+    const answer = mesh.answer(caller, destination)
+    const key = ruling.rule?.intention
+    const group = groups.get(key)
+    if (group !== undefined) {
+      group.callers.push(caller.label)
+      continue
+    }
+    const verdict = answer._tag === "Undecided" ? "undecided" : answer.verdict
+    groups.set(key, { callers: [caller.label], cell: { verdict, ruling, answer } })
+  }
+  return {
+    destination,
+    protocol: Policy.protocol(mesh.policy, destination),
+    defaultPolicy: mesh.policy.defaultPolicy,
+    groups: [...groups.values()],
+    surprises: Surprises.find(mesh, destination, callers)
+  }
+}
+
+export const format = ({ defaultPolicy, destination, groups, protocol, surprises }: Explanation): string =>
+  [
+    `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
+    ...groups.flatMap(formatGroup),
+    ...(surprises.length === 0 ? [] : ["", "Worth a look:", ...surprises.map((each) => `  ! ${Surprises.format(each)}`)])
+  ].join("\n")
+
+const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
+  const { answer, ruling, verdict } = cell
+  const heading = `${words[verdict]}: ${callers.join(", ")}`
+  if (answer._tag === "Undecided") return ["", heading, `  ${answer.why}`]
+  if (ruling._tag === "Always") return ["", heading, `  ${Witnesses.because(ruling.outcome, ruling.rule)}`]
+  const { intention } = ruling.rule
+  const providers = (intention.JWT?.Providers ?? []).map((provider) => provider.Name)
+  const otherwise = [...answer.outcomes].find(([outcome]) => outcome.because === "no-permission")
+  return [
+    "",
+    heading,
+    `  by intention ${Decision.formatRule(ruling.rule)}${
+      providers.length === 0 ? "" : `, which requires a token of ${providers.join(" or ")}`
+    }`,
+    ...(intention.Permissions ?? []).map((permission, index) => {
+      const reached = [...answer.outcomes].find(([outcome]) =>
+        outcome.permission === index && outcome.because === "permission"
+      )
+      const example = reached === undefined ? "" : ` — for example ${Witnesses.describe(reached[1])}`
+      return `  ${index}. ${permission.Action}: ${Needs.describe(permission)}${example}`
+    }),
+    ...(otherwise === undefined
+      ? []
+      : [`  otherwise the default policy: ${otherwise[0].allowed ? "allow" : "deny"} — for example ${Witnesses.describe(otherwise[1])}`])
+  ]
+}
+
+const words: { readonly [V in Matrix.Verdict]: string } = {
+  allow: "Allowed",
+  deny: "Denied",
+  some: "Some requests",
+  undecided: "Not decided"
+}
+
+export const toJson = ({ defaultPolicy, destination, groups, protocol, surprises }: Explanation) => ({
+  destination: destination.label,
+  ...protocol,
+  defaultPolicy,
+  groups: groups.map(({ callers, cell }) => ({ callers, ...Matrix.toReason(cell) })),
+  surprises: surprises.map(({ kind, message, permission, rule, witness }) => ({
+    kind,
+    ...(rule === undefined ? {} : { rule }),
+    ...(permission === undefined ? {} : { permission }),
+    message,
+    ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) })
+  }))
+})

@@ -1,0 +1,122 @@
+/** Who can reach whom: every class of callers against every destination. */
+import * as Decision from "../intention/Decision.ts"
+import * as Needs from "../intention/Needs.ts"
+import type * as Analysis from "./Analysis.ts"
+import * as Callers from "./Callers.ts"
+import * as Mesh from "./Mesh.ts"
+import * as Policy from "./Policy.ts"
+import * as Witnesses from "./Witnesses.ts"
+
+export type Verdict = "allow" | "deny" | "some" | "undecided"
+
+export interface Cell {
+  readonly verdict: Verdict
+  readonly ruling: Analysis.Ruling
+  readonly answer: Mesh.Answer
+}
+
+export interface Matrix {
+  readonly callers: ReadonlyArray<Callers.Caller>
+  readonly destinations: ReadonlyArray<Policy.Destination>
+  /** One row for each caller. */
+  readonly rows: ReadonlyArray<ReadonlyArray<Cell>>
+}
+
+export const make = (mesh: Mesh.Mesh): Matrix => {
+  const callers = Callers.classes([mesh.policy])
+  const destinations = Policy.destinations([mesh.policy])
+  return {
+    callers,
+    destinations,
+    rows: callers.map((caller) =>
+      destinations.map((destination) => {
+        const answer = mesh.answer(caller, destination)
+        return {
+          verdict: answer._tag === "Undecided" ? "undecided" : answer.verdict,
+          ruling: mesh.ruling(caller, destination),
+          answer
+        }
+      })
+    )
+  }
+}
+
+export const counts = ({ rows }: Matrix): { readonly [V in Verdict]: number } => {
+  const result = { allow: 0, deny: 0, some: 0, undecided: 0 }
+  for (const { verdict } of rows.flat()) result[verdict]++
+  return result
+}
+
+/** Plain JSON. Cells name their reason by position in `reasons`, because many share one. */
+export const toJson = (matrix: Matrix) => {
+  const reasons: Array<Reason> = []
+  const positions = new Map<string, number>()
+  const rows = matrix.rows.map((row) =>
+    row.map((cell) => {
+      const reason = toReason(cell)
+      const key = JSON.stringify(reason)
+      const at = positions.get(key) ?? reasons.push(reason) - 1
+      positions.set(key, at)
+      return at
+    })
+  )
+  return {
+    callers: matrix.callers.map(({ label, other, peer }) => ({ name: label, other, ...(peer === undefined ? {} : { peer }) })),
+    destinations: matrix.destinations.map(({ label, other }) => ({ name: label, other })),
+    reasons,
+    /** `rows[caller][destination]` is a position in `reasons`. */
+    rows
+  }
+}
+
+export interface Reason {
+  readonly verdict: Verdict
+  /** The intention that decides, or none for the default policy. */
+  readonly rule?: string
+  readonly because: string
+  readonly permissions?: ReadonlyArray<string>
+  /** A smallest request for each thing that can happen. */
+  readonly examples?: ReadonlyArray<{ readonly allowed: boolean; readonly request: string; readonly because: string }>
+}
+
+export const toReason = ({ answer, ruling, verdict }: Cell): Reason => {
+  const rule = ruling.rule === undefined ? {} : { rule: Decision.formatRule(ruling.rule) }
+  if (answer._tag === "Undecided") return { verdict, ...rule, because: `not decided: ${answer.why}` }
+  if (ruling._tag === "Always") return { verdict, ...rule, because: Witnesses.because(ruling.outcome, ruling.rule) }
+  return {
+    verdict,
+    ...rule,
+    because: "it depends on the request",
+    permissions: (ruling.rule.intention.Permissions ?? []).map((permission) =>
+      `${permission.Action}: ${Needs.describe(permission)}`
+    ),
+    examples: [...answer.outcomes].map(([outcome, witness]) => ({
+      allowed: outcome.allowed,
+      request: Witnesses.describe(witness),
+      because: Witnesses.because(outcome, ruling.rule)
+    }))
+  }
+}
+
+const marks: { readonly [V in Verdict]: string } = { allow: "●", deny: "·", some: "◐", undecided: "?" }
+
+/** For a terminal. Columns are numbered, because names do not fit above them. */
+export const format = (matrix: Matrix): string => {
+  const { callers, destinations, rows } = matrix
+  const digits = String(destinations.length).length
+  const width = Math.max(...callers.map((caller) => caller.label.length), 6)
+  const header = destinations.map((_, i) => String(i + 1).padStart(digits)).join(" ")
+  const total = counts(matrix)
+  return [
+    "Callers down, destinations across:",
+    ...destinations.map((destination, i) => `  ${String(i + 1).padStart(digits)} ${destination.label}`),
+    "",
+    `${"".padEnd(width)}  ${header}`,
+    ...callers.map((caller, i) =>
+      `${caller.label.padEnd(width)}  ${rows[i]!.map(({ verdict }) => marks[verdict].padStart(digits)).join(" ")}`
+    ),
+    "",
+    `${marks.allow} allowed ${total.allow}   ${marks.some} some requests ${total.some}   ${marks.deny} denied ${total.deny}` +
+      (total.undecided === 0 ? "" : `   ${marks.undecided} not decided ${total.undecided}`)
+  ].join("\n")
+}

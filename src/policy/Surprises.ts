@@ -1,0 +1,207 @@
+/** What a policy says at one destination that its author may not have meant. Each is a fact, shown by a request where there is one. */
+import { Result } from "effect"
+import * as Decision from "../intention/Decision.ts"
+import * as Intention from "../intention/Intention.ts"
+import * as Source from "../intention/Source.ts"
+import * as Analysis from "./Analysis.ts"
+import type * as Callers from "./Callers.ts"
+import * as Diagram from "./Diagram.ts"
+import * as Envoy from "./Envoy.ts"
+import type * as Mesh from "./Mesh.ts"
+import type * as Names from "./Names.ts"
+import * as Policy from "./Policy.ts"
+import * as Witnesses from "./Witnesses.ts"
+
+export interface Surprise {
+  readonly kind:
+    | "restricts-nothing"
+    | "allows-nothing"
+    | "no-boundary"
+    | "absent-header"
+    | "envoy-differs"
+    | "shadowed"
+    | "unreachable"
+    | "token-unused"
+    | "needs-http"
+    | "assumed-protocol"
+    | "not-understood"
+    | "not-decided"
+  /** The intention that it is about. */
+  readonly rule: string | undefined
+  readonly permission: number | undefined
+  readonly message: string
+  readonly witness: Analysis.Witness | undefined
+}
+
+export const find = (
+  mesh: Mesh.Mesh,
+  destination: Names.Name,
+  callers: ReadonlyArray<Callers.Caller>
+): ReadonlyArray<Surprise> => {
+  const { http, intentions, warnings } = mesh.authorizer(destination)
+  const deciding = new Map<Intention.Intention, Decision.Rule>()
+  for (const caller of callers) {
+    const { rule } = mesh.ruling(caller, destination)
+    if (rule !== undefined) deciding.set(rule.intention, rule)
+  }
+  const { from } = Policy.protocol(mesh.policy, destination)
+  const assumed: ReadonlyArray<Surprise> = from === "permissions"
+    ? [surprise(
+      "assumed-protocol",
+      undefined,
+      "nothing says which protocol it speaks; it is taken for http, because only HTTP services can have permissions"
+    )]
+    : []
+  return [
+    ...assumed,
+    ...warnings.map(({ message, permission, rule }) => surprise("not-understood", rule, message, permission)),
+    ...intentions.filter((intention) => !deciding.has(intention)).map((intention) =>
+      surprise("shadowed", Source.rule(intention), "never decides here: for every caller another one outranks it")
+    ),
+    ...[...deciding.values()].flatMap((rule) => http ? ofRule(mesh, rule) : ofConnection(rule)),
+    ...callers.flatMap((caller) => envoy(mesh, destination, caller))
+  ]
+}
+
+const surprise = (
+  kind: Surprise["kind"],
+  rule: Decision.Rule | undefined,
+  message: string,
+  permission?: number,
+  witness?: Analysis.Witness
+): Surprise => ({ kind, rule: rule && Decision.formatRule(rule), permission, message, witness })
+
+const ofConnection = (rule: Decision.Rule): ReadonlyArray<Surprise> =>
+  rule.action === "permissions"
+    ? [surprise("needs-http", rule, "has permissions, which a service that does not speak HTTP can not judge: it denies everybody")]
+    : []
+
+const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> => {
+  const { intention } = rule
+  const permissions = intention.Permissions ?? []
+  const defaultPolicy = mesh.policy.defaultPolicy
+  const found: Array<Surprise> = []
+  const hasTokens = intention.JWT !== undefined || permissions.some((permission) => permission.JWT !== undefined)
+  if (hasTokens && defaultPolicy === "allow") {
+    found.push(surprise(
+      "token-unused",
+      rule,
+      "requires a token, which under the default policy allow guards no allow: without a token the default policy answers"
+    ))
+  }
+  if (permissions.length === 0) return found
+  const ruling: Analysis.Ruling = { _tag: "ByRequest", rule, defaultPolicy }
+  const probes = permissions.flatMap((permission, index) => probesOf(permission, index))
+  const result = Analysis.analyse(
+    [ruling],
+    [...probes.map((probe) => probe.region), ...permissions.map(({ HTTP }) => ({ http: HTTP, tokens: undefined }))],
+    mesh.settings,
+    (analysis) => {
+      const diagram = analysis.diagram(ruling)
+      const outcomes = Diagram.values(diagram)
+      const allowed = new Set([...outcomes].map((outcome) => outcome.allowed))
+      if (defaultPolicy === "allow" && !allowed.has(false)) {
+        found.push(surprise("restricts-nothing", rule, "has permissions, yet allows every request, as the default policy does"))
+      }
+      if (defaultPolicy === "deny" && !allowed.has(true)) {
+        found.push(surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does"))
+      }
+      const decides = analysis.deciding(intention)
+      const reached = Diagram.values(decides)
+      permissions.forEach(({ HTTP }, index) => {
+        if (reached.has(index)) return
+        const covering = Diagram.values(Diagram.combine(
+          analysis.builder,
+          analysis.region({ http: HTTP, tokens: undefined }),
+          decides,
+          (inside, by) => inside ? by : undefined
+        ))
+        const earlier = [...covering].flatMap((by) => by === undefined ? [] : [by]).sort((a, b) => a - b)
+        found.push(surprise(
+          "unreachable",
+          rule,
+          earlier.length === 0
+            ? "never decides: no request can fulfil it"
+            : `never decides: permission ${earlier.join(" and ")} comes first for every request that it is about`,
+          index
+        ))
+      })
+      for (const { kind, message, permission, region, wanted } of probes) {
+        const hits = Diagram.combine(
+          analysis.builder,
+          analysis.region(region),
+          Diagram.combine(analysis.builder, diagram, decides, (outcome, by) => wanted(outcome, by)),
+          (inside, hit) => inside && hit
+        )
+        const witness = analysis.witnesses(hits).get(true)
+        if (witness !== undefined) found.push(surprise(kind, rule, message, permission, witness))
+      }
+    }
+  )
+  if (Result.isFailure(result)) found.push(surprise("not-decided", rule, `can not be looked through: ${result.failure}`))
+  return found
+}
+
+/** A kind of request that should perhaps not be treated as it is. */
+interface Probe {
+  readonly kind: "no-boundary" | "absent-header"
+  readonly permission: number
+  readonly message: string
+  readonly region: Analysis.Region
+  readonly wanted: (outcome: Analysis.Outcome, deciding: number | undefined) => boolean
+}
+
+const probesOf = (permission: Intention.Permission, index: number): ReadonlyArray<Probe> => {
+  const { HTTP: http } = permission
+  if (http === undefined) return []
+  const found: Array<Probe> = []
+  const { PathPrefix: prefix } = http
+  if (prefix !== undefined && !http.PathExact && !prefix.endsWith("/")) {
+    found.push({
+      kind: "no-boundary",
+      permission: index,
+      message: `the prefix ${prefix} has no boundary: it covers more than ${prefix} and what is below ${prefix}/`,
+      region: { http: { PathRegex: `(?s)${quote(prefix)}[^/?].*` }, tokens: undefined },
+      wanted: (_, deciding) => deciding === index
+    })
+  }
+  const matchers = http.Header ?? []
+  if (permission.Action !== "deny") return found
+  for (const { Invert: invert, Name: name } of matchers.filter((each) => Intention.headerKind(each) !== "Present")) {
+    if (invert !== true) continue
+    const others = matchers.filter((each) => each.Name.toLowerCase() !== name.toLowerCase())
+    found.push({
+      kind: "absent-header",
+      permission: index,
+      message: `a request without the header ${name} gets around it, because an absent header fails inverted matchers too`,
+      region: {
+        http: { ...http, Header: [...others, { Name: name, Present: true, Invert: true }] },
+        tokens: undefined
+      },
+      wanted: (outcome, deciding) => outcome.allowed && deciding !== index
+    })
+  }
+  return found
+}
+
+const quote = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+
+const envoy = (mesh: Mesh.Mesh, destination: Names.Name, caller: Callers.Caller): ReadonlyArray<Surprise> => {
+  const deviation = Envoy.deviation(mesh, destination, caller)
+  if (deviation === undefined) return []
+  const { also, rule, witness } = deviation
+  return [surprise(
+    "envoy-differs",
+    rule,
+    `decides about ${caller.label}, yet Consul's Envoy sidecars also apply ${Decision.formatRule(also)}, and ${
+      mesh.policy.defaultPolicy === "deny" ? "allow" : "deny"
+    } what it does`,
+    undefined,
+    witness
+  )]
+}
+
+export const format = ({ message, permission, rule, witness }: Surprise): string => {
+  const place = rule === undefined ? "" : permission === undefined ? `${rule}: ` : `permission ${permission} of ${rule}: `
+  return `${place}${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}`
+}
