@@ -5,23 +5,24 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer } from "effect"
 import { text } from "node:stream/consumers"
-import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
 import * as MeshDialer from "../../src/native/MeshDialer.ts"
 import * as MeshListener from "../../src/native/MeshListener.ts"
-import { register } from "./register.ts"
+import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import { agent } from "./agent.ts"
 
 const port = 9301
 
 /** Greets each caller by the name that its certificate proves. */
-const greeter = Layer.effectDiscard(
-  MeshListener.make({
+const greeter = ServiceRegistration.layer({ name: "greeter", port, drain: 0 }).pipe(
+  Layer.provideMerge(Layer.effectDiscard(MeshListener.make({
     host: "127.0.0.1",
     port,
     handle: ({ caller, socket }) => Effect.sync(() => socket.end(`hello ${caller.service}\n`))
-  })
-).pipe(Layer.provide(Mesh.layer({ service: "greeter" })))
+  }))),
+  Layer.provide(Mesh.layer({ service: "greeter" }))
+)
 
 const visitor = Effect.gen(function*() {
   const dialer = yield* MeshDialer.MeshDialer
@@ -30,11 +31,18 @@ const visitor = Effect.gen(function*() {
   yield* Console.log(`${peer.service} says: ${yield* Effect.promise(() => text(socket))}`)
 }).pipe(Effect.provide(Mesh.layer({ service: "visitor" })))
 
-const agent = process.env["CONSUL_HTTP_ADDR"] === undefined
-  ? Layer.unwrap(Effect.map(DevelopmentAgent.make({ port: 0 }), ({ address }) => ConsulClient.layer({ address })))
-  : ConsulClient.layer()
+/** Somebody has to say so: the agent of this example denies what no intention allows. */
+const allowVisitor = Effect.flatMap(
+  ConsulClient.ConsulClient,
+  (consul) =>
+    consul.call("allow visitor", (api) =>
+      api.config.write({
+        query: {},
+        payload: { Kind: "service-intentions", Name: "greeter", Sources: [{ Name: "visitor", Action: "allow" }] }
+      }))
+)
 
-register(port).pipe(
+allowVisitor.pipe(
   Effect.andThen(Effect.provide(visitor, greeter)),
   Effect.scoped,
   Effect.provide(agent),
