@@ -1,8 +1,8 @@
 /** Services and config entries of a mesh file, checked against the API and each other before anything is started. */
 import { Result, Schema } from "effect"
+import * as GoDecode from "../../agent/GoDecode.ts"
 import * as AgentService from "../../consul/AgentService.ts"
 import type * as ConfigEntry from "../../consul/ConfigEntry.ts"
-import * as LooseKeys from "../../consul/LooseKeys.ts"
 import * as MeshFile from "./MeshFile.ts"
 
 export type Service = AgentService.ServiceRegistration
@@ -25,10 +25,8 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
     const services: Array<Service> = []
     for (const [i, json] of file.services.entries()) {
       const what = `service ${i + 1}`
-      const conformed = LooseKeys.conform(AgentService.ServiceRegistration, json)
-      if (Result.isFailure(conformed)) {
-        return yield* invalid(`${what} has unknown keys: ${conformed.failure.join(", ")}`)
-      }
+      const conformed = GoDecode.conform(AgentService.ServiceRegistration, json, { snakeCase: true, weak: false })
+      if (Result.isFailure(conformed)) return yield* invalid(`${what}: ${conformed.failure.map(describe).join("; ")}`)
       const decoded = decodeService(conformed.success)
       if (Result.isFailure(decoded)) return yield* invalid(`${what}: ${decoded.failure.message}`)
       if (services.some((other) => id(other) === id(decoded.success))) {
@@ -55,6 +53,11 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
     }
     return { services, configEntries: configEntries.toSorted(byDependency), applications }
   })
+
+const describe = (problem: GoDecode.Problem): string =>
+  problem._tag === "UnknownKey"
+    ? `unknown key ${problem.path}`
+    : `${problem.path} is ${JSON.stringify(problem.actual)}, and a ${problem.expected} was expected`
 
 /** As Consul derives it. */
 export const id = (service: Service): string => service.ID || service.Name
