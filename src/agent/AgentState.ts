@@ -1,0 +1,76 @@
+/** Everything that a running agent is made of, for the handlers of its API. */
+import { type Duration, Effect, type Scope } from "effect"
+import { randomUUID } from "node:crypto"
+import * as Health from "../consul/Health.ts"
+import * as CatalogStore from "./CatalogStore.ts"
+import type * as CertificateAuthority from "./CertificateAuthority.ts"
+import * as ConfigEntries from "./config/ConfigEntries.ts"
+import * as Leaves from "./Leaves.ts"
+import * as LocalServices from "./LocalServices.ts"
+import * as Roots from "./Roots.ts"
+import * as Store from "./Store.ts"
+
+export interface Settings {
+  readonly datacenter: string
+  readonly nodeName: string
+  readonly nodeId: string
+  /** Undefined: what Consul does without one, which is to allow, as ACLs are off. */
+  readonly defaultIntentionPolicy: "allow" | "deny" | undefined
+  readonly leafTtl: Duration.Duration
+}
+
+export interface AgentState {
+  readonly settings: Settings
+  readonly store: Store.Store
+  readonly catalog: CatalogStore.CatalogStore
+  readonly services: LocalServices.LocalServices
+  readonly config: ConfigEntries.ConfigEntries
+  readonly roots: Roots.Roots
+  readonly leaves: Leaves.Leaves
+}
+
+/** The version of Consul whose answers these are. */
+export const consulVersion = "1.21.4"
+
+/** As an agent that has just elected itself: one node, alive, with the service of the servers. */
+export const make = Effect.fnUntraced(function*(
+  settings: Settings
+): Effect.fn.Return<AgentState, CertificateAuthority.IssueError, Scope.Scope> {
+  const store = Store.make()
+  const catalog = CatalogStore.make(store)
+  const config = ConfigEntries.make({ store, datacenter: settings.datacenter })
+  const roots = yield* Roots.make({ store, clusterId: randomUUID(), leafTtl: settings.leafTtl })
+  const leaves = yield* Leaves.make({ store, roots, datacenter: settings.datacenter })
+  const node = settings.nodeName
+  catalog.change((transaction) => {
+    transaction.putNode(Health.Node.make({
+      ID: settings.nodeId,
+      Node: node,
+      Address: "127.0.0.1",
+      Datacenter: settings.datacenter,
+      TaggedAddresses: { lan: "127.0.0.1", lan_ipv4: "127.0.0.1", wan: "127.0.0.1", wan_ipv4: "127.0.0.1" },
+      Meta: { "consul-network-segment": "", "consul-version": consulVersion }
+    }))
+    transaction.putCheck(
+      node,
+      Health.Check.make({
+        Node: node,
+        CheckID: "serfHealth",
+        Name: "Serf Health Status",
+        Status: "passing",
+        Output: "Agent alive and reachable"
+      })
+    )
+    transaction.putService(
+      node,
+      Health.NodeService.make({
+        ID: "consul",
+        Service: "consul",
+        Meta: { version: consulVersion },
+        Port: 8300
+      })
+    )
+  })
+  const services = yield* LocalServices.make({ store, catalog, node, datacenter: settings.datacenter })
+  return { settings, store, catalog, services, config, roots, leaves }
+})

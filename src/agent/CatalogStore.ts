@@ -1,0 +1,168 @@
+/** The catalog: nodes, the services on them, the checks of both. The only place that changes it. */
+import { Equal } from "effect"
+import type * as Health from "../consul/Health.ts"
+import type * as Store from "./Store.ts"
+
+export interface NodeRecord {
+  readonly node: Health.Node
+  readonly services: ReadonlyMap<string, Health.NodeService>
+  readonly checks: ReadonlyMap<string, Health.Check>
+}
+
+/** Changes within one commit. What is put is stored with the indexes it deserves: the same content again changes nothing. */
+export interface Transaction {
+  readonly putNode: (node: Health.Node) => void
+  readonly putService: (node: string, service: Health.NodeService) => void
+  readonly putCheck: (node: string, check: Health.Check) => void
+  readonly removeNode: (node: string) => void
+  readonly removeService: (node: string, id: string) => void
+  readonly removeCheck: (node: string, checkId: string) => void
+}
+
+export interface CatalogStore {
+  readonly nodes: () => ReadonlyArray<NodeRecord>
+  readonly node: (name: string) => NodeRecord | undefined
+  /** The instances of a service; with `connect` those through which the mesh reaches it. */
+  readonly instances: (service: string, connect: boolean) => ReadonlyArray<Health.ServiceEntry>
+  readonly change: (change: (transaction: Transaction) => void) => void
+}
+
+interface MutableNode {
+  node: Health.Node
+  readonly services: Map<string, Health.NodeService>
+  readonly checks: Map<string, Health.Check>
+}
+
+export const make = (store: Store.Store): CatalogStore => {
+  const records = new Map<string, MutableNode>()
+  const keyOf = (node: string) => node.toLowerCase()
+
+  const sorted = () => [...records.values()].sort((a, b) => a.node.Node < b.node.Node ? -1 : 1)
+
+  const change: CatalogStore["change"] = (apply) => {
+    store.commit((index) => {
+      const topics = new Set<Store.Topic>()
+      const touch = (service: Health.NodeService) => topicsOf(service).forEach((topic) => topics.add(topic))
+      const touchAll = (record: MutableNode) => record.services.forEach(touch)
+      const record = (node: string) => {
+        const found = records.get(keyOf(node))
+        if (found === undefined) throw new Error(`the catalog has no node ${node}`)
+        return found
+      }
+      apply({
+        putNode: (node) => {
+          const before = records.get(keyOf(node.Node))
+          if (before === undefined) {
+            records.set(keyOf(node.Node), { node: stamp(node, index), services: new Map(), checks: new Map() })
+          } else {
+            if (same(before.node, node)) return
+            before.node = { ...stamp(node, index), CreateIndex: before.node.CreateIndex }
+            touchAll(before)
+          }
+          topics.add("nodes")
+        },
+        putService: (node, service) => {
+          const { services } = record(node)
+          const before = services.get(service.ID)
+          if (before !== undefined && same(before, service)) return
+          if (before !== undefined) touch(before)
+          services.set(service.ID, { ...stamp(service, index), CreateIndex: before?.CreateIndex ?? index })
+          touch(service)
+        },
+        putCheck: (node, check) => {
+          const found = record(node)
+          const before = found.checks.get(check.CheckID)
+          if (before !== undefined && same(before, check)) return
+          found.checks.set(check.CheckID, { ...stamp(check, index), CreateIndex: before?.CreateIndex ?? index })
+          const service = found.services.get(check.ServiceID)
+          if (service === undefined) touchAll(found)
+          else touch(service)
+          topics.add("checks")
+        },
+        removeNode: (node) => {
+          const found = records.get(keyOf(node))
+          if (found === undefined) return
+          touchAll(found)
+          records.delete(keyOf(node))
+          topics.add("nodes").add("checks")
+        },
+        removeService: (node, id) => {
+          const found = records.get(keyOf(node))
+          const before = found?.services.get(id)
+          if (found === undefined || before === undefined) return
+          found.services.delete(id)
+          for (const [checkId, check] of found.checks) {
+            if (check.ServiceID === id) found.checks.delete(checkId)
+          }
+          touch(before)
+          topics.add("checks")
+        },
+        removeCheck: (node, checkId) => {
+          const found = records.get(keyOf(node))
+          const before = found?.checks.get(checkId)
+          if (found === undefined || before === undefined) return
+          found.checks.delete(checkId)
+          const service = found.services.get(before.ServiceID)
+          if (service === undefined) touchAll(found)
+          else touch(service)
+          topics.add("checks")
+        }
+      })
+      return [undefined, topics]
+    })
+  }
+
+  return {
+    nodes: sorted,
+    node: (name) => records.get(keyOf(name)),
+    instances: (service, connect) => {
+      const name = service.toLowerCase()
+      const belongs = (candidate: Health.NodeService) =>
+        connect ? meshName(candidate)?.toLowerCase() === name : candidate.Service.toLowerCase() === name
+      return sorted().flatMap(({ checks, node, services }) =>
+        [...services.values()].filter(belongs).sort((a, b) => a.ID < b.ID ? -1 : 1).map((found) => ({
+          Node: node,
+          Service: found,
+          Checks: checksOf(checks, found.ID)
+        }))
+      )
+    },
+    change
+  }
+}
+
+/** The service that the mesh reaches through this instance, if it does. */
+export const meshName = (service: Health.NodeService): string | undefined =>
+  service.Kind === "connect-proxy"
+    ? service.Proxy.DestinationServiceName
+    : service.Connect.Native
+    ? service.Service
+    : undefined
+
+/** The node's own checks first. */
+export const checksOf = (checks: ReadonlyMap<string, Health.Check>, serviceId: string): ReadonlyArray<Health.Check> =>
+  [...checks.values()].filter(({ ServiceID }) => ServiceID === "" || ServiceID === serviceId).sort((a, b) =>
+    a.ServiceID === b.ServiceID ? (a.CheckID < b.CheckID ? -1 : 1) : a.ServiceID === "" ? -1 : 1
+  )
+
+const topicsOf = (service: Health.NodeService): ReadonlyArray<Store.Topic> => {
+  const mesh = meshName(service)
+  return [
+    "services",
+    serviceTopic(service.Service),
+    ...(mesh === undefined ? [] : [connectTopic(mesh)])
+  ]
+}
+
+export const serviceTopic = (service: string): Store.Topic => `service:${service.toLowerCase()}`
+export const connectTopic = (service: string): Store.Topic => `connect:${service.toLowerCase()}`
+
+interface Stored {
+  readonly CreateIndex: number
+  readonly ModifyIndex: number
+}
+
+const stamp = <A extends Stored>(value: A, index: number): A => ({ ...value, CreateIndex: index, ModifyIndex: index })
+
+const same = <A extends Stored>(a: A, b: A): boolean =>
+  Equal.equals({ ...a, CreateIndex: 0, ModifyIndex: 0 }, { ...b, CreateIndex: 0, ModifyIndex: 0 })

@@ -1,0 +1,173 @@
+/**
+ * The development agent: Consul's HTTP API over a mesh that lives in memory, in this process. It has what a data plane
+ * needs (services, health, certificates, intentions, config entries, discovery chains, blocking queries) and forgets
+ * everything when its scope closes. For development and tests: production is a real Consul.
+ *
+ *   request → Gate (path, method, token, parameters) → handlers → AgentState → Store.commit → whoever waits
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Cause, Context, Duration, Effect, Layer, Schema, type Scope } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Http from "node:http"
+import * as Os from "node:os"
+import { randomUUID } from "node:crypto"
+import { ConsulApi } from "../consul/ConsulApi.ts"
+import * as AgentState from "./AgentState.ts"
+import * as AgentHandlers from "./http/AgentHandlers.ts"
+import * as CatalogHandlers from "./http/CatalogHandlers.ts"
+import * as ConfigHandlers from "./http/ConfigHandlers.ts"
+import * as ConnectHandlers from "./http/ConnectHandlers.ts"
+import * as Gate from "./http/Gate.ts"
+
+export interface Options {
+  /** Default: `127.0.0.1`. */
+  readonly host?: string | undefined
+  /** Default: 8500. 0 takes any free port. */
+  readonly port?: number | undefined
+  /** Default: `dc1`. */
+  readonly datacenter?: string | undefined
+  /** Default: the name of the host. */
+  readonly nodeName?: string | undefined
+  /** What holds where no intention matches. Default: what Consul does when it is not told, which is to allow. */
+  readonly defaultIntentionPolicy?: "allow" | "deny" | undefined
+  /** How long leaf certificates live; some seconds are enough. Default: 72 hours. */
+  readonly leafTtl?: Duration.Input | undefined
+  /** Requests without this token are denied. Default: none is needed. */
+  readonly requireToken?: string | undefined
+}
+
+export interface DevelopmentAgent {
+  /** Such as `http://127.0.0.1:8500`. */
+  readonly address: string
+  readonly port: number
+  readonly datacenter: string
+  readonly nodeName: string
+  /** Of the mesh, without `spiffe://`. New with every agent. */
+  readonly trustDomain: string
+  /** A new root signs from now on, vouched for by the former one. Every leaf is issued again. */
+  readonly rotateRoots: Effect.Effect<void, AgentError>
+  /** How many requests are being held for a change. */
+  readonly blocked: Effect.Effect<number>
+}
+
+export class Agent extends Context.Service<Agent, DevelopmentAgent>()("effect-mesh/agent/DevelopmentAgent") {}
+
+/** The agent could not start, or not do what it was told. */
+export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
+  attempted: Schema.String,
+  reason: Schema.String,
+  remedy: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override readonly message = `${this.attempted}: ${this.reason}${this.remedy === "" ? "" : `: ${this.remedy}`}`
+}
+
+/** Listens once it returns. Closing the scope closes the listener and every connection, also those that wait. */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<DevelopmentAgent, AgentError, Scope.Scope> {
+  const host = options.host ?? "127.0.0.1"
+  const port = options.port ?? 8500
+  const settings = {
+    datacenter: options.datacenter ?? "dc1",
+    nodeName: options.nodeName ?? Os.hostname(),
+    nodeId: randomUUID(),
+    defaultIntentionPolicy: options.defaultIntentionPolicy,
+    leafTtl: Duration.fromInputUnsafe(options.leafTtl ?? "72 hours")
+  }
+  const state = yield* Effect.mapError(
+    AgentState.make(settings),
+    (cause) => new AgentError({ attempted: "start the development agent", reason: cause.message, remedy: "", cause })
+  )
+  const api = yield* HttpRouter.toHttpEffect(handlers(state))
+  const nodeServer = Http.createServer({ keepAliveTimeout: 0 })
+  const server = yield* Effect.mapError(
+    NodeHttpServer.make(() => nodeServer, { host, port }),
+    (error) => cannotListen(host, port, error.cause)
+  )
+  yield* server.serve(gated(api, { datacenter: settings.datacenter, requireToken: options.requireToken }))
+  // Runs before the finalizers above: without it they would wait for whoever waits for a change.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      nodeServer.close()
+      nodeServer.closeAllConnections()
+    })
+  )
+  const bound = nodeServer.address()
+  const actual = typeof bound === "object" && bound !== null ? bound.port : port
+  return {
+    address: `http://${host.includes(":") ? `[${host}]` : host}:${actual}`,
+    port: actual,
+    datacenter: settings.datacenter,
+    nodeName: settings.nodeName,
+    trustDomain: state.roots.trustDomain,
+    rotateRoots: Effect.mapError(
+      state.roots.rotate({ crossSign: true }),
+      (cause) => new AgentError({ attempted: "rotate the root certificate", reason: cause.message, remedy: "", cause })
+    ),
+    blocked: Effect.sync(() => state.store.waiting())
+  }
+})
+
+export const layer = (options: Options = {}): Layer.Layer<Agent, AgentError> => Layer.effect(Agent, make(options))
+
+const handlers = (state: AgentState.AgentState) =>
+  HttpApiBuilder.layer(ConsulApi).pipe(
+    Layer.provide([
+      AgentHandlers.layer(state),
+      CatalogHandlers.layer(state),
+      ConnectHandlers.layer(state),
+      ConfigHandlers.layer(state)
+    ]),
+    Layer.provide(NodeHttpServer.layerHttpServices)
+  )
+
+/** Around every request: what the gate refuses, the header that every answer has, and what no handler foresaw. */
+const gated = <E, R>(
+  api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  settings: Gate.Settings
+) =>
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const refusal = Gate.check(request, settings)
+    const response = refusal === undefined
+      ? yield* Effect.catchCause(
+        Effect.provideService(
+          api,
+          HttpServerRequest.HttpServerRequest,
+          request.modify({ url: Gate.normalizeQuery(request.url) })
+        ),
+        unforeseen
+      )
+      : text(refusal.status, refusal.body, refusal.headers)
+    // A path that is no endpoint's does not get as far as this in a real agent.
+    if (refusal?.status === 404) return response
+    return HttpServerResponse.setHeaders(response, {
+      "x-consul-default-acl-policy": "allow",
+      ...(response.status === 200 && response.headers["content-type"] === undefined &&
+        { "content-type": "application/json" })
+    })
+  })
+
+const unforeseen = (cause: Cause.Cause<unknown>) =>
+  Cause.hasInterruptsOnly(cause)
+    ? Effect.interrupt
+    : Effect.as(
+      Effect.logError("the development agent failed to answer", cause),
+      text(500, "the development agent failed to answer: its log says why")
+    )
+
+const text = (status: number, body: string, headers: { readonly [name: string]: string } = {}) =>
+  HttpServerResponse.text(body, { status, headers, contentType: "text/plain; charset=utf-8" })
+
+const cannotListen = (host: string, port: number, cause: unknown): AgentError => {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  const taken = code === "EADDRINUSE"
+  return new AgentError({
+    attempted: `start the development agent on ${host}:${port}`,
+    reason: taken ? `port ${port} is taken` : cause instanceof Error ? cause.message : String(cause),
+    remedy: taken ? "stop what listens there, or choose another port (0 takes any free one)" : "",
+    cause
+  })
+}

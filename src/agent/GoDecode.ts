@@ -1,0 +1,165 @@
+/**
+ * Reads JSON documents as Consul's Go decoders do, driven by the wire side of a schema: keys in any case, optionally in
+ * snake_case, unknown keys refused, and for config entries weak typing (`"10"` for a number). The result has the keys and
+ * types of the schema, which then decodes it.
+ */
+import { Option, Result, Schema, SchemaAST } from "effect"
+import * as GoDuration from "../consul/GoDuration.ts"
+
+export type Json = Schema.Json
+
+export interface Options {
+  /** Accept `service_id` for `ServiceID`. */
+  readonly snakeCase: boolean
+  /** Convert between texts, numbers and booleans. */
+  readonly weak: boolean
+}
+
+/** What is wrong with a document, in the order of the document. */
+export type Problem =
+  | { readonly _tag: "UnknownKey"; readonly path: string }
+  | { readonly _tag: "WrongType"; readonly path: string; readonly expected: string; readonly actual: Json }
+
+/** The document with the keys of `schema`, or everything that is wrong with it. */
+export const conform = (
+  schema: Schema.Constraint,
+  document: Json,
+  options: Options
+): Result.Result<Json, ReadonlyArray<Problem>> => {
+  const problems: Array<Problem> = []
+  const conformed = walk(SchemaAST.toEncoded(schema.ast), document, "", options, problems)
+  return problems.length > 0 ? Result.fail(problems) : Result.succeed(conformed ?? null)
+}
+
+/** Parses a body; fails with the text of Go's decoder. */
+export const parse = (text: string): Result.Result<Json, string> => {
+  if (text.trim() === "") return Result.fail("EOF")
+  return Result.try({
+    try: (): Json => JSON.parse(text),
+    catch: (error) => {
+      const offset = invalidOffset(text, error)
+      return offset >= text.length
+        ? "unexpected EOF"
+        : `invalid character '${text[offset]}' looking for beginning of value`
+    }
+  })
+}
+
+/** As `encoding/json` says it. */
+export const describe = (problem: Problem): string =>
+  problem._tag === "UnknownKey"
+    ? `json: unknown field ${JSON.stringify(lastOf(problem.path))}`
+    : problem.path === ""
+    ? `json: cannot unmarshal ${goKind(problem.actual)} into Go value of type ${problem.expected}`
+    : `json: cannot unmarshal ${
+      goKind(problem.actual)
+    } into Go struct field .${problem.path} of type ${problem.expected}`
+
+const lastOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1)
+
+/** Undefined: nothing to keep, as Go ignores a `null`. */
+const walk = (
+  ast: SchemaAST.AST,
+  value: Json,
+  path: string,
+  options: Options,
+  problems: Array<Problem>
+): Json | undefined => {
+  const wrong = (expected: string) => {
+    problems.push({ _tag: "WrongType", path, expected, actual: value })
+    return undefined
+  }
+  if (value === null && !SchemaAST.isDeclaration(ast)) return undefined
+  switch (ast._tag) {
+    case "Objects":
+      return isObject(value) ? walkObject(ast, value, path, options, problems) : wrong("map")
+    case "Arrays": {
+      const item = ast.rest[0]
+      if (item === undefined) return value
+      const list = Array.isArray(value) ? value : options.weak ? [value] : undefined
+      return list === undefined
+        ? wrong("slice")
+        : list.map((element, index) => walk(item, element, `${path}[${index}]`, options, problems) ?? null)
+    }
+    case "String":
+      return typeof value === "string"
+        ? value
+        : typeof value === "number" && isDurationName(lastOf(path))
+        ? GoDuration.formatNanos(BigInt(Math.round(value)))
+        : options.weak && typeof value !== "object"
+        ? typeof value === "boolean" ? (value ? "1" : "0") : String(value)
+        : wrong("string")
+    case "Number":
+      if (typeof value === "number") return value
+      if (options.weak && typeof value === "boolean") return value ? 1 : 0
+      if (options.weak && typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))) {
+        return Number(value)
+      }
+      return wrong("int")
+    case "Boolean":
+      if (typeof value === "boolean") return value
+      if (options.weak && typeof value === "number") return value !== 0
+      if (options.weak && typeof value === "string") {
+        return /^(1|t|T|TRUE|true|True)$/.test(value)
+          ? true
+          : /^(0|f|F|FALSE|false|False|)$/.test(value)
+          ? false
+          : wrong("bool")
+      }
+      return wrong("bool")
+    case "Union": {
+      // Here unions are durations: a text or a number of nanoseconds.
+      if (typeof value === "string" && value !== "" && Option.isNone(GoDuration.parse(value))) {
+        return wrong("time.Duration")
+      }
+      return typeof value === "string" || typeof value === "number" ? value : wrong("time.Duration")
+    }
+    default:
+      return value
+  }
+}
+
+const walkObject = (
+  ast: SchemaAST.Objects,
+  value: { readonly [key: string]: Json },
+  path: string,
+  options: Options,
+  problems: Array<Problem>
+): Json => {
+  const result: Record<string, Json> = {}
+  const rest = ast.indexSignatures[0]?.type
+  const fields = new Map(ast.propertySignatures.map((field) => [String(field.name).toLowerCase(), field]))
+  for (const [key, element] of Object.entries(value)) {
+    const folded = key.toLowerCase()
+    const field = fields.get(folded) ?? (options.snakeCase ? fields.get(folded.replaceAll("_", "")) : undefined)
+    const name = field === undefined ? key : String(field.name)
+    const inner = path === "" ? name : `${path}.${name}`
+    const type = field?.type ?? rest
+    if (type === undefined) {
+      problems.push({ _tag: "UnknownKey", path: inner })
+      continue
+    }
+    const conformed = walk(type, element, inner, options, problems)
+    if (conformed !== undefined) result[name] = conformed
+  }
+  return result
+}
+
+const isObject = (value: Json): value is { readonly [key: string]: Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Fields that Go holds as durations and reads from a number of nanoseconds too. */
+const isDurationName = (name: string): boolean =>
+  /^(TTL|Interval|Timeout|DeregisterCriticalServiceAfter|ConnectTimeout|RequestTimeout|IdleTimeout)$/.test(name)
+
+/** As `encoding/json` names the kinds. */
+const goKind = (value: Json): string =>
+  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
+
+/** The first character that can not be part of a document, from what the engine says about it. */
+const invalidOffset = (text: string, error: unknown): number => {
+  const message = String(error)
+  if (/end of JSON input|Unterminated/.test(message)) return text.length
+  const position = /position (\d+)/.exec(message)?.[1]
+  return position === undefined ? text.search(/\S/) : Number(position)
+}

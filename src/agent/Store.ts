@@ -1,0 +1,71 @@
+/**
+ * What the agent knows about changes: one counter, as a server's Raft log has, and for every topic the count at its last
+ * change. State itself lives with its owners; they change it inside `commit`, which tells whoever waits.
+ *
+ * Everything here is synchronous: between a commit and the moment its waiters hear of it, nobody can read half of it.
+ */
+import { Effect } from "effect"
+
+/** What a reader may wait for. `service:web` changes with any instance of it, `services` with any instance at all. */
+export type Topic =
+  | "roots"
+  | "ca-config"
+  | "config"
+  | "nodes"
+  | "services"
+  | "checks"
+  | `service:${string}`
+  | `connect:${string}`
+  | `leaf:${string}`
+  | `local:${string}`
+
+export interface Store {
+  /** The index of the last change; 1 before the first. */
+  readonly index: () => number
+  /** The index of the last change to any of the topics; 0 if there was none. */
+  readonly indexOf: (topics: Iterable<Topic>) => number
+  /** Runs `change` under the next index, then wakes whoever waits for one of the topics that it returns. */
+  readonly commit: <A>(change: (index: number) => readonly [A, Iterable<Topic>]) => A
+  /** Returns once `indexOf(topics)` differs from `seen`. */
+  readonly changed: (topics: ReadonlyArray<Topic>, seen: number) => Effect.Effect<void>
+  /** How many readers are waiting. */
+  readonly waiting: () => number
+}
+
+export const make = (): Store => {
+  // Low numbers belong to the bootstrap of a real cluster.
+  let index = 1
+  const changes = new Map<Topic, number>()
+  const waiters = new Set<{ readonly topics: ReadonlyArray<Topic>; readonly wake: () => void }>()
+
+  const indexOf = (topics: Iterable<Topic>): number => {
+    let latest = 0
+    for (const topic of topics) latest = Math.max(latest, changes.get(topic) ?? 0)
+    return latest
+  }
+
+  return {
+    index: () => index,
+    indexOf,
+    commit: (change) => {
+      const [value, topics] = change(++index)
+      const touched = new Set(topics)
+      for (const topic of touched) changes.set(topic, index)
+      for (const waiter of Array.from(waiters)) {
+        if (waiter.topics.some((topic) => touched.has(topic))) {
+          waiters.delete(waiter)
+          waiter.wake()
+        }
+      }
+      return value
+    },
+    changed: (topics, seen) =>
+      Effect.callback<void>((resume) => {
+        if (indexOf(topics) !== seen) return resume(Effect.void)
+        const waiter = { topics, wake: () => resume(Effect.void) }
+        waiters.add(waiter)
+        return Effect.sync(() => waiters.delete(waiter))
+      }),
+    waiting: () => waiters.size
+  }
+}

@@ -1,0 +1,198 @@
+/** `/v1/connect/…` */
+import { Effect, Equal, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import type { ServiceIntentions } from "../../consul/config/ServiceIntentions.ts"
+import { Permission } from "../../consul/config/ServiceIntentions.ts"
+import * as CertificateAuthority from "../../consul/CertificateAuthority.ts"
+import * as ConnectApi from "../../consul/ConnectApi.ts"
+import { ConsulApi } from "../../consul/ConsulApi.ts"
+import * as Intention from "../../intention/Intention.ts"
+import type * as AgentState from "../AgentState.ts"
+import * as AuthorizeView from "../AuthorizeView.ts"
+import * as BlockingRead from "../BlockingRead.ts"
+import * as EntrySet from "../chain/EntrySet.ts"
+import * as ConfigEntries from "../config/ConfigEntries.ts"
+import * as IntentionName from "../IntentionName.ts"
+import * as IntentionView from "../IntentionView.ts"
+import * as Answer from "./Answer.ts"
+
+export const layer = (state: AgentState.AgentState) =>
+  HttpApiBuilder.group(ConsulApi, "connect", (handlers) => {
+    const { config, roots, store } = state
+
+    const required = (name: string, value: string | undefined) =>
+      value === undefined ? Answer.internal(`required query parameter '${name}' not set`) : Effect.succeed(value)
+
+    /** The names of the one intention that a query is about. */
+    const edge = Effect.fnUntraced(function*(query: { readonly source?: string; readonly destination?: string }) {
+      const source = yield* parse("source", yield* required("source", query.source))
+      const destination = yield* parse("destination", yield* required("destination", query.destination))
+      return { source, destination }
+    })
+
+    const write = (entry: ServiceIntentions) =>
+      Effect.mapError(Effect.fromResult(config.write(entry)), (text) => Answer.internal(text))
+
+    return handlers
+      .handleRaw("caRoots", ({ query, request }) =>
+        Effect.gen(function*() {
+          const pem = new URL(request.url, "http://agent").searchParams.get("pem")
+          if (pem !== null && !/^(1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(pem)) {
+            return yield* Answer.badRequest("The 'pem' query parameter must be a boolean value")
+          }
+          const answer = yield* BlockingRead.read(store, Answer.blocking(query), {
+            topics: ["roots"],
+            read: roots.list
+          })
+          const indexed = Answer.indexed(answer)
+          return pem === null || /^[0fF]/.test(pem) ? indexed : HttpServerResponse.text(roots.pem(), {
+            contentType: "application/pem-certificate-chain",
+            headers: Object.fromEntries(Object.entries(indexed.headers).map(([name, value]) => [name, String(value)]))
+          })
+        }))
+      .handle("caConfiguration", () => Effect.succeed(Answer.plain(roots.configuration())))
+      .handleRaw("setCaConfiguration", ({ request }) =>
+        Effect.gen(function*() {
+          const update = yield* Answer.body(request, ConfigurationUpdate, { snakeCase: false })
+          yield* roots.configure(update)
+          return Answer.done
+        }))
+      .handle("intentions", ({ query }) =>
+        Effect.gen(function*() {
+          const keep = yield* Answer.filter(query.filter, Intention.Intention)
+          const answer = yield* BlockingRead.read(store, Answer.blocking(query), {
+            topics: ConfigEntries.topics,
+            read: () => IntentionView.list(config.all()).filter(keep)
+          })
+          return Answer.indexed(answer)
+        }))
+      .handle("matchIntentions", ({ query }) =>
+        Effect.gen(function*() {
+          const by = yield* required("by", query.by)
+          if (by !== "source" && by !== "destination") {
+            return yield* Answer.internal("'by' parameter must be one of 'source' or 'destination'")
+          }
+          const names = query.name ?? []
+          if (names.length === 0) return yield* Answer.internal("required query parameter 'name' not set")
+          const parsed = yield* Effect.forEach(names, (name) =>
+            Effect.map(
+              Effect.fromResult(IntentionName.parse("name", name)).pipe(Effect.mapError(Answer.internal)),
+              (found) => [name, found] as const
+            ))
+          const foreign = parsed.find(([, { namespace }]) => namespace !== "default")?.[1]
+          if (foreign !== undefined) {
+            return yield* Answer.internal(
+              `Invalid match entry namespace ${JSON.stringify(foreign.namespace)}: Namespaces is a Consul Enterprise ` +
+                "feature"
+            )
+          }
+          const answer = yield* BlockingRead.read(store, Answer.blocking(query), {
+            topics: ConfigEntries.topics,
+            read: () =>
+              Object.fromEntries(
+                parsed.map(([name, { service }]) => [name, IntentionView.match(config.all(), by, service)])
+              ),
+            // The index is that of all config entries.
+            suppress: (before, after) => Equal.equals(before, after)
+          })
+          return Answer.consistent(answer, query)
+        }))
+      .handle("checkIntention", ({ query }) =>
+        Effect.gen(function*() {
+          const { destination, source } = yield* edge(query)
+          const type = query["source-type"]
+          if (type !== undefined && type !== "" && type !== "consul") {
+            return yield* Answer.internal(`unsupported SourceType: ${JSON.stringify(type)}`)
+          }
+          return Answer.plain({ Allowed: AuthorizeView.check(state, source.service, destination.service) })
+        }))
+      .handle("intention", ({ query }) =>
+        Effect.gen(function*() {
+          const { destination, source } = yield* edge(query)
+          const foreign = source.namespace !== "default" ? source : destination
+          if (foreign.namespace !== "default") {
+            return yield* Answer.internal(
+              `Invalid ${foreign === source ? "Source" : "Destination"}NS ${JSON.stringify(foreign.namespace)}: ` +
+                "Namespaces is a Consul Enterprise feature"
+            )
+          }
+          const found = IntentionView.exact(config.all(), source.service, destination.service, source.peer)
+          return found === undefined ? yield* Answer.notFound("Intention not found") : Answer.plain(found)
+        }))
+      .handleRaw("setIntention", ({ query, request }) =>
+        Effect.gen(function*() {
+          const { destination, source } = yield* edge(query)
+          if (source.peer !== "") {
+            return yield* Answer.internal(
+              `source ${JSON.stringify(query.source)} is invalid: cannot specify a peer here`
+            )
+          }
+          const upsert = yield* Answer.body(request, Upsert, { snakeCase: false })
+          if (Object.keys(upsert.Meta ?? {}).length > 0) return yield* Answer.internal("Meta must not be specified")
+          const before = EntrySet.intentions(config.all(), destination.service)
+          const kept = before?.Sources.filter(({ Name, Peer }) => Name !== source.service || Peer !== "") ?? []
+          yield* write({
+            Kind: "service-intentions",
+            Name: destination.service,
+            Meta: {},
+            CreateIndex: 0,
+            ModifyIndex: 0,
+            ...before,
+            Sources: [...kept, {
+              Name: source.service,
+              Action: upsert.Action ?? "",
+              Permissions: upsert.Permissions ?? [],
+              Precedence: 0,
+              LegacyID: "",
+              Type: upsert.SourceType ?? "",
+              Description: upsert.Description ?? "",
+              LegacyMeta: {},
+              LegacyCreateTime: "",
+              LegacyUpdateTime: "",
+              Peer: "",
+              SamenessGroup: ""
+            }]
+          })
+          return Answer.plain(true)
+        }))
+      .handle("deleteIntention", ({ query }) =>
+        Effect.gen(function*() {
+          const { destination, source } = yield* edge(query)
+          const before = EntrySet.intentions(config.all(), destination.service)
+          if (before === undefined) return Answer.plain(true)
+          const kept = before.Sources.filter(({ Name, Peer }) => Name !== source.service || Peer !== source.peer)
+          if (kept.length === before.Sources.length) return Answer.plain(true)
+          if (kept.length > 0) yield* write({ ...before, Sources: kept })
+          else {
+            yield* Effect.mapError(
+              Effect.fromResult(config.remove("service-intentions", before.Name)),
+              (text) => Answer.internal(text)
+            )
+          }
+          return Answer.plain(true)
+        }))
+      .handle("intentionById", ({ params }) =>
+        Effect.gen(function*() {
+          if (params.id.length !== 36) {
+            return yield* Answer.badRequest("failed config entry lookup: index error: UUID must be 36 characters")
+          }
+          const found = IntentionView.byId(config.all(), params.id)
+          return found === undefined ? yield* Answer.notFound("Intention not found") : Answer.plain(found)
+        }))
+  })
+
+const parse = (parameter: string, text: string) =>
+  Effect.mapError(Effect.fromResult(IntentionName.parse(parameter, text)), Answer.internal)
+
+const Upsert = ConnectApi.IntentionUpsert.mapFields((fields) => ({
+  ...fields,
+  Permissions: Schema.optionalKey(Schema.Array(Permission))
+}))
+
+/** What a read of the configuration shows may be sent back. */
+const ConfigurationUpdate = CertificateAuthority.ConfigurationUpdate.mapFields((fields) => ({
+  ...fields,
+  CreateIndex: Schema.optionalKey(Schema.Finite),
+  ModifyIndex: Schema.optionalKey(Schema.Finite)
+}))

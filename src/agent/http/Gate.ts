@@ -1,0 +1,198 @@
+/**
+ * What a real agent checks before any endpoint sees a request: the path, the method, the token, the parameters that
+ * mean the same everywhere. Pure: a request goes in, a refusal comes out, or the leave to go on.
+ */
+import { Option, SchemaAST } from "effect"
+import { HttpApi, type HttpApiEndpoint } from "effect/http-api"
+import { ConsulApi } from "../../consul/ConsulApi.ts"
+import * as GoDuration from "../../consul/GoDuration.ts"
+
+export interface Settings {
+  readonly datacenter: string
+  /** When there is one, requests without it are denied. */
+  readonly requireToken: string | undefined
+}
+
+export interface Request {
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+  readonly headers: { readonly [name: string]: string | undefined }
+}
+
+export interface Refusal {
+  readonly status: number
+  readonly body: string
+  readonly headers: { readonly [name: string]: string }
+}
+
+interface Endpoint {
+  readonly method: string
+  readonly path: RegExp
+  /** How many segments are given, to prefer them to parameters. */
+  readonly literals: number
+  readonly parameters: ReadonlySet<string>
+  readonly group: string
+  readonly name: string
+}
+
+const endpoints: ReadonlyArray<Endpoint> = (() => {
+  const found: Array<Endpoint> = []
+  HttpApi.reflect(ConsulApi, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint, group }) => {
+      const segments = endpoint.path.split("/")
+      found.push({
+        method: endpoint.method,
+        // A parameter may be empty: what is missing is then said by name.
+        path: new RegExp(`^${segments.map((segment) => segment.startsWith(":") ? "[^/]*" : segment).join("/")}$`),
+        literals: segments.filter((segment) => !segment.startsWith(":")).length,
+        parameters: parametersOf(endpoint),
+        group: group.identifier,
+        name: `${group.identifier}.${endpoint.identifier}`
+      })
+    }
+  })
+  return found.sort((a, b) => b.literals - a.literals)
+})()
+
+function parametersOf(endpoint: HttpApiEndpoint.Top): ReadonlySet<string> {
+  const ast = endpoint.query === undefined ? undefined : SchemaAST.toEncoded(endpoint.query.ast)
+  return new Set(
+    ast !== undefined && SchemaAST.isObjects(ast) ? ast.propertySignatures.map(({ name }) => String(name)) : []
+  )
+}
+
+const refuse = (status: number, body: string, headers: Refusal["headers"] = {}): Refusal => ({ status, body, headers })
+
+export const check = (request: Request, settings: Settings): Refusal | undefined => {
+  const question = request.url.indexOf("?")
+  const path = question === -1 ? request.url : request.url.slice(0, question)
+  const query = new URLSearchParams(question === -1 ? "" : request.url.slice(question + 1))
+  if (!path.startsWith("/v1/")) {
+    return refuse(404, "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'")
+  }
+  const candidates = endpoints.filter((endpoint) => endpoint.path.test(path))
+  const closest = candidates[0]
+  if (closest === undefined) return refuse(404, "Invalid URL path: not a recognized HTTP API endpoint")
+  const here = candidates.filter(({ literals }) => literals === closest.literals)
+  const methods = new Set(here.map(({ method }) => method))
+  const allow = { allow: ["OPTIONS", ...methods].join(",") }
+  if (request.method === "OPTIONS") return refuse(200, "", allow)
+  const endpoint = here.find(({ method }) => method === request.method)
+  if (endpoint === undefined) return refuse(405, `method ${request.method} not allowed`, allow)
+  return checkToken(request, query, endpoint, settings) ?? checkQuery(query, endpoint, settings) ??
+    (path.endsWith("/") ? missing(endpoint) : undefined)
+}
+
+/** A path that ends where a name should be. */
+const missing = ({ group, name }: Endpoint): Refusal => {
+  switch (name) {
+    case "agent.service":
+      return refuse(404, "unknown service ID: ")
+    case "agent.deregisterService":
+    case "agent.serviceMaintenance":
+      return refuse(404, `Unknown service ID "". Ensure that the service ID is passed, not the service name.`)
+    case "agent.caLeaf":
+      return refuse(500, "URI must be either service, agent, server, or kind")
+    case "agent.serviceHealthById":
+      return refuse(500, "Missing serviceID")
+    case "agent.serviceHealthByName":
+      return refuse(500, "Missing service Name")
+    case "catalog.node":
+    case "catalog.nodeServices":
+    case "health.node":
+      return refuse(400, "Missing node name")
+    case "health.state":
+      return refuse(400, "Missing check state")
+    case "config.delete":
+      return refuse(404, "Must provide both a kind and name to delete")
+    case "config.list":
+    case "config.read":
+      return refuse(400, "Missing kind or name: this agent lists one kind at a time")
+    default:
+      return group === "discoveryChain"
+        ? refuse(400, "Missing chain name")
+        : group === "agent"
+        ? refuse(404, `Unknown check ID "". Ensure that the check ID is passed, not the check name.`)
+        : refuse(400, "Missing service name")
+  }
+}
+
+/** Without ACL rules there is one token, which may do everything. Liveness needs none. */
+const checkToken = (
+  { headers }: Request,
+  query: URLSearchParams,
+  endpoint: Endpoint,
+  { requireToken }: Settings
+): Refusal | undefined => {
+  if (requireToken === undefined || endpoint.group === "status") return undefined
+  const bearer = /^bearer\s+(\S+)/i.exec(headers["authorization"] ?? "")?.[1]
+  const token = query.get("token") ?? headers["x-consul-token"] ?? bearer ?? ""
+  if (token === requireToken) return undefined
+  return token === ""
+    ? refuse(
+      403,
+      "Permission denied: anonymous token lacks permission 'operator:write'. The anonymous token is used implicitly " +
+        "when a request does not specify a token."
+    )
+    : refuse(403, "ACL not found")
+}
+
+const checkQuery = (query: URLSearchParams, endpoint: Endpoint, settings: Settings): Refusal | undefined => {
+  const takes = (name: string) => endpoint.parameters.has(name)
+  const enterprise = query.get("ns") !== null
+    ? ["ns", "Namespaces"]
+    : query.get("partition") !== null
+    ? ["partition", "Partitions"]
+    : undefined
+  if (enterprise !== undefined && takes("ns") && query.get(enterprise[0] ?? "") !== "") {
+    return refuse(400, `Invalid query parameter: "${enterprise[0]}" - ${enterprise[1]} are a Consul Enterprise feature`)
+  }
+  if (takes("stale") && query.has("consistent")) {
+    for (const other of ["stale", "cached"]) {
+      if (query.has(other)) {
+        return refuse(400, `Cannot specify ?${other} with ?consistent, conflicting semantics.`)
+      }
+    }
+  }
+  const age = query.get("max_stale")
+  if (takes("stale") && age !== null && age !== "" && Option.isNone(GoDuration.parse(age))) {
+    return refuse(400, `Invalid max_stale value ${JSON.stringify(age)}`)
+  }
+  const wait = query.get("wait")
+  if (takes("wait") && wait !== null && wait !== "" && Option.isNone(GoDuration.parse(wait))) {
+    return refuse(400, "Invalid wait time")
+  }
+  const index = query.get("index")
+  if (takes("index") && index !== null && index !== "" && !isUint64(index)) return refuse(400, "Invalid index")
+  const passing = query.get("passing")
+  if (takes("passing") && passing !== null && !isBoolean(passing)) return refuse(400, "Invalid value for ?passing")
+  if (takes("enable")) {
+    const enable = query.get("enable")
+    if (enable === null || enable === "") return refuse(400, "Missing value for enable")
+    if (!isBoolean(enable)) return refuse(400, `Invalid value for enable: ${JSON.stringify(enable)}`)
+  }
+  const cas = query.get("cas")
+  if (takes("cas") && cas !== null && !isUint64(cas)) {
+    return refuse(500, `strconv.ParseUint: parsing ${JSON.stringify(cas)}: invalid syntax`)
+  }
+  const datacenter = query.get("dc") ?? ""
+  return endpoint.group !== "agent" && takes("dc") && datacenter !== "" && datacenter !== settings.datacenter
+    ? refuse(500, "No path to datacenter")
+    : undefined
+}
+
+/** The query as the schemas of the API read it: what is empty is not there, and booleans are spelled one way. */
+export const normalizeQuery = (url: string): string => {
+  const question = url.indexOf("?")
+  if (question === -1) return url
+  const query = new URLSearchParams(url.slice(question + 1))
+  for (const name of ["index", "wait", "cas"]) if (query.get(name) === "") query.delete(name)
+  const enable = query.get("enable")
+  if (enable !== null) query.set("enable", /^[1tT]/.test(enable) ? "true" : "false")
+  return `${url.slice(0, question)}?${query}`
+}
+
+const isUint64 = (text: string): boolean => /^\d{1,20}$/.test(text) && BigInt(text) < 2n ** 64n
+const isBoolean = (text: string): boolean => /^(1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)?$/.test(text)

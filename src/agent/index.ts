@@ -1,0 +1,1 @@
+export * as DevelopmentAgent from "./DevelopmentAgent.ts"

@@ -1,0 +1,50 @@
+/** Config entries by kind, with everything that is known about each. */
+import { Schema } from "effect"
+import { ExportedServices } from "./ExportedServices.ts"
+import { JwtProvider } from "./JwtProvider.ts"
+import { Mesh } from "./Mesh.ts"
+import { Opaque } from "./Opaque.ts"
+import { ProxyDefaults } from "./ProxyDefaults.ts"
+import { ServiceDefaults } from "./ServiceDefaults.ts"
+import { ServiceIntentions } from "./ServiceIntentions.ts"
+import { ServiceResolver } from "./ServiceResolver.ts"
+import { ServiceRouter } from "./ServiceRouter.ts"
+import { ServiceSplitter } from "./ServiceSplitter.ts"
+
+/** The schema of each kind; of the gateway kinds only the envelope is known. */
+export const byKind = {
+  "proxy-defaults": ProxyDefaults,
+  "service-defaults": ServiceDefaults,
+  "service-router": ServiceRouter,
+  "service-splitter": ServiceSplitter,
+  "service-resolver": ServiceResolver,
+  "service-intentions": ServiceIntentions,
+  mesh: Mesh,
+  "exported-services": ExportedServices,
+  "jwt-provider": JwtProvider
+} as const
+
+export type StoredEntry =
+  | ProxyDefaults
+  | ServiceDefaults
+  | ServiceRouter
+  | ServiceSplitter
+  | ServiceResolver
+  | ServiceIntentions
+  | Mesh
+  | ExportedServices
+  | JwtProvider
+  | Opaque
+
+export const StoredEntry: Schema.Codec<StoredEntry, unknown> = Schema.Union([
+  ProxyDefaults,
+  ServiceDefaults,
+  ServiceRouter,
+  ServiceSplitter,
+  ServiceResolver,
+  ServiceIntentions,
+  Mesh,
+  ExportedServices,
+  JwtProvider,
+  Opaque
+])
