@@ -87,7 +87,8 @@ const judge = (mesh: Mesh.Mesh, assertion: Assertion): Verdict => {
     if (assertion.never !== undefined) return forEach(mesh, assertion.never, "never")
     if (assertion.always !== undefined) return forEach(mesh, assertion.always, "always")
     if (assertion.only !== undefined) {
-      const { except: _, from = [], ...rest } = assertion.only
+      const { except, from, ...rest } = assertion.only
+      if (from === undefined || except !== undefined) return invalid("`only` takes `from`, and no `except`")
       return forEach(mesh, { ...rest, from: "*", except: from }, "never")
     }
     if (assertion.implies !== undefined) {

@@ -53,7 +53,7 @@ export const format = ({ defaultPolicy, destination, groups, protocol, surprises
     ...(surprises.length === 0 ? [] : ["", "Worth a look:", ...surprises.map((each) => `  ! ${Surprises.format(each)}`)])
   ].join("\n")
 
-const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
+export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
   const { answer, ruling, verdict } = cell
   const heading = `${words[verdict]}: ${callers.join(", ")}`
   if (answer._tag === "Undecided") return ["", heading, `  ${answer.why}`]
@@ -87,11 +87,13 @@ const words: { readonly [V in Matrix.Verdict]: string } = {
   undecided: "Not decided"
 }
 
+export const groupToJson = ({ callers, cell }: Group) => ({ callers, ...Matrix.toReason(cell) })
+
 export const toJson = ({ defaultPolicy, destination, groups, protocol, surprises }: Explanation) => ({
   destination: destination.label,
   ...protocol,
   defaultPolicy,
-  groups: groups.map(({ callers, cell }) => ({ callers, ...Matrix.toReason(cell) })),
+  groups: groups.map(groupToJson),
   surprises: surprises.map(({ kind, message, permission, rule, witness }) => ({
     kind,
     ...(rule === undefined ? {} : { rule }),

@@ -1,0 +1,156 @@
+/** What `effect-mesh policy` analyses: files and folders of config entries, or what a running agent has stored. */
+import { Effect, Option, Result, Schema } from "effect"
+import { Flag } from "effect/cli"
+import { readdir, readFile, stat } from "node:fs/promises"
+import { join } from "node:path"
+import * as ConsulClient from "../../consul/ConsulClient.ts"
+import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as Entries from "../../policy/Entries.ts"
+import * as Json from "../../policy/Json.ts"
+import * as Policy from "../../policy/Policy.ts"
+import * as Consul from "../consul.ts"
+
+/** The policy can not be read, or the question makes no sense: nothing was analysed. Exit code 1. */
+export class PolicyError extends Schema.TaggedError<PolicyError>()("PolicyError", { why: Schema.String }) {
+  override readonly message = this.why
+}
+
+/** Flags that every command shares. */
+export const context = {
+  ...Consul.flags,
+  defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
+    Flag.withDescription("What holds where no intention matches; default: what the agent or a file says, else deny"),
+    Flag.optional
+  ),
+  service: Flag.String("service").pipe(
+    Flag.withDescription("A service that exists, besides those that are named anyway; may be repeated"),
+    Flag.withMetavar("NAME"),
+    Flag.atLeast(0)
+  ),
+  protocol: Flag.Literals("protocol", ["tcp", "http", "http2", "grpc"]).pipe(
+    Flag.withDescription("Protocol of services for which nothing says it"),
+    Flag.optional
+  )
+}
+
+export const source = {
+  policy: Flag.Path("policy").pipe(
+    Flag.withAlias("f"),
+    Flag.withDescription("File or folder of config entries in JSON; may be repeated. Without it the agent is asked"),
+    Flag.atLeast(0)
+  )
+}
+
+export type Context = Consul.Flags & {
+  readonly defaultPolicy: Option.Option<"allow" | "deny">
+  readonly service: ReadonlyArray<string>
+  readonly protocol: Option.Option<string>
+}
+
+/** From these paths, or from the agent where there are none. */
+export const load = Effect.fnUntraced(function*(options: Context, paths: ReadonlyArray<string>) {
+  return yield* paths.length > 0
+    ? Effect.flatMap(Effect.forEach(paths, files), (found) => assemble(options, found.flat()))
+    : Effect.flatMap(stored, (found) => assemble(options, found.sources, found)).pipe(
+      Effect.provide(Consul.layer(options))
+    )
+})
+
+/** `consul` stands for the running agent. */
+export const loadOne = (options: Context, path: string) => load(options, path === "consul" ? [] : [path])
+
+const assemble = (
+  options: Context,
+  sources: ReadonlyArray<Entries.Source>,
+  agent?: { readonly services: ReadonlyArray<string>; readonly defaultPolicy: "allow" | "deny" }
+): Effect.Effect<Policy.Policy, PolicyError> =>
+  Entries.read(sources).pipe(
+    Result.map((entries) =>
+      Policy.make({
+        ...entries,
+        defaultPolicy: Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy ?? "deny",
+        defaultProtocol: entries.defaultProtocol ?? Option.getOrUndefined(options.protocol),
+        services: [...entries.services, ...agent?.services ?? [], ...options.service]
+      })
+    ),
+    Result.mapError((problems) =>
+      new PolicyError({ why: `nothing was analysed:\n${problems.map(Json.format).join("\n")}` })
+    ),
+    Effect.fromResult
+  )
+
+/** The file, or all of the folder's, in order of their names. */
+const files = (path: string): Effect.Effect<ReadonlyArray<Entries.Source>, PolicyError> =>
+  Effect.gen(function*() {
+    const isFolder = yield* attempt(path, async () => (await stat(path)).isDirectory())
+    const names = isFolder
+      ? (yield* attempt(path, () => readdir(path, { recursive: true, withFileTypes: true })))
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+        .sort()
+      : [path]
+    const foreign = names.find((name) => name.endsWith(".hcl"))
+    if (foreign !== undefined) {
+      return yield* new PolicyError({
+        why: `${foreign}: HCL is not read; write the entry as JSON: store it and let ` +
+          "`consul config read -kind KIND -name NAME` print it"
+      })
+    }
+    const wanted = isFolder ? names.filter((name) => name.endsWith(".json")) : names
+    if (wanted.length === 0) {
+      return yield* new PolicyError({ why: `${path}: there is no file that ends in .json; name the folder of the entries` })
+    }
+    return yield* Effect.forEach(wanted, (file) =>
+      Effect.map(attempt(file, () => readFile(file, "utf8")), (text) => ({ file, text })))
+  })
+
+const attempt = <A>(path: string, body: () => Promise<A>): Effect.Effect<A, PolicyError> =>
+  Effect.tryPromise({
+    try: body,
+    catch: (cause) =>
+      new PolicyError({ why: `${path} can not be read: ${cause instanceof Error ? cause.message : String(cause)}` })
+  })
+
+const kinds = ["service-intentions", "service-defaults", "proxy-defaults", "mesh", "jwt-provider"]
+
+/** Everything that the agent, or its servers, have stored. */
+const stored = Effect.gen(function*() {
+  const consul = yield* ConsulClient.ConsulClient
+  const sources: Array<Entries.Source> = []
+  for (const kind of kinds) {
+    const name = `GET /v1/config/${kind}`
+    const { body } = yield* consul.call(name, (api) => api.config.list({ params: { kind }, query: {} }))
+    if (body.length > 0) {
+      sources.push({ file: `${name} at ${consul.address}`, text: JSON.stringify(body, null, 2), stored: true })
+    }
+  }
+  const catalog = yield* consul.call("GET /v1/catalog/services", (api) => api.catalog.services({ query: {} }))
+  const configured = yield* configuredDefault(consul)
+  return {
+    sources,
+    services: Object.keys(catalog.body).filter((name) => name !== "consul" && !name.endsWith("-sidecar-proxy")),
+    defaultPolicy: configured ?? catalog.headers["x-consul-default-acl-policy"] ?? "deny"
+  }
+})
+
+/** `default_intention_policy` of the agent. Undefined: not set, or not ours to read. */
+const configuredDefault = (
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.Effect<"allow" | "deny" | undefined, ConsulError.ConsulError> =>
+  consul.call("GET /v1/agent/self", (api) => api.agent.self({})).pipe(
+    Effect.map(({ body }) => {
+      const value = body.DebugConfig["DefaultIntentionPolicy"]
+      return value === "allow" || value === "deny" ? value : undefined
+    }),
+    Effect.catchReason("ConsulError", "PermissionDenied", () => Effect.undefined)
+  )
+
+/** The service that is meant, or a sentence about why none is. */
+export const destination = (policy: Policy.Policy, name: string): Effect.Effect<Policy.Destination, PolicyError> => {
+  const found = Policy.destinations([policy]).find((each) => each.label.toLowerCase() === name.toLowerCase())
+  return found === undefined
+    ? new PolicyError({
+      why: `no service and no intention is named ${name}: if it exists, say so with --service ${name}`
+    })
+    : Effect.succeed(found)
+}

@@ -1,0 +1,49 @@
+/** `effect-mesh policy matrix`: who can reach whom. */
+import { Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { writeFile } from "node:fs/promises"
+import * as Matrix from "../../policy/Matrix.ts"
+import * as Mesh from "../../policy/Mesh.ts"
+import * as Page from "../../policy/Page.ts"
+import * as Answer from "./Answer.ts"
+import * as Input from "./Input.ts"
+
+export const matrix = Command.make(
+  "matrix",
+  {
+    ...Input.context,
+    ...Input.source,
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
+    html: Flag.Path("html").pipe(
+      Flag.withDescription("Write a page with a picture of it: one file, nothing else needed"),
+      Flag.optional
+    )
+  },
+  Effect.fn("cli.policy.matrix")(function*(options) {
+    const policy = yield* Input.load(options, options.policy)
+    const matrix = Matrix.make(Mesh.make(policy))
+    if (Option.isSome(options.html)) {
+      const file = options.html.value
+      yield* Effect.tryPromise({
+        try: () => writeFile(file, Page.render(matrix, policy.defaultPolicy)),
+        catch: (cause) =>
+          new Input.PolicyError({ why: `${file} can not be written: ${cause instanceof Error ? cause.message : String(cause)}` })
+      })
+    }
+    const text = options.json
+      ? JSON.stringify({ defaultPolicy: policy.defaultPolicy, ...Matrix.toJson(matrix) })
+      : Option.isSome(options.html)
+      ? `${options.html.value}: ${matrix.callers.length} callers, ${matrix.destinations.length} destinations`
+      : Matrix.format(matrix)
+    return yield* Answer.give(text, 0)
+  })
+).pipe(
+  Command.withDescription(
+    "Show who can reach whom: every caller and destination that somebody names, and one of each that nobody names. " +
+      "Exact for all requests, not sampled."
+  ),
+  Command.withExamples([
+    { command: "effect-mesh policy matrix", description: "Of the running agent" },
+    { command: "effect-mesh policy matrix -f policy/ --html matrix.html", description: "Of files, as a page" }
+  ])
+)
