@@ -1,6 +1,7 @@
 /** Which requests there are: the domains of methods, paths and header values, in bytes. */
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as Automaton from "./Automaton.ts"
+import { memoize } from "./Memo.ts"
 
 const set = (characters: string): ReadonlySet<number> => new Set([...characters].map((c) => c.charCodeAt(0)))
 const letters = "abcdefghijklmnopqrstuvwxyz"
@@ -27,9 +28,17 @@ export const path = (
   settings: PathNormalization.RequestNormalization,
   withQuery: boolean
 ): Automaton.Automaton => {
+  const { InsecureDisablePathNormalization, MergeSlashes, PathWithEscapedSlashesAction } = settings
+  return pathOnce(
+    JSON.stringify([{ InsecureDisablePathNormalization, MergeSlashes, PathWithEscapedSlashesAction }, withQuery])
+  )
+}
+
+const pathOnce = memoize(16, (key): Automaton.Automaton => {
+  const [settings, withQuery] = JSON.parse(key) as [PathNormalization.RequestNormalization, boolean]
   const paths = settings.InsecureDisablePathNormalization === true ? rawPath(settings) : normalizedPath(settings)
   return withQuery ? Automaton.withTail(paths, questionMark, queryBytes) : paths
-}
+})
 
 export const questionMark: ReadonlySet<number> = set("?")
 const queryBytes = from(0x21, "#")

@@ -10,10 +10,16 @@ import { Result } from "effect"
 import { RE2JS } from "re2js"
 import * as Refa from "refa"
 import * as Automaton from "./Automaton.ts"
+import { memoize } from "./Memo.ts"
 
 /** Fails with a reason that reads on from "the expression …". Texts that are no UTF-8 are not in the language. */
 export const compile = (expression: string, limit: number): Result.Result<Automaton.Automaton, string> =>
-  Result.try({
+  compileOnce(JSON.stringify([expression, limit]))
+
+/** Policies repeat themselves, and so do analyses. */
+const compileOnce = memoize(256, (key) => {
+  const [expression, limit] = JSON.parse(key) as [string, number]
+  return Result.try({
     try: () => {
       const program = readProgram(RE2JS.compile(expression).re2Input.prog)
       try {
@@ -25,6 +31,7 @@ export const compile = (expression: string, limit: number): Result.Result<Automa
     },
     catch: (error) => error instanceof Error ? error.message : String(error)
   })
+})
 
 type Instruction =
   | { readonly _tag: "Branch"; readonly to: ReadonlyArray<number> }
