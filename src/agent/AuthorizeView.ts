@@ -19,7 +19,7 @@ export const authorize = (
   const caller = parsed.success
   if (caller._tag !== "Service") return refuse("ClientCertURI not a valid Service identifier")
   if (caller.partition !== "default") return refuse(`Mismatched partitions: "${caller.partition}" != "default"`)
-  const decision = decide(state, caller, asked.Target)
+  const decision = decide(state, caller, asked.Target, state.settings.defaultIntentionPolicy ?? aclDefault)
   return Result.succeed({
     Authorized: decision.allowed,
     Reason: decision.by === undefined
@@ -30,21 +30,33 @@ export const authorize = (
   })
 }
 
-/** Permissions can not be judged by names: they count as a no. */
+/**
+ * Permissions can not be judged by names: they count as a no. The servers answer this one, and they know the ACL default
+ * only: `default_intention_policy` is a setting of the agent, which `authorize` asks.
+ */
 export const check = (state: AgentState.AgentState, source: string, destination: string): boolean =>
   decide(
     state,
     SpiffeId.service({ trustDomain: state.roots.trustDomain, datacenter: state.settings.datacenter, service: source }),
-    destination
+    destination,
+    aclDefault
   ).allowed
 
-const decide = (state: AgentState.AgentState, caller: SpiffeId.Service, destination: string) =>
+/** What holds where ACLs are off, as they are here. */
+const aclDefault = "allow"
+
+const decide = (
+  state: AgentState.AgentState,
+  caller: SpiffeId.Service,
+  destination: string,
+  defaultPolicy: Authorizer.DefaultPolicy
+) =>
   Authorizer.compile({
     destination: { service: destination },
     // As in Consul: whoever asks has verified the certificate, and with it the trust domain.
     trustDomain: caller.trustDomain,
     intentions: IntentionView.match(state.config.all(), "destination", destination),
-    defaultPolicy: state.settings.defaultIntentionPolicy ?? "allow"
+    defaultPolicy
   }).connection(caller)
 
 const explain = (intention: Intention.Intention): string => {

@@ -145,10 +145,18 @@ const gated = <E, R>(
     if (refusal?.status === 404) return response
     return HttpServerResponse.setHeaders(response, {
       "x-consul-default-acl-policy": "allow",
+      // An index on a refusal is that of a config entry which does not exist: it can be waited on like any other.
+      ...(response.status === 404 && response.headers["x-consul-index"] !== undefined && readHeaders),
       ...(response.status === 200 && response.headers["content-type"] === undefined &&
         { "content-type": "application/json" })
     })
   })
+
+const readHeaders = {
+  "x-consul-knownleader": "true",
+  "x-consul-lastcontact": "0",
+  "x-consul-query-backend": "blocking-query"
+}
 
 const unforeseen = (cause: Cause.Cause<unknown>) =>
   Cause.hasInterruptsOnly(cause)

@@ -1,8 +1,8 @@
 /** One run of a TCP or HTTP check: what it says, never a failure. */
+import { Agent, request } from "@effect/platform-node/Undici"
 import { Data, Duration, Effect } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { Agent, request } from "undici"
 import type * as CheckDefinition from "./CheckDefinition.ts"
 
 export interface Outcome {

@@ -84,7 +84,7 @@ const sidecarOf = (
       options.datacenter,
       "Failed Validation"
     )
-    const written = [...(sidecar.Check === undefined ? [] : [sidecar.Check]), ...(sidecar.Checks ?? [])]
+    const written = writtenChecks(sidecar)
     const checks = written.length > 0 ? written : [
       {
         Name: "Connect Sidecar Listening",
@@ -203,19 +203,24 @@ const taggedAddresses = (registration: AgentService.SidecarService, address: str
   }
 }
 
+interface WithChecks {
+  readonly Check?: AgentService.ServiceCheck
+  readonly Checks?: ReadonlyArray<AgentService.ServiceCheck>
+}
+
+/** Go clients send an empty check where there is none. */
+const writtenChecks = ({ Check, Checks }: WithChecks): ReadonlyArray<AgentService.ServiceCheck> => [
+  ...(Check === undefined || Object.keys(Check).length === 0 ? [] : [Check]),
+  ...(Checks ?? [])
+]
+
 const checksOf = (
-  registration: {
-    readonly Check?: AgentService.ServiceCheck
-    readonly Checks?: ReadonlyArray<AgentService.ServiceCheck>
-  },
+  registration: WithChecks,
   serviceId: string,
   serviceName: string
 ): Result.Result<ReadonlyArray<CheckDefinition.CheckDefinition>, Refusal> =>
   Result.gen(function*() {
-    const written = [
-      ...(registration.Check === undefined || Object.keys(registration.Check).length === 0 ? [] : [registration.Check]),
-      ...(registration.Checks ?? [])
-    ]
+    const written = writtenChecks(registration)
     const checks: Array<CheckDefinition.CheckDefinition> = []
     for (const [index, check] of written.entries()) {
       checks.push(

@@ -22,6 +22,25 @@ export const IntentionUpsert = Schema.Struct({
 })
 export interface IntentionUpsert extends Schema.Schema.Type<typeof IntentionUpsert> {}
 
+/** As the commands of old write an intention. What the server computes may be sent along, and is ignored. */
+export const IntentionCreate = Schema.Struct({
+  ID: Schema.optionalKey(Schema.String),
+  SourceNS: Schema.optionalKey(Schema.String),
+  SourceName: Schema.String,
+  DestinationNS: Schema.optionalKey(Schema.String),
+  DestinationName: Schema.String,
+  SourceType: Schema.optionalKey(Schema.String),
+  Action: Schema.optionalKey(Schema.String),
+  Description: Schema.optionalKey(Schema.String),
+  Meta: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  Precedence: Schema.optionalKey(Schema.Finite),
+  CreatedAt: Schema.optionalKey(Schema.String),
+  UpdatedAt: Schema.optionalKey(Schema.String),
+  CreateIndex: Schema.optionalKey(Schema.Finite),
+  ModifyIndex: Schema.optionalKey(Schema.Finite)
+})
+export interface IntentionCreate extends Schema.Schema.Type<typeof IntentionCreate> {}
+
 export class ConnectApi extends HttpApiGroup.make("connect").add(
   HttpApiEndpoint.get("caRoots", "/v1/connect/ca/roots", {
     query: { ...Query.scope, ...Query.consistency, ...Query.blocking },
@@ -42,6 +61,13 @@ export class ConnectApi extends HttpApiGroup.make("connect").add(
   HttpApiEndpoint.get("intentions", "/v1/connect/intentions", {
     query: { ...Query.scope, ...Query.consistency, ...Query.blocking, ...Query.filter },
     success: indexed(go(Schema.Array(Intention.Intention))),
+    error: ApiError.common
+  }),
+  /** Answers with the id by which `intentionById` finds it. */
+  HttpApiEndpoint.post("createIntention", "/v1/connect/intentions", {
+    query: Query.scope,
+    payload: IntentionCreate,
+    success: answer(Schema.Struct({ ID: Schema.String })),
     error: ApiError.common
   }),
   HttpApiEndpoint.get("matchIntentions", "/v1/connect/intentions/match", {

@@ -1,9 +1,9 @@
 /** `/v1/connect/…` */
-import { Effect, Equal, Schema } from "effect"
+import { DateTime, Effect, Equal, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import type { ServiceIntentions } from "../../consul/config/ServiceIntentions.ts"
-import { Permission } from "../../consul/config/ServiceIntentions.ts"
+import { randomUUID } from "node:crypto"
+import { Permission, ServiceIntentions, Source } from "../../consul/config/ServiceIntentions.ts"
 import * as CertificateAuthority from "../../consul/CertificateAuthority.ts"
 import * as ConnectApi from "../../consul/ConnectApi.ts"
 import { ConsulApi } from "../../consul/ConsulApi.ts"
@@ -13,6 +13,7 @@ import * as AuthorizeView from "../AuthorizeView.ts"
 import * as BlockingRead from "../BlockingRead.ts"
 import * as EntrySet from "../chain/EntrySet.ts"
 import * as ConfigEntries from "../config/ConfigEntries.ts"
+import * as DecodeEntry from "../config/DecodeEntry.ts"
 import * as IntentionName from "../IntentionName.ts"
 import * as IntentionView from "../IntentionView.ts"
 import * as Answer from "./Answer.ts"
@@ -66,6 +67,47 @@ export const layer = (state: AgentState.AgentState) =>
             read: () => IntentionView.list(config.all()).filter(keep)
           })
           return Answer.indexed(answer)
+        }))
+      .handleRaw("createIntention", ({ request }) =>
+        Effect.gen(function*() {
+          const created = yield* Answer.body(request, ConnectApi.IntentionCreate, { snakeCase: false }).pipe(
+            Effect.mapError(({ body }) =>
+              Answer.internal(body.replace(/^Request decode failed/, "Failed to decode request body"))
+            )
+          )
+          if (created.Action !== "allow" && created.Action !== "deny") {
+            return yield* Answer.internal(DecodeEntry.errors(["Action must be set to 'allow' or 'deny'"]))
+          }
+          const destination = created.DestinationName
+          const before = EntrySet.intentions(config.all(), destination)
+          if (before?.Sources.some(({ LegacyID }) => LegacyID === "") === true) {
+            return yield* Answer.internal(
+              `cannot use legacy intention API to edit intentions with a destination of ${
+                JSON.stringify(destination)
+              } ` +
+                "after editing them via a service-intentions config entry"
+            )
+          }
+          const now = DateTime.formatIso(yield* DateTime.now)
+          const id = randomUUID()
+          yield* write({
+            ...emptyEntry(destination),
+            ...before,
+            Sources: [
+              ...(before?.Sources ?? []),
+              Source.make({
+                Name: created.SourceName,
+                Action: created.Action,
+                Type: created.SourceType ?? "",
+                Description: created.Description ?? "",
+                LegacyID: id,
+                LegacyMeta: created.Meta ?? {},
+                LegacyCreateTime: now,
+                LegacyUpdateTime: now
+              })
+            ]
+          })
+          return Answer.plain({ ID: id })
         }))
       .handle("matchIntentions", ({ query }) =>
         Effect.gen(function*() {
@@ -133,26 +175,18 @@ export const layer = (state: AgentState.AgentState) =>
           const before = EntrySet.intentions(config.all(), destination.service)
           const kept = before?.Sources.filter(({ Name, Peer }) => Name !== source.service || Peer !== "") ?? []
           yield* write({
-            Kind: "service-intentions",
-            Name: destination.service,
-            Meta: {},
-            CreateIndex: 0,
-            ModifyIndex: 0,
+            ...emptyEntry(destination.service),
             ...before,
-            Sources: [...kept, {
-              Name: source.service,
-              Action: upsert.Action ?? "",
-              Permissions: upsert.Permissions ?? [],
-              Precedence: 0,
-              LegacyID: "",
-              Type: upsert.SourceType ?? "",
-              Description: upsert.Description ?? "",
-              LegacyMeta: {},
-              LegacyCreateTime: "",
-              LegacyUpdateTime: "",
-              Peer: "",
-              SamenessGroup: ""
-            }]
+            Sources: [
+              ...kept,
+              Source.make({
+                Name: source.service,
+                Action: upsert.Action ?? "",
+                Permissions: upsert.Permissions ?? [],
+                Type: upsert.SourceType ?? "",
+                Description: upsert.Description ?? ""
+              })
+            ]
           })
           return Answer.plain(true)
         }))
@@ -184,6 +218,9 @@ export const layer = (state: AgentState.AgentState) =>
 
 const parse = (parameter: string, text: string) =>
   Effect.mapError(Effect.fromResult(IntentionName.parse(parameter, text)), Answer.internal)
+
+const emptyEntry = (destination: string): ServiceIntentions =>
+  ServiceIntentions.make({ Kind: "service-intentions", Name: destination })
 
 const Upsert = ConnectApi.IntentionUpsert.mapFields((fields) => ({
   ...fields,
