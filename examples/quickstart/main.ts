@@ -3,11 +3,11 @@
  *
  * Brings up `mesh.json` (three applications that know nothing of the mesh, their sidecars, the development agent) and
  * shows, measured, what a mesh is for. With `--once`, or without a terminal, it ends when the walk is over: with 0 only
- * if every step held.
+ * if every step held. With `--log`, applications and sidecars are heard too.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Clock, Console, Duration, Effect, Exit, Fiber, Ref, Schedule, Schema } from "effect"
+import { Clock, Console, Duration, Effect, Exit, Fiber, Layer, Ref, References, Schedule, Schema } from "effect"
 import * as Log from "../../src/cli/Log.ts"
 import * as Mesh from "../../src/cli/up/Mesh.ts"
 import * as Decision from "../../src/intention/Decision.ts"
@@ -29,10 +29,13 @@ class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", { step: 
 const step = <R>(title: string, show: () => Effect.Effect<string, { readonly message: string }, R>) =>
   Effect.gen(function*() {
     const [took, shown] = yield* Effect.timed(Effect.suspend(show))
-    yield* Console.log(`${title}\n   ✓ ${shown}   (${Math.round(Duration.toMillis(took))} ms)\n`)
+    yield* held(title, shown, took)
   }).pipe(
     Effect.mapError((error) => new StepFailed({ step: title, why: error.message }))
   )
+
+const held = (title: string, shown: string, took: Duration.Duration) =>
+  Console.log(`${title}\n   ✓ ${shown}   (${Math.round(Duration.toMillis(took))} ms)\n`)
 
 const fail = (why: string) => Effect.fail(new CallFailed({ why }))
 
@@ -55,16 +58,14 @@ const setIntention = (mesh: Mesh.Mesh, action: "allow" | "deny") =>
       payload: { Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Action: action }] }
     }))
 
-const started = (mesh: Mesh.Mesh) =>
-  step(
-    "1. Services are registered and have certificates",
-    () =>
-      Effect.sync(() =>
-        mesh.sidecars.map(({ identity, sidecar }) =>
-          `${SpiffeId.format(identity)}, callers on port ${sidecar.status().registration.listen.port}`
-        ).join("\n     ")
-      )
+const started = Effect.gen(function*() {
+  const [took, mesh] = yield* Effect.timed(Mesh.make({ files: [file], consul: {}, agentPort: 0 }))
+  const services = mesh.sidecars.map(({ identity, sidecar }) =>
+    `${SpiffeId.format(identity)}, callers on port ${sidecar.status().registration.listen.port}`
   )
+  yield* held("1. Services are registered, have certificates, and their checks pass", services.join("\n     "), took)
+  return mesh
+})
 
 const allowed = step(
   "2. web may call api: the request passes two sidecars, encrypted between them",
@@ -125,7 +126,7 @@ const rotated = (mesh: Mesh.Mesh) =>
       yield* Effect.suspend(() =>
         root() !== oldRoot && serials().every((serial, i) => serial !== before[i])
           ? Effect.void
-          : Effect.fail("not yet")
+          : fail("not yet")
       ).pipe(
         Effect.retry(soon),
         within("20 seconds", "not every service had a certificate of the new authority")
@@ -153,9 +154,8 @@ const main = Effect.gen(function*() {
   const stay = process.stdout.isTTY === true && !process.argv.includes("--once")
   yield* Console.log("A service mesh on this machine: three applications, a sidecar for each, and an agent.\n")
 
-  const mesh = yield* Mesh.make({ files: [file], consul: {}, agentPort: 0 })
+  const mesh = yield* started
   const steps = Effect.gen(function*() {
-    yield* started(mesh)
     yield* allowed
     yield* denied(mesh)
     yield* revoked(mesh)
@@ -163,10 +163,10 @@ const main = Effect.gen(function*() {
     yield* agentAway(mesh)
   })
   yield* Effect.raceFirst(steps, mesh.ended)
-  if (!stay) return yield* Console.log("\nEvery step held.")
+  if (!stay) return yield* Console.log("Every step held.")
 
   yield* Console.log(
-    "\nThe mesh stays up, without its agent. Try, in another terminal:\n" +
+    "Every step held. The mesh stays up, without its agent. Try, in another terminal:\n" +
       `  curl localhost:${apiPort}                    web's sidecar, api's sidecar, api\n` +
       "  curl localhost:9101/call/api           the application web calls api by itself\n" +
       `  curl localhost:${billingPort}                    refused: nobody allowed web to call billing\n` +
@@ -176,8 +176,11 @@ const main = Effect.gen(function*() {
   return yield* mesh.ended
 })
 
+/** The walk speaks for itself; `--log` shows what applications and sidecars say meanwhile. */
+const quiet = Layer.succeed(References.MinimumLogLevel, process.argv.includes("--log") ? "Info" : "Error")
+
 main.pipe(
   Effect.scoped,
-  Effect.provide([NodeServices.layer, Log.layer({ logJson: false })]),
+  Effect.provide([NodeServices.layer, quiet, Log.layer({ logJson: false })]),
   NodeRuntime.runMain
 )

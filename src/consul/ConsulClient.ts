@@ -80,6 +80,7 @@ export const make = (
     })
     const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
     const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
+    const notice = makeOutageLog(address)
     return ConsulClient.of({
       address,
       datacenter: settings.datacenter,
@@ -93,11 +94,26 @@ export const make = (
           Effect.timeoutOrElse({
             duration: timeout,
             orElse: () => Effect.fail(ConsulError.timedOut(what, Duration.fromInputUnsafe(timeout)))
-          })
+          }),
+          Effect.tap(() => notice(undefined)),
+          Effect.tapError(notice)
         )
       }
     })
   })
+
+/** One line when the agent goes away and one when it is back, however many requests and watches notice. */
+const makeOutageLog = (address: string) => {
+  let away = false
+  return (error: ConsulError.ConsulError | undefined): Effect.Effect<void> => {
+    const unreachable = error?.reason._tag === "Unreachable"
+    if (unreachable === away) return Effect.void
+    away = unreachable
+    return unreachable
+      ? Effect.logWarning(`${error.message}. What is known stays in force meanwhile`)
+      : Effect.logInfo(`the agent at ${address} answers again`)
+  }
+}
 
 /** The agent that the environment names (`CONSUL_HTTP_ADDR` and its siblings). `options` win over it. */
 export const layer = (

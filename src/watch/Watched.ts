@@ -50,12 +50,17 @@ export const make = <A>(
     let freshness: Freshness = { answeredAt: undefined, failures: 0, lastError: undefined }
     const observe = (seen: BlockingQuery.Observation<A>) => {
       if (seen._tag === "Failure") {
-        freshness = { ...freshness, failures: freshness.failures + 1, lastError: seen.error.message }
-        return Effect.logWarning(
-          `${what}: ${seen.error.message}${
-            Option.isSome(SubscriptionRef.getUnsafe(ref)) ? "; the last value stays in force" : ""
-          }`
-        )
+        const { message, reason } = seen.error
+        const news = message !== freshness.lastError && reason._tag !== "Unreachable"
+        freshness = { ...freshness, failures: freshness.failures + 1, lastError: message }
+        // The client says once, for all watches, that the agent is away; and a reason is not said twice.
+        return news
+          ? Effect.logWarning(
+            `${what}: ${message}${
+              Option.isSome(SubscriptionRef.getUnsafe(ref)) ? ". The last value stays in force" : ""
+            }`
+          )
+          : Effect.logDebug(`${what}: ${message}`)
       }
       freshness = { answeredAt: seen.at, failures: 0, lastError: undefined }
       const before = SubscriptionRef.getUnsafe(ref)

@@ -68,7 +68,8 @@ const assemble = (
     Result.map((entries) =>
       Policy.make({
         ...entries,
-        defaultPolicy: Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy ?? "deny",
+        defaultPolicy: Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy ??
+          "deny",
         defaultProtocol: entries.defaultProtocol ?? Option.getOrUndefined(options.protocol),
         services: [...entries.services, ...agent?.services ?? [], ...options.service]
       })
@@ -98,7 +99,9 @@ const files = (path: string): Effect.Effect<ReadonlyArray<Entries.Source>, Polic
     }
     const wanted = isFolder ? names.filter((name) => name.endsWith(".json")) : names
     if (wanted.length === 0) {
-      return yield* new PolicyError({ why: `${path}: there is no file that ends in .json; name the folder of the entries` })
+      return yield* new PolicyError({
+        why: `${path}: there is no file that ends in .json; name the folder of the entries`
+      })
     }
     return yield* Effect.forEach(wanted, (file) =>
       Effect.map(attempt(file, () => readFile(file, "utf8")), (text) => ({ file, text })))

@@ -30,12 +30,17 @@ export const check = Command.make(
   Effect.fn("cli.policy.check")(function*(options) {
     const given = yield* Input.load(options, options.policy)
     // Whoever is asked about counts as known.
-    const policy = Policy.make({ ...given, services: [...given.services, options.destination, ...named(options.source)] })
+    const policy = Policy.make({
+      ...given,
+      services: [...given.services, options.destination, ...named(options.source)]
+    })
     const mesh = Mesh.make(policy)
     const destination = yield* Input.destination(policy, options.destination)
     const caller = Callers.classes([policy]).find((each) => Callers.covers(options.source, each))
     if (caller === undefined) {
-      return yield* new Input.PolicyError({ why: `no caller is named ${options.source}: write web, team/web or peer:east/web` })
+      return yield* new Input.PolicyError({
+        why: `no caller is named ${options.source}: write web, team/web or peer:east/web`
+      })
     }
     const isRequest = Option.isSome(options.method) || Option.isSome(options.path) || options.header.length > 0
     const answer = mesh.answer(caller, destination)
@@ -54,7 +59,9 @@ export const check = Command.make(
     const headers = yield* Effect.forEach(options.header, (line) => {
       const colon = line.indexOf(":")
       return colon > 0
-        ? Effect.succeed([line.slice(0, colon).trim(), Buffer.from(line.slice(colon + 1).trim()).toString("latin1")] as const)
+        ? Effect.succeed(
+          [line.slice(0, colon).trim(), Buffer.from(line.slice(colon + 1).trim()).toString("latin1")] as const
+        )
         : new Input.PolicyError({ why: `--header ${JSON.stringify(line)} has no colon: write --header "Name: value"` })
     })
     const request = HttpRequest.make(Option.getOrElse(options.method, () => "GET"), path.path)

@@ -27,7 +27,9 @@ export const matrix = Command.make(
       yield* Effect.tryPromise({
         try: () => writeFile(file, Page.render(matrix, policy.defaultPolicy)),
         catch: (cause) =>
-          new Input.PolicyError({ why: `${file} can not be written: ${cause instanceof Error ? cause.message : String(cause)}` })
+          new Input.PolicyError({
+            why: `${file} can not be written: ${cause instanceof Error ? cause.message : String(cause)}`
+          })
       })
     }
     const text = options.json

@@ -48,14 +48,18 @@ const read = (file: string) =>
     const text = yield* Effect.tryPromise({
       try: () => readFile(file, "utf8"),
       catch: (cause) =>
-        new Input.PolicyError({ why: `${file} can not be read: ${cause instanceof Error ? cause.message : String(cause)}` })
+        new Input.PolicyError({
+          why: `${file} can not be read: ${cause instanceof Error ? cause.message : String(cause)}`
+        })
     })
     const document = new Json.Document(file, text)
     const value = document.root === undefined ? undefined : document.read(document.root, Json.free, false)
     if (document.problems.length > 0) {
       return yield* new Input.PolicyError({ why: document.problems.map(Json.format).join("\n") })
     }
-    const decoded = Schema.decodeUnknownResult(Assertion.Assertions, { onExcessProperty: "error", errors: "all" })(value)
+    const decoded = Schema.decodeUnknownResult(Assertion.Assertions, { onExcessProperty: "error", errors: "all" })(
+      value
+    )
     if (Result.isFailure(decoded)) return yield* new Input.PolicyError({ why: `${file}: ${decoded.failure.message}` })
     return decoded.success.assertions
   })

@@ -2,7 +2,7 @@
  * A running mesh: agent, registrations, applications and sidecars, all owned by one scope. It closes in the reverse
  * order: sidecars drain, applications end, registrations go, the agent stops.
  */
-import { type Config, Effect, Exit, Schema, Scope } from "effect"
+import { type Config, Effect, Exit, Schedule, Schema, Scope } from "effect"
 import type { ChildProcessSpawner } from "effect/process"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
@@ -87,6 +87,10 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
       sidecar
     })
   }
+  yield* Effect.forEach(sidecars, ({ identity }) => reachable(consul, identity.service), {
+    concurrency: "unbounded",
+    discard: true
+  })
   const ended = applications.length === 0 ? Effect.never : Effect.raceAllFirst(applications)
   const mesh: Mesh = { address: consul.address, consul, agent, sidecars, ended }
   return mesh
@@ -100,6 +104,21 @@ export type Failure =
   | Refused
   | Applications.ApplicationFailed
 export type Services = ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
+
+/** Agents take a new instance for dead until its checks have passed, which is seconds after it listens. */
+const reachable = (consul: ConsulClient.ConsulClient["Service"], service: string) =>
+  consul.call("GET /v1/health/connect", (api) => api.health.connect({ params: { service }, query: { passing: true } }))
+    .pipe(
+      Effect.filterOrFail(({ body }) => body.length > 0, () => "none yet" as const),
+      Effect.retry(Schedule.max([Schedule.spaced("100 millis"), Schedule.during("20 seconds")])),
+      Effect.asVoid,
+      Effect.catch(() =>
+        Effect.logWarning(
+          `${service} has no instance whose checks pass: it cannot be called until one has. See ` +
+            `${consul.address}/v1/health/connect/${service}`
+        )
+      )
+    )
 
 const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.MeshFile) {
   const scope = yield* Scope.make()
