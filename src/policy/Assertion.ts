@@ -39,7 +39,9 @@ export const Assertion = Schema.Struct({
   always: Schema.optionalKey(reach),
   only: Schema.optionalKey(reach),
   implies: Schema.optionalKey(Schema.Struct({ ...scope, if: Schema.NonEmptyString, then: Schema.NonEmptyString })),
-  equivalent: Schema.optionalKey(Schema.Struct({ ...scope, to: Schema.Tuple([Schema.NonEmptyString, Schema.NonEmptyString]) }))
+  equivalent: Schema.optionalKey(
+    Schema.Struct({ ...scope, to: Schema.Tuple([Schema.NonEmptyString, Schema.NonEmptyString]) })
+  )
 })
 export type Assertion = typeof Assertion.Type
 export type Reach = typeof reach.Type
@@ -80,7 +82,9 @@ const judge = (mesh: Mesh.Mesh, assertion: Assertion): Verdict => {
   const given = kinds.filter((kind) => assertion[kind] !== undefined)
   if (given.length !== 1) {
     return invalid(
-      given.length === 0 ? `it says nothing: give one of ${kinds.join(", ")}` : `it says ${given.join(" and ")}: make it two`
+      given.length === 0
+        ? `it says nothing: give one of ${kinds.join(", ")}`
+        : `it says ${given.join(" and ")}: make it two`
     )
   }
   try {
@@ -121,7 +125,9 @@ const callersOf = (mesh: Mesh.Mesh, { except, from = "*" }: Scope): ReadonlyArra
   const matching = (patterns: ReadonlyArray<string>) =>
     patterns.flatMap((pattern) => {
       const found = all.filter((caller) => Callers.covers(pattern, caller))
-      if (found.length === 0) throw new Unknown(`no caller is named ${pattern}: add it to the known services, or correct it`)
+      if (found.length === 0) {
+        throw new Unknown(`no caller is named ${pattern}: add it to the known services, or correct it`)
+      }
       return found
     })
   const excluded = new Set(matching(list(except)))
@@ -152,7 +158,8 @@ const forEach = (mesh: Mesh.Mesh, reach: Reach, law: "never" | "always"): Verdic
       const key = ruling._tag === "Always" ? ruling.outcome : ruling.rule.intention
       const unfit = Mesh.unfit([ruling], caller)
       const found = unfit === undefined
-        ? known.get(key) ?? counterexample(mesh, [ruling], region, ([outcome]) => outcome!.allowed === (law === "never"))
+        ? known.get(key) ??
+          counterexample(mesh, [ruling], region, ([outcome]) => outcome!.allowed === (law === "never"))
         : Result.fail(unfit)
       if (unfit === undefined) known.set(key, found)
       if (Result.isFailure(found)) open = undecided(found.failure, caller, destination)
@@ -232,6 +239,8 @@ const describe = (caller: Callers.Caller, destination: Policy.Destination, witne
 
 const expect = (decision: Decision.Decision, allowed: boolean) => {
   if (decision.allowed !== allowed) {
-    throw new Error(`the analysis says ${allowed ? "allowed" : "denied"}, and the Authorizer: ${Decision.explain(decision)}`)
+    throw new Error(
+      `the analysis says ${allowed ? "allowed" : "denied"}, and the Authorizer: ${Decision.explain(decision)}`
+    )
   }
 }

@@ -28,21 +28,21 @@ export const accepts = (self: Automaton, bytes: string): boolean => {
 /** From the successors of each state, one for each of the 256 bytes. */
 const fromRows = (rows: ReadonlyArray<Int32Array>, accepting: ReadonlyArray<boolean>): Automaton => {
   const columns = new Uint8Array(256)
-  const found = new Map<string, number>()
-  const sample: Array<number> = []
-  for (let byte = 0; byte < 256; byte++) {
-    const key = rows.map((row) => row[byte]).join()
-    let column = found.get(key)
-    if (column === undefined) {
-      column = found.size
+  let width = 1
+  for (const row of rows) {
+    if (width === 256) break
+    // Bytes stay together only while every row sends them to the same state.
+    const found = new Map<number, number>()
+    for (let byte = 0; byte < 256; byte++) {
+      const key = columns[byte]! * (rows.length + 1) + row[byte]! + 1
+      const column = found.get(key) ?? found.size
       found.set(key, column)
-      sample.push(byte)
+      columns[byte] = column
     }
-    columns[byte] = column
+    width = found.size
   }
-  const width = sample.length
   const next = new Int32Array(rows.length * width)
-  rows.forEach((row, state) => sample.forEach((byte, column) => (next[state * width + column] = row[byte]!)))
+  rows.forEach((row, state) => columns.forEach((column, byte) => (next[state * width + column] = row[byte]!)))
   return { columns, width, next, accepting: Uint8Array.from(accepting, Number) }
 }
 

@@ -86,7 +86,12 @@ export const classes = (policies: ReadonlyArray<Policy.Policy>): ReadonlyArray<C
     return [
       ...exact,
       ...places.map(({ label, ...place }) =>
-        caller(peer, { ...place, service: other.service }, `any${label.includes("any other") ? "" : " other"} service${label}`, true)
+        caller(
+          peer,
+          { ...place, service: other.service },
+          `any${label.includes("any other") ? "" : " other"} service${label}`,
+          true
+        )
       )
     ]
   }).flat()

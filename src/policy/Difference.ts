@@ -51,7 +51,10 @@ export const make = (before: Policy.Policy, after: Policy.Policy, budget?: Parti
   const callers = Callers.classes(both)
   const known = new Map<string, Changes>()
   const ids = new Map<string, number>()
-  const groups = new Map<string, { readonly callers: Array<string>; readonly destination: string; readonly make: Group }>()
+  const groups = new Map<
+    string,
+    { readonly callers: Array<string>; readonly destination: string; readonly make: Group }
+  >()
   for (const destination of Policy.destinations(both)) {
     for (const caller of callers) {
       const rulings = [old.ruling(caller, destination), fresh.ruling(caller, destination)] as const
@@ -79,14 +82,19 @@ export const make = (before: Policy.Policy, after: Policy.Policy, budget?: Parti
           after: Witnesses.because(pair.after, rulings[1].rule),
           witness
         }
-        join(groups, `${destination.label} ${JSON.stringify(change)}`, caller, destination, { _tag: "Change", ...change })
+        join(groups, `${destination.label} ${JSON.stringify(change)}`, caller, destination, {
+          _tag: "Change",
+          ...change
+        })
       }
     }
   }
   return collect([...groups.values()])
 }
 
-type Group = { readonly _tag: "Undecided"; readonly why: string } | ({ readonly _tag: "Change" } & Omit<Change, "callers" | "destinations">)
+type Group =
+  | { readonly _tag: "Undecided"; readonly why: string }
+  | ({ readonly _tag: "Change" } & Omit<Change, "callers" | "destinations">)
 
 const join = (
   groups: Map<string, { readonly callers: Array<string>; readonly destination: string; readonly make: Group }>,
@@ -104,7 +112,10 @@ const join = (
 const collect = (
   groups: ReadonlyArray<{ readonly callers: ReadonlyArray<string>; readonly destination: string; readonly make: Group }>
 ): Difference => {
-  const joined = new Map<string, { readonly callers: ReadonlyArray<string>; readonly destinations: Array<string>; readonly make: Group }>()
+  const joined = new Map<
+    string,
+    { readonly callers: ReadonlyArray<string>; readonly destinations: Array<string>; readonly make: Group }
+  >()
   for (const { callers, destination, make } of groups) {
     const key = JSON.stringify([callers, make])
     const present = joined.get(key)
@@ -200,4 +211,3 @@ const changeToJson = ({ after, before, callers, destinations, witness }: Change)
   after,
   ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) })
 })
-

@@ -30,15 +30,15 @@ export const path = (
 ): Automaton.Automaton => {
   const { InsecureDisablePathNormalization, MergeSlashes, PathWithEscapedSlashesAction } = settings
   return pathOnce(
-    JSON.stringify([{ InsecureDisablePathNormalization, MergeSlashes, PathWithEscapedSlashesAction }, withQuery])
+    JSON.stringify([InsecureDisablePathNormalization, MergeSlashes, PathWithEscapedSlashesAction, withQuery]),
+    () => {
+      const paths = InsecureDisablePathNormalization === true ? rawPath(settings) : normalizedPath(settings)
+      return withQuery ? Automaton.withTail(paths, questionMark, queryBytes) : paths
+    }
   )
 }
 
-const pathOnce = memoize(16, (key): Automaton.Automaton => {
-  const [settings, withQuery] = JSON.parse(key) as [PathNormalization.RequestNormalization, boolean]
-  const paths = settings.InsecureDisablePathNormalization === true ? rawPath(settings) : normalizedPath(settings)
-  return withQuery ? Automaton.withTail(paths, questionMark, queryBytes) : paths
-})
+const pathOnce = memoize<Automaton.Automaton>(16)
 
 export const questionMark: ReadonlySet<number> = set("?")
 const queryBytes = from(0x21, "#")

@@ -82,7 +82,9 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
       })),
       ...ofKind("service-intentions").map(({ value }) => nameOf(value)).filter(({ service }) => service !== "*")
     ],
-    defaultProtocol: ofKind("proxy-defaults").map(({ value }) => string(at(value, "Config"), "protocol").toLowerCase())[0] ||
+    defaultProtocol: ofKind("proxy-defaults").map(({ value }) =>
+      string(at(value, "Config"), "protocol").toLowerCase()
+    )[0] ||
       undefined,
     normalization: typeof incoming === "object" && incoming !== null ? incoming : {},
     defaultPolicy
@@ -118,7 +120,10 @@ const readFile = (document: Json.Document, root: Jsonc.Node, stored: boolean): {
   if (root.type === "object" && first !== undefined && first["Kind"] === undefined) {
     const bootstrap = find(root, "configentries", "bootstrap")
     if (bootstrap === undefined && first["Services"] === undefined && first["Service"] === undefined) {
-      document.problem(root.offset, "the field Kind is missing; every config entry has one, such as \"service-intentions\"")
+      document.problem(
+        root.offset,
+        "the field Kind is missing; every config entry has one, such as \"service-intentions\""
+      )
     }
     const own = [...(first["Services"] as ReadonlyArray<unknown> | undefined ?? []), first["Service"]]
     const policy = string(first, "DefaultIntentionPolicy")
@@ -134,7 +139,9 @@ const readFile = (document: Json.Document, root: Jsonc.Node, stored: boolean): {
 const find = (node: Jsonc.Node, ...keys: ReadonlyArray<string>): Jsonc.Node | undefined =>
   keys.reduce<Jsonc.Node | undefined>(
     (inner, key) =>
-      inner?.children?.find((property) => String(property.children?.[0]?.value).replaceAll("_", "").toLowerCase() === key)
+      inner?.children?.find((property) =>
+        String(property.children?.[0]?.value).replaceAll("_", "").toLowerCase() === key
+      )
         ?.children?.[1],
     node
   )
@@ -144,7 +151,10 @@ const readEntry = (document: Json.Document, node: Jsonc.Node, stored: boolean): 
   if (envelope === undefined) return []
   const kind = string(envelope, "Kind")
   if (kind === "") {
-    document.problem(node.offset, "the field Kind is missing; every config entry has one, such as \"service-intentions\"")
+    document.problem(
+      node.offset,
+      "the field Kind is missing; every config entry has one, such as \"service-intentions\""
+    )
     return []
   }
   if (!stored && !ConfigEntry.kinds.some((known) => known === kind)) {

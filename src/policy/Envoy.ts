@@ -38,13 +38,18 @@ export const deviation = (mesh: Mesh.Mesh, destination: Names.Name, caller: Call
     const second: Analysis.Ruling = http && intention.JWT !== undefined
       ? { _tag: "ByRequest", rule: also, defaultPolicy: mesh.policy.defaultPolicy }
       : { _tag: "Always", rule: also, outcome: Analysis.outcome(!defaultAllows, "intention") }
-    const differs = Analysis.analyse([ruling, second], [], mesh.settings, ({ builder, diagram, witnesses }) =>
-      witnesses(Diagram.combine(
-        builder,
-        diagram(ruling),
-        diagram(second),
-        (strict, other) => strict.allowed === defaultAllows && other.allowed !== defaultAllows
-      )).get(true))
+    const differs = Analysis.analyse(
+      [ruling, second],
+      [],
+      mesh.settings,
+      ({ builder, diagram, witnesses }) =>
+        witnesses(Diagram.combine(
+          builder,
+          diagram(ruling),
+          diagram(second),
+          (strict, other) => strict.allowed === defaultAllows && other.allowed !== defaultAllows
+        )).get(true)
+    )
     if (Result.isSuccess(differs) && differs.success !== undefined) {
       const always = ruling._tag === "Always" && second._tag === "Always"
       return { rule: ruling.rule, also, witness: always ? undefined : differs.success }

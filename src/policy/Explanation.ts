@@ -50,7 +50,9 @@ export const format = ({ defaultPolicy, destination, groups, protocol, surprises
   [
     `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
     ...groups.flatMap(formatGroup),
-    ...(surprises.length === 0 ? [] : ["", "Worth a look:", ...surprises.map((each) => `  ! ${Surprises.format(each)}`)])
+    ...(surprises.length === 0
+      ? []
+      : ["", "Worth a look:", ...surprises.map((each) => `  ! ${Surprises.format(each)}`)])
   ].join("\n")
 
 export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
@@ -76,7 +78,11 @@ export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => 
     }),
     ...(otherwise === undefined
       ? []
-      : [`  otherwise the default policy: ${otherwise[0].allowed ? "allow" : "deny"} — for example ${Witnesses.describe(otherwise[1])}`])
+      : [
+        `  otherwise the default policy: ${otherwise[0].allowed ? "allow" : "deny"} — for example ${
+          Witnesses.describe(otherwise[1])
+        }`
+      ])
   ]
 }
 

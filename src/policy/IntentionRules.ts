@@ -17,7 +17,9 @@ export const check = (document: Json.Document, entry: Json.Value, providers: Rea
   const seen = new Map<string, Json.Value>()
   for (const source of sources) {
     checkSource(document, source, providers, name === "*" || text(entry, "Namespace") === "*")
-    const key = JSON.stringify(["Peer", "SamenessGroup", "Partition", "Namespace", "Name"].map((field) => text(source, field)))
+    const key = JSON.stringify(
+      ["Peer", "SamenessGroup", "Partition", "Namespace", "Name"].map((field) => text(source, field))
+    )
     const first = seen.get(key)
     if (first === undefined) seen.set(key, source)
     else {
@@ -87,7 +89,11 @@ const checkPermission = (document: Json.Document, permission: Json.Value, provid
   checkExpression(document, http, "PathRegex")
   methods.forEach((method, i) => {
     if (!knownMethods.has(method.toUpperCase())) {
-      document.problemAt(http, "Methods", `the method ${method} is not known; known are ${[...knownMethods].join(", ")}`)
+      document.problemAt(
+        http,
+        "Methods",
+        `the method ${method} is not known; known are ${[...knownMethods].join(", ")}`
+      )
     }
     if (methods.findIndex((other) => other.toUpperCase() === method.toUpperCase()) < i) {
       document.problemAt(http, "Methods", `the method ${method} is there twice; remove one`)
@@ -121,7 +127,11 @@ const checkExpression = (document: Json.Document, value: Json.Value, field: stri
   if (expression === "") return
   const compiled = RegularExpression.compile(expression)
   if (Result.isFailure(compiled)) {
-    document.problemAt(value, field, `${field} is no RE2 expression: ${compiled.failure}; Envoy would refuse the whole listener`)
+    document.problemAt(
+      value,
+      field,
+      `${field} is no RE2 expression: ${compiled.failure}; Envoy would refuse the whole listener`
+    )
   }
 }
 

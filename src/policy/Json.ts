@@ -48,7 +48,9 @@ export class Document {
       const what = Jsonc.printParseErrorCode(error).replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase()
       this.problem(offset, `not JSON: ${what}; correct the syntax here or just before`)
     }
-    if (this.root === undefined && errors.length === 0) this.problem(0, "it is empty; write an entry, or remove the file")
+    if (this.root === undefined && errors.length === 0) {
+      this.problem(0, "it is empty; write an entry, or remove the file")
+    }
   }
 
   problem(offset: number, message: string): void {
@@ -85,7 +87,9 @@ export class Document {
         })
       }
       case "Object":
-        return this.#expect(node, "object", "an object") === undefined ? undefined : this.#readObject(node, shape, lenient)
+        return this.#expect(node, "object", "an object") === undefined
+          ? undefined
+          : this.#readObject(node, shape, lenient)
     }
   }
 

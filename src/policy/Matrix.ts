@@ -61,7 +61,11 @@ export const toJson = (matrix: Matrix) => {
     })
   )
   return {
-    callers: matrix.callers.map(({ label, other, peer }) => ({ name: label, other, ...(peer === undefined ? {} : { peer }) })),
+    callers: matrix.callers.map(({ label, other, peer }) => ({
+      name: label,
+      other,
+      ...(peer === undefined ? {} : { peer })
+    })),
     destinations: matrix.destinations.map(({ label, other }) => ({ name: label, other })),
     reasons,
     /** `rows[caller][destination]` is a position in `reasons`. */
@@ -117,6 +121,6 @@ export const format = (matrix: Matrix): string => {
     ),
     "",
     `${marks.allow} allowed ${total.allow}   ${marks.some} some requests ${total.some}   ${marks.deny} denied ${total.deny}` +
-      (total.undecided === 0 ? "" : `   ${marks.undecided} not decided ${total.undecided}`)
+    (total.undecided === 0 ? "" : `   ${marks.undecided} not decided ${total.undecided}`)
   ].join("\n")
 }

@@ -1,12 +1,12 @@
-/** Remembers the latest results of a pure function of texts. */
-export const memoize = <A>(size: number, make: (key: string) => A): (key: string) => A => {
-  const known = new Map<string, A>()
-  return (key) => {
+/** Remembers the latest results of a computation that the key says all about. */
+export const memoize = <A>(size: number): (key: string, make: () => A) => A => {
+  const known = new Map<string, { readonly value: A }>()
+  return (key, make) => {
     const present = known.get(key)
-    if (present !== undefined) return present
-    const made = make(key)
+    if (present !== undefined) return present.value
+    const value = make()
     if (known.size >= size) known.delete(known.keys().next().value!)
-    known.set(key, made)
-    return made
+    known.set(key, { value })
+    return value
   }
 }

@@ -45,5 +45,8 @@ ${
 }
 
 /** No text of a policy may end the element that it stands in. */
-const embed = (data: unknown): string => JSON.stringify(data).replace(/[<>\u2028\u2029]/g, (character) =>
-  `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+const embed = (data: unknown): string =>
+  JSON.stringify(data).replace(
+    /[<>\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )

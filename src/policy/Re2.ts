@@ -14,24 +14,24 @@ import { memoize } from "./Memo.ts"
 
 /** Fails with a reason that reads on from "the expression …". Texts that are no UTF-8 are not in the language. */
 export const compile = (expression: string, limit: number): Result.Result<Automaton.Automaton, string> =>
-  compileOnce(JSON.stringify([expression, limit]))
+  compileOnce(JSON.stringify([expression, limit]), () =>
+    Result.try({
+      try: () => {
+        const program = readProgram(RE2JS.compile(expression).re2Input.prog)
+        try {
+          return Automaton.determinize(iterate(program), limit)
+        } catch (cause) {
+          if (cause instanceof Refa.TooManyNodesError) {
+            throw new Error(`needs an automaton of more than ${limit} states`)
+          }
+          throw cause
+        }
+      },
+      catch: (error) => error instanceof Error ? error.message : String(error)
+    }))
 
 /** Policies repeat themselves, and so do analyses. */
-const compileOnce = memoize(256, (key) => {
-  const [expression, limit] = JSON.parse(key) as [string, number]
-  return Result.try({
-    try: () => {
-      const program = readProgram(RE2JS.compile(expression).re2Input.prog)
-      try {
-        return Automaton.determinize(iterate(program), limit)
-      } catch (cause) {
-        if (cause instanceof Refa.TooManyNodesError) throw new Error(`needs an automaton of more than ${limit} states`)
-        throw cause
-      }
-    },
-    catch: (error) => error instanceof Error ? error.message : String(error)
-  })
-})
+const compileOnce = memoize<Result.Result<Automaton.Automaton, string>>(256)
 
 type Instruction =
   | { readonly _tag: "Branch"; readonly to: ReadonlyArray<number> }

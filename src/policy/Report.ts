@@ -67,7 +67,9 @@ const tap = (findings: ReadonlyArray<Assertion.Finding>): string =>
     "TAP version 14",
     `1..${findings.length}`,
     ...findings.flatMap(({ name, verdict }, i) => [
-      `${verdict._tag === "Proved" ? "ok" : "not ok"} ${i + 1} - ${name.replace(/[\\#]/g, "\\$&").replace(/\s+/g, " ")}`,
+      `${verdict._tag === "Proved" ? "ok" : "not ok"} ${i + 1} - ${
+        name.replace(/[\\#]/g, "\\$&").replace(/\s+/g, " ")
+      }`,
       ...(verdict._tag === "Proved"
         ? []
         : ["  ---", `  severity: ${words[verdict._tag]}`, `  message: ${JSON.stringify(verdict.why)}`, "  ..."])

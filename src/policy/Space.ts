@@ -12,6 +12,7 @@ import * as Verdict from "../intention/Verdict.ts"
 import * as Atoms from "./Atoms.ts"
 import * as Automaton from "./Automaton.ts"
 import * as Domains from "./Domains.ts"
+import { memoize } from "./Memo.ts"
 import * as Re2 from "./Re2.ts"
 import { Refusal } from "./Refusal.ts"
 import * as TokenAtoms from "./TokenAtoms.ts"
@@ -233,11 +234,15 @@ class Collector {
         ? Domains.path(this.settings.normalization, this.withQuery)
         : Domains.headerValue
       const keys = new Map([...languages.keys()].map((key, i) => [key, i]))
-      const divided = Atoms.divide(
-        domain,
-        [...languages.values()],
-        this.settings.budget.products,
-        kind === "method" ? Domains.methods : []
+      const limit = this.settings.budget.products
+      const divided = divideOnce(
+        JSON.stringify([
+          kind,
+          kind === "path" ? [this.settings.normalization, this.withQuery] : [],
+          limit,
+          ...keys.keys()
+        ]),
+        () => Atoms.divide(domain, [...languages.values()], limit, kind === "method" ? Domains.methods : [])
       )
       const name = kind === "header" ? id.slice("header ".length) : ""
       if (divided === undefined) {
@@ -270,6 +275,9 @@ class Collector {
     })
   }
 }
+
+/** The intentions of one mesh look at the same few things again and again. The languages' names say all about them. */
+const divideOnce = memoize<Atoms.Atoms | undefined>(256)
 
 const unknown: Reading = { dimension: "", judge: always(Verdict.Unknown) }
 

@@ -73,7 +73,13 @@ const surprise = (
 
 const ofConnection = (rule: Decision.Rule): ReadonlyArray<Surprise> =>
   rule.action === "permissions"
-    ? [surprise("needs-http", rule, "has permissions, which a service that does not speak HTTP can not judge: it denies everybody")]
+    ? [
+      surprise(
+        "needs-http",
+        rule,
+        "has permissions, which a service that does not speak HTTP can not judge: it denies everybody"
+      )
+    ]
     : []
 
 const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> => {
@@ -101,10 +107,14 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
       const outcomes = Diagram.values(diagram)
       const allowed = new Set([...outcomes].map((outcome) => outcome.allowed))
       if (defaultPolicy === "allow" && !allowed.has(false)) {
-        found.push(surprise("restricts-nothing", rule, "has permissions, yet allows every request, as the default policy does"))
+        found.push(
+          surprise("restricts-nothing", rule, "has permissions, yet allows every request, as the default policy does")
+        )
       }
       if (defaultPolicy === "deny" && !allowed.has(true)) {
-        found.push(surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does"))
+        found.push(
+          surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does")
+        )
       }
       const decides = analysis.deciding(intention)
       const reached = Diagram.values(decides)
@@ -138,7 +148,9 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
       }
     }
   )
-  if (Result.isFailure(result)) found.push(surprise("not-decided", rule, `can not be looked through: ${result.failure}`))
+  if (Result.isFailure(result)) {
+    found.push(surprise("not-decided", rule, `can not be looked through: ${result.failure}`))
+  }
   return found
 }
 
@@ -173,7 +185,8 @@ const probesOf = (permission: Intention.Permission, index: number): ReadonlyArra
     found.push({
       kind: "absent-header",
       permission: index,
-      message: `a request without the header ${name} gets around it, because an absent header fails inverted matchers too`,
+      message:
+        `a request without the header ${name} gets around it, because an absent header fails inverted matchers too`,
       region: {
         http: { ...http, Header: [...others, { Name: name, Present: true, Invert: true }] },
         tokens: undefined
@@ -202,6 +215,10 @@ const envoy = (mesh: Mesh.Mesh, destination: Names.Name, caller: Callers.Caller)
 }
 
 export const format = ({ message, permission, rule, witness }: Surprise): string => {
-  const place = rule === undefined ? "" : permission === undefined ? `${rule}: ` : `permission ${permission} of ${rule}: `
+  const place = rule === undefined
+    ? ""
+    : permission === undefined
+    ? `${rule}: `
+    : `permission ${permission} of ${rule}: `
   return `${place}${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}`
 }

@@ -55,4 +55,7 @@ const providers = (rule: Decision.Rule | undefined, permission: number | undefin
 const show = (bytes: string): string =>
   (Bytes.toText(bytes) ?? bytes.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`))
     // eslint-disable-next-line no-control-regex -- tabs, in header values
-    .replace(/[\0-\x1f"\\]/g, (byte) => byte >= " " ? `\\${byte}` : `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`)
+    .replace(
+      /[\0-\x1f"\\]/g,
+      (byte) => byte >= " " ? `\\${byte}` : `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`
+    )
