@@ -33,16 +33,13 @@ export interface Options {
 }
 
 /** Closed with the scope: orderly where both directions have ended, by a reset otherwise. */
-export const open = (
-  options: Options,
-  material: SecureContexts.Material,
-  context: Context.Context<never>
-): Effect.Effect<Connection, DialError.Reason, Scope.Scope> =>
-  Effect.acquireRelease(attempt(options, material, context), (connection) => Effect.sync(connection.reset), {
-    interruptible: true
-  })
+export const scoped = <E, R>(
+  opening: Effect.Effect<Connection, E, R>
+): Effect.Effect<Connection, E, R | Scope.Scope> =>
+  Effect.acquireRelease(opening, (connection) => Effect.sync(connection.reset), { interruptible: true })
 
-const attempt = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
+/** Undone when interrupted; from then on whoever runs it has to close the connection. */
+export const open = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
   Effect.callback<Connection, DialError.Reason>((resume) => {
     const { address, expected, sni, timeoutMillis } = options
     const remote = Listening.format(address)
@@ -96,18 +93,22 @@ const attempt = (options: Options, material: SecureContexts.Material, context: C
         )
     )
     transport.once("connect", () => {
+      let parsed: Tls.PeerCertificate | undefined
       const socket = Tls.connect({
         socket: transport,
         secureContext: material.client,
         rejectUnauthorized: false,
-        checkServerIdentity: () => undefined,
+        checkServerIdentity: (_, certificate) => {
+          parsed = certificate
+          return undefined
+        },
         ...(sni === undefined ? {} : { servername: sni })
       })
       socket.on("error", (cause) => refuse(HandshakeFailure.toRefusal(cause, timeoutMillis)))
       socket.once("close", () => refuse({ _tag: "Disconnected" }))
       socket.once("secureConnect", () => {
         if (settled) return
-        const peer = PeerVerification.dialler(PeerVerification.presented(socket), expected)
+        const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected)
         if (Result.isFailure(peer)) return refuse(peer.failure)
         settled = true
         clearTimeout(timer)

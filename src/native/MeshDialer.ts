@@ -7,7 +7,7 @@
  * of what is left, so that one that does not answer leaves time for the next. A failing target is not left for the next
  * one while its instances count as healthy: Consul's failover goes by health alone.
  */
-import { Context, Effect, Layer, Option, RcMap, Result, Scope } from "effect"
+import { Context, Effect, Layer, Option, RcMap, Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -31,6 +31,8 @@ const chainTimeoutMillis = 5000
 export interface Route {
   /** A new connection, closed with its scope. Waits for chain and instances at most as long as the connect timeout. */
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
+  /** The same without a scope, for those who hand it on at once: what it returns must be closed. */
+  readonly acquire: Effect.Effect<Connect.Connection, DialError.DialError>
   /** What is known of the way there now. Undefined until the chain has arrived. */
   readonly current: () => RouteInstances.Current | undefined
 }
@@ -63,16 +65,14 @@ export const layer: Layer.Layer<
 
     const follow = Effect.fnUntraced(function*(request: DiscoveryChains.Request) {
       const instances = yield* RouteInstances.make(yield* chains.watch(request), endpoints)
-      const route: Route = {
-        current: instances.latest,
-        connect: connect(request, instances, (target, endpoint, timeoutMillis) =>
-          open({
-            address: endpoint.address,
-            expected: SpiffeId.service({ ...target, trustDomain: contexts.current().roots.trustDomain }),
-            sni: target.sni === "" ? undefined : target.sni,
-            timeoutMillis
-          }))
-      }
+      const acquire = connect(request, instances, (target, endpoint, timeoutMillis) =>
+        open({
+          address: endpoint.address,
+          expected: SpiffeId.service({ ...target, trustDomain: contexts.current().roots.trustDomain }),
+          sni: target.sni === "" ? undefined : target.sni,
+          timeoutMillis
+        }))
+      const route: Route = { current: instances.latest, acquire, connect: Connect.scoped(acquire) }
       return route
     })
 
@@ -96,65 +96,97 @@ type Open = (
   target: TcpRoute.Target,
   endpoint: Endpoints.Endpoint,
   timeoutMillis: number
-) => Effect.Effect<Connect.Connection, DialError.Reason, Scope.Scope>
+) => Effect.Effect<Connect.Connection, DialError.Reason>
 
-const connect = (request: DiscoveryChains.Request, instances: RouteInstances.RouteInstances, open: Open) =>
-  Effect.gen(function*() {
+const connect = (
+  request: DiscoveryChains.Request,
+  instances: RouteInstances.RouteInstances,
+  open: Open
+): Effect.Effect<Connect.Connection, DialError.DialError> => {
+  const failure = (attempts: number, reason: DialError.Reason) =>
+    new DialError.DialError({ service: request.service, attempts, reason })
+
+  const attempt = (
+    { endpoints, target }: Chosen,
+    deadline: number,
+    index: number
+  ): Effect.Effect<Connect.Connection, DialError.DialError> => {
+    const last = Math.min(maxAttempts, endpoints.length) - 1
+    const left = deadline - performance.now()
+    return open(target, endpoints[index]!, Math.max(1, Math.ceil(index === last ? left : left / 2))).pipe(
+      Effect.catch((reason) =>
+        index === last || performance.now() >= deadline
+          ? Effect.fail(failure(index + 1, reason))
+          : Effect.andThen(
+            Effect.logWarning(`${request.service}: ${reason.message}. Trying another instance`),
+            attempt({ endpoints, target }, deadline, index + 1)
+          )
+      )
+    )
+  }
+
+  const start = (current: RouteInstances.Current, started: number) => {
+    const deadline = started + current.route.connectTimeoutMillis
+    const chosen = chooseNow(current)
+    if (chosen !== undefined) return attempt(chosen, deadline, 0)
+    return choose(current, deadline).pipe(
+      Effect.mapError((reason) => failure(0, reason)),
+      Effect.flatMap((chosen) => attempt(chosen, deadline, 0))
+    )
+  }
+
+  return Effect.suspend(() => {
     const started = performance.now()
-    const { service } = request
-    const failure = (attempts: number, reason: DialError.Reason) =>
-      new DialError.DialError({ service, attempts, reason })
-    const current = instances.latest() ?? (yield* within(
+    const current = instances.latest()
+    if (current !== undefined) return start(current, started)
+    return within(
       instances.get,
       request.connectTimeoutMillis ?? chainTimeoutMillis,
       (millis) => failure(0, new DialError.TimedOut({ what: "its discovery chain", millis }))
-    ))
-    const timeoutMillis = current.route.connectTimeoutMillis
-    const left = () => Math.ceil(started + timeoutMillis - performance.now())
-
-    const candidates = yield* healthy(current, left)
-    if (candidates._tag === "None") return yield* failure(0, candidates.reason)
-    const { endpoints, target } = candidates
-    const last = Math.min(maxAttempts, endpoints.length)
-    for (let attempt = 1;; attempt++) {
-      const millis = attempt === last ? left() : Math.ceil(left() / 2)
-      const opened = yield* Effect.result(open(target, endpoints[attempt - 1]!, Math.max(1, millis)))
-      if (Result.isSuccess(opened)) return opened.success
-      if (attempt === last || left() <= 0) return yield* failure(attempt, opened.failure)
-      yield* Effect.logWarning(`${service}: ${opened.failure.message}. Trying another instance`)
-    }
+    ).pipe(Effect.flatMap((current) => start(current, started)))
   })
+}
 
-type Candidates =
-  | {
-    readonly _tag: "Some"
-    readonly target: TcpRoute.Target
-    readonly endpoints: ReadonlyArray<Endpoints.Endpoint>
+/** The instances to try, of the first target that has a healthy one. */
+interface Chosen {
+  readonly target: TcpRoute.Target
+  readonly endpoints: ReadonlyArray<Endpoints.Endpoint>
+}
+
+/** Without waiting, where what is known suffices: mostly it does. */
+const chooseNow = (current: RouteInstances.Current): Chosen | undefined => {
+  for (const { instances, target } of current.targets) {
+    const known = instances.latest()
+    if (known === undefined) return undefined
+    const endpoints = InstanceChoice.order(known, Math.random)
+    if (endpoints.length > 0) return { target, endpoints }
   }
-  | { readonly _tag: "None"; readonly reason: DialError.Reason }
+  return undefined
+}
 
-/** The instances to try, of the first target that has a healthy one. Targets not heard of in time are passed over. */
-const healthy = Effect.fnUntraced(function*(current: RouteInstances.Current, left: () => number) {
+/** Waits for the instances of each target. Targets not heard of in time are passed over. */
+const choose = Effect.fnUntraced(function*(
+  current: RouteInstances.Current,
+  deadline: number
+): Effect.fn.Return<Chosen, DialError.Reason> {
   let known = 0
   let silent: string | undefined
   for (const [index, { instances, target }] of current.targets.entries()) {
-    const wait = index === current.targets.length - 1 ? left() : left() / 2
-    const endpoints = instances.latest() ??
-      (yield* Effect.option(within(instances.get, wait, () => "silent" as const)).pipe(
-        Effect.map(Option.getOrUndefined)
-      ))
-    if (endpoints === undefined) {
+    const left = deadline - performance.now()
+    const list = yield* Effect.option(
+      within(instances.get, index === current.targets.length - 1 ? left : left / 2, () => "silent" as const)
+    )
+    if (Option.isNone(list)) {
       silent ??= target.id
       continue
     }
-    known += endpoints.length
-    const ordered = InstanceChoice.order(endpoints, Math.random)
-    if (ordered.length > 0) return { _tag: "Some", target, endpoints: ordered } satisfies Candidates
+    known += list.value.length
+    const endpoints = InstanceChoice.order(list.value, Math.random)
+    if (endpoints.length > 0) return { target, endpoints }
   }
-  const reason = silent === undefined
+  return yield* silent === undefined
     ? new DialError.NoHealthyInstance({ known })
     : new DialError.TimedOut({ what: `the list of instances of ${silent}`, millis: current.route.connectTimeoutMillis })
-  return { _tag: "None", reason } satisfies Candidates
 })
 
 const within = <A, E>(self: Effect.Effect<A>, millis: number, orElse: (millis: number) => E): Effect.Effect<A, E> =>

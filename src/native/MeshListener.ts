@@ -13,7 +13,7 @@
  */
 import type { Socket } from "node:net"
 import * as Tls from "node:tls"
-import { Cause, Duration, Effect, Exit, FiberSet, Function, Result, Schedule, type Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, FiberSet, Function, Option, Result, Schedule, type Scope, Stream } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
@@ -26,6 +26,7 @@ import * as Watched from "../watch/Watched.ts"
 import * as Listening from "./Listening.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
+import * as Traffic from "./Traffic.ts"
 
 /** An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. */
 export interface Connection extends Splice.Side {
@@ -41,7 +42,9 @@ export interface Options<R> {
   /** 0: any free one. */
   readonly port: number
   /** Runs once for each admitted connection, which is closed when it is over: reset if it fails, ended otherwise. */
-  readonly handle: (connection: Connection) => Effect.Effect<void, unknown, R>
+  readonly handle: (connection: Connection) => Effect.Effect<unknown, unknown, R>
+  /** The application protocols that are offered, best first. Absent: none. */
+  readonly alpn?: ReadonlyArray<string> | undefined
   /** For TLS and the certificates of both sides. Default: 10 seconds. */
   readonly handshakeTimeout?: Duration.Input | undefined
   /** Beyond it new ones are closed at once, those still shaking hands included. Default: 0, no limit. */
@@ -67,9 +70,17 @@ export interface MeshListener {
 export interface Stats {
   readonly open: number
   readonly handshaking: number
+  /** Admitted: verified and authorized. */
   readonly accepted: number
+  /** Their handler failed. */
+  readonly failed: number
+  /** Ended because policy changed. */
   readonly cut: number
   readonly refused: Readonly<Partial<Record<Refusal.Reason, number>>>
+  /** Bytes into the mesh. */
+  readonly sent: number
+  /** Bytes from the mesh. */
+  readonly received: number
 }
 
 /** A transport whose handshake may still be going on. */
@@ -89,13 +100,24 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const intentions = yield* Intentions.Intentions
   const authorizer = yield* Watched.ready(intentions)
   const context = yield* Effect.context<never>()
-  const metrics = Metrics.make("inbound", context)
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
   const arrivals = new Map<string, Arrival>()
+  const traffic = Traffic.make()
   let accepted = 0
+  let failed = 0
   let cut = 0
+  const stats = (): Stats => ({
+    open: open.size,
+    handshaking: arrivals.size - open.size,
+    accepted,
+    failed,
+    cut,
+    refused: Object.fromEntries(refused),
+    ...traffic.total()
+  })
+  yield* Metrics.follow("inbound", () => ({ ...stats(), established: accepted }))
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
   yield* Effect.addFinalizer(() => Effect.sync(() => arrivals.forEach(({ transport }) => transport.destroy())))
@@ -108,7 +130,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       options.reauthorize ?? Schedule.spaced("1 minute")
     )
   )
-  const connections = yield* FiberSet.make<void>()
+  const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)<R>()
 
   const refuse = (refusal: Refusal.Refusal, remote: string) => {
@@ -118,6 +140,18 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     run(Refusal.log(refusal, "inbound", remote))
   }
 
+  const serve = (connection: Connection): Effect.Effect<unknown, never, R> =>
+    Effect.exit(Effect.onExitPrimitive(options.handle(connection), (exit) => {
+      if (Exit.isSuccess(exit)) {
+        connection.socket.destroySoon()
+        return undefined
+      }
+      connection.reset()
+      if (Cause.hasInterruptsOnly(exit.cause)) return undefined
+      failed++
+      return logFailure(connection, exit.cause)
+    }))
+
   const judge = (current: Authorizer.Authorizer, why: string) => {
     const started = performance.now()
     const denied = new Map<string, number>()
@@ -126,7 +160,6 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       if (decision.allowed) continue
       open.delete(connection)
       connection.reset()
-      metrics.cut()
       cut++
       const line = `${SpiffeId.display(connection.caller)} (${Decision.explain(decision)})`
       denied.set(line, (denied.get(line) ?? 0) + 1)
@@ -152,17 +185,15 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const connection: Connection = { ...Splice.tls(socket, transport), ...admitted.success, remote }
     open.add(connection)
     accepted++
-    metrics.opened()
-    socket.once("close", () => {
-      open.delete(connection)
-      metrics.closed()
-    })
-    run(serve(connection, options.handle))
+    traffic.track(socket)
+    socket.once("close", () => open.delete(connection))
+    run(serve(connection))
   }
 
   let material = contexts.current()
   const server = Tls.createServer({
     ...material.server,
+    ...(options.alpn === undefined ? {} : { ALPNProtocols: [...options.alpn] }),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: timeout,
@@ -172,20 +203,28 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     keepAliveInitialDelay: 60_000
   })
   server.maxConnections = options.maxConnections || Infinity
+  // Names a TCP connection among those that are open; a TLS socket and its transport have the same.
+  const anyAddress = ["", "0.0.0.0", "::"].includes(options.host)
+  const keyOf = (socket: Socket, remote: string) => anyAddress ? `${remote} ${socket.localAddress}` : remote
+  const arrivalOf = (socket: Socket) => arrivals.get(keyOf(socket, remoteOf(socket)))
   server.on("connection", (transport: Socket) => {
-    const key = addressesOf(transport)
-    if (key === undefined) return transport.destroy()
-    arrivals.set(key, { transport, remote: `${transport.remoteAddress}:${transport.remotePort}`, material })
+    if (transport.remoteAddress === undefined) return transport.destroy() // it has left already
+    const remote = remoteOf(transport)
+    const key = keyOf(transport, remote)
+    arrivals.set(key, { transport, remote, material })
     transport.once("close", () => arrivals.delete(key))
   })
   server.on("secureConnection", (socket) => {
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
-    const arrival = arrivals.get(addressesOf(socket) ?? "")
-    if (arrival === undefined) return socket.destroy()
+    const arrival = arrivalOf(socket)
+    if (arrival === undefined) {
+      refuse({ _tag: "Disconnected" }, "a peer that has left")
+      return socket.destroy()
+    }
     admit(socket, arrival)
   })
   server.on("tlsClientError", (error, socket) => {
-    const arrival = arrivals.get(addressesOf(socket) ?? "")
+    const arrival = arrivalOf(socket)
     refuse(HandshakeFailure.toRefusal(error, timeout), arrival?.remote ?? "a peer that has left")
     socket.destroy()
   })
@@ -214,13 +253,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   return {
     host: options.host,
     port: "port" in bound ? bound.port : options.port,
-    stats: () => ({
-      open: open.size,
-      handshaking: arrivals.size - open.size,
-      accepted,
-      cut,
-      refused: Object.fromEntries(refused)
-    }),
+    stats,
     stop: Listening.close(server),
     idle: FiberSet.awaitEmpty(connections),
     setMaxConnections: (limit) => {
@@ -229,20 +262,13 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   }
 })
 
-const serve = <R>(connection: Connection, handle: Options<R>["handle"]): Effect.Effect<void, never, R> =>
-  handle(connection).pipe(
-    Effect.onExit((exit) =>
-      Effect.sync(() => Exit.isSuccess(exit) ? connection.socket.destroySoon() : connection.reset())
-    ),
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.void
-        : Effect.logWarning(`the connection of ${SpiffeId.display(connection.caller)} failed`, cause)
-    )
-  )
+/** What was expected to happen now and then is one line; anything else is a fault in the handler, and shown whole. */
+const logFailure = ({ caller }: Connection, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  const what = `the connection of ${SpiffeId.display(caller)} failed`
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return error instanceof Error
+    ? Effect.logWarning(`${what}: ${error.message}`)
+    : Effect.logError(what, cause)
+}
 
-/** Names a TCP connection among those that are open; a TLS socket and its transport have the same. */
-const addressesOf = (socket: Socket): string | undefined =>
-  socket.remoteAddress === undefined
-    ? undefined
-    : `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`
+const remoteOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`

@@ -1,46 +1,60 @@
-/** The metrics of connections. Names are stable: dashboards are built on them. Refusals are counted by `tls/Refusal`. */
-import { type Context, Metric } from "effect"
+/**
+ * The metrics of connections. Names are stable: dashboards are built on them. Refusals are counted by `tls/Refusal`.
+ *
+ * Socket callbacks count in plain fields, which the metrics catch up with every few seconds and when the scope closes: an
+ * update costs a microsecond or two, and a connection would make several.
+ */
+import { Effect, Metric, type Scope } from "effect"
 import type * as Refusal from "../tls/Refusal.ts"
 
-/** The counters of one direction. All are synchronous, for socket callbacks. */
-export interface Metrics {
-  readonly opened: () => void
-  readonly closed: () => void
+/** Totals since the listener opened. */
+export interface Totals {
+  /** Connections with a verified peer. */
+  readonly established: number
+  /** Of those, how many are open now. */
+  readonly open: number
   /** Ended because policy changed. */
-  readonly cut: () => void
-  /** A connection that could not be continued: the application or the service behind it was not reached. */
-  readonly failed: () => void
-  /** `sent` went to the peer in the mesh, `received` came from it. */
-  readonly bytes: (sent: number, received: number) => void
+  readonly cut: number
+  /** Ended because what they were for, the application or the service, was not reached. */
+  readonly failed: number
+  /** Bytes from the application into the mesh. */
+  readonly sent: number
+  /** Bytes from the mesh to the application. */
+  readonly received: number
 }
 
-export const make = (direction: Refusal.Direction, context: Context.Context<never>): Metrics => {
-  const total = Metric.withAttributes(connectionsTotal, { direction })
-  const open = Metric.withAttributes(connectionsOpen, { direction })
-  const failed = Metric.withAttributes(connectionsFailed, { direction })
-  const cut = Metric.withAttributes(connectionsCut, { direction })
-  const sentBytes = Metric.withAttributes(bytesTotal, { direction, flow: "sent" })
-  const receivedBytes = Metric.withAttributes(bytesTotal, { direction, flow: "received" })
-  return {
-    opened: () => {
-      total.updateUnsafe(1, context)
-      open.updateUnsafe(1, context)
-    },
-    closed: () => open.updateUnsafe(-1, context),
-    cut: () => cut.updateUnsafe(1, context),
-    failed: () => failed.updateUnsafe(1, context),
-    bytes: (sent, received) => {
-      if (sent > 0) sentBytes.updateUnsafe(sent, context)
-      if (received > 0) receivedBytes.updateUnsafe(received, context)
+/** Follows `totals`, which is called now and then, never on the path of a connection. */
+export const follow = Effect.fnUntraced(function*(
+  direction: Refusal.Direction,
+  totals: () => Totals
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const context = yield* Effect.context<never>()
+  let reported: Totals = { established: 0, open: 0, cut: 0, failed: 0, sent: 0, received: 0 }
+  const series = [
+    ["established", Metric.withAttributes(connectionsTotal, { direction })],
+    ["open", Metric.withAttributes(connectionsOpen, { direction })],
+    ["cut", Metric.withAttributes(connectionsCut, { direction })],
+    ["failed", Metric.withAttributes(connectionsFailed, { direction })],
+    ["sent", Metric.withAttributes(bytesTotal, { direction, flow: "sent" })],
+    ["received", Metric.withAttributes(bytesTotal, { direction, flow: "received" })]
+  ] as const
+  const report = Effect.sync(() => {
+    const now = totals()
+    for (const [field, metric] of series) {
+      if (now[field] !== reported[field]) metric.updateUnsafe(now[field] - reported[field], context)
     }
-  }
-}
+    reported = now
+  })
+  yield* Effect.addFinalizer(() => report)
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(report, "5 seconds")))
+})
 
 const connectionsTotal = Metric.counter("mesh_connections_total", {
-  description: "Mesh connections established, by direction",
+  description: "Mesh connections with a verified peer, by direction",
   incremental: true
 })
 
+/** A sum over all listeners, hence a counter that also goes down. */
 const connectionsOpen = Metric.counter("mesh_connections_open", {
   description: "Mesh connections open now, by direction"
 })

@@ -66,3 +66,19 @@ export const splice = (left: Side, right: Side): Effect.Effect<Outcome> =>
       right.reset()
     })
   })
+
+/**
+ * Opens the other side, then relays until both are closed. Nothing is lost in between: interrupted while it opens, `local`
+ * is left to the caller, and from then on both sides are reset.
+ */
+export const spliceWith = <S extends Side, E, R>(
+  local: Side,
+  opening: Effect.Effect<S, E, R>,
+  opened: (side: S) => void
+): Effect.Effect<Outcome, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(opening), (side) => {
+      opened(side)
+      return restore(splice(local, side))
+    })
+  )

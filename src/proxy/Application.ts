@@ -1,7 +1,8 @@
 /** The way to the local application, which speaks plain TCP or listens on a unix socket. */
 import * as Net from "node:net"
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schema } from "effect"
 import * as Listening from "../native/Listening.ts"
+import * as Splice from "../native/Splice.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
 /** The application does not answer. Passes when it is up. */
@@ -13,17 +14,12 @@ export class ApplicationUnreachable extends Schema.TaggedError<ApplicationUnreac
     `the application at ${this.address} did not accept a connection: ${this.code}. Is it running, on that address?`
 }
 
-/** Half-open, nothing read yet. Destroyed with the scope. */
+/** Half-open, nothing read yet. Undone when interrupted; from then on whoever runs it has to close it. */
 export const connect = (
   address: ProxyRegistration.Address,
   timeoutMillis: number
-): Effect.Effect<Net.Socket, ApplicationUnreachable, Scope.Scope> =>
-  Effect.acquireRelease(attempt(address, timeoutMillis), (socket) => Effect.sync(() => socket.destroy()), {
-    interruptible: true
-  })
-
-const attempt = (address: ProxyRegistration.Address, timeoutMillis: number) =>
-  Effect.callback<Net.Socket, ApplicationUnreachable>((resume) => {
+): Effect.Effect<Splice.Side, ApplicationUnreachable> =>
+  Effect.callback<Splice.Side, ApplicationUnreachable>((resume) => {
     const fail = (code: string) => {
       clearTimeout(timer)
       socket.destroy()
@@ -38,7 +34,7 @@ const attempt = (address: ProxyRegistration.Address, timeoutMillis: number) =>
     socket.on("error", (cause) => fail("code" in cause ? String(cause.code) : cause.message))
     socket.once("connect", () => {
       clearTimeout(timer)
-      resume(Effect.succeed(socket))
+      resume(Effect.succeed(Splice.plain(socket)))
     })
     return Effect.sync(() => {
       clearTimeout(timer)

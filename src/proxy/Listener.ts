@@ -1,23 +1,10 @@
 /** What the sidecar knows of each of its listeners, whichever way it faces. */
 import type { Effect } from "effect"
-import type * as Refusal from "../tls/Refusal.ts"
+import type * as MeshListener from "../native/MeshListener.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
-/** Since the listener opened, except `open` and `handshaking`, which are now. */
-export interface Counts {
-  readonly open: number
-  readonly handshaking: number
-  readonly accepted: number
-  /** Ended because the application, or the service of the mesh, was not reached. */
-  readonly failed: number
-  /** Ended because policy changed. */
-  readonly cut: number
-  readonly refused: Readonly<Partial<Record<Refusal.Reason, number>>>
-  /** Bytes from the local application into the mesh. */
-  readonly sent: number
-  /** Bytes from the mesh to the local application. */
-  readonly received: number
-}
+/** As for a listener of the mesh. For an upstream, `accepted` are connections of the application, and none are refused. */
+export type Counts = MeshListener.Stats
 
 export const none: Counts = {
   open: 0,

@@ -1,11 +1,8 @@
 /** From the mesh to the local application. The application is dialled only for callers that have been admitted. */
-import { type Duration, Effect, type Schedule, type Scope } from "effect"
-import * as SpiffeId from "../identity/SpiffeId.ts"
+import { type Duration, Effect, Function, type Schedule, type Scope } from "effect"
 import * as Listening from "../native/Listening.ts"
 import * as MeshListener from "../native/MeshListener.ts"
-import * as Metrics from "../native/Metrics.ts"
 import * as Splice from "../native/Splice.ts"
-import * as Traffic from "../native/Traffic.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
@@ -29,29 +26,13 @@ export const make = Effect.fnUntraced(function*(
   Listening.ListenError,
   SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
 > {
-  const context = yield* Effect.context<never>()
-  const metrics = Metrics.make("inbound", context)
-  const traffic = yield* Traffic.make(metrics)
   let settings = registration
-  let failed = 0
 
   const handle = (caller: MeshListener.Connection) =>
-    Effect.scoped(
-      Effect.flatMap(
-        Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
-        (application) => {
-          traffic.track(application)
-          return Splice.splice(caller, Splice.plain(application))
-        }
-      )
-    ).pipe(
-      Effect.asVoid,
-      Effect.tapError((error) => {
-        failed++
-        metrics.failed()
-        return Effect.logWarning(`turned ${SpiffeId.display(caller.caller)} away: ${error.message}`)
-      }),
-      Effect.catchTag("ApplicationUnreachable", () => Effect.sync(caller.reset))
+    Splice.spliceWith(
+      caller,
+      Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
+      Function.constVoid
     )
 
   const listener = yield* MeshListener.make({
@@ -66,7 +47,7 @@ export const make = Effect.fnUntraced(function*(
     address: Listening.format(listener),
     stop: listener.stop,
     idle: listener.idle,
-    counts: () => ({ ...listener.stats(), failed, ...traffic.total() }),
+    counts: listener.stats,
     update: (next) =>
       Effect.sync(() => {
         settings = next

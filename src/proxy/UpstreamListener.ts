@@ -1,6 +1,6 @@
 /** From the local application to one service of the mesh: one mesh connection for each local one. */
 import * as Net from "node:net"
-import { Cause, type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
 import * as Listening from "../native/Listening.ts"
 import * as MeshDialer from "../native/MeshDialer.ts"
 import * as Metrics from "../native/Metrics.ts"
@@ -27,12 +27,13 @@ export const make = Effect.fnUntraced(function*(
 > {
   const dialer = yield* MeshDialer.MeshDialer
   const scope = yield* Effect.scope
-  const context = yield* Effect.context<never>()
-  const metrics = Metrics.make("outbound", context)
-  const traffic = yield* Traffic.make(metrics)
+  const traffic = Traffic.make()
   let accepted = 0
   let open = 0
   let failed = 0
+  let established = 0
+  let relayed = 0
+  yield* Metrics.follow("outbound", () => ({ established, open: relayed, cut: 0, failed, ...traffic.total() }))
 
   const watchRoute = Effect.fnUntraced(function*(upstream: ProxyRegistration.Upstream) {
     const held = yield* Scope.fork(scope)
@@ -43,38 +44,25 @@ export const make = Effect.fnUntraced(function*(
   let watching = yield* watchRoute(upstream)
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
-  const connections = yield* FiberSet.make<void>()
+  const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)()
 
   const relay = (socket: Net.Socket) => {
     const local = Splice.plain(socket)
-    return Effect.scoped(
-      Effect.flatMap(Effect.suspend(() => watching.route.connect), (mesh) => {
-        metrics.opened()
-        return Effect.ensuring(Splice.splice(local, mesh), Effect.sync(metrics.closed))
-      })
-    ).pipe(
-      Effect.tapError((error) => {
+    return Splice.spliceWith(local, watching.route.acquire, (mesh) => {
+      established++
+      traffic.track(mesh.socket)
+      relayed++
+      mesh.socket.once("close", () => relayed--)
+    }).pipe(
+      Effect.catch((error) => {
         failed++
-        metrics.failed()
         return Effect.annotateLogs(Effect.logWarning(error.message), {
           reason: error.reason._tag,
           direction: "outbound"
         })
       }),
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          open--
-          if (Exit.isFailure(exit)) local.reset()
-        })
-      ),
-      Effect.asVoid,
-      Effect.catchTag("DialError", () => Effect.void),
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.void
-          : Effect.logError(`a connection to ${upstream.id} failed`, cause)
-      )
+      Effect.ensuring(Effect.sync(local.reset))
     )
   }
 
@@ -86,9 +74,9 @@ export const make = Effect.fnUntraced(function*(
     pauseOnConnect: true
   }, (socket) => {
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
-    traffic.track(socket)
     accepted++
     open++
+    socket.once("close", () => open--)
     run(relay(socket))
   })
   const bound = yield* Effect.acquireRelease(

@@ -7,7 +7,7 @@
  * is let through: `acceptor` and `dialler` are the only ways to an admitted peer.
  */
 import type { X509Certificate } from "node:crypto"
-import type { TLSSocket } from "node:tls"
+import type { PeerCertificate, TLSSocket } from "node:tls"
 import { Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
@@ -22,9 +22,12 @@ export interface Presented {
   readonly resumed: boolean
 }
 
-/** Reads a socket whose handshake has just ended. The certificate is parsed by the platform, once. */
-export const presented = (socket: TLSSocket): Presented => ({
-  certificate: socket.getPeerX509Certificate(),
+/**
+ * Reads a socket whose handshake has just ended. The certificate is parsed by the platform, once: `tls.connect` has done so
+ * already for `checkServerIdentity`, which is where a dialler has `parsed` from. It is missing where the path is not valid.
+ */
+export const presented = (socket: TLSSocket, parsed?: PeerCertificate): Presented => ({
+  certificate: parsed === undefined ? socket.getPeerX509Certificate() : { subjectAltName: parsed.subjectaltname },
   pathError: socket.authorized ? undefined : String(socket.authorizationError ?? "UNVERIFIED"),
   resumed: socket.isSessionReused()
 })
@@ -96,7 +99,7 @@ const identify = (
   }
   const uri = firstUri(certificate.subjectAltName)
   if (uri === undefined) return Result.fail({ _tag: "NoIdentity" })
-  const identity = SpiffeId.parse(uri)
+  const identity = parseId(uri)
   if (Result.isFailure(identity)) {
     const { uri, why } = identity.failure
     return Result.fail({ _tag: "InvalidIdentity", uri, why })
@@ -105,6 +108,19 @@ const identify = (
     ? Result.succeed(identity.success)
     : Result.fail({ _tag: "NotAService", identity: identity.success })
 }
+
+/** The same peers come again and again. Forgets them all when there are too many, so that strangers can not fill it. */
+const parseId = (uri: string): ReturnType<typeof SpiffeId.parse> => {
+  let parsed = ids.get(uri)
+  if (parsed === undefined) {
+    parsed = SpiffeId.parse(uri)
+    if (ids.size >= 1024) ids.clear()
+    ids.set(uri, parsed)
+  }
+  return parsed
+}
+
+const ids = new Map<string, ReturnType<typeof SpiffeId.parse>>()
 
 /**
  * X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT: the path reached one of our anchors, which is not self-signed. OpenSSL says so

@@ -1,0 +1,20 @@
+/** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
+import * as Authorization from "./authorization.ts"
+import * as Relay from "./relay.ts"
+
+const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
+  authorization: [
+    "One authorization, beside a Map lookup",
+    () => Promise.resolve(Authorization.format(Authorization.run()))
+  ],
+  relay: [
+    "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
+    async () => Relay.format(await Relay.run())
+  ]
+}
+
+const wanted = process.argv.slice(2)
+for (const [name, [title, run]] of Object.entries(benchmarks)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  process.stdout.write(`\n${title}\n\n${await run()}\n`)
+}

@@ -1,0 +1,252 @@
+/**
+ * Pairs of relays side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours, plain
+ * `node:tls`/`node:net`, and HAProxy where it is installed. Rounds of the competitors alternate, medians count.
+ * Runs alone too: `node test/bench/relay.ts`.
+ */
+import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import * as Net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import * as SpiffeId from "../../src/identity/SpiffeId.ts"
+import { ciphers } from "../../src/tls/SecureContexts.ts"
+import { issue, root, service } from "../support/certificates.ts"
+import * as Haproxy from "./relay/haproxy.ts"
+import * as Load from "./relay/load.ts"
+import type * as Pair from "./relay/Pair.ts"
+
+interface Competitor {
+  readonly name: string
+  readonly port: number
+  readonly children: ReadonlyArray<ChildProcess>
+}
+
+export interface Row {
+  readonly what: string
+  readonly unit: string
+  /** Whether more is better. */
+  readonly more: boolean
+  /** By competitor. */
+  readonly values: Readonly<Record<string, number>>
+}
+
+const rounds = 3
+const seconds = 1.5
+const idleConnections = 1000
+
+const loads: ReadonlyArray<{
+  readonly what: string
+  readonly unit: string
+  readonly scale: number
+  readonly run: (port: number) => Promise<Load.Result>
+}> = [
+  {
+    what: "small requests, 16 kept connections",
+    unit: "/s",
+    scale: 1,
+    run: (port) => Load.requests(port, 16, seconds)
+  },
+  { what: "new connections, 8 at a time", unit: "/s", scale: 1, run: (port) => Load.connections(port, 8, seconds) },
+  { what: "bulk, 4 connections", unit: " MiB/s", scale: 1 / 1_048_576, run: (port) => Load.bulk(port, 4, seconds) }
+]
+
+export const run = async (): Promise<ReadonlyArray<Row>> => {
+  const folder = mkdtempSync(join(tmpdir(), "effect-mesh-bench-"))
+  const children: Array<ChildProcess> = []
+  try {
+    const application = fork(file("application.ts"))
+    children.push(application)
+    const target = (await told<Pair.Listening>(application)).port
+    const sides = await certificates()
+    const competitors: Array<Competitor> = []
+    for (const start of [ours, raw, haproxy]) {
+      const competitor = await start(sides, target, folder)
+      if (competitor === undefined) continue
+      children.push(...competitor.children)
+      competitors.push(competitor)
+    }
+    return [...await memory(competitors), ...await underLoad(competitors)]
+  } finally {
+    for (const child of children) child.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export const format = (rows: ReadonlyArray<Row>): string => {
+  const names = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
+  const cells = rows.map((row) => [
+    row.what,
+    ...names.map((name) => {
+      const value = row.values[name]
+      return value === undefined ? "-" : `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
+    }),
+    ratio(row)
+  ])
+  const table = [["", ...names, "sidecar / node"], ...cells]
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
+  return table.map((line) =>
+    line.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
+  ).join("\n")
+}
+
+const ratio = ({ more, values }: Row): string => {
+  const [mine, other] = [values["sidecar"], values["node"]]
+  if (mine === undefined || other === undefined || other <= 0) return "-"
+  return `${(mine / other).toFixed(2)}${more ? "" : " (less is better)"}`
+}
+
+const underLoad = async (competitors: ReadonlyArray<Competitor>): Promise<ReadonlyArray<Row>> => {
+  const rows: Array<Row> = []
+  for (const load of loads) {
+    const rates = new Map<string, Array<number>>()
+    const costs = new Map<string, Array<number>>()
+    const tails = new Map<string, Array<number>>()
+    for (let round = 0; round < rounds; round++) {
+      for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
+        const before = cpuSeconds(children)
+        const { count, latencies, seconds } = await load.run(port)
+        const scaled = count * load.scale
+        add(rates, name, scaled / seconds)
+        add(costs, name, (cpuSeconds(children) - before) * 1e6 / scaled)
+        if (latencies.length > 0) {
+          const sorted = latencies.toSorted((a, b) => a - b)
+          add(tails, name, sorted[Math.floor(sorted.length * 0.99)]! * 1000)
+        }
+      }
+    }
+    rows.push({ what: load.what, unit: load.unit, more: true, values: medians(rates) })
+    rows.push({ what: "  CPU of the pair for each", unit: " µs", more: false, values: medians(costs) })
+    if (tails.size > 0) rows.push({ what: "  99th percentile", unit: " µs", more: false, values: medians(tails) })
+  }
+  return rows
+}
+
+const memory = async (competitors: ReadonlyArray<Competitor>): Promise<ReadonlyArray<Row>> => {
+  const start: Record<string, number> = {}
+  const rest: Record<string, number> = {}
+  const held: Record<string, number> = {}
+  for (const { children, name, port } of competitors) {
+    start[name] = await residentMebibytes(children)
+    await Load.connections(port, 8, 2 * seconds)
+    rest[name] = await residentMebibytes(children)
+    const full = await Load.idle(port, idleConnections, () => residentMebibytes(children))
+    held[name] = full - rest[name]
+  }
+  return [
+    { what: "memory at the start, both sides", unit: " MiB", more: false, values: start },
+    { what: "memory at rest, after some load, both sides", unit: " MiB", more: false, values: rest },
+    { what: "memory of 1,000 idle connections, both sides", unit: " MiB", more: false, values: held }
+  ]
+}
+
+type Sides = Readonly<Record<Pair.Side["role"], Omit<Pair.Side, "role" | "target">>>
+
+const certificates = async (): Promise<Sides> => {
+  const ca = await root("bench")
+  const side = async (name: string) => {
+    const { chainPem, keyPem } = await issue(ca, { uris: [SpiffeId.format(service(name))] })
+    return { chainPem, keyPem, rootPem: ca.pem, ciphers }
+  }
+  return { inbound: await side("api"), outbound: await side("web") }
+}
+
+const nodePair = (name: string, script: string) => async (sides: Sides, target: number): Promise<Competitor> => {
+  const start = async (role: Pair.Side["role"], to: number) => {
+    const child = fork(file(script), { execArgv: ["--expose-gc"] })
+    child.send({ ...sides[role], role, target: to } satisfies Pair.Side)
+    return { child, port: (await told<Pair.Listening>(child)).port }
+  }
+  const inbound = await start("inbound", target)
+  const outbound = await start("outbound", inbound.port)
+  return { name, port: outbound.port, children: [inbound.child, outbound.child] }
+}
+
+const ours = nodePair("sidecar", "sidecar.ts")
+const raw = nodePair("node", "raw.ts")
+
+const haproxy = async (sides: Sides, target: number, folder: string): Promise<Competitor | undefined> => {
+  if (spawnSync("haproxy", ["-v"]).error !== undefined) {
+    process.stderr.write("HAProxy is not installed, hence not compared (Debian: apt-get install haproxy)\n")
+    return undefined
+  }
+  const start = async (role: Pair.Side["role"], to: number) => {
+    const pem = join(folder, `${role}.pem`)
+    const ca = join(folder, `${role}-ca.pem`)
+    const cfg = join(folder, `${role}.cfg`)
+    const port = await freePort()
+    writeFileSync(pem, sides[role].chainPem + sides[role].keyPem)
+    writeFileSync(ca, sides[role].rootPem)
+    writeFileSync(cfg, Haproxy.config(role, { pem, ca }, { port, target: to }))
+    const child = spawn("haproxy", ["-db", "-q", "-f", cfg], { stdio: ["ignore", "ignore", "inherit"] })
+    await accepts(port)
+    return { child, port }
+  }
+  const inbound = await start("inbound", target)
+  const outbound = await start("outbound", inbound.port)
+  return { name: "haproxy", port: outbound.port, children: [inbound.child, outbound.child] }
+}
+
+const file = (name: string): string => new URL(`./relay/${name}`, import.meta.url).pathname
+
+const told = <A>(child: ChildProcess): Promise<A> =>
+  new Promise((resolve, reject) => {
+    child.once("message", (message) => resolve(message as A))
+    child.once("exit", (code) => reject(new Error(`a child of the benchmark ended with ${code}`)))
+  })
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = Net.createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as Net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+const accepts = async (port: number): Promise<void> => {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = Net.connect({ host: "127.0.0.1", port })
+      socket.once("connect", () => resolve((socket.destroy(), true)))
+      socket.once("error", () => resolve(false))
+    })
+    if (open) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`nothing listens on port ${port}`)
+}
+
+/** User and system time, from the operating system: 10 ms steps. */
+const cpuSeconds = (children: ReadonlyArray<ChildProcess>): number =>
+  children.reduce((sum, { pid }) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
+    return sum + (Number(fields[11]) + Number(fields[12])) / 100
+  }, 0)
+
+const residentMebibytes = async (children: ReadonlyArray<ChildProcess>): Promise<number> => {
+  for (const child of children) {
+    if (child.send === undefined || !child.connected) continue
+    for (let times = 0; times < 2; times++) {
+      const collected = told(child)
+      child.send("gc")
+      await collected
+    }
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  return children.reduce((sum, { pid }) => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8")
+    return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
+  }, 0)
+}
+
+const add = (map: Map<string, Array<number>>, name: string, value: number) =>
+  map.set(name, [...map.get(name) ?? [], value])
+
+const medians = (map: Map<string, Array<number>>): Record<string, number> =>
+  Object.fromEntries(
+    [...map].map(([name, values]) => [name, values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!])
+  )
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  process.stdout.write(`${format(await run())}\n`)
+}
