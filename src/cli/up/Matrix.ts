@@ -11,12 +11,13 @@ export interface Destination {
   readonly authorizer: Watched.Watched<Authorizer.Authorizer>
 }
 
-/** The table now, and again after each change of the intentions that changes it. */
+/** The table now, and again after each change of the intentions that changes it. Never ends. */
 export const changes = (destinations: ReadonlyArray<Destination>): Stream.Stream<string> =>
   Stream.mergeAll(destinations.map(({ authorizer }) => authorizer.changes), { concurrency: "unbounded" }).pipe(
     Stream.filter(() => destinations.every(({ authorizer }) => authorizer.latest() !== undefined)),
     Stream.map(() => render(destinations)),
-    Stream.changes
+    Stream.changes,
+    Stream.concat(Stream.never) // without a sidecar there is nothing to follow, and the mesh goes on
   )
 
 /** One line for each pair of services, with the reason. */

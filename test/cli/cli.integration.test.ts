@@ -1,0 +1,167 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule, type Scope } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import * as Net from "node:net"
+import { join } from "node:path"
+import { badAgent } from "../support/agents.ts"
+import * as temporary from "../support/temporary.ts"
+
+const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+
+interface Program {
+  readonly process: ChildProcess
+  readonly printed: () => string
+  /** Waits for the end; the exit code. */
+  readonly ended: Effect.Effect<number | null>
+}
+
+/** Starts the command line as a user would, without settings of this machine. Killed when the scope closes. */
+const mesh = (...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CONSUL|CONNECT)_/.test(name)))
+      const child = spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "pipe", "pipe"] })
+      let text = ""
+      child.stdout.on("data", (data: Buffer) => text += data)
+      child.stderr.on("data", (data: Buffer) => text += data)
+      const ended = Effect.callback<number | null>((resume) => {
+        if (child.exitCode !== null) return resume(Effect.succeed(child.exitCode))
+        child.once("close", (code) => resume(Effect.succeed(code)))
+      })
+      return { process: child, printed: () => text, ended }
+    }),
+    ({ process }) => Effect.sync(() => process.exitCode ?? process.kill("SIGKILL"))
+  )
+
+const run = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const program = yield* mesh(...args)
+    const code = yield* program.ended
+    return { code, printed: program.printed() }
+  })
+
+const until = (fact: () => boolean, otherwise: () => string) =>
+  Effect.suspend(() => fact() ? Effect.void : Effect.fail(otherwise())).pipe(
+    Effect.retry(Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(1000)]))
+  )
+
+const listens = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.once("connect", () => resume(Effect.succeed(true)))
+    socket.once("error", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+describe("effect-mesh", () => {
+  it.live("prints its version, and help for every command", () =>
+    Effect.gen(function*() {
+      const version = yield* run("--version")
+      assert.strictEqual(version.code, 0)
+      assert.match(version.printed, /\d+\.\d+\.\d+/)
+      for (const command of [[], ["agent"], ["proxy"], ["up"]]) {
+        const { code, printed } = yield* run(...command, "--help")
+        assert.strictEqual(code, 0, printed)
+        assert.match(printed, /USAGE/)
+      }
+    }))
+
+  it.live.each([
+    ["an unknown flag", ["proxy", "--nope"], "nope"],
+    ["no proxy named", ["proxy"], "--sidecar-for SERVICE or --proxy-id ID"],
+    ["a file that is not there", ["up", "/none/mesh.json"], "/none/mesh.json"],
+    ["settings that cannot work", ["proxy", "--proxy-id", "x", "--http-addr", "ftp://x"], "unknown scheme"]
+  ])("ends with 2 on %s, saying what to do", ([_, args, text]) =>
+    Effect.gen(function*() {
+      const { code, printed } = yield* run(...args as ReadonlyArray<string>)
+      assert.strictEqual(code, 2, printed)
+      assert.include(printed, text as string)
+      assert.notInclude(printed, "    at ", "no stack trace")
+    }))
+
+  it.live("ends with 1 when the agent does not answer, within the time it was given", () =>
+    Effect.gen(function*() {
+      const hanging = yield* badAgent(() => {})
+      const { code, printed } = yield* run(
+        ...["proxy", "--proxy-id", "web-sidecar-proxy", "--start-timeout", "1", "--http-addr", hanging.address]
+      )
+      assert.strictEqual(code, 1, printed)
+      assert.match(printed, /the proxy registration did not arrive within 1s/)
+    }))
+
+  it.live("ends with 1 at once when the agent's port is taken, and names it", () =>
+    Effect.gen(function*() {
+      const taken = yield* badAgent(() => {})
+      const { code, printed } = yield* run("agent", "--port", String(taken.port))
+      assert.strictEqual(code, 1, printed)
+      assert.include(printed, String(taken.port))
+    }))
+
+  it.live("runs an agent until it is told to stop", () =>
+    Effect.gen(function*() {
+      const agent = yield* mesh("agent", "--port", "0")
+      yield* until(() => agent.printed().includes("http://"), agent.printed)
+      const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(agent.printed())?.[1])
+      assert.isTrue(yield* listens(port))
+      agent.process.kill("SIGTERM")
+      assert.strictEqual(yield* agent.ended, 0)
+      assert.isFalse(yield* listens(port))
+    }))
+
+  it.live("brings a mesh up, and leaves neither process nor port behind when it is stopped", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary.folder
+      const [app, upstream] = [19_411, 19_412]
+      writeFileSync(
+        join(folder, "app.mjs"),
+        "import { createServer } from 'node:http'\n" +
+          "createServer((_, r) => r.end(String(process.pid))).listen(Number(process.env.PORT), '127.0.0.1', () => console.log('pid', process.pid))\n"
+      )
+      writeFileSync(
+        join(folder, "mesh.json"),
+        JSON.stringify({
+          default_intention_policy: "allow",
+          services: [
+            { name: "echo", port: app, connect: { sidecar_service: { port: 19_421 } } },
+            {
+              name: "caller",
+              port: 1,
+              connect: {
+                sidecar_service: {
+                  port: 19_422,
+                  proxy: { upstreams: [{ destination_name: "echo", local_bind_port: upstream }] }
+                }
+              }
+            }
+          ],
+          applications: { echo: { command: ["node", "app.mjs"] } }
+        })
+      )
+      const up = yield* mesh("up", "--agent-port", "0", join(folder, "mesh.json"))
+      yield* until(() => up.printed().includes("Who may call whom"), up.printed)
+      const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${upstream}/`).then((r) => r.text()))
+      assert.include(up.printed(), `[echo] pid ${answer}`)
+      assert.match(up.printed(), /✓ caller → echo/)
+      up.process.kill("SIGINT")
+      assert.strictEqual(yield* up.ended, 0, up.printed())
+      for (const port of [app, upstream, 19_421, 19_422]) assert.isFalse(yield* listens(port), `port ${port} is open`)
+      assert.throws(() => process.kill(Number(answer), 0), /ESRCH/)
+    }))
+
+  it.live("stops everything when an application ends, saying which", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary.folder
+      writeFileSync(
+        join(folder, "mesh.json"),
+        JSON.stringify({
+          service: { name: "short", port: 19_431 },
+          applications: { short: { command: ["node", "-e", "console.log('bye')"] } }
+        })
+      )
+      const { code, printed } = yield* run("up", "--agent-port", "0", join(folder, "mesh.json"))
+      assert.strictEqual(code, 1, printed)
+      assert.include(printed, "[short] bye")
+      assert.include(printed, "the application of short ended by itself with exit code 0")
+    }))
+})
