@@ -1,0 +1,2 @@
+export * as Arbitraries from "./Arbitraries.ts"
+export * as Policy from "./Policy.ts"
