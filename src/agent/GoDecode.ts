@@ -36,12 +36,7 @@ export const parse = (text: string): Result.Result<Json, string> => {
   if (text.trim() === "") return Result.fail("EOF")
   return Result.try({
     try: (): Json => JSON.parse(text),
-    catch: (error) => {
-      const offset = invalidOffset(text, error)
-      return offset >= text.length
-        ? "unexpected EOF"
-        : `invalid character '${text[offset]}' looking for beginning of value`
-    }
+    catch: (error) => syntaxError(text, String(error))
   })
 }
 
@@ -156,10 +151,11 @@ const isDurationName = (name: string): boolean =>
 const goKind = (value: Json): string =>
   Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : value === null ? "null" : typeof value
 
-/** The first character that can not be part of a document, from what the engine says about it. */
-const invalidOffset = (text: string, error: unknown): number => {
-  const message = String(error)
-  if (/end of JSON input|Unterminated/.test(message)) return text.length
+/** In the words of Go's parser, from those of the engine's. */
+const syntaxError = (text: string, message: string): string => {
+  if (/end of JSON input|Unterminated/.test(message)) return "unexpected EOF"
   const position = /position (\d+)/.exec(message)?.[1]
-  return position === undefined ? text.search(/\S/) : Number(position)
+  const character = /Unexpected token '(.+?)',/su.exec(message)?.[1] ??
+    text[position === undefined ? text.search(/\S/) : Number(position)]
+  return character === undefined ? "unexpected EOF" : `invalid character '${character}' looking for beginning of value`
 }

@@ -33,8 +33,10 @@ export const parseNanos = (text: string): Option.Option<bigint> => {
   return Option.some(negative ? -total : total)
 }
 
-export const parse = (text: string): Option.Option<Duration.Duration> =>
-  Option.map(parseNanos(text), (nanos) => Duration.nanos(nanos))
+export const parse = (text: string): Option.Option<Duration.Duration> => Option.map(parseNanos(text), fromNanos)
+
+const fromNanos = (nanos: bigint): Duration.Duration =>
+  nanos % 1_000_000n === 0n ? Duration.millis(Number(nanos / 1_000_000n)) : Duration.nanos(nanos)
 
 /** `Duration.String` of Go: the largest unit below a second, else hours, minutes and seconds (`"1h0m0s"`). */
 export const formatNanos = (nanos: bigint): string => {
@@ -63,7 +65,7 @@ const decimal = (nanos: bigint, digits: number): string => {
 const decode = (input: string | number): Effect.Effect<Duration.Duration, SchemaIssue.Issue> =>
   Effect.fromOption(
     typeof input === "number"
-      ? Option.some(Duration.nanos(BigInt(Math.round(input))))
+      ? Option.some(fromNanos(BigInt(Math.round(input))))
       : parse(input === "" ? "0" : input),
     () => new SchemaIssue.InvalidValue({ expected: "a duration such as \"5s\" or a number of nanoseconds" }, input)
   )
