@@ -2,11 +2,9 @@
  * A running mesh: agent, registrations, applications and sidecars, all owned by one scope. It closes in the reverse
  * order: sidecars drain, applications end, registrations go, the agent stops.
  */
-import { type Config, Effect, Exit, Schedule, Schema, Scope } from "effect"
-import type { ChildProcessSpawner } from "effect/process"
+import { Effect, Exit, Schedule, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
-import type * as ConsulError from "../../consul/ConsulError.ts"
 import * as Settings from "../../consul/Settings.ts"
 import * as ConsulSidecar from "../../proxy/ConsulSidecar.ts"
 import * as Applications from "./Applications.ts"
@@ -95,15 +93,6 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   const mesh: Mesh = { address: consul.address, consul, agent, sidecars, ended }
   return mesh
 })
-
-export type Failure =
-  | MeshFile.InvalidFile
-  | Settings.InvalidSettings
-  | Config.ConfigError
-  | ConsulError.ConsulError
-  | Refused
-  | Applications.ApplicationFailed
-export type Services = ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
 
 /** Agents take a new instance for dead until its checks have passed, which is seconds after it listens. */
 const reachable = (consul: ConsulClient.ConsulClient["Service"], service: string) =>
