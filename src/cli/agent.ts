@@ -56,6 +56,7 @@ export const agent = Command.make(
     "Run the embedded development agent: Consul's HTTP API for services, health, certificates, intentions and config " +
       "entries, without Consul. For development and tests only; production is a real Consul."
   ),
+  Command.withShortDescription("Run the development agent by itself"),
   Command.withExamples([
     { command: "effect-mesh agent", description: "Where Consul's tools expect an agent" },
     { command: "effect-mesh agent --port 0 --leaf-ttl \"10 seconds\"", description: "Any free port, fast rotation" }

@@ -7,7 +7,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
     `effect-mesh needs Node 22.19 or newer, and this is Node ${process.versions.node}.\n` +
       "Install a newer Node, or run it with one: npx --package=node@24 --package=effect-mesh effect-mesh …\n"
   )
-  process.exitCode = 2
+  process.exitCode = 1
 } else {
   await import("./main.ts")
 }

@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import { agent } from "./agent.ts"
+import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
 import { up } from "./up.ts"
 import { version } from "./version.ts"
@@ -11,16 +12,11 @@ import { version } from "./version.ts"
 const command = Command.make("effect-mesh").pipe(
   Command.withDescription(
     "A service-mesh data plane for Consul.\n\n" +
-      "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 failed while running; 2 wrong usage or settings."
+      "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
+      "question about policy is no."
   ),
-  Command.withSubcommands([up, proxy, agent])
+  Command.withSubcommands([up, proxy, agent, policy])
 )
-
-/** Failures that the user mends by calling again, differently. */
-const isUsage = (error: unknown): boolean =>
-  (CliError.isCliError(error) && !(error._tag === "ShowHelp" && error.errors.length === 0)) ||
-  (typeof error === "object" && error !== null && "_tag" in error &&
-    ["ConfigError", "InvalidFile", "InvalidSettings", "UsageError"].includes(String(error._tag)))
 
 const report = (error: unknown) =>
   CliError.isCliError(error)

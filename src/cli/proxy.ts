@@ -47,6 +47,7 @@ export const proxy = Command.make(
     "Run the sidecar proxy of a service that is registered with the local Consul agent: it accepts callers from the " +
       "mesh on the registered port, and opens a local port for each upstream. It replaces `consul connect proxy`."
   ),
+  Command.withShortDescription("Run the sidecar of a service of a Consul agent"),
   Command.withExamples([
     { command: "effect-mesh proxy --sidecar-for web", description: "The sidecar that was registered with web" },
     {

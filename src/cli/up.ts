@@ -32,6 +32,7 @@ export const up = Command.make(
       "\"applications\" the command of each program, by service. A program is told its PORT, its MESH_SERVICE, and for " +
       "each upstream MESH_UPSTREAM_<NAME>, the local address to call."
   ),
+  Command.withShortDescription("Bring up a whole mesh from files"),
   Command.withExamples([
     { command: "effect-mesh up mesh.json", description: "With the development agent" },
     { command: "effect-mesh up --http-addr 127.0.0.1:8500 mesh.json", description: "With a real Consul agent" }
