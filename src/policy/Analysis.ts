@@ -270,7 +270,9 @@ const compileRegion = (
 }
 
 const witnesses = <L>(space: Space.Space, diagram: Diagram.Diagram<L>): ReadonlyMap<L, Witness> => {
-  const cost = (level: number, atom: number) => space.dimensions[level]!.values[atom]!.cost
+  // A dimension that is left open takes its cheapest value, which must cost nothing then.
+  const least = space.dimensions.map(({ values }) => values[cheapestOf(values)]!.cost)
+  const cost = (level: number, atom: number) => space.dimensions[level]!.values[atom]!.cost - least[level]!
   const found = new Map<L, Witness>()
   for (const [value, path] of Diagram.cheapest(diagram, cost)) found.set(value, toWitness(space, new Map(path.choices)))
   return found

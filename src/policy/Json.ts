@@ -55,7 +55,9 @@ export class Document {
 
   problem(offset: number, message: string): void {
     const before = this.#text.slice(0, offset).split("\n")
-    this.problems.push({ file: this.file, line: before.length, column: before.at(-1)!.length + 1, message })
+    const problem = { file: this.file, line: before.length, column: before.at(-1)!.length + 1, message }
+    // The same text may be read in several shapes.
+    if (!this.problems.some((known) => format(known) === format(problem))) this.problems.push(problem)
   }
 
   /** At a field of an object that `read` made, or at the object. */

@@ -22,7 +22,7 @@ export const compile = (expression: string, limit: number): Result.Result<Automa
           return Automaton.determinize(iterate(program), limit)
         } catch (cause) {
           if (cause instanceof Refa.TooManyNodesError) {
-            throw new Error(`needs an automaton of more than ${limit} states`)
+            throw new Error(`needs an automaton of more than ${limit} states`, { cause })
           }
           throw cause
         }

@@ -132,7 +132,9 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
           rule,
           earlier.length === 0
             ? "never decides: no request can fulfil it"
-            : `never decides: permission ${earlier.join(" and ")} comes first for every request that it is about`,
+            : `never decides: ${
+              earlier.length === 1 ? `permission ${earlier[0]} comes` : `permissions ${earlier.join(" and ")} come`
+            } first for every request that it is about`,
           index
         ))
       })

@@ -114,7 +114,11 @@ export const permissions = (policy: Policy.Policy): Arbitrary.Arbitrary<Intentio
     ({ action, at, expression, header, invert, kind, matcher, methods, path }): Intention.Permission => {
       const value = header === undefined ? "" : text(wrap(header.values, at)) || "a"
       const Header = header === undefined ? {} : {
-        Header: [{ Name: header.name, [matcher]: matcher === "Present" ? true : value, ...(invert ? { Invert: true } : {}) }]
+        Header: [{
+          Name: header.name,
+          [matcher]: matcher === "Present" ? true : value,
+          ...(invert ? { Invert: true } : {})
+        }]
       }
       const conditions = { ...Header, ...(methods.length === 0 ? {} : { Methods: [...new Set(methods)] }) }
       // One condition there must be.
@@ -132,7 +136,10 @@ export const permissions = (policy: Policy.Policy): Arbitrary.Arbitrary<Intentio
 
 /** Intentions between the policy's services, and services that it does not name, that Consul would store. */
 export const intentions = (policy: Policy.Policy): Arbitrary.Arbitrary<Intention.Intention> => {
-  const sources = ["*", ...callers(policy).filter((caller) => caller.peer === undefined).map((caller) => caller.id.service)]
+  const sources = [
+    "*",
+    ...callers(policy).filter((caller) => caller.peer === undefined).map((caller) => caller.id.service)
+  ]
   const targets = ["*", ...destinations(policy).map((destination) => destination.service)]
   return Arbitrary.map(
     Arbitrary.all({

@@ -37,7 +37,10 @@ export interface Options {
 /** From files and folders of config entries, in JSON. Throws with every problem, its file and its position. */
 export const read = (paths: string | ReadonlyArray<string>, options: Options = {}): Policy.Policy =>
   fromSources(
-    (typeof paths === "string" ? [paths] : paths).flatMap(files).map((file) => ({ file, text: readFileSync(file, "utf8") })),
+    (typeof paths === "string" ? [paths] : paths).flatMap(files).map((file) => ({
+      file,
+      text: readFileSync(file, "utf8")
+    })),
     options
   )
 
@@ -47,14 +50,16 @@ export const fromEntries = (entries: ReadonlyArray<object>, options: Options = {
 
 const files = (path: string): ReadonlyArray<string> =>
   statSync(path).isDirectory()
-    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json")).sort().map((name) =>
-      join(path, name)
-    )
+    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json")).sort().map((
+      name
+    ) => join(path, name))
     : [path]
 
 const fromSources = (sources: ReadonlyArray<Entries.Source>, options: Options): Policy.Policy => {
   const entries = Entries.read(sources)
-  if (Result.isFailure(entries)) throw new Error(`the policy can not be read:\n${entries.failure.map(Json.format).join("\n")}`)
+  if (Result.isFailure(entries)) {
+    throw new Error(`the policy can not be read:\n${entries.failure.map(Json.format).join("\n")}`)
+  }
   return Policy.make({
     ...entries.success,
     defaultPolicy: options.defaultPolicy ?? entries.success.defaultPolicy ?? "deny",
@@ -124,7 +129,8 @@ export const effect = ([arbitraries, test]: Law) =>
     (input: { readonly call: Arbitraries.Call }): Effect.Effect<void> => Effect.sync(() => test(input))
   ] as const
 
-const list = (names: string | ReadonlyArray<string>): ReadonlyArray<string> => typeof names === "string" ? [names] : names
+const list = (names: string | ReadonlyArray<string>): ReadonlyArray<string> =>
+  typeof names === "string" ? [names] : names
 
 /** Throws on a name that matches nobody: a law about nobody would always hold. */
 const select = (mesh: Mesh.Mesh, { except = [], from = "*" }: Scope): ReadonlyArray<Callers.Caller> => {

@@ -81,9 +81,15 @@ export const words = (expression: string): ReadonlyArray<string> => {
       if (to !== Automaton.dead) edges.push([state, byte, to])
     }
   }
-  const starts = shortest(new Map([[0, ""]]), edges.map(([from, byte, to]) => [from, to, byte]), (word, byte) => word + byte)
+  const starts = shortest(
+    new Map([[0, ""]]),
+    edges.map(([from, byte, to]) => [from, to, byte]),
+    (word, byte) => word + byte
+  )
   const ends = shortest(
-    new Map(Array.from({ length: states }, (_, state) => state).filter((s) => automaton.accepting[s]).map((s) => [s, ""])),
+    new Map(
+      Array.from({ length: states }, (_, state) => state).filter((s) => automaton.accepting[s]).map((s) => [s, ""])
+    ),
     edges.map(([from, byte, to]) => [to, from, byte]),
     (word, byte) => byte + word
   )
@@ -95,9 +101,10 @@ export const words = (expression: string): ReadonlyArray<string> => {
   return simplestFirst([...(automaton.accepting[0] === 1 ? [""] : []), ...found]).slice(0, maxWords)
 }
 
-const nice = [..."abcdefghijklmnopqrstuvwxyz0123456789/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ"].map((c) => c.charCodeAt(0)).concat(
-  Array.from({ length: 223 }, (_, i) => i + 33)
-)
+const nice = [..."abcdefghijklmnopqrstuvwxyz0123456789/-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ"].map((c) => c.charCodeAt(0))
+  .concat(
+    Array.from({ length: 223 }, (_, i) => i + 33)
+  )
 
 /** Breadth first, from all of these at once. */
 const shortest = (

@@ -19,7 +19,11 @@ const raw: Space.Settings = {
 }
 
 /** The diagram and the Authorizer on the same requests; answers how many were compared. */
-const compare = (rule: Intention.Intention, defaultPolicy: "allow" | "deny", requests: ReadonlyArray<Rules.Request>) => {
+const compare = (
+  rule: Intention.Intention,
+  defaultPolicy: "allow" | "deny",
+  requests: ReadonlyArray<Rules.Request>
+) => {
   const policy = Policy.make({ intentions: [rule], defaultPolicy, services: [{ service: "api", protocol: "http" }] })
   const mesh = Mesh.make({ ...policy, normalization: raw.normalization })
   const api = { service: "api", namespace: "default", partition: "default" }

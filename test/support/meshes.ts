@@ -6,10 +6,18 @@ import { random } from "./rules.ts"
 const kinds = ["orders", "payments", "catalog", "search", "users", "mail", "billing", "stock", "audit", "reports"]
 
 export const serviceNames = (count: number): ReadonlyArray<string> =>
-  Array.from({ length: count }, (_, i) => `${kinds[i % kinds.length]}-${String(Math.floor(i / kinds.length)).padStart(2, "0")}`)
+  Array.from(
+    { length: count },
+    (_, i) => `${kinds[i % kinds.length]}-${String(Math.floor(i / kinds.length)).padStart(2, "0")}`
+  )
 
 const paths = ["/v1", "/v1/", "/v2/items", "/admin", "/health", "/internal/", "/v1/orders", "/v1/users/"]
-const expressions = ["/v[0-9]+/items/[a-z0-9-]+", "/v1/(orders|users)(/.*)?", "(?i)/export/.*\\.csv", "/v1/[^/]+/public"]
+const expressions = [
+  "/v[0-9]+/items/[a-z0-9-]+",
+  "/v1/(orders|users)(/.*)?",
+  "(?i)/export/.*\\.csv",
+  "/v1/[^/]+/public"
+]
 
 export const policy = (options: {
   readonly services: number
@@ -23,7 +31,11 @@ export const policy = (options: {
   const permission = (): Intention.Permission => ({
     Action: next() < 0.7 ? "allow" : "deny",
     HTTP: {
-      ...(next() < 0.3 ? { PathRegex: pick(expressions) } : next() < 0.3 ? { PathExact: pick(paths) } : { PathPrefix: pick(paths) }),
+      ...(next() < 0.3
+        ? { PathRegex: pick(expressions) }
+        : next() < 0.3
+        ? { PathExact: pick(paths) }
+        : { PathPrefix: pick(paths) }),
       ...(next() < 0.5 ? { Methods: next() < 0.5 ? ["GET"] : ["POST", "PUT"] } : {}),
       ...(next() < 0.3
         ? {

@@ -88,7 +88,12 @@ const toPermission = (entry: (typeof Entry)["Type"]): Intention.Permission => ({
 /** From web to api. Not everything here would be stored by Consul: what is not understood has to be got right too. */
 export const rules = Arbitrary.schema(Schema.Struct({ entries: Schema.Array(Entry), jwt: optional(Provider) })).pipe(
   Arbitrary.map(({ entries, jwt }) =>
-    Intention.make("web", "api", entries.length === 0 ? "allow" : entries.slice(0, 6).map(toPermission), requirement(jwt))
+    Intention.make(
+      "web",
+      "api",
+      entries.length === 0 ? "allow" : entries.slice(0, 6).map(toPermission),
+      requirement(jwt)
+    )
   )
 )
 
@@ -132,8 +137,10 @@ export const requestsFor = (rule: Intention.Intention, seed: number, count: numb
   return Array.from({ length: count }, () => ({
     method: pick(["GET", "POST", "FETCH", "a", "HEAD"]),
     path: path(),
-    headers: Array.from({ length: Math.floor(next() * 4) }, () =>
-      [pick(["x-a", "X-A", "X-B", "Host"]), value()] as const),
+    headers: Array.from(
+      { length: Math.floor(next() * 4) },
+      () => [pick(["x-a", "X-A", "X-B", "Host"]), value()] as const
+    ),
     tokens: ["okta", "auth0"].flatMap((name) => next() < 0.5 ? [[name, pick(tokens)] as const] : [])
   }))
 }

@@ -15,7 +15,10 @@ const policy = Policy.fromEntries([
       {
         Name: "checkout",
         Permissions: [
-          { Action: "deny", HTTP: { PathPrefix: "/admin", Header: [{ Name: "x-role", Exact: "admin", Invert: true }] } },
+          {
+            Action: "deny",
+            HTTP: { PathPrefix: "/admin", Header: [{ Name: "x-role", Exact: "admin", Invert: true }] }
+          },
           { Action: "allow", HTTP: { PathPrefix: "/v1", Methods: ["GET", "POST"] } },
           { Action: "deny", HTTP: { PathRegex: "/v2/(a|b[0-9]+)/secret" } },
           { Action: "allow", HTTP: { PathPrefix: "/v2/", Header: [{ Name: "x-team", Prefix: "red" }] } }
@@ -27,13 +30,17 @@ const policy = Policy.fromEntries([
 ], { services: ["web"] })
 
 const falsify = ([arbitraries, test]: Policy.Law) =>
-  Arbitrary.checkEffect(Arbitrary.all(arbitraries), (input) => Effect.sync(() => test(input)).pipe(
-    Effect.as(true),
-    Effect.catchDefect(() => Effect.succeed(false))
-  ), { runs: 500, seed: 1 })
+  Arbitrary.checkEffect(Arbitrary.all(arbitraries), (input) =>
+    Effect.sync(() => test(input)).pipe(
+      Effect.as(true),
+      Effect.catchDefect(() => Effect.succeed(false))
+    ), { runs: 500, seed: 1 })
 
 describe("Policy", () => {
-  it.prop("only checkout reaches payments", ...Policy.never(policy, { from: "*", except: ["checkout"], to: "payments" }))
+  it.prop(
+    "only checkout reaches payments",
+    ...Policy.never(policy, { from: "*", except: ["checkout"], to: "payments" })
+  )
   it.prop("only checkout, said otherwise", ...Policy.only(policy, { from: "checkout", to: "payments" }))
   it.prop(
     "checkout reads /v1",
@@ -45,7 +52,12 @@ describe("Policy", () => {
   )
   it.effect.prop(
     "nobody deletes",
-    ...Policy.effect(Policy.never(policy, { to: "payments", when: ({ method, path }) => method === "DELETE" && !path.startsWith("/v2/") }))
+    ...Policy.effect(
+      Policy.never(policy, {
+        to: "payments",
+        when: ({ method, path }) => method === "DELETE" && !path.startsWith("/v2/")
+      })
+    )
   )
 
   it.effect("shrinks to the smallest name and the shortest path", () =>
@@ -92,7 +104,11 @@ describe("Policy", () => {
 
 describe("Samples", () => {
   it("takes words through every part of an expression", () => {
-    assert.includeMembers([...Samples.words("/v2/(a|b[0-9]+)/secret")], ["/v2/a/secret", "/v2/b0/secret", "/v2/b00/secret"])
+    assert.includeMembers([...Samples.words("/v2/(a|b[0-9]+)/secret")], [
+      "/v2/a/secret",
+      "/v2/b0/secret",
+      "/v2/b00/secret"
+    ])
   })
 })
 
