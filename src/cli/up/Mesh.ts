@@ -74,7 +74,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   for (const service of definitions.services) {
     const proxyId = Definitions.sidecarId(service)
     if (proxyId === undefined) continue
-    const sidecar = yield* ConsulSidecar.make({ proxyId, readyWithin: "30 seconds" }).pipe(
+    const sidecar = yield* ConsulSidecar.make({ proxyId, drain: "1 second" }).pipe(
       Effect.provideService(ConsulClient.ConsulClient, consul),
       Effect.annotateLogs({ mesh: proxyId })
     )
