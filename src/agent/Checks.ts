@@ -154,8 +154,8 @@ export const make = Effect.fnUntraced(function*(options: {
         Node: node,
         CheckID: definition.id,
         Name: definition.name,
-        // A check that is registered again goes on as it was.
-        Status: before !== undefined && definition.status === "critical" ? before.Status : definition.status,
+        // A check that is registered again goes on as it was, whatever is said about its status.
+        Status: before?.Status ?? definition.status,
         Notes: definition.notes,
         Output: before?.Output ?? "",
         ServiceID: definition.serviceId,

@@ -103,7 +103,8 @@ const walk = (
       }
       return wrong("bool")
     case "Union": {
-      // Here unions are durations: a text or a number of nanoseconds.
+      if (ast.types.every(SchemaAST.isLiteral)) return typeof value === "string" ? value : wrong("string")
+      // Other unions are durations: a text or a number of nanoseconds.
       if (typeof value === "string" && value !== "" && Option.isNone(GoDuration.parse(value))) {
         return wrong("time.Duration")
       }

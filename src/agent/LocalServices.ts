@@ -20,7 +20,7 @@ export interface LocalServices {
     registration: AgentService.ServiceRegistration,
     options: { readonly replaceExistingChecks: boolean }
   ) => Effect.Effect<void, Refusal>
-  /** Its sidecar goes with it. */
+  /** The sidecar that was registered with it goes along. */
   readonly deregister: (id: string) => Effect.Effect<void, Refusal>
   readonly registerCheck: (check: AgentService.CheckRegistration) => Effect.Effect<void, Refusal>
   readonly deregisterCheck: (id: string) => Effect.Effect<void, Refusal>
@@ -69,23 +69,13 @@ export const make = Effect.fnUntraced(function*(options: {
       ServiceDefinition.make(registration, { datacenter: options.datacenter, sidecarPort })
     )
     const obsolete = new Set<string>()
-    const parent = made[0]
-    // A sidecar that is no longer asked for goes.
-    const orphans = [...definitions.values()].filter(({ service, sidecarOf }) =>
-      sidecarOf === parent?.service.ID && !made.some((next) => next.service.ID === service.ID)
-    ).map(({ service }) => service.ID)
     for (const { service } of made) {
       for (const id of replaceExistingChecks ? checksOf(service.ID) : []) obsolete.add(id)
     }
-    for (const id of orphans.flatMap(checksOf)) obsolete.add(id)
     for (const { checks: kept } of made) for (const { id } of kept) obsolete.delete(id)
 
     catalog.change((transaction) => {
       for (const id of obsolete) checks.remove(transaction, id)
-      for (const id of orphans) {
-        definitions.delete(id)
-        transaction.removeService(node, id)
-      }
       for (const definition of made) {
         definitions.set(definition.service.ID, definition)
         transaction.putService(node, catalogService(definition.service))
@@ -94,7 +84,7 @@ export const make = Effect.fnUntraced(function*(options: {
         }
       }
     })
-    changed([...orphans, ...made.map(({ service }) => service.ID)])
+    changed(made.map(({ service }) => service.ID))
     for (const id of obsolete) yield* checks.stop(id)
     for (const definition of made) for (const check of definition.checks) yield* checks.start(check)
   })

@@ -18,9 +18,6 @@ export const key = (kind: string, name: string): string => `${kind}/${name.toLow
 /** The mesh entry has no name of its own. */
 export const nameOf = (entry: StoredEntry): string => entry.Kind === "mesh" ? "mesh" : entry.Name
 
-export const from = (entries: Iterable<StoredEntry>): EntrySet =>
-  new Map(Array.from(entries, (entry) => [key(entry.Kind, nameOf(entry)), entry]))
-
 const find = <K extends StoredEntry["Kind"]>(set: EntrySet, kind: K, name: string): OfKind<K> | undefined => {
   const entry = set.get(key(kind, name))
   return entry !== undefined && isKind(entry, kind) ? entry : undefined

@@ -2,7 +2,7 @@
  * What is checked about one entry by itself, and how it is normalised, by kind (`Normalize` and `Validate` in
  * `agent/structs/config_entry*.go`). The first problem is returned in a real agent's words.
  */
-import { Duration, Result } from "effect"
+import { Result } from "effect"
 import type { ExportedServices } from "../../consul/config/ExportedServices.ts"
 import type { JwtProvider } from "../../consul/config/JwtProvider.ts"
 import type { Mesh } from "../../consul/config/Mesh.ts"
@@ -165,7 +165,3 @@ const jwtProvider = (entry: JwtProvider): Result.Result<JwtProvider, string> => 
   }
   return Result.succeed({ ...entry, ClockSkewSeconds: entry.ClockSkewSeconds === 0 ? 30 : entry.ClockSkewSeconds })
 }
-
-/** Durations of entries must not be negative. */
-export const notNegative = (name: string, value: Duration.Duration | undefined): Result.Result<void, string> =>
-  value !== undefined && Duration.isNegative(value) ? Result.fail(name) : Result.void

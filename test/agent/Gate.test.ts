@@ -1,0 +1,91 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Gate from "../../src/agent/http/Gate.ts"
+
+const check = (line: string, options: { token?: string; headers?: Record<string, string> } = {}) => {
+  const [method = "", url = ""] = line.split(" ")
+  const refusal = Gate.check(
+    { method, url, headers: options.headers ?? {} },
+    { datacenter: "dc1", requireToken: options.token }
+  )
+  return refusal === undefined ? "goes on" : `${refusal.status} ${refusal.body}`
+}
+
+describe("Gate", () => {
+  // As a real agent answers them.
+  it.each([
+    ["GET /v1/nope", "404 Invalid URL path: not a recognized HTTP API endpoint"],
+    [
+      "GET /nope",
+      "404 Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'"
+    ],
+    ["OPTIONS /v1/agent/self", "200 "],
+    ["HEAD /v1/agent/self", "405 method HEAD not allowed"],
+    ["DELETE /v1/agent/connect/ca/roots", "405 method DELETE not allowed"],
+    ["PUT /v1/connect/intentions/match", "405 method PUT not allowed"],
+    ["GET /v1/connect/intentions/match", "goes on"],
+    ["GET /v1/config", "405 method GET not allowed"],
+    ["GET /v1/agent/connect/ca/leaf/", "500 URI must be either service, agent, server, or kind"],
+    ["GET /v1/agent/service/", "404 unknown service ID: "],
+    ["GET /v1/health/connect/", "400 Missing service name"],
+    ["GET /v1/discovery-chain/", "400 Missing chain name"],
+    [
+      "PUT /v1/agent/service/deregister/",
+      "404 Unknown service ID \"\". Ensure that the service ID is passed, not the service name."
+    ],
+    ["GET /v1/health/connect/web?index=abc", "400 Invalid index"],
+    ["GET /v1/health/connect/web?index=-1", "400 Invalid index"],
+    ["GET /v1/health/connect/web?index=18446744073709551616", "400 Invalid index"],
+    ["GET /v1/health/connect/web?index=18446744073709551615", "goes on"],
+    ["GET /v1/health/connect/web?wait=soon", "400 Invalid wait time"],
+    ["GET /v1/health/connect/web?wait=5", "400 Invalid wait time"],
+    ["GET /v1/agent/service/web?hash=x&wait=soon", "400 Invalid wait time"],
+    ["GET /v1/health/connect/web?passing=foo", "400 Invalid value for ?passing"],
+    ["GET /v1/health/connect/web?passing", "goes on"],
+    [
+      "GET /v1/health/connect/web?stale&consistent",
+      "400 Cannot specify ?stale with ?consistent, conflicting semantics."
+    ],
+    [
+      "GET /v1/health/connect/web?cached&consistent",
+      "400 Cannot specify ?cached with ?consistent, conflicting semantics."
+    ],
+    ["GET /v1/health/connect/web?max_stale=foo&stale", "400 Invalid max_stale value \"foo\""],
+    [
+      "GET /v1/health/connect/web?ns=foo",
+      "400 Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature"
+    ],
+    [
+      "GET /v1/health/connect/web?partition=foo",
+      "400 Invalid query parameter: \"partition\" - Partitions are a Consul Enterprise feature"
+    ],
+    ["GET /v1/health/connect/web?dc=nowhere", "500 No path to datacenter"],
+    ["GET /v1/health/connect/web?dc=dc1", "goes on"],
+    ["GET /v1/agent/services?dc=nowhere", "goes on"],
+    ["PUT /v1/agent/service/maintenance/web", "400 Missing value for enable"],
+    ["PUT /v1/agent/service/maintenance/web?enable=foo", "400 Invalid value for enable: \"foo\""],
+    ["PUT /v1/config?cas=foo", "500 strconv.ParseUint: parsing \"foo\": invalid syntax"]
+  ])("%s: %s", (line, expected) => assert.strictEqual(check(line), expected))
+
+  it("says which methods there are", () =>
+    assert.deepStrictEqual(
+      Gate.check({ method: "POST", url: "/v1/connect/ca/configuration", headers: {} }, {
+        datacenter: "dc1",
+        requireToken: undefined
+      })?.headers,
+      { allow: "OPTIONS,GET,PUT" }
+    ))
+
+  it.each([
+    [{}, "403 Permission denied: anonymous token"],
+    [{ "x-consul-token": "other" }, "403 ACL not found"],
+    [{ "x-consul-token": "secret" }, "goes on"],
+    [{ authorization: "Bearer secret" }, "goes on"],
+    [{ authorization: "Basic secret" }, "403 Permission denied: anonymous token"]
+  ])(
+    "asks for the token: %j: %s",
+    (headers, expected) => assert.isTrue(check("GET /v1/agent/self", { token: "secret", headers }).startsWith(expected))
+  )
+
+  it("asks for no token to say who leads", () =>
+    assert.strictEqual(check("GET /v1/status/leader", { token: "secret" }), "goes on"))
+})
