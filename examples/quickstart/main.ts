@@ -85,7 +85,7 @@ const denied = (mesh: Mesh.Mesh) =>
         const answer = yield* Effect.option(get(billingPort))
         if (answer._tag === "Some") return yield* fail(`billing answered ${JSON.stringify(answer.value)}`)
         const why = explain(mesh, "web", "billing")
-        return why.includes("denied") ? why : yield* fail(`billing's policy says: ${why}`)
+        return why.startsWith("denied") ? `web is ${why}` : yield* fail(`web is ${why}`)
       })
   )
 
@@ -167,11 +167,11 @@ const main = Effect.gen(function*() {
 
   yield* Console.log(
     "Every step held. The mesh stays up, without its agent. Try, in another terminal:\n" +
-      `  curl localhost:${apiPort}                    web's sidecar, api's sidecar, api\n` +
-      "  curl localhost:9101/call/api           the application web calls api by itself\n" +
-      `  curl localhost:${billingPort}                    refused: nobody allowed web to call billing\n` +
-      "  npm run mesh -- up examples/quickstart/mesh.json    the same mesh with an agent to talk to\n" +
-      "Ctrl-C stops everything."
+      `  curl localhost:${apiPort}              web's sidecar, api's sidecar, api\n` +
+      "  curl localhost:9101/call/api     the application web calls api by itself\n" +
+      `  curl localhost:${billingPort}              refused: nobody allowed web to call billing\n` +
+      "Ctrl-C stops everything. Then try the same mesh with an agent to talk to, and change who may call whom:\n" +
+      "  npm run mesh -- up examples/quickstart/mesh.json"
   )
   return yield* mesh.ended
 })
