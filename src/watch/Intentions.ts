@@ -6,6 +6,7 @@ import type * as ConsulError from "../consul/ConsulError.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
 import * as CaRoots from "./CaRoots.ts"
+import * as ServiceProtocol from "./ServiceProtocol.ts"
 import * as Watched from "./Watched.ts"
 
 export class Intentions extends Context.Service<Intentions, Watched.Watched<Authorizer.Authorizer>>()(
@@ -32,6 +33,8 @@ export interface Options {
    * default where the token may not read that, or deny.
    */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+  /** Whether callers are judged by request (`http`, `http2`, `grpc`). Absent: what the config entries of the service say. */
+  readonly protocol?: string | undefined
 }
 
 /** Watches the Consul agent. Needs `intentions:read`. Builds at once: wait for the first list with `Watched.ready`. */
@@ -42,12 +45,15 @@ export const layer = (
     Intentions,
     Effect.gen(function*() {
       const policies = yield* watchPolicy(options)
+      const protocol = options.protocol === undefined
+        ? yield* ServiceProtocol.watch(options.destination)
+        : Watched.constant("the protocol", options.protocol)
       const trustDomain = Watched.map(yield* CaRoots.CaRoots, "the trust domain", (bundle) => bundle.trustDomain)
       return Watched.map(
-        Watched.zip(policies, trustDomain, what),
+        Watched.zip(policies, Watched.zip(protocol, trustDomain, what), what),
         what,
-        ([policy, trustDomain]) =>
-          Authorizer.compile({ destination: { service: options.destination }, trustDomain, ...policy })
+        ([policy, [protocol, trustDomain]]) =>
+          Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
       )
     })
   )

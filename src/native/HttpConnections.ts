@@ -1,0 +1,292 @@
+/**
+ * HTTP over connections that somebody else accepted: HTTP/2 where ALPN agreed on it or the client simply starts it,
+ * HTTP/1.1 otherwise. Node's servers do the talking, without a port of their own; what they do is bounded, and a peer that
+ * goes beyond a bound is counted and loses its connection, nobody else's.
+ */
+import * as Http from "node:http"
+import * as Http2 from "node:http2"
+import type { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
+import { Effect, Schedule, type Scope } from "effect"
+import type * as HttpLimits from "./HttpLimits.ts"
+import type * as MeshListener from "./MeshListener.ts"
+
+/** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
+export type Abuse = "slow_headers" | "headers_too_large" | "malformed" | "stream_resets" | "protocol_error"
+
+/** One request and its answer. */
+export interface Exchange {
+  readonly connection: MeshListener.Connection
+  readonly incoming: Http.IncomingMessage | Http2.Http2ServerRequest
+  /** Absent for an upgrade. */
+  readonly response: Http.ServerResponse | Http2.Http2ServerResponse | undefined
+  /** Ends it, so that the caller does not take what it has for a whole answer. */
+  readonly abort: () => void
+  /** Called once, when it is over. */
+  readonly onClose: (closed: () => void) => void
+}
+
+export interface Handlers {
+  readonly request: (
+    request: Http.IncomingMessage | Http2.Http2ServerRequest,
+    response: Http.ServerResponse | Http2.Http2ServerResponse
+  ) => void
+  readonly upgrade: (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+export interface HttpConnections {
+  /** Serves one connection until it is closed. */
+  readonly serve: (connection: MeshListener.Connection) => Effect.Effect<void>
+  /** Asks every client to go elsewhere: no new requests, those at hand are finished. For good. */
+  readonly drain: () => void
+  /** From now on requests are answered by `handlers`; undefined: by 503. */
+  readonly attach: (handlers: Handlers | undefined) => void
+}
+
+export interface Options {
+  readonly limits: HttpLimits.Limits
+  /** Called with each request before its handler is. */
+  readonly started: (exchange: Exchange) => void
+  readonly abused: (connection: MeshListener.Connection, abuse: Abuse) => void
+}
+
+interface Session {
+  readonly connection: MeshListener.Connection
+  readonly http2: Http2.ServerHttp2Session
+  streams: number
+  greeted: boolean
+  /** When it was made, or its last stream ended; `performance.now()`. */
+  since: number
+  /** How many more streams the client may cancel, as of then. */
+  readonly cancels: { left: number; at: number }
+}
+
+export const make = Effect.fnUntraced(
+  function*({ abused, limits, started }: Options): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
+    const connections = new WeakMap<object, MeshListener.Connection>()
+    const sessions = new Set<Session>()
+    const answering = new Set<Http.ServerResponse>()
+    let handlers: Handlers | undefined
+    let draining = false
+    // Node announces the session of a connection while it takes it over.
+    let handingOver: MeshListener.Connection | undefined
+
+    const http1 = Http.createServer({
+      headersTimeout: limits.headersMillis,
+      requestTimeout: 0,
+      keepAliveTimeout: limits.idleMillis,
+      connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headersMillis / 4)),
+      maxHeaderSize: limits.maxHeaderBytes,
+      noDelay: true
+    })
+    const http2 = Http2.createServer({
+      maxSessionMemory: limits.maxSessionMemory,
+      maxSessionInvalidFrames: 100,
+      // A second line: what it says is indistinguishable from other faults, hence `cancelled`.
+      streamResetBurst: limits.streamResets.burst * 2,
+      streamResetRate: limits.streamResets.rate * 2,
+      settings: {
+        maxConcurrentStreams: limits.maxConcurrentStreams,
+        maxHeaderListSize: limits.maxHeaderBytes,
+        enablePush: false
+      }
+    })
+    // It never listens, yet this is what makes it watch over the time that headers take.
+    http1.emit("listening")
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        http1.close()
+        sessions.forEach(({ http2 }) => http2.destroy())
+      })
+    )
+
+    /** Whether one more is one too many. */
+    const cancelled = ({ cancels }: Session, now: number): boolean => {
+      const { burst, rate } = limits.streamResets
+      cancels.left = Math.min(burst, cancels.left + (now - cancels.at) / 1000 * rate) - 1
+      cancels.at = now
+      return cancels.left < 0
+    }
+
+    const unavailable: Handlers["request"] = (_, response) => {
+      response.statusCode = 503
+      response.end()
+    }
+    const requested = (
+      request: Http.IncomingMessage | Http2.Http2ServerRequest,
+      response: Http.ServerResponse | Http2.Http2ServerResponse
+    ): void => {
+      const connection = connections.get("stream" in request ? request.stream.session ?? request : request.socket)
+      if (connection === undefined) return void request.destroy() // its connection is gone
+      if (response instanceof Http.ServerResponse) {
+        answering.add(response)
+        response.once("close", () => answering.delete(response))
+        if (draining) response.setHeader("connection", "close")
+      }
+      started({
+        connection,
+        incoming: request,
+        response,
+        abort: () => "stream" in request ? request.stream.close(Http2.constants.NGHTTP2_CANCEL) : connection.reset(),
+        onClose: (closed) => response.once("close", closed)
+      })
+      const handle = handlers?.request ?? unavailable
+      handle(request, response)
+    }
+    http1.on("request", requested)
+    http2.on("request", requested)
+    http1.on("upgrade", (request, socket, head) => {
+      const connection = connections.get(request.socket)
+      if (connection === undefined || handlers === undefined) return void socket.destroy()
+      started({
+        connection,
+        incoming: request,
+        response: undefined,
+        abort: connection.reset,
+        onClose: (closed) => socket.once("close", closed)
+      })
+      handlers.upgrade(request, socket, head)
+    })
+
+    http1.on("clientError", (error, socket) => {
+      const connection = connections.get(socket)
+      if (connection === undefined) return // more of what it was told about already
+      connections.delete(socket)
+      const [abuse, answer] = http1Fault("code" in error ? String(error.code) : "")
+      if (abuse !== undefined) abused(connection, abuse)
+      const busy = [...answering].some((response) => response.socket === socket)
+      if (!socket.writable || busy || answer === undefined) return socket.destroy(error)
+      socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\n\r\n`, () => socket.destroy(error))
+    })
+
+    http2.on("session", (session) => {
+      const connection = handingOver
+      if (connection === undefined) return session.destroy()
+      connections.set(session, connection)
+      const now = performance.now()
+      const entry: Session = {
+        connection,
+        http2: session,
+        streams: 0,
+        greeted: false,
+        since: now,
+        cancels: { left: limits.streamResets.burst, at: now }
+      }
+      sessions.add(entry)
+      session.once("close", () => sessions.delete(entry))
+      session.once("remoteSettings", () => {
+        entry.greeted = true
+      })
+      session.on("stream", (stream) => {
+        entry.streams++
+        stream.once("close", () => {
+          const now = performance.now()
+          entry.streams--
+          entry.since = now
+          if (stream.rstCode !== Http2.constants.NGHTTP2_CANCEL || !cancelled(entry, now)) return
+          abused(connection, "stream_resets")
+          session.destroy(undefined, Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
+        })
+      })
+      session.on("error", () => abused(connection, "protocol_error"))
+      if (draining) session.close()
+    })
+    http2.on("sessionError", () => {}) // heard above
+
+    /** Sessions whose client never spoke, and those that nobody uses. Node looks after HTTP/1.1 by itself. */
+    const sweep = Effect.sync(() => {
+      const now = performance.now()
+      for (const session of sessions) {
+        if (session.streams > 0) continue
+        if (!session.greeted && now - session.since > limits.headersMillis) {
+          abused(session.connection, "slow_headers")
+          session.http2.destroy()
+        } else if (now - session.since > limits.idleMillis) {
+          session.http2.close()
+        }
+      }
+    })
+    yield* Effect.forkScoped(
+      Effect.schedule(sweep, Schedule.spaced(Math.max(50, Math.min(1000, limits.headersMillis / 4))))
+    )
+
+    const toHttp1 = (connection: MeshListener.Connection) => {
+      const { socket } = connection
+      connections.set(socket, connection)
+      // Where Node reports faults of the client.
+      Object.assign(socket, { server: http1 })
+      http1.emit("connection", socket)
+    }
+    const toHttp2 = (connection: MeshListener.Connection) => {
+      const { socket } = connection
+      socket.allowHalfOpen = false
+      Object.assign(socket, { alpnProtocol: "h2" })
+      handingOver = connection
+      http2.emit("connection", socket)
+      handingOver = undefined
+    }
+    /** Without ALPN the first bytes tell: clients may start HTTP/2 because they know that it is spoken. */
+    const sniff = (connection: MeshListener.Connection) => {
+      const { socket } = connection
+      let head = Buffer.alloc(0)
+      const timer = setTimeout(() => {
+        abused(connection, "slow_headers")
+        connection.reset()
+      }, limits.headersMillis)
+      const decide = () => {
+        const chunk: Buffer | null = socket.read()
+        if (chunk !== null) head = Buffer.concat([head, chunk])
+        const start = head.toString("latin1", 0, preface.length)
+        const undecided = start.length < preface.length && preface.startsWith(start)
+        if (undecided && !socket.readableEnded && !socket.destroyed) return
+        clearTimeout(timer)
+        socket.off("readable", decide).off("end", decide).off("close", decide)
+        if (socket.destroyed) return
+        if (head.length > 0) socket.unshift(head)
+        if (start === preface) toHttp2(connection)
+        else toHttp1(connection)
+      }
+      socket.on("readable", decide).on("end", decide).on("close", decide)
+    }
+
+    return {
+      serve: (connection) =>
+        Effect.callback<void>((resume) => {
+          const { socket } = connection
+          if (socket.destroyed) return resume(Effect.void)
+          socket.once("close", () => resume(Effect.void))
+          const protocol = socket instanceof TLSSocket ? socket.alpnProtocol : false
+          if (protocol === "h2") toHttp2(connection)
+          else if (protocol === "http/1.1") toHttp1(connection)
+          else sniff(connection)
+        }),
+      drain: () => {
+        draining = true
+        for (const response of answering) {
+          if (!response.headersSent) response.setHeader("connection", "close")
+        }
+        http1.closeIdleConnections()
+        for (const { http2 } of sessions) http2.close()
+      },
+      attach: (next) => {
+        handlers = next
+      }
+    }
+  }
+)
+
+/** How every HTTP/2 connection begins, as far as no HTTP/1.1 request does. */
+const preface = "PRI * HTTP/2.0"
+
+/** What Node's codes mean, and the answer to them. A connection that merely broke is nobody's fault. */
+const http1Fault = (code: string): readonly [Abuse | undefined, string | undefined] => {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return ["slow_headers", "408 Request Timeout"]
+    case "HPE_HEADER_OVERFLOW":
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return ["headers_too_large", "431 Request Header Fields Too Large"]
+    default:
+      return code.startsWith("HPE_") ? ["malformed", "400 Bad Request"] : [undefined, undefined]
+  }
+}

@@ -1,0 +1,20 @@
+/** Who makes the request at hand: a service that `MeshHttpServer` puts into the context of each request. */
+import { Context, Layer } from "effect"
+import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Decision from "../intention/Decision.ts"
+
+export interface Peer {
+  readonly caller: SpiffeId.Service
+  /** Why the request was let in. */
+  readonly decision: Decision.Decision
+  /** `address:port` of the caller's side. */
+  readonly remote: string
+}
+
+export class PeerIdentity extends Context.Service<PeerIdentity, Peer>()("effect-mesh/native/PeerIdentity") {}
+
+/**
+ * Tells the type checker that handlers will have it; provides nothing. What a layer provides goes before what a request
+ * brings under `HttpApi`, so that a stand-in would hide the peer. Outside of a request it is a missing service.
+ */
+export const layerOfRequests: Layer.Layer<PeerIdentity> = Layer.empty as Layer.Layer<never> as Layer.Layer<PeerIdentity>
