@@ -1,0 +1,186 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Console, Effect, Result } from "effect"
+import { Command } from "effect/cli"
+import { execFile } from "node:child_process"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import { policy } from "../../src/cli/policy.ts"
+import * as temporary from "../support/temporary.ts"
+
+const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+
+interface Ended {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** As a user would: a process of its own, without settings of this machine. Takes a second or two. */
+const spawn = (...args: ReadonlyArray<string>) =>
+  Effect.callback<Ended>((resume) => {
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CONSUL|CONNECT)_/.test(name)))
+    const child = execFile(
+      process.execPath,
+      [bin, "policy", ...args],
+      { env },
+      (error, out, err) => resume(Effect.succeed({ code: typeof error?.code === "number" ? error.code : 0, out, err }))
+    )
+    return Effect.sync(() => child.kill())
+  })
+
+/** The same command in this process, which is much quicker. */
+const run = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
+  Effect.gen(function*() {
+    const lines: Array<string> = []
+    const before = process.exitCode
+    const exit = yield* Command.runWith(policy, { version: "0" })(args).pipe(
+      Effect.provideService(Console.Console, { ...globalThis.console, log: (text: string) => lines.push(`${text}\n`) }),
+      Effect.provide(NodeServices.layer),
+      Effect.result
+    )
+    const code = Number(process.exitCode ?? 0)
+    process.exitCode = before
+    const failed = Result.isFailure(exit)
+    return { code: failed ? 1 : code, out: lines.join(""), err: failed ? String(exit.failure.message) : "" }
+  })
+
+const entry = (permissions: ReadonlyArray<object>) => [
+  { Kind: "service-defaults", Name: "api", Protocol: "http" },
+  { Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Permissions: permissions }] }
+]
+
+const fixture = Effect.map(temporary.folder, (folder) => {
+  const write = (name: string, value: unknown) => {
+    const path = join(folder, name)
+    mkdirSync(join(path, ".."), { recursive: true })
+    writeFileSync(path, typeof value === "string" ? value : JSON.stringify(value, null, 2))
+    return path
+  }
+  write("before/api.json", entry([{ Action: "allow", HTTP: { PathPrefix: "/v1/", Methods: ["GET"] } }]))
+  write("after/api.json", entry([{ Action: "allow", HTTP: { PathPrefix: "/v1/" } }]))
+  write("broken/a.json", entry([{ Action: "allow", HTTP: { PathRegex: "/a(" } }]))
+  write("broken/b.json", "{\n  \"Kind\" 1\n}")
+  write("hcl/api.hcl", "Kind = \"service-intentions\"")
+  write("good.json", { assertions: [{ only: { from: "web", to: "api" } }] })
+  write("bad.json", { assertions: [{ name: "closed", never: { to: "api" } }] })
+  write("unclear.json", { assertions: [{ nevr: { to: "api" } }] })
+  return { at: (name: string) => join(folder, name) }
+})
+
+describe("effect-mesh policy", () => {
+  it.live(
+    "check ends with 0 where it is allowed, 2 where it is denied, 1 where it can not tell",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        const [allowed, denied, open, unknown] = yield* Effect.all([
+          run("check", "-f", at("before"), "web", "api", "--path", "/v1/x"),
+          run("check", "-f", at("before"), "web", "api", "--path", "/v1/../v2", "--json"),
+          run("check", "-f", at("before"), "web", "api"),
+          run("check", "-f", at("none"), "web", "api")
+        ])
+        assert.deepStrictEqual(allowed, {
+          code: 0,
+          out: "allowed by permission 0 of intention web → api (precedence 9)\n",
+          err: ""
+        })
+        assert.strictEqual(denied.code, 2)
+        assert.strictEqual((JSON.parse(denied.out) as { because: string }).because, "no-permission")
+        assert.strictEqual(open.code, 2)
+        assert.match(open.out, /^It depends on the request/)
+        assert.strictEqual(unknown.code, 1)
+        assert.match(unknown.err, /none can not be read: ENOENT/)
+      }),
+    30_000
+  )
+
+  it.live(
+    "diff ends with 2 where something is newly allowed, verify where something is refuted",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        const [wider, narrower, proved, refuted, unclear] = yield* Effect.all([
+          run("diff", at("before"), at("after")),
+          run("diff", at("after"), at("before")),
+          run("verify", "-f", at("before"), at("good.json")),
+          run("verify", "-f", at("before"), at("bad.json"), "--format", "tap"),
+          run("verify", "-f", at("before"), at("unclear.json"))
+        ])
+        assert.strictEqual(wider.code, 2)
+        assert.match(wider.out, /newly allowed: web → api\n {4}for example POST \/v1\/\n/)
+        assert.strictEqual(narrower.code, 0)
+        assert.match(narrower.out, /newly denied: web → api/)
+        assert.strictEqual(proved.code, 0, proved.err)
+        assert.strictEqual(refuted.code, 2)
+        assert.match(refuted.out, /not ok 1 - closed/)
+        assert.strictEqual(unclear.code, 1)
+        assert.match(unclear.err, /unclear\.json/)
+        assert.match(unclear.err, /nevr/)
+      }),
+    30_000
+  )
+
+  it.live("analyses nothing when a file is wrong, and says where and what to do", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const [broken, hcl] = yield* Effect.all([run("matrix", "-f", at("broken")), run("matrix", "-f", at("hcl"))])
+      assert.deepStrictEqual([broken.code, broken.out, hcl.code, hcl.out], [1, "", 1, ""])
+      assert.include(broken.err, `${at("broken/a.json")}:17:28: PathRegex is no RE2 expression`)
+      assert.include(broken.err, `${at("broken/b.json")}:2:10: not JSON`)
+      assert.match(hcl.err, /api\.hcl: HCL is not read; write the entry as JSON/)
+    }), 30_000)
+
+  it.live("draws the matrix for people, for machines and as a page", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const [text, json, html] = yield* Effect.all([
+        run("matrix", "-f", at("before"), "--service", "db"),
+        run("matrix", "-f", at("before"), "--json"),
+        run("matrix", "-f", at("before"), "--html", at("page.html"))
+      ])
+      assert.match(text.out, /^web +◐ · ·$/m)
+      const { reasons, rows } = JSON.parse(json.out) as {
+        reasons: Array<{ verdict: string }>
+        rows: Array<Array<number>>
+      }
+      assert.deepStrictEqual(rows.map((row) => row.map((at) => reasons[at]!.verdict)), [
+        ["deny", "deny"],
+        ["some", "deny"],
+        ["deny", "deny"]
+      ])
+      assert.strictEqual(html.code, 0, html.err)
+      const page = readFileSync(at("page.html"), "utf8")
+      assert.notMatch(page, /(?:src|href)=|https?:/, "the page needs something from elsewhere")
+    }), 30_000)
+
+  it.live("tells the shell", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const [denied, broken] = yield* Effect.all([
+        spawn("check", "-f", at("before"), "db", "api"),
+        spawn("matrix", "-f", at("broken"))
+      ], { concurrency: 2 })
+      assert.deepStrictEqual([denied.code, broken.code], [2, 1])
+      assert.match(denied.out, /^denied by the default policy/)
+      assert.match(broken.err, /nothing was analysed/)
+    }), 30_000)
+
+  it.live("asks the running agent, and compares it with files", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const agent = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" })
+      for (const each of entry([{ Action: "allow", HTTP: { PathPrefix: "/v1/", Methods: ["GET"] } }])) {
+        yield* Effect.promise(() => fetch(`${agent.address}/v1/config`, { method: "PUT", body: JSON.stringify(each) }))
+      }
+      const [allowed, denied, same, wider] = yield* Effect.all([
+        run("check", "--http-addr", agent.address, "web", "api", "--path", "/v1/x"),
+        run("check", "--http-addr", agent.address, "web", "api", "--method", "POST", "--path", "/v1/x"),
+        run("diff", "--http-addr", agent.address, "consul", at("before")),
+        run("diff", "--http-addr", agent.address, "consul", at("after"))
+      ])
+      assert.deepStrictEqual([allowed.code, denied.code, same.code, wider.code], [0, 2, 0, 2], allowed.err + wider.err)
+      assert.strictEqual(same.out, "Nothing is newly allowed, and nothing newly denied.\n")
+    }), 30_000)
+})
