@@ -6,6 +6,7 @@ import * as TrustBundle from "../../../src/identity/TrustBundle.ts"
 import * as Authorizer from "../../../src/intention/Authorizer.ts"
 import * as Intention from "../../../src/intention/Intention.ts"
 import * as MeshDialer from "../../../src/native/MeshDialer.ts"
+import * as GarbageCollection from "../../../src/proxy/GarbageCollection.ts"
 import * as Sidecar from "../../../src/proxy/Sidecar.ts"
 import * as SecureContexts from "../../../src/tls/SecureContexts.ts"
 import * as CaRoots from "../../../src/watch/CaRoots.ts"
@@ -18,6 +19,7 @@ import * as Watched from "../../../src/watch/Watched.ts"
 import * as Pair from "./Pair.ts"
 
 const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
+  yield* GarbageCollection.tuneForRelaying
   const inbound = side.role === "inbound"
   const certificate = Result.getOrThrow(Certificate.parse(side.chainPem, "the leaf"))
   const identity = Result.getOrThrow(Certificate.identity(certificate)) as SpiffeId.Service
