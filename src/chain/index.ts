@@ -1,1 +1,4 @@
+export * as LoadBalancer from "./LoadBalancer.ts"
+export * as OutlierDetection from "./OutlierDetection.ts"
+export * as StringHash from "./StringHash.ts"
 export * as TcpRoute from "./TcpRoute.ts"
