@@ -20,6 +20,15 @@ describe("Authorizer", () => {
     assert.strictEqual(compile([elsewhere]).connection(local("web")).because, "no-intention")
   })
 
+  it("prefers a wider source of a more exact destination, across namespaces too", () => {
+    const { connection } = compile([
+      make("*", "api", "deny", { SourceNS: "*" }),
+      make("web", "*", "allow"),
+      make("*", "*", "allow", { SourceNS: "*", DestinationNS: "*" })
+    ])
+    assert.strictEqual(connection(local("web")).by?.precedence, 7)
+  })
+
   it("takes :authority for the Host of a request of HTTP/1", () => {
     const { request } = compile([allow({ Header: [{ Name: ":authority", Exact: "api:80" }] })])
     assert.isTrue(request(local("web"), HttpRequest.fromRaw("GET", "/", ["Host", "api:80"])).allowed)
