@@ -1,12 +1,15 @@
 /** How an instance fares, from its checks and those of the node. */
 import type * as AgentService from "../consul/AgentService.ts"
 import type * as Health from "../consul/Health.ts"
+import * as CatalogStore from "./CatalogStore.ts"
 
 export const of = (
   service: AgentService.AgentService,
   checks: ReadonlyMap<string, Health.Check>
 ): AgentService.AgentHealth => {
-  const about = [...checks.values()].filter(({ ServiceID }) => ServiceID === "" || ServiceID === service.ID)
+  const about = CatalogStore.byId(checks.values()).filter(({ ServiceID }) =>
+    ServiceID === "" || ServiceID === service.ID
+  )
   return {
     AggregatedStatus: worst(about.map(statusOf)),
     Service: service,

@@ -120,7 +120,7 @@ export const make = (store: Store.Store): CatalogStore => {
       const belongs = (candidate: Health.NodeService) =>
         connect ? meshName(candidate)?.toLowerCase() === name : candidate.Service.toLowerCase() === name
       return sorted().flatMap(({ checks, node, services }) =>
-        [...services.values()].filter(belongs).sort((a, b) => a.ID < b.ID ? -1 : 1).map((found) => ({
+        servicesOf({ services }).filter(belongs).map((found) => ({
           Node: node,
           Service: found,
           Checks: checksOf(checks, found.ID)
@@ -139,11 +139,21 @@ export const meshName = (service: Health.NodeService): string | undefined =>
     ? service.Service
     : undefined
 
+/** By id. */
+export const servicesOf = ({ services }: Pick<NodeRecord, "services">): ReadonlyArray<Health.NodeService> =>
+  [...services.values()].sort((a, b) => a.ID < b.ID ? -1 : 1)
+
+export const byId = (checks: Iterable<Health.Check>): ReadonlyArray<Health.Check> =>
+  Array.from(checks).sort((a, b) => a.CheckID < b.CheckID ? -1 : 1)
+
 /** The node's own checks first. */
-export const checksOf = (checks: ReadonlyMap<string, Health.Check>, serviceId: string): ReadonlyArray<Health.Check> =>
-  [...checks.values()].filter(({ ServiceID }) => ServiceID === "" || ServiceID === serviceId).sort((a, b) =>
-    a.ServiceID === b.ServiceID ? (a.CheckID < b.CheckID ? -1 : 1) : a.ServiceID === "" ? -1 : 1
-  )
+export const checksOf = (checks: ReadonlyMap<string, Health.Check>, serviceId: string): ReadonlyArray<Health.Check> => {
+  const sorted = byId(checks.values())
+  return [
+    ...sorted.filter(({ ServiceID }) => ServiceID === ""),
+    ...(serviceId === "" ? [] : sorted.filter(({ ServiceID }) => ServiceID === serviceId))
+  ]
+}
 
 const topicsOf = (service: Health.NodeService): ReadonlyArray<Store.Topic> => {
   const mesh = meshName(service)

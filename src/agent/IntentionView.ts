@@ -17,6 +17,8 @@ export const match = (
 ): ReadonlyArray<Intention.Intention> => {
   const wanted = name.toLowerCase()
   return list(entries).filter((intention) => {
+    // Names of sources are those of local services.
+    if (by === "source" && intention.SourcePeer !== undefined) return false
     const actual = by === "source" ? intention.SourceName : intention.DestinationName
     return actual === "*" || actual.toLowerCase() === wanted
   })

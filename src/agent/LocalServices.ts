@@ -158,7 +158,8 @@ export const make = Effect.fnUntraced(function*(options: {
       if (serviceId !== "" && !definitions.has(serviceId)) {
         return yield* new ApiError.NotFound({ body: `ServiceID ${JSON.stringify(serviceId)} does not exist` })
       }
-      yield* put(definition)
+      // Other than with its service, a check by itself says how often it runs even when it does not.
+      yield* put({ ...definition, interval: definition.interval || "0s", timeout: definition.timeout || "0s" })
     }),
     deregisterCheck: Effect.fnUntraced(function*(id) {
       if (checks.definition(id) === undefined) {

@@ -34,7 +34,7 @@ export const mergeProxy = (proxy: Proxy.Proxy, entries: EntrySet.EntrySet): Prox
     Upstreams: proxy.Upstreams.map((upstream) => mergeUpstream(upstream, proxy, entries)),
     ...(expose !== undefined && { Expose: expose }),
     ...(transparent !== undefined && { TransparentProxy: transparent }),
-    ...(global?.AccessLogs !== undefined && global.AccessLogs.Enabled && { AccessLogs: global.AccessLogs })
+    ...(global?.AccessLogs.Enabled === true && { AccessLogs: global.AccessLogs })
   }
 }
 

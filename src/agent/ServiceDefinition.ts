@@ -154,7 +154,7 @@ const complete = (
       ...(registration.Locality !== undefined && {
         Locality: { Region: registration.Locality.Region ?? "", Zone: registration.Locality.Zone ?? "" }
       }),
-      ...(registration.Proxy !== undefined && isProxy(registration.Kind) && { Proxy: proxyOf(registration.Proxy) })
+      ...(isProxy(registration.Kind) && { Proxy: proxyOf(registration.Proxy ?? {}) })
     })
   })
 

@@ -67,8 +67,13 @@ describe("Leaves", () => {
     }))
 
   it.each([[0, 60], [1, 90], [0.5, 75]])(
-    "draws %d as %d percent",
-    (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 1100, share), 1000 + percent)
+    "draws %d as %d percent of a life",
+    (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 1000 + 3_600_000, share), 1000 + 36_000 * percent)
+  )
+
+  it.each([[0, 60], [1, 80]])(
+    "draws %d as %d percent of a life of seconds",
+    (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 6000, share), 1000 + 50 * percent)
   )
 })
 

@@ -9,8 +9,11 @@ export interface TargetKey {
   readonly peer: string
 }
 
+/** A subset in a peer is not told apart. */
 export const id = ({ datacenter, peer, service, subset }: TargetKey): string =>
-  `${subset === "" ? "" : `${subset}.`}${service}.default.default.${peer === "" ? datacenter : `external.${peer}`}`
+  peer === ""
+    ? `${subset === "" ? "" : `${subset}.`}${service}.default.default.${datacenter}`
+    : `${service}.default.default.external.${peer}`
 
 /** Another service has other subsets; a peer has no datacenter, and leaving one means coming home. */
 export const rewrite = (

@@ -66,7 +66,6 @@ class Compiler {
     const { datacenter, entries, overrides, service } = this.options
     const override = (overrides?.OverrideProtocol ?? "").toLowerCase()
     const routed = override === "" || EntrySet.isHttpLike(override)
-    this.join(service)
     const start = this.start(service, routed)
     if (this.advanced && !EntrySet.isHttpLike(this.protocol)) {
       refuse(
@@ -106,11 +105,11 @@ class Compiler {
     const router = routed ? EntrySet.router(this.options.entries, service) : undefined
     if (router === undefined) return this.splitterOrResolver(service, routed)
     this.advanced = true
+    this.join(service)
     const key = `router:${service}.default.default`
     const routes = router.Routes.map((route): DiscoveryChain.Route => {
       const to = route.Destination
       const target = to?.Service || service
-      this.join(target)
       return {
         Definition: asJson(Schema.encodeSync(RouterRoute)(route)),
         NextNode: to !== undefined && to.ServiceSubset !== ""
@@ -142,7 +141,6 @@ class Compiler {
     let balancer: Schema.JsonObject | undefined
     const legs = splitter.Splits.map((split): DiscoveryChain.Split => {
       const target = split.Service || service
-      this.join(target)
       const next = split.ServiceSubset === "" && target !== service
         ? this.splitterOrResolver(target, routed)
         : this.resolver(this.target(target, split.ServiceSubset), [], false)
@@ -171,7 +169,7 @@ class Compiler {
     if (path.includes(id)) {
       refuse(`detected circular resolver redirect: [${[...path.slice(path.indexOf(id)), id].join(" -> ")}]`)
     }
-    const entry = target.peer === "" ? EntrySet.resolver(entries, target.service) : undefined
+    const entry = EntrySet.resolver(entries, target.service)
     if (entry?.Redirect !== undefined) {
       const next = ChainTarget.rewrite(target, entry.Redirect, this.options.datacenter)
       // A redirect to itself is none.
@@ -260,7 +258,9 @@ class Compiler {
       ConnectTimeout: connectTimeout,
       MeshGateway: { Mode: asked || configured },
       Subset: { Filter: subset?.Filter ?? "", OnlyPassing: subset?.OnlyPassing ?? false },
-      TransparentProxy: defaults?.TransparentProxy.DialedDirectly === true ? { DialedDirectly: true } : {},
+      TransparentProxy: external === "" && defaults?.TransparentProxy.DialedDirectly === true
+        ? { DialedDirectly: true }
+        : {},
       ...(external !== "" && { External: true, SNI: external })
     })
   }
@@ -280,7 +280,7 @@ class Compiler {
     return { service, subset, datacenter: this.options.datacenter, peer: "" }
   }
 
-  /** Everything in a chain speaks one protocol. */
+  /** Everything that a chain routes or resolves speaks one protocol. What only splits has no say. */
   join(service: string): void {
     const protocol = EntrySet.protocol(this.options.entries, service)
     if (this.protocol === "") this.protocol = protocol

@@ -36,25 +36,27 @@ const chains = ({ after, datacenter, entry }: Change): string | undefined => {
   for (const kind of ["service-router", "service-splitter", "service-resolver", "service-defaults"] as const) {
     for (const { Name } of EntrySet.ofKind(after, kind)) names.add(Name)
   }
+  const compile = (service: string) =>
+    CompileChain.compile({ service, datacenter, trustDomain: placeholder, entries: after })
   for (const service of names) {
-    if (service === "*" || entry.Kind === "service-intentions") continue
-    const chain = CompileChain.compile({
-      service,
-      datacenter,
-      trustDomain: "b6fc9da3-03d4-4b5a-9134-c045e9b20152.consul",
-      entries: after
-    })
+    if (entry.Kind === "service-intentions") continue
+    const chain = compile(service)
     if (Result.isFailure(chain)) return chain.failure
   }
   for (const { Name, Sources } of EntrySet.ofKind(after, "service-intentions")) {
     if (!Sources.some((source) => source.Permissions.length > 0)) continue
-    const protocol = EntrySet.protocol(after, Name)
-    if (!EntrySet.isHttpLike(protocol)) {
-      return `service "${Name}" has protocol "${protocol}", which is incompatible with L7 intentions permissions`
+    const chain = compile(Name)
+    if (Result.isFailure(chain)) return chain.failure
+    if (!EntrySet.isHttpLike(chain.success.Protocol)) {
+      return `service "${Name}" has protocol "${chain.success.Protocol}", which is incompatible with L7 intentions ` +
+        "permissions"
     }
   }
   return undefined
 }
+
+/** The trust domain is in what is compiled, but nothing that can be wrong depends on it. */
+const placeholder = "b6fc9da3-03d4-4b5a-9134-c045e9b20152.consul"
 
 const tokens = ({ after, entry, operation }: Change): string | undefined => {
   if (entry.Kind === "jwt-provider" && operation === "delete") {

@@ -9,22 +9,41 @@ export const validate = (entry: ServiceDefaults): Result.Result<ServiceDefaults,
   if (entry.Name === "*") return Result.fail("service-defaults name must be the name of a service, and not a wildcard")
   const mode = mutualTlsMode(entry.MutualTLSMode)
   if (Result.isFailure(mode)) return Result.fail(mode.failure)
-  if (entry.RateLimits !== undefined) return Result.fail("Setting RateLimits requires Consul Enterprise")
-  const normal = { ...entry, Protocol: entry.Protocol.toLowerCase() }
+  const config = entry.UpstreamConfig
+  const normal = {
+    ...entry,
+    Protocol: entry.Protocol.toLowerCase(),
+    ...(config !== undefined && {
+      UpstreamConfig: {
+        Overrides: config.Overrides.map(lowerCase),
+        ...(config.Defaults !== undefined && { Defaults: lowerCase(config.Defaults) })
+      }
+    })
+  }
   const problems = [
     ...protocol(normal.Protocol),
     ...(["", "exact_balance"].includes(entry.BalanceInboundConnections)
       ? []
       : [`invalid value for balance_inbound_connections: ${entry.BalanceInboundConnections}`]),
+    ...(entry.RateLimits === undefined
+      ? []
+      : ["invalid rate_limits config. Rate limiting is a consul enterprise feature"]),
+    ...(entry.Destination !== undefined && config !== undefined
+      ? ["UpstreamConfig and Destination are mutually exclusive for service defaults"]
+      : []),
     ...destination(entry),
     ...upstreams(entry)
   ]
   return problems.length === 0 ? Result.succeed(normal) : Result.fail(DecodeEntry.errors(problems))
 }
 
-/** A protocol is a word: what is done with it depends on whether it is one of the HTTP-like ones. */
+const lowerCase = (upstream: UpstreamConfig): UpstreamConfig => ({
+  ...upstream,
+  Protocol: upstream.Protocol.toLowerCase()
+})
+
 const protocol = (value: string): ReadonlyArray<string> =>
-  /^[a-z]?[a-z0-9_-]*$/.test(value) && !/^\d/.test(value) ? [] : [`invalid value for protocol: ${value}`]
+  ["", "tcp", "http", "http2", "grpc"].includes(value) ? [] : [`invalid value for protocol: ${value}`]
 
 export const mutualTlsMode = (mode: string): Result.Result<void, string> =>
   ["", "strict", "permissive"].includes(mode)

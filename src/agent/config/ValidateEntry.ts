@@ -5,12 +5,12 @@
 import { Result } from "effect"
 import type { ExportedServices } from "../../consul/config/ExportedServices.ts"
 import type { JwtProvider } from "../../consul/config/JwtProvider.ts"
-import type { Mesh } from "../../consul/config/Mesh.ts"
 import type { ProxyDefaults } from "../../consul/config/ProxyDefaults.ts"
 import type { ServiceSplitter } from "../../consul/config/ServiceSplitter.ts"
 import type { StoredEntry } from "../../consul/config/StoredEntry.ts"
 import * as DecodeEntry from "./DecodeEntry.ts"
 import * as ValidateDefaults from "./ValidateDefaults.ts"
+import * as ValidateMesh from "./ValidateMesh.ts"
 import * as ValidateIntentions from "./ValidateIntentions.ts"
 import * as ValidateResolver from "./ValidateResolver.ts"
 import * as ValidateRouter from "./ValidateRouter.ts"
@@ -32,7 +32,7 @@ export const validate = (entry: StoredEntry): Result.Result<StoredEntry, string>
       case "service-intentions":
         return ValidateIntentions.validate(entry)
       case "mesh":
-        return mesh(entry)
+        return ValidateMesh.validate(entry)
       case "exported-services":
         return exported(entry)
       case "jwt-provider":
@@ -61,20 +61,15 @@ const proxyDefaults = (entry: ProxyDefaults): Result.Result<ProxyDefaults, strin
     return Result.fail(`invalid name ("${entry.Name}"), only "global" is supported`)
   }
   const logs = entry.AccessLogs
-  if (logs !== undefined) {
-    if (!["", "file", "stderr", "stdout"].includes(logs.Type)) {
-      return Result.fail(`invalid access log type: ${logs.Type}`)
-    }
-    if (logs.JSONFormat !== "" && logs.TextFormat !== "") {
-      return Result.fail("cannot specify both access log JSONFormat and TextFormat")
-    }
-    if (logs.Type !== "file" && logs.Path !== "") return Result.fail("path is only valid for file type access logs")
-    if (logs.Type === "file" && logs.Path === "") {
-      return Result.fail("path must be specified when using file type access logs")
-    }
+  if (!["", "file", "stderr", "stdout"].includes(logs.Type)) {
+    return Result.fail(`invalid access log type: ${logs.Type}`)
   }
-  if (entry.FailoverPolicy !== undefined) {
-    return Result.fail("Setting failover policies requires Consul Enterprise")
+  if (logs.JSONFormat !== "" && logs.TextFormat !== "") {
+    return Result.fail("cannot specify both access log JSONFormat and TextFormat")
+  }
+  if (logs.Type !== "file" && logs.Path !== "") return Result.fail("path is only valid for file type access logs")
+  if (logs.Type === "file" && logs.Path === "") {
+    return Result.fail("path must be specified when using file type access logs")
   }
   if (entry.PrioritizeByLocality !== undefined) {
     return Result.fail("Prioritize-by-locality requires Consul Enterprise ")
@@ -109,22 +104,6 @@ const splitter = (entry: ServiceSplitter): Result.Result<ServiceSplitter, string
     : Result.fail(`the sum of all split weights must be 100, not ${(total / 100).toFixed(6)}`)
 }
 
-const tlsVersions = ["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
-
-const mesh = (entry: Mesh): Result.Result<Mesh, string> => {
-  for (const [direction, tls] of [["incoming", entry.TLS?.Incoming], ["outgoing", entry.TLS?.Outgoing]] as const) {
-    for (const version of [tls?.TLSMinVersion ?? "", tls?.TLSMaxVersion ?? ""]) {
-      if (version !== "" && !tlsVersions.includes(version)) {
-        return Result.fail(
-          `error in ${direction} TLS configuration: no matching TLS version found for ${version}, please specify one ` +
-            `of [${tlsVersions.join(", ")}]`
-        )
-      }
-    }
-  }
-  return Result.succeed(entry)
-}
-
 const exported = (entry: ExportedServices): Result.Result<ExportedServices, string> => {
   if (entry.Name === "") return Result.fail("Name is required")
   if (entry.Name !== "default") return Result.fail(`exported-services Name must be "default"`)
@@ -139,7 +118,7 @@ const exported = (entry: ExportedServices): Result.Result<ExportedServices, stri
         )
       }
       if (given.includes("*")) {
-        return Result.fail(`Services[${index}].Consumers[${at}]: exporting to all peers is not supported`)
+        return Result.fail(`Services[${index}].Consumers[${at}]: exporting to all peers (wildcard) is not supported`)
       }
     }
   }
@@ -160,7 +139,9 @@ const jwtProvider = (entry: JwtProvider): Result.Result<JwtProvider, string> => 
   for (const location of entry.Locations) {
     const given = [location.Header, location.QueryParam, location.Cookie].filter((one) => one !== undefined)
     if (given.length !== 1) {
-      return Result.fail("must set exactly one of: JWT location header, query param or cookie")
+      return Result.fail(
+        DecodeEntry.errors(["must set exactly one of: JWT location header, query param or cookie"])
+      )
     }
   }
   return Result.succeed({ ...entry, ClockSkewSeconds: entry.ClockSkewSeconds === 0 ? 30 : entry.ClockSkewSeconds })

@@ -77,7 +77,7 @@ export const layer = (state: AgentState.AgentState) => {
         topics: ["checks"],
         read: () =>
           catalog.nodes().filter(({ node }) => CatalogView.hasMeta(node, query)).flatMap(({ checks }) =>
-            [...checks.values()].filter((check) => select(check) && keep(check))
+            CatalogStore.byId(checks.values()).filter((check) => select(check) && keep(check))
           )
       })
       return Answer.consistent(answer, query)
@@ -130,7 +130,7 @@ export const layer = (state: AgentState.AgentState) => {
               const found = catalog.node(params.node)
               return found === undefined
                 ? { Services: [] }
-                : { Node: found.node, Services: [...found.services.values()].filter(keep) }
+                : { Node: found.node, Services: CatalogStore.servicesOf(found).filter(keep) }
             }
           })
           return Answer.consistent(answer, query)

@@ -4,7 +4,7 @@ import * as Go from "../GoJson.ts"
 import * as Common from "./Common.ts"
 
 export const Location = Schema.Struct({
-  Header: Go.pointer(Schema.Struct({ Name: Go.text, ValuePrefix: Go.text, Forward: Go.flag })),
+  Header: Go.pointer(Schema.Struct({ Name: Go.text, ValuePrefix: Go.textOmitEmpty, Forward: Go.flagOmitEmpty })),
   QueryParam: Go.pointer(Schema.Struct({ Name: Go.text })),
   Cookie: Go.pointer(Schema.Struct({ Name: Go.text }))
 })

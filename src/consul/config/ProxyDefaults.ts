@@ -3,6 +3,16 @@ import { Schema } from "effect"
 import * as Go from "../GoJson.ts"
 import * as Common from "./Common.ts"
 
+const AccessLogs = Schema.Struct({
+  Enabled: Go.flagOmitEmpty,
+  DisableListenerLogs: Go.flagOmitEmpty,
+  /** Empty (standard output), `file`, `stderr` or `stdout`. */
+  Type: Go.textOmitEmpty,
+  Path: Go.textOmitEmpty,
+  JSONFormat: Go.textOmitEmpty,
+  TextFormat: Go.textOmitEmpty
+})
+
 export const ProxyDefaults = Schema.Struct({
   Kind: Schema.Literal("proxy-defaults"),
   Name: Go.text,
@@ -13,14 +23,7 @@ export const ProxyDefaults = Schema.Struct({
   MutualTLSMode: Go.textOmitEmpty,
   MeshGateway: Go.struct(Common.MeshGateway, Common.noMeshGateway),
   Expose: Go.struct(Common.Expose, Common.noExpose),
-  AccessLogs: Go.pointer(Schema.Struct({
-    Enabled: Go.flagOmitEmpty,
-    DisableListenerLogs: Go.flagOmitEmpty,
-    Type: Go.textOmitEmpty,
-    Path: Go.textOmitEmpty,
-    JSONFormat: Go.textOmitEmpty,
-    TextFormat: Go.textOmitEmpty
-  })),
+  AccessLogs: Go.struct(AccessLogs, AccessLogs.make({})),
   EnvoyExtensions: Common.EnvoyExtensions,
   FailoverPolicy: Schema.optionalKey(Schema.JsonObject),
   PrioritizeByLocality: Schema.optionalKey(Schema.JsonObject),
