@@ -197,7 +197,6 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: timeout,
-    allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 60_000
@@ -215,6 +214,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     transport.once("close", () => arrivals.delete(key))
   })
   server.on("secureConnection", (socket) => {
+    // Half-open from here on. Not before: who leaves during the handshake, as health checks do, would be waited for.
+    socket.allowHalfOpen = true
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
     const arrival = arrivalOf(socket)
     if (arrival === undefined) {

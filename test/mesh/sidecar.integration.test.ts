@@ -4,14 +4,14 @@ import * as Net from "node:net"
 import * as ConsulSidecar from "../../src/proxy/ConsulSidecar.ts"
 import * as agent from "../support/consul.ts"
 
-/** An application that repeats what it hears in capitals, until the scope closes. */
+/** An application that repeats what it hears in capitals, and says goodbye when the caller has ended. */
 const shouting = (port: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Server>((resume) => {
       const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
         socket.on("error", () => {})
         socket.on("data", (data) => socket.write(data.toString().toUpperCase()))
-        socket.on("end", () => socket.end())
+        socket.on("end", () => socket.end(" goodbye"))
       })
       server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
     }),
@@ -71,6 +71,26 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a pair of si
       yield* sidecar(api)
       yield* sidecar(web)
       yield* expectShout(ports.upstream)
+    }))
+
+  it.effect("carries the end of one direction while the other goes on", () =>
+    Effect.gen(function*() {
+      const { api, ports, sidecar, web } = yield* pair
+      yield* agent.allow(api, web)
+      yield* sidecar(api)
+      yield* sidecar(web)
+      yield* expectShout(ports.upstream)
+      const heard = yield* Effect.callback<string>((resume) => {
+        const socket = Net.connect({ port: ports.upstream, host: "127.0.0.1", allowHalfOpen: true })
+        let text = ""
+        socket.on("data", (data) => text += data.toString())
+        socket.on("close", () => resume(Effect.succeed(text)))
+        socket.on("end", () => socket.destroy())
+        socket.on("error", (error) => resume(Effect.succeed(error.message)))
+        socket.end("all i have to say")
+        return Effect.sync(() => socket.destroy())
+      })
+      assert.strictEqual(heard, "ALL I HAVE TO SAY goodbye")
     }))
 
   it.effect("refuses what no intention allows, and counts it by reason", () =>
