@@ -42,6 +42,8 @@ export interface Decision {
   /** Position in the intention's list of permissions, from 0. */
   readonly permission: number | undefined
   readonly detail: string | undefined
+  /** It would have been a refusal, and audit mode turned it into an allow. */
+  readonly audited?: true
 }
 
 export const make = (
@@ -58,7 +60,11 @@ export const byDefault = (decision: Decision): boolean =>
 
 /** One line for a log: `denied by intention * → api (precedence 8)`. */
 export const explain = (decision: Decision): string => {
-  const verdict = decision.allowed ? "allowed" : "denied"
+  const verdict = decision.audited === true
+    ? "let through by audit mode, would be denied"
+    : decision.allowed
+    ? "allowed"
+    : "denied"
   const rule = decision.by === undefined ? "" : `intention ${formatRule(decision.by)}`
   const place = decision.permission === undefined ? rule : `permission ${decision.permission} of ${rule}`
   switch (decision.because) {
@@ -96,6 +102,7 @@ export const toJson = (decision: Decision): Json => ({
       action: decision.by.action
     }
   }),
+  ...(decision.audited === true ? { audited: true } : {}),
   ...(decision.permission === undefined ? {} : { permission: decision.permission }),
   ...(decision.detail === undefined ? {} : { detail: decision.detail })
 })
@@ -104,6 +111,7 @@ export interface Json {
   readonly allowed: boolean
   readonly because: Because
   readonly default: boolean
+  readonly audited?: true
   readonly intention?: Omit<Rule, "intention">
   readonly permission?: number
   readonly detail?: string
