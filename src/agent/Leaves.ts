@@ -133,5 +133,5 @@ export const make = Effect.fnUntraced(function*(options: {
  */
 export const renewAt = (notBefore: number, notAfter: number, share: number): number => {
   const life = notAfter - notBefore
-  return notBefore + life * (0.6 + (life < 600_000 ? 0.2 : 0.3) * share)
+  return Math.round(notBefore + life * (0.6 + (life < 600_000 ? 0.2 : 0.3) * share))
 }
