@@ -28,6 +28,8 @@ export interface Options {
   readonly expected: SpiffeId.Service
   /** Absent: none is sent. */
   readonly sni: string | undefined
+  /** The application protocols that are offered, best first. Absent: none. */
+  readonly alpn?: ReadonlyArray<string> | undefined
   /** For TCP and TLS together. */
   readonly timeoutMillis: number
 }
@@ -41,7 +43,7 @@ export const scoped = <E, R>(
 /** Undone when interrupted; from then on whoever runs it has to close the connection. */
 export const open = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
   Effect.callback<Connection, DialError.Reason>((resume) => {
-    const { address, expected, sni, timeoutMillis } = options
+    const { address, alpn, expected, sni, timeoutMillis } = options
     const remote = Listening.format(address)
     const transport = Net.connect({
       ...address,
@@ -102,18 +104,21 @@ export const open = (options: Options, material: SecureContexts.Material, contex
           parsed = certificate
           return undefined
         },
+        ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
         ...(sni === undefined ? {} : { servername: sni })
       })
       socket.on("error", (cause) => refuse(HandshakeFailure.toRefusal(cause, timeoutMillis)))
       socket.once("close", () => refuse({ _tag: "Disconnected" }))
-      socket.once("secureConnect", () => {
-        if (settled) return
-        const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected)
-        if (Result.isFailure(peer)) return refuse(peer.failure)
-        settled = true
-        clearTimeout(timer)
-        resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
-      })
+      // This runs on OpenSSL's stack, where a socket can not be closed by all means: what follows must be free to.
+      socket.once("secureConnect", () =>
+        setImmediate(() => {
+          if (settled) return
+          const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected)
+          if (Result.isFailure(peer)) return refuse(peer.failure)
+          settled = true
+          clearTimeout(timer)
+          resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
+        }))
     })
     return Effect.sync(() => {
       settled = true

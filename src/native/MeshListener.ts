@@ -214,15 +214,18 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     transport.once("close", () => arrivals.delete(key))
   })
   server.on("secureConnection", (socket) => {
-    // Half-open from here on. Not before: who leaves during the handshake, as health checks do, would be waited for.
-    socket.allowHalfOpen = true
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
-    const arrival = arrivalOf(socket)
-    if (arrival === undefined) {
-      refuse({ _tag: "Disconnected" }, "a peer that has left")
-      return socket.destroy()
-    }
-    admit(socket, arrival)
+    // Not before: a peer that leaves during the handshake has to be noticed.
+    socket.allowHalfOpen = true
+    // This runs on OpenSSL's stack, where a socket can not be closed by all means. Handlers must be free to.
+    setImmediate(() => {
+      const arrival = arrivalOf(socket)
+      if (arrival === undefined || socket.destroyed) {
+        refuse({ _tag: "Disconnected" }, arrival?.remote ?? "a peer that has left")
+        return socket.destroy()
+      }
+      admit(socket, arrival)
+    })
   })
   server.on("tlsClientError", (error, socket) => {
     const arrival = arrivalOf(socket)

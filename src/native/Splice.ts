@@ -25,12 +25,11 @@ export const plain = (socket: Socket): Side => ({
   }
 })
 
-/** A TLS socket over `transport`. */
+/** A TLS socket over `transport`, whose end destroys it. Trap: destroying both at once frees OpenSSL's state under its feet. */
 export const tls = (socket: Socket, transport: Socket): Side => ({
   socket,
   reset: () => {
     if (!transport.destroyed) transport.resetAndDestroy()
-    socket.destroy()
   }
 })
 
