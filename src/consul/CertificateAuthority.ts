@@ -15,7 +15,10 @@ export const Root = Schema.Struct({
   NotBefore: Go.text,
   NotAfter: Go.text,
   RootCert: Go.text,
-  IntermediateCerts: Go.nilList(Schema.String),
+  IntermediateCerts: Go.nilList(Schema.String).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(null)),
+    Schema.withConstructorDefault(Effect.succeed([]))
+  ),
   Active: Go.flag,
   PrivateKeyType: Go.text,
   PrivateKeyBits: Go.number,
