@@ -78,7 +78,8 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
       ...services,
       ...ofKind("service-defaults").map(({ value }) => ({
         ...nameOf(value),
-        ...(value["Protocol"] ? { protocol: string(value, "Protocol").toLowerCase() } : {})
+        // An entry without it means tcp, also where proxy-defaults says http.
+        protocol: string(value, "Protocol").toLowerCase() || "tcp"
       })),
       ...ofKind("service-intentions").map(({ value }) => nameOf(value)).filter(({ service }) => service !== "*")
     ],

@@ -62,6 +62,14 @@ describe("Entries", () => {
     ]])
   })
 
+  it("takes a service that has defaults and no protocol for tcp, as Consul does", () => {
+    const { services } = Result.getOrThrow(read(
+      { Kind: "service-defaults", Name: "api" },
+      { Kind: "proxy-defaults", Name: "global", Config: { protocol: "http" } }
+    ))
+    assert.deepStrictEqual(services.map(({ protocol }) => protocol), ["tcp"])
+  })
+
   it("reads the configuration of an agent", () => {
     const { defaultPolicy, intentions, services } = Result.getOrThrow(read({
       default_intention_policy: "allow",

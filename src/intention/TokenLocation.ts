@@ -1,0 +1,44 @@
+/** Where requests carry tokens, and what is forwarded of them. Verifying a token is done elsewhere. */
+import type * as HttpRequest from "./HttpRequest.ts"
+
+export type TokenLocation =
+  | { readonly _tag: "Header"; readonly name: string; readonly prefix: string }
+  | { readonly _tag: "Query"; readonly name: string }
+  | { readonly _tag: "Cookie"; readonly name: string }
+
+/** Of a provider that lists none. */
+export const defaults: ReadonlyArray<TokenLocation> = [
+  { _tag: "Header", name: "authorization", prefix: "Bearer " },
+  { _tag: "Query", name: "access_token" }
+]
+
+/** What stands there, if anything that has the form of a token does. */
+export const find = (location: TokenLocation, request: HttpRequest.HttpRequest): string | undefined => {
+  switch (location._tag) {
+    case "Header": {
+      const value = request.header(location.name.toLowerCase())
+      return value?.startsWith(location.prefix) === true ? token(value.slice(location.prefix.length)) : undefined
+    }
+    case "Query":
+      return token(queryParameter(request.path, location.name))
+    case "Cookie":
+      return token(cookie(request.header("cookie") ?? "", location.name))
+  }
+}
+
+/** Three parts of base64url. What follows them, as the next line of a repeated header does, is not a part of it. */
+const token = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : /^[\w-]+\.[\w-]+\.[\w-]*(?=$|[\s,])/.exec(text)?.[0]
+
+const queryParameter = (target: string, name: string): string | undefined => {
+  const at = target.indexOf("?")
+  return at === -1 ? undefined : new URLSearchParams(target.slice(at + 1)).get(name) ?? undefined
+}
+
+const cookie = (header: string, name: string): string | undefined => {
+  for (const pair of header.split(";")) {
+    const at = pair.indexOf("=")
+    if (at !== -1 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim().replace(/^"(.*)"$/, "$1")
+  }
+  return undefined
+}
