@@ -1,5 +1,7 @@
 /** Where an opaque byte stream for a service goes: what is left of a discovery chain once it is resolved for tcp. */
 
+import type * as LoadBalancer from "./LoadBalancer.ts"
+
 /** The instances of one service, or of a subset of it, in one datacenter. */
 export interface Target {
   /** Consul's id of it; opaque. */
@@ -21,4 +23,19 @@ export interface TcpRoute {
   readonly targets: readonly [Target, ...Array<Target>]
   /** For the TCP and the TLS handshake with one instance together. */
   readonly connectTimeoutMillis: number
+  /** Absent: round robin. Only HTTP has what requests are hashed by. */
+  readonly balancing?: Balancing | undefined
+}
+
+export interface Balancing {
+  readonly policy: LoadBalancer.Policy
+  /** What tells requests apart, for the policies that hash; those that a request lacks do not count. */
+  readonly hashBy: ReadonlyArray<HashBy>
+}
+
+export interface HashBy {
+  readonly field: "header" | "cookie" | "query_parameter"
+  readonly name: string
+  /** Those behind it do not count where this one does. */
+  readonly terminal: boolean
 }

@@ -1,3 +1,4 @@
+export * as HashKey from "./HashKey.ts"
 export * as LoadBalancer from "./LoadBalancer.ts"
 export * as OutlierDetection from "./OutlierDetection.ts"
 export * as StringHash from "./StringHash.ts"

@@ -1,9 +1,11 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
-import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Option, Result, Schema, type Scope } from "effect"
+import * as LoadBalancer from "../chain/LoadBalancer.ts"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
+import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as Watched from "./Watched.ts"
 
@@ -94,9 +96,32 @@ export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.Tcp
       ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
       : {
         targets: [first, ...rest] as const,
-        connectTimeoutMillis: Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))
+        connectTimeoutMillis: Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5)),
+        ...toBalancing(chain.Nodes[chain.StartNode]?.LoadBalancer)
       }
   })
+
+/** What is not understood is as if it were not there: the requests still go somewhere. */
+const toBalancing = (entry: unknown): Pick<TcpRoute.TcpRoute, "balancing"> => {
+  const decoded = Schema.decodeUnknownOption(ServiceResolver.LoadBalancer)(entry)
+  if (Option.isNone(decoded)) return {}
+  const { HashPolicies, LeastRequestConfig, Policy, RingHashConfig } = decoded.value
+  const policy = Policy === "random"
+    ? LoadBalancer.random
+    : Policy === "least_request"
+    ? LoadBalancer.leastRequest(LeastRequestConfig?.ChoiceCount || 2)
+    : Policy === "ring_hash"
+    ? LoadBalancer.ringHash(RingHashConfig?.MinimumRingSize, RingHashConfig?.MaximumRingSize)
+    : Policy === "maglev"
+    ? LoadBalancer.maglev
+    : LoadBalancer.roundRobin
+  const hashBy = HashPolicies.flatMap(({ Field, FieldValue, Terminal }) =>
+    Field === "header" || Field === "cookie" || Field === "query_parameter"
+      ? [{ field: Field, name: FieldValue, terminal: Terminal } as const]
+      : []
+  )
+  return { balancing: { policy, hashBy } }
+}
 
 const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
   id: target.ID,

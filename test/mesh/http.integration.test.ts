@@ -1,10 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpClient, HttpClientResponse, HttpRouter, HttpServerResponse } from "effect/http"
 import * as Mesh from "../../src/native/Mesh.ts"
+import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import * as agent from "../support/consul.ts"
 import * as Http from "../support/http.ts"
 
@@ -56,5 +58,36 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("HTTP between
       )
       assert.strictEqual(allowed.body, `hello ${web}`)
       assert.strictEqual((yield* ask({ path: "/private" })).status, 403)
+    }))
+
+  it.effect("reaches a service by its name, through a resolver that redirects and hashes", () =>
+    Effect.gen(function*() {
+      const [web, api, old] = [agent.fresh("web"), agent.fresh("api"), agent.fresh("old")]
+      yield* serve(api)
+      yield* agent.entry({ Kind: "service-defaults", Name: old, Protocol: "http" })
+      yield* agent.entry({ Kind: "service-resolver", Name: old, Redirect: { Service: api } })
+      yield* agent.entry({
+        Kind: "service-resolver",
+        Name: api,
+        LoadBalancer: {
+          Policy: "ring_hash",
+          HashPolicies: [{ Field: "header", FieldValue: "x-user" }]
+        }
+      })
+      yield* agent.allow(api, web)
+      const context = yield* Layer.build(MeshHttpClient.layer().pipe(Layer.provideMerge(Mesh.layer({ service: web }))))
+      const client = yield* HttpClient.HttpClient.pipe(Effect.provideContext(context))
+      const chains = yield* DiscoveryChains.DiscoveryChains.pipe(Effect.provideContext(context))
+      for (const name of [api, old]) {
+        const answer = yield* agent.eventually(
+          client.get(`http://${name}.service.consul/`).pipe(Effect.flatMap(HttpClientResponse.filterStatusOk))
+        )
+        assert.strictEqual(yield* answer.text, `hello ${web}`)
+      }
+      const route = yield* Effect.flatMap(chains.watch({ service: api }), ({ get }) => get)
+      assert.deepStrictEqual(route.balancing, {
+        policy: { _tag: "ring-hash", minimumSize: 1024, maximumSize: 8192 },
+        hashBy: [{ field: "header", name: "x-user", terminal: false }]
+      })
     }))
 })

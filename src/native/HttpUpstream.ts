@@ -1,0 +1,241 @@
+/**
+ * The instances of one service for HTTP: a pool of connections for each, a balancer and a memory of failures for each
+ * target of the discovery chain. Follows the chain and the lists of instances when it is asked, not in between.
+ *
+ * A target is left for the next one while it has no healthy instance that has not been tried or ejected. Where that leaves
+ * nobody at all, ejected instances are better than none.
+ */
+import * as Undici from "@effect/platform-node/Undici"
+import { Effect, FiberSet, type Scope } from "effect"
+import * as HashKey from "../chain/HashKey.ts"
+import * as LoadBalancer from "../chain/LoadBalancer.ts"
+import * as OutlierDetection from "../chain/OutlierDetection.ts"
+import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as Endpoints from "../watch/Endpoints.ts"
+import type * as Connect from "./Connect.ts"
+import * as DialError from "./DialError.ts"
+import * as Listening from "./Listening.ts"
+import type * as RouteInstances from "./RouteInstances.ts"
+
+export interface Instance {
+  /** Node and service id. */
+  readonly id: string
+  readonly address: string
+  readonly pool: Undici.Pool
+  /** Tells how a request went. */
+  readonly report: (succeeded: boolean) => void
+  weight: number
+  /** Requests without a whole answer. */
+  active: number
+}
+
+export interface HttpUpstream {
+  readonly service: string
+  /** Waits for the chain and for the instances of a target, at most as long as connecting may take. */
+  readonly ready: Effect.Effect<void, DialError.Reason>
+  readonly isReady: () => boolean
+  /** Where the next request goes, or why it can not. */
+  readonly pick: (tried: ReadonlySet<string>, request: HashKey.Request) => Instance | DialError.Reason
+  /** Requests without a whole answer. */
+  readonly active: () => number
+}
+
+export interface Options {
+  /** Overrides the policy of the service-resolver. */
+  readonly balancer?: LoadBalancer.Policy | undefined
+  readonly outliers?: Partial<OutlierDetection.Options> | undefined
+  readonly pool?: PoolOptions | undefined
+}
+
+/** Of one instance. */
+export interface PoolOptions {
+  /** Connections at a time; more requests wait. Default: no limit. */
+  readonly connections?: number | undefined
+  /** How long a connection is kept without a request. Default: 30 seconds. */
+  readonly idleMillis?: number | undefined
+  /** How long a connection takes new requests. Default: no limit. */
+  readonly maxAgeMillis?: number | undefined
+  /** Offers HTTP/2, many requests on a connection. Default: HTTP/1.1 alone. */
+  readonly http2?: boolean | undefined
+}
+
+interface Member {
+  readonly balancer: LoadBalancer.LoadBalancer<Instance>
+  readonly outliers: OutlierDetection.OutlierDetection
+  readonly instances: Map<string, Instance>
+  /** What `instances` was made from. */
+  seen: ReadonlyArray<Endpoints.Endpoint> | undefined
+}
+
+/** Connects to an instance of a target. */
+export type Open = (
+  target: TcpRoute.Target,
+  endpoint: Endpoints.Endpoint,
+  timeoutMillis: number,
+  alpn: ReadonlyArray<string>
+) => Effect.Effect<Connect.Connection, DialError.Reason>
+
+/** For the chain to arrive. */
+const chainTimeoutMillis = 5000
+
+/** Closes all its connections with the scope. */
+export const make = Effect.fnUntraced(function*(
+  service: string,
+  routes: RouteInstances.RouteInstances,
+  open: Open,
+  options: Options
+): Effect.fn.Return<HttpUpstream, never, Scope.Scope> {
+  const run = yield* FiberSet.makeRuntime()
+  const pools = new Set<Undici.Pool>()
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(pools, (pool) => Effect.promise(() => pool.destroy()), { concurrency: "unbounded", discard: true })
+  )
+  const members = new Map<string, Member>()
+  let current: RouteInstances.Current | undefined
+
+  const retire = ({ pool }: Instance) =>
+    run(Effect.andThen(Effect.promise(() => pool.close()), Effect.sync(() => pools.delete(pool))))
+
+  const makeInstance = (member: Member, target: TcpRoute.Target, endpoint: Endpoints.Endpoint): Instance => {
+    const address = Listening.format(endpoint.address)
+    const http2 = options.pool?.http2 ?? false
+    const pool = new Undici.Pool(`http://${service}`, {
+      connections: options.pool?.connections ?? null,
+      clientTtl: options.pool?.maxAgeMillis ?? null,
+      keepAliveTimeout: options.pool?.idleMillis ?? 30_000,
+      allowH2: http2,
+      connect: (_, callback) => {
+        const timeoutMillis = current?.route.connectTimeoutMillis ?? chainTimeoutMillis
+        run(Effect.match(open(target, endpoint, timeoutMillis, http2 ? ["h2", "http/1.1"] : ["http/1.1"]), {
+          onSuccess: ({ socket }) => callback(null, socket),
+          onFailure: (error) => callback(error, null)
+        }))
+      }
+    })
+    pools.add(pool)
+    const { id } = endpoint
+    return {
+      id,
+      address,
+      pool,
+      weight: endpoint.weight,
+      active: 0,
+      report: (succeeded) => {
+        if (member.outliers.report(id, succeeded, performance.now(), Math.random())) {
+          run(Effect.logWarning(`${service}: ejected ${id} at ${address} for a while, as requests to it fail`))
+        }
+      }
+    }
+  }
+
+  const refresh = (member: Member, target: TcpRoute.Target, list: ReadonlyArray<Endpoints.Endpoint>) => {
+    if (list === member.seen) return
+    member.seen = list
+    const healthy = new Map(list.filter(({ weight }) => weight > 0).map((endpoint) => [endpoint.id, endpoint]))
+    for (const [id, instance] of member.instances) {
+      const endpoint = healthy.get(id)
+      if (endpoint !== undefined && Listening.format(endpoint.address) === instance.address) continue
+      member.instances.delete(id)
+      retire(instance)
+    }
+    for (const [id, endpoint] of healthy) {
+      const known = member.instances.get(id)
+      if (known === undefined) member.instances.set(id, makeInstance(member, target, endpoint))
+      else known.weight = endpoint.weight
+    }
+    member.balancer.update([...member.instances.values()])
+    member.outliers.update([...member.instances.keys()])
+  }
+
+  /** Targets that stay keep their connections and their past. */
+  const follow = (next: RouteInstances.Current) => {
+    if (next === current) return
+    const policy = options.balancer ?? next.route.balancing?.policy ?? LoadBalancer.roundRobin
+    const before = current?.route.balancing?.policy
+    const samePolicy = current !== undefined && JSON.stringify(before) === JSON.stringify(next.route.balancing?.policy)
+    current = next
+    const ids = new Set(next.targets.map(({ target }) => target.id))
+    for (const [id, member] of members) {
+      if (ids.has(id) && samePolicy) continue
+      members.delete(id)
+      for (const instance of member.instances.values()) retire(instance)
+    }
+    for (const id of ids) {
+      if (members.has(id)) continue
+      members.set(id, {
+        balancer: LoadBalancer.make(policy),
+        outliers: OutlierDetection.make({ ...OutlierDetection.defaults, ...options.outliers }, performance.now()),
+        instances: new Map(),
+        seen: undefined
+      })
+    }
+  }
+
+  const active = (id: string): number => {
+    for (const member of members.values()) {
+      const instance = member.instances.get(id)
+      if (instance !== undefined) return instance.active
+    }
+    return 0
+  }
+
+  const pickWith = (
+    { route, targets }: RouteInstances.Current,
+    request: HashKey.Request,
+    without: (member: Member, id: string) => boolean
+  ): Instance | undefined => {
+    const hashBy = route.balancing?.hashBy
+    const hash = hashBy === undefined || hashBy.length === 0 ? undefined : HashKey.of(hashBy, request)
+    for (const { instances, target } of targets) {
+      const list = instances.latest()
+      const member = members.get(target.id)
+      if (list === undefined || member === undefined) continue
+      refresh(member, target, list)
+      const picked = member.balancer.pick({
+        random: Math.random,
+        active,
+        hash,
+        without: (id) => without(member, id)
+      })
+      if (picked !== undefined) return picked
+    }
+    return undefined
+  }
+
+  return {
+    service,
+    isReady: () => routes.latest()?.targets.some(({ instances }) => instances.latest() !== undefined) ?? false,
+    ready: Effect.gen(function*() {
+      const current = yield* routes.get.pipe(Effect.timeoutOrElse({
+        duration: chainTimeoutMillis,
+        orElse: () => Effect.fail(new DialError.TimedOut({ what: "its discovery chain", millis: chainTimeoutMillis }))
+      }))
+      const millis = current.route.connectTimeoutMillis
+      yield* Effect.raceAll(current.targets.map(({ instances }) => instances.get)).pipe(Effect.timeoutOrElse({
+        duration: millis,
+        orElse: () => Effect.fail(new DialError.TimedOut({ what: "the list of its instances", millis }))
+      }))
+    }),
+    pick: (tried, request) => {
+      const next = routes.latest()
+      if (next === undefined) {
+        return new DialError.TimedOut({ what: "its discovery chain", millis: chainTimeoutMillis })
+      }
+      follow(next)
+      const now = performance.now()
+      return pickWith(next, request, ({ outliers }, id) => tried.has(id) || outliers.isEjected(id, now)) ??
+        pickWith(next, request, (_, id) => tried.has(id)) ??
+        pickWith(next, request, () => false) ??
+        new DialError.NoHealthyInstance({
+          known: next.targets.reduce((sum, { instances }) => sum + (instances.latest()?.length ?? 0), 0)
+        })
+    },
+    active: () => {
+      let sum = 0
+      for (const member of members.values()) {
+        for (const instance of member.instances.values()) sum += instance.active
+      }
+      return sum
+    }
+  }
+})

@@ -1,0 +1,331 @@
+/**
+ * undici's `Dispatcher` over the mesh: the host of each request names a service, an instance of it is chosen, and the
+ * connection to it is mutual TLS with exactly its identity. For Effect's `HttpClient` there is `MeshHttpClient`; everything
+ * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request.
+ */
+import * as Undici from "@effect/platform-node/Undici"
+import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
+import type * as HashKey from "../chain/HashKey.ts"
+import * as SpiffeId from "../identity/SpiffeId.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
+import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
+import * as Endpoints from "../watch/Endpoints.ts"
+import * as Connect from "./Connect.ts"
+import * as DialError from "./DialError.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
+import * as HttpUpstream from "./HttpUpstream.ts"
+import * as MeshUrl from "./MeshUrl.ts"
+import * as RequestFailed from "./RequestFailed.ts"
+import * as RouteInstances from "./RouteInstances.ts"
+
+export interface Options extends HttpUpstream.Options {
+  /** Which service a host names, where Consul's names do not tell. Undefined: ask Consul's names. */
+  readonly resolve?: ((host: string) => DiscoveryChains.Request | undefined) | undefined
+}
+
+export interface Stats {
+  /** Services that are being watched. */
+  readonly services: number
+  /** Requests without a whole answer. */
+  readonly active: number
+  /** Answered, by `source destination code`. */
+  readonly requests: Readonly<Record<string, number>>
+}
+
+/** What attempts at one request have in common: pass it as `opaque`. Instances that were tried are avoided. */
+export class Attempts {
+  readonly tried = new Set<string>()
+}
+
+export class MeshDispatcher extends Context.Service<MeshDispatcher, {
+  readonly undici: Undici.Dispatcher
+  readonly stats: () => Stats
+}>()("effect-mesh/native/MeshDispatcher") {}
+
+/** How long nobody has to ask for a service until its watches and connections end. */
+const idleMillis = 300_000
+
+interface Entry {
+  readonly made: Deferred.Deferred<HttpUpstream.HttpUpstream>
+  readonly scope: Scope.Closeable
+  upstream: HttpUpstream.HttpUpstream | undefined
+  usedAt: number
+}
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
+  MeshDispatcher["Service"],
+  never,
+  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints | Scope.Scope
+> {
+  const contexts = yield* SecureContexts.SecureContexts
+  const chains = yield* DiscoveryChains.DiscoveryChains
+  const endpoints = yield* Endpoints.Endpoints
+  const context = yield* Effect.context<never>()
+  const metrics = yield* HttpMetrics.make("outbound")
+  const scope = yield* Effect.scope
+  const run = yield* FiberSet.makeRuntime()
+  const entries = new Map<string, Entry>()
+  const { service: source } = contexts.current().leaf.identity
+
+  const open: HttpUpstream.Open = (target, endpoint, timeoutMillis, alpn) =>
+    Effect.suspend(() => {
+      const material = contexts.current()
+      return Connect.open(
+        {
+          address: endpoint.address,
+          expected: SpiffeId.service({ ...target, trustDomain: material.roots.trustDomain }),
+          sni: target.sni === "" ? undefined : target.sni,
+          alpn,
+          timeoutMillis
+        },
+        material,
+        context
+      )
+    })
+
+  const entryOf = (request: DiscoveryChains.Request): Entry => {
+    const key = `${request.service} ${request.datacenter ?? ""} ${request.connectTimeoutMillis ?? ""}`
+    const known = entries.get(key)
+    if (known !== undefined) return known
+    const entry: Entry = {
+      made: Deferred.makeUnsafe(),
+      scope: Scope.forkUnsafe(scope),
+      upstream: undefined,
+      usedAt: performance.now()
+    }
+    entries.set(key, entry)
+    run(
+      Effect.gen(function*() {
+        const routes = yield* RouteInstances.make(yield* chains.watch(request), endpoints)
+        entry.upstream = yield* HttpUpstream.make(request.service, routes, open, options)
+        yield* Deferred.succeed(entry.made, entry.upstream)
+      }).pipe(Scope.provide(entry.scope))
+    )
+    return entry
+  }
+
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(
+    Effect.suspend(() => {
+      const now = performance.now()
+      const idle = [...entries].filter(([, { upstream, usedAt }]) =>
+        upstream !== undefined && upstream.active() === 0 && now - usedAt > idleMillis
+      )
+      return Effect.forEach(idle, ([key, { scope }]) => {
+        entries.delete(key)
+        return Scope.close(scope, Exit.void)
+      }, { discard: true })
+    }),
+    "1 minute"
+  )))
+
+  const requestOf = (host: string): Result.Result<DiscoveryChains.Request, string> => {
+    const resolved = options.resolve?.(host)
+    return resolved === undefined ? MeshUrl.parse(host) : Result.succeed(resolved)
+  }
+
+  const dispatch = (
+    upstream: HttpUpstream.HttpUpstream,
+    host: string,
+    request: Undici.Dispatcher.DispatchOptions,
+    handler: Undici.Dispatcher.DispatchHandler
+  ): boolean => {
+    const headers = recordOf(request.headers)
+    const attempts = "opaque" in request && request.opaque instanceof Attempts ? request.opaque : undefined
+    const hashed: HashKey.Request = {
+      path: request.path,
+      header: (name) => {
+        const value = headers?.[name]
+        return typeof value === "string" ? value : value?.[0]
+      }
+    }
+    const picked = upstream.pick(attempts?.tried ?? nobody, hashed)
+    if (!("pool" in picked)) {
+      metrics.answered(source, upstream.service, "unreachable")
+      fail(handler, new RequestFailed.RequestFailed({ service: upstream.service, sent: false, reason: picked }))
+      return true
+    }
+    attempts?.tried.add(picked.id)
+    picked.active++
+    return picked.pool.dispatch(
+      headers === undefined || headers["host"] !== undefined ? request : { ...request, headers: { ...headers, host } },
+      new Observed(handler, picked, upstream.service, (code) => metrics.answered(source, upstream.service, code))
+    )
+  }
+
+  class Dispatcher extends Undici.Dispatcher {
+    override dispatch(
+      request: Undici.Dispatcher.DispatchOptions,
+      handler: Undici.Dispatcher.DispatchHandler
+    ): boolean {
+      const { host, hostname } = hostOf(request.origin)
+      const named = requestOf(hostname)
+      if (Result.isFailure(named)) {
+        const reason = new RequestFailed.UnknownName({ host: hostname, why: named.failure })
+        fail(handler, new RequestFailed.RequestFailed({ service: hostname, sent: false, reason }))
+        return true
+      }
+      const entry = entryOf(named.success)
+      entry.usedAt = performance.now()
+      if (entry.upstream?.isReady() === true) return dispatch(entry.upstream, host, request, handler)
+      run(
+        Deferred.await(entry.made).pipe(
+          Effect.flatMap((upstream) => Effect.as(upstream.ready, upstream)),
+          Effect.match({
+            onSuccess: (upstream) => dispatch(upstream, host, request, handler),
+            onFailure: (reason) =>
+              fail(
+                handler,
+                new RequestFailed.RequestFailed({ service: named.success.service, sent: false, reason })
+              )
+          })
+        )
+      )
+      return true
+    }
+  }
+
+  return {
+    undici: new Dispatcher(),
+    stats: () => ({
+      services: entries.size,
+      active: [...entries.values()].reduce((sum, { upstream }) => sum + (upstream?.active() ?? 0), 0),
+      requests: metrics.totals().requests
+    })
+  }
+})
+
+export const layer = (options: Options = {}): Layer.Layer<
+  MeshDispatcher,
+  never,
+  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+> => Layer.effect(MeshDispatcher, make(options))
+
+const nobody: ReadonlySet<string> = new Set()
+
+/** Follows one request for the balancer, the memory of failures and the metrics; hands everything on. */
+class Observed implements Undici.Dispatcher.DispatchHandler {
+  readonly handler: Undici.Dispatcher.DispatchHandler
+  readonly instance: HttpUpstream.Instance
+  readonly service: string
+  readonly answered: (code: number | string) => void
+  started = false
+  status = 0
+  over = false
+
+  constructor(
+    handler: Undici.Dispatcher.DispatchHandler,
+    instance: HttpUpstream.Instance,
+    service: string,
+    answered: (code: number | string) => void
+  ) {
+    this.handler = handler
+    this.instance = instance
+    this.service = service
+    this.answered = answered
+  }
+
+  finish(code: number | string, succeeded: boolean | undefined): void {
+    if (this.over) return
+    this.over = true
+    this.instance.active--
+    this.answered(code)
+    if (succeeded !== undefined) this.instance.report(succeeded)
+  }
+
+  onRequestStart(controller: Undici.Dispatcher.DispatchController, context: unknown): void {
+    this.started = true
+    this.handler.onRequestStart?.(controller, context)
+  }
+
+  onRequestUpgrade(
+    ...[controller, status, headers, socket]: Parameters<
+      NonNullable<Undici.Dispatcher.DispatchHandler["onRequestUpgrade"]>
+    >
+  ): void {
+    this.finish(status, true)
+    this.handler.onRequestUpgrade?.(controller, status, headers, socket)
+  }
+
+  onResponseStart(
+    ...[controller, status, headers, message]: Parameters<
+      NonNullable<Undici.Dispatcher.DispatchHandler["onResponseStart"]>
+    >
+  ): void {
+    this.status = status
+    this.handler.onResponseStart?.(controller, status, headers, message)
+  }
+
+  onResponseData(controller: Undici.Dispatcher.DispatchController, chunk: Buffer): void {
+    this.handler.onResponseData?.(controller, chunk)
+  }
+
+  onResponseEnd(
+    ...[controller, trailers]: Parameters<NonNullable<Undici.Dispatcher.DispatchHandler["onResponseEnd"]>>
+  ): void {
+    this.finish(this.status, this.status < 500)
+    this.handler.onResponseEnd?.(controller, trailers)
+  }
+
+  onResponseError(controller: Undici.Dispatcher.DispatchController, error: Error): void {
+    const cancelled = error.name === "AbortError"
+    const reason = isDialReason(error) ? error : new RequestFailed.ConnectionLost({ code: codeOf(error) })
+    this.finish(cancelled ? "cancelled" : this.started ? "reset" : "unreachable", cancelled ? undefined : false)
+    if (cancelled) return this.handler.onResponseError?.(controller, error)
+    const { address, id: instance } = this.instance
+    this.handler.onResponseError?.(
+      controller,
+      new RequestFailed.RequestFailed({ service: this.service, instance, address, sent: this.started, reason })
+    )
+  }
+
+  onBodySent(chunk: Buffer): void {
+    this.handler.onBodySent?.(chunk)
+  }
+
+  onRequestSent(): void {
+    this.handler.onRequestSent?.()
+  }
+
+  onResponseStarted(): void {
+    this.handler.onResponseStarted?.()
+  }
+}
+
+const isDialReason = (error: Error): error is DialError.Reason =>
+  error instanceof DialError.ConnectFailed || error instanceof DialError.HandshakeFailed ||
+  error instanceof DialError.UnexpectedIdentity || error instanceof DialError.TimedOut
+
+const codeOf = (error: Error): string => "code" in error ? String(error.code) : error.message
+
+/** For a request that nobody has begun to carry out. */
+const fail = (handler: Undici.Dispatcher.DispatchHandler, error: Error): void =>
+  handler.onResponseError?.({
+    aborted: true,
+    paused: false,
+    reason: error,
+    abort: () => {},
+    pause: () => {},
+    resume: () => {}
+  }, error)
+
+/** Hosts are parsed once: programs call few. */
+const hosts = new Map<string, { readonly host: string; readonly hostname: string }>()
+
+const hostOf = (origin: string | URL | undefined) => {
+  const text = String(origin)
+  const known = hosts.get(text)
+  if (known !== undefined) return known
+  const parsed = URL.canParse(text) ? new URL(text) : { host: text, hostname: text }
+  const host = { host: parsed.host, hostname: parsed.hostname }
+  if (hosts.size < 1000) hosts.set(text, host)
+  return host
+}
+
+const recordOf = (
+  headers: Undici.Dispatcher.DispatchOptions["headers"]
+): Readonly<Record<string, string | Array<string> | undefined>> | undefined =>
+  headers === undefined || headers === null
+    ? {}
+    : Array.isArray(headers) || Symbol.iterator in headers
+    ? undefined
+    : headers as Record<string, string | Array<string> | undefined>

@@ -1,0 +1,70 @@
+/**
+ * Effect's `HttpClient` in the mesh: URLs name services (`http://api/…`, `http://api.service.consul/…`), instances are
+ * chosen by a load balancer, and requests that found nobody are tried on another instance.
+ *
+ * Retried on the schedule: what no instance has begun to carry out; and what may have been carried out only where that
+ * does no harm, by its method (RFC 9110, section 9.2.2), with a body that is still there to be sent again.
+ *
+ * A failure is Effect's `HttpClientError`; its cause, `failure` finds it, is a `RequestFailed` that names the instance.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Effect, Layer, Option, Schedule } from "effect"
+import { HttpClient, HttpClientError, type HttpClientRequest } from "effect/http"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
+import type * as Endpoints from "../watch/Endpoints.ts"
+import * as MeshDispatcher from "./MeshDispatcher.ts"
+import * as RequestFailed from "./RequestFailed.ts"
+
+export interface Options extends MeshDispatcher.Options {
+  /** When to try another instance. Default: at once, twice. `Schedule.recurs(0)`: never. */
+  readonly retry?: Schedule.Schedule<unknown, HttpClientError.HttpClientError> | undefined
+}
+
+/** What the mesh has to say about a failure, if it comes from there. */
+export const failure = (error: unknown): Option.Option<RequestFailed.RequestFailed> =>
+  HttpClientError.isHttpClientError(error) && error.reason._tag === "TransportError" &&
+    error.reason.cause instanceof RequestFailed.RequestFailed
+    ? Option.some(error.reason.cause)
+    : Option.none()
+
+export const make = (options: Options = {}): Effect.Effect<
+  HttpClient.HttpClient,
+  never,
+  MeshDispatcher.MeshDispatcher
+> =>
+  Effect.gen(function*() {
+    const { undici } = yield* MeshDispatcher.MeshDispatcher
+    const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
+    const schedule = options.retry ?? Schedule.recurs(2)
+    return HttpClient.transform(client, (effect, request) =>
+      Effect.flatMap(NodeHttpClient.UndiciOptions, (inherited) =>
+        Effect.provideService(effect, NodeHttpClient.UndiciOptions, {
+          ...inherited,
+          // undici hands it back with the answer, where nobody looks at it.
+          opaque: new MeshDispatcher.Attempts() as never
+        }).pipe(Effect.retry({
+          schedule,
+          while: (error) =>
+            mayRetry(request, error)
+        }))))
+  })
+
+/** Also gives the dispatcher, for its statistics and for code that is not Effect. */
+export const layer = (options: Options = {}): Layer.Layer<
+  HttpClient.HttpClient | MeshDispatcher.MeshDispatcher,
+  never,
+  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+> => Layer.provideMerge(Layer.effect(HttpClient.HttpClient, make(options)), MeshDispatcher.layer(options))
+
+const mayRetry = (request: HttpClientRequest.HttpClientRequest, error: HttpClientError.HttpClientError): boolean =>
+  Option.match(failure(error), {
+    onNone: () => false,
+    onSome: ({ reason, sent }) =>
+      reason._tag !== "NoHealthyInstance" && reason._tag !== "UnknownName" &&
+      (sent
+        ? idempotent.has(request.method) && (request.body._tag === "Empty" || request.body._tag === "Uint8Array")
+        : request.body._tag !== "Raw")
+  })
+
+const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"])

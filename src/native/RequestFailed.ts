@@ -1,0 +1,36 @@
+/** Why a request into the mesh has no answer, and which instance it was about. */
+import { Schema } from "effect"
+import * as DialError from "./DialError.ts"
+
+/** The connection ended before the answer was whole. `code` is Node's or undici's. */
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+  code: Schema.String
+}) {
+  override readonly message = `the connection ended before the answer (${this.code}). ` +
+    "The instance may have gone, or its intentions may not allow this caller"
+}
+
+/** The host of the URL names no service. Retrying cannot help. */
+export class UnknownName extends Schema.TaggedError<UnknownName>()("UnknownName", {
+  host: Schema.String,
+  why: Schema.String
+}) {
+  override readonly message = `${JSON.stringify(this.host)} can not be called: ${this.why}`
+}
+
+/** The `cause` of the `HttpClientError`s of `MeshHttpClient`. */
+export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestFailed", {
+  service: Schema.String,
+  /** Node and service id of the instance that was tried last. Absent: none was. */
+  instance: Schema.optionalKey(Schema.String),
+  address: Schema.optionalKey(Schema.String),
+  /** Whether the instance may have carried it out. */
+  sent: Schema.Boolean,
+  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost, UnknownName])
+}) {
+  override readonly message = `the request to ${this.service}${
+    this.instance === undefined ? "" : ` (instance ${this.instance} at ${this.address})`
+  } failed: ${this.reason.message}`
+}
+
+export type Reason = RequestFailed["reason"]

@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as HashKey from "../../src/chain/HashKey.ts"
+import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
+
+const by = (field: TcpRoute.HashBy["field"], name: string, terminal = false): TcpRoute.HashBy => ({
+  field,
+  name,
+  terminal
+})
+
+const request = (headers: Readonly<Record<string, string>>, path = "/"): HashKey.Request => ({
+  path,
+  header: (name) => headers[name]
+})
+
+describe("HashKey", () => {
+  it.each([
+    ["a header, whatever its case", by("header", "X-User"), request({ "x-user": "ann" }), request({ "x-user": "bob" })],
+    ["a cookie", by("cookie", "sid"), request({ cookie: "a=1; sid=7" }), request({ cookie: "sid=8; a=1" })],
+    ["a query parameter", by("query_parameter", "user"), request({}, "/?a=1&user=ann"), request({}, "/?a=1&user=bob")]
+  ])("tells requests apart by %s, and by nothing else", (_, hashBy, one, other) => {
+    const same: HashKey.Request = {
+      path: `/other${one.path}&x=y`,
+      header: (name) => name === "x-other" ? "1" : one.header(name)
+    }
+    assert.strictEqual(HashKey.of([hashBy], one), HashKey.of([hashBy], same))
+    assert.notStrictEqual(HashKey.of([hashBy], one), HashKey.of([hashBy], other))
+  })
+
+  it("has nothing to hash where everything is absent", () =>
+    assert.isUndefined(HashKey.of([by("header", "a"), by("cookie", "b"), by("query_parameter", "c")], request({}))))
+
+  it("combines what there is, in order", () => {
+    const both = request({ a: "1", b: "2" })
+    assert.notStrictEqual(
+      HashKey.of([by("header", "a"), by("header", "b")], both),
+      HashKey.of([by("header", "a")], both)
+    )
+    assert.notStrictEqual(
+      HashKey.of([by("header", "a"), by("header", "b")], both),
+      HashKey.of([by("header", "b"), by("header", "a")], both)
+    )
+  })
+
+  it("stops at a terminal one that there is", () => {
+    const rules = [by("header", "a", true), by("header", "b")]
+    assert.strictEqual(HashKey.of(rules, request({ a: "1", b: "2" })), HashKey.of(rules, request({ a: "1", b: "3" })))
+    assert.notStrictEqual(HashKey.of(rules, request({ b: "2" })), HashKey.of(rules, request({ b: "3" })))
+  })
+})

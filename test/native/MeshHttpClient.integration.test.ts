@@ -1,0 +1,336 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option, Result, Schedule, SubscriptionRef } from "effect"
+import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
+import * as MeshDispatcher from "../../src/native/MeshDispatcher.ts"
+import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
+import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
+import * as MeshUrl from "../../src/native/MeshUrl.ts"
+import * as Certificates from "../support/certificates.ts"
+import * as Mesh from "../support/mesh.ts"
+import { eventually, server as tcpServer } from "../support/sockets.ts"
+
+const authorityOf = Effect.promise(() => Certificates.root("root"))
+
+/** An instance of `member` that says its name, and how often it was asked. */
+const instance = Effect.fnUntraced(function*(
+  member: Mesh.Member,
+  name: string,
+  handle: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> = Effect
+    .succeed(HttpServerResponse.text(name))
+) {
+  let asked = 0
+  const context = yield* Layer.build(
+    HttpRouter.serve(HttpRouter.add("*", "/*", Effect.suspend(() => (asked++, handle))), {
+      disableLogger: true,
+      disableListenLog: true
+    }).pipe(
+      Layer.provideMerge(MeshHttpServer.layer({ host: "127.0.0.1", port: 0, drain: "0 millis" })),
+      Layer.provide(member.layer)
+    )
+  )
+  const { port, stats } = yield* MeshHttpServer.MeshHttpServer.pipe(Effect.provideContext(context))
+  return { port, stats, asked: () => asked }
+})
+
+/** `web` with a client of its own. */
+const client = Effect.fnUntraced(function*(
+  authority: Certificates.Authority,
+  discovery: Effect.Success<ReturnType<typeof Mesh.discovery>>["layer"],
+  options?: MeshHttpClient.Options
+) {
+  const web = yield* Mesh.member("web", authority)
+  const context = yield* Layer.build(
+    MeshHttpClient.layer(options).pipe(
+      Layer.provide(Layer.mergeAll(web.layer, discovery))
+    )
+  )
+  const http = yield* HttpClient.HttpClient.pipe(Effect.provideContext(context))
+  const dispatcher = yield* MeshDispatcher.MeshDispatcher.pipe(Effect.provideContext(context))
+  const get = (url: string) => Effect.flatMap(http.get(url), (response) => response.text)
+  return { web, http, dispatcher, get }
+})
+
+/** The mesh's account of a failure. */
+const failureOf = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Effect.flip(self), (error) => Effect.fromOption(MeshHttpClient.failure(error)))
+
+const apis = Effect.fnUntraced(function*(count: number, options?: MeshHttpClient.Options) {
+  const authority = yield* authorityOf
+  const api = yield* Mesh.member("api", authority)
+  const instances = yield* Effect.forEach(
+    Array.from({ length: count }, (_, i) => `api-${i}`),
+    (name) => instance(api, name)
+  )
+  const discovery = yield* Mesh.discovery({ "api.default": instances.map(({ port }) => Mesh.endpoint(port)) })
+  return { authority, api, instances, discovery, ...(yield* client(authority, discovery.layer, options)) }
+})
+
+const nobodyAt = Effect.scoped(Effect.map(tcpServer(() => {}), ({ port }) => port))
+
+describe("MeshUrl", () => {
+  it.each([
+    ["api", "api", undefined],
+    ["api.service.consul", "api", undefined],
+    ["api.connect.consul", "api", undefined],
+    ["api.virtual.consul", "api", undefined],
+    ["api.service.dc2.consul", "api", "dc2"]
+  ])("reads %s", (host, service, datacenter) =>
+    assert.deepStrictEqual(
+      MeshUrl.parse(host),
+      Result.succeed({ service, ...(datacenter === undefined ? {} : { datacenter }) })
+    ))
+
+  it.each([
+    "api.query.consul",
+    "v1.api.service.consul",
+    "api.service.example.com",
+    "127.0.0.1",
+    "api.service",
+    "[::1]",
+    ""
+  ])(
+    "refuses %s",
+    (host) => assert.isTrue(Result.isFailure(MeshUrl.parse(host)))
+  )
+})
+
+describe("MeshHttpClient", () => {
+  it.live.each(["http://api/", "https://api:4711/", "http://api.service.consul/", "http://api.service.dc1.consul/"])(
+    "calls the service that %s names",
+    (url) =>
+      Effect.gen(function*() {
+        const { dispatcher, get } = yield* apis(1)
+        assert.strictEqual(yield* get(url), "api-0")
+        assert.deepStrictEqual(dispatcher.stats().requests, { "web api 200": 1 })
+      })
+  )
+
+  it.live("says what is wrong with another name", () =>
+    Effect.gen(function*() {
+      const { get } = yield* apis(1)
+      const error = yield* failureOf(get("http://example.com/"))
+      assert.strictEqual(error.reason._tag, "UnknownName")
+    }))
+
+  it.live("takes turns between instances, and keeps their connections", () =>
+    Effect.gen(function*() {
+      const { get, instances } = yield* apis(2)
+      for (let i = 0; i < 10; i++) yield* get("http://api/")
+      assert.deepStrictEqual(instances.map(({ asked }) => asked()), [5, 5])
+      assert.deepStrictEqual(instances.map(({ stats }) => stats().connections.accepted), [1, 1])
+    }))
+
+  it.live("speaks HTTP/2 when told so", () =>
+    Effect.gen(function*() {
+      const { get, instances } = yield* apis(1, { pool: { http2: true, connections: 1 } })
+      yield* get("http://api/")
+      yield* Effect.all(Array.from({ length: 20 }, () => get("http://api/")), { concurrency: "unbounded" })
+      assert.deepStrictEqual(instances.map(({ asked, stats }) => [asked(), stats().connections.accepted]), [[21, 1]])
+    }))
+
+  it.live("sends bodies and hands on headers", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const api = yield* Mesh.member("api", authority)
+      const { port } = yield* instance(
+        api,
+        "api",
+        Effect.gen(function*() {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          return HttpServerResponse.text(`${request.headers["host"]} ${yield* Effect.orDie(request.text)}`)
+        })
+      )
+      const discovery = yield* Mesh.discovery({ api: [Mesh.endpoint(port)] })
+      const { http } = yield* client(authority, discovery.layer)
+      const response = yield* http.execute(
+        HttpClientRequest.post("http://api.service.consul/").pipe(HttpClientRequest.bodyText("hello"))
+      )
+      assert.strictEqual(yield* response.text, "api.service.consul hello")
+    }))
+
+  it.live("goes to another instance where one does not answer, and ejects it", () =>
+    Effect.gen(function*() {
+      const { discovery, get, instances } = yield* apis(1)
+      const dead = yield* nobodyAt
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(dead), Mesh.endpoint(instances[0]!.port)])
+      for (let i = 0; i < 20; i++) assert.strictEqual(yield* get("http://api/"), "api-0")
+      assert.strictEqual(instances[0]!.asked(), 20)
+    }))
+
+  it.live("leaves a failing instance alone for a while, then tries it again", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const api = yield* Mesh.member("api", authority)
+      let status = 500
+      const flaky = yield* instance(api, "flaky", Effect.sync(() => HttpServerResponse.text("flaky", { status })))
+      const good = yield* instance(api, "good")
+      const discovery = yield* Mesh.discovery({ api: [flaky, good].map(({ port }) => Mesh.endpoint(port)) })
+      const { get } = yield* client(authority, discovery.layer, {
+        outliers: { maxFailures: 2, intervalMillis: 10, baseEjectionMillis: 200 }
+      })
+      for (let i = 0; i < 10; i++) yield* get("http://api/")
+      assert.strictEqual(flaky.asked(), 2)
+      status = 200
+      yield* eventuallyEffect(Effect.map(get("http://api/"), () => flaky.asked() > 2))
+    }))
+
+  it.live("names the instance that has another identity than it should", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const impostor = yield* instance(yield* Mesh.member("impostor", authority), "impostor")
+      const discovery = yield* Mesh.discovery({ api: [Mesh.endpoint(impostor.port)] })
+      const { get } = yield* client(authority, discovery.layer)
+      const error = yield* failureOf(get("http://api/"))
+      assert.strictEqual(error.reason._tag, "UnexpectedIdentity")
+      assert.deepStrictEqual([error.instance, error.address, error.sent], [
+        `node/${impostor.port}`,
+        `127.0.0.1:${impostor.port}`,
+        false
+      ])
+      assert.strictEqual(impostor.asked(), 0)
+    }))
+
+  it.live("repeats what does no harm when an instance dies, and says of the rest which one it was", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const api = yield* Mesh.member("api", authority)
+      const doomed = yield* Mesh.member("api", authority)
+      const dying = yield* instance(doomed, "dying", Effect.never)
+      const good = yield* instance(api, "good")
+      const discovery = yield* Mesh.discovery({ api: [Mesh.endpoint(dying.port)] })
+      const { dispatcher, get, http } = yield* client(authority, discovery.layer)
+      const getting = yield* Effect.forkChild(get("http://api/"))
+      const posting = yield* Effect.forkChild(failureOf(http.post("http://api/")))
+      yield* eventually(() => dying.asked() === 2)
+      yield* discovery.setInstances(Mesh.target("api").id, [dying, good].map(({ port }) => Mesh.endpoint(port)))
+      yield* SubscriptionRef.set(doomed.intentions, Mesh.policy("api", {})) // cuts its connections
+      assert.strictEqual(yield* Fiber.join(getting), "good")
+      const failed = yield* Fiber.join(posting)
+      assert.deepStrictEqual([failed.reason._tag, failed.instance, failed.sent], [
+        "ConnectionLost",
+        `node/${dying.port}`,
+        true
+      ])
+      assert.strictEqual(dispatcher.stats().active, 0)
+    }))
+
+  it.live("never retries when told so", () =>
+    Effect.gen(function*() {
+      const { discovery, get, instances } = yield* apis(1, { retry: Schedule.recurs(0) })
+      const dead = yield* nobodyAt
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(dead), Mesh.endpoint(instances[0]!.port)])
+      const error = yield* failureOf(get("http://api/"))
+      assert.strictEqual(error.reason._tag, "ConnectFailed")
+    }))
+
+  it.live("says that nobody is healthy, and goes on when somebody is", () =>
+    Effect.gen(function*() {
+      const { discovery, get, instances } = yield* apis(1)
+      const { port } = instances[0]!
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(port, 0)])
+      const error = yield* failureOf(get("http://api/"))
+      assert.strictEqual(error.message, "the request to api failed: none of its 1 instances is healthy")
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(port)])
+      assert.strictEqual(yield* get("http://api/"), "api-0")
+    }))
+
+  it.live("follows redirects, and failover by health", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const first = yield* instance(yield* Mesh.member("first", authority), "first")
+      const second = yield* instance(yield* Mesh.member("second", authority), "second")
+      const discovery = yield* Mesh.discovery({
+        first: [Mesh.endpoint(first.port)],
+        second: [Mesh.endpoint(second.port)]
+      })
+      yield* discovery.setRoute("api", {
+        targets: [Mesh.target("first"), Mesh.target("second")],
+        connectTimeoutMillis: 2000
+      })
+      const { get } = yield* client(authority, discovery.layer)
+      assert.strictEqual(yield* get("http://api/"), "first")
+      yield* discovery.setInstances(Mesh.target("first").id, [Mesh.endpoint(first.port, 0)])
+      assert.strictEqual(yield* get("http://api/"), "second")
+      yield* discovery.setRoute("api", { targets: [Mesh.target("first")], connectTimeoutMillis: 2000 })
+      yield* discovery.setInstances(Mesh.target("first").id, [Mesh.endpoint(first.port)])
+      assert.strictEqual(yield* get("http://api/"), "first")
+    }))
+
+  it.live("sends equal requests to one instance where the resolver hashes them", () =>
+    Effect.gen(function*() {
+      const { discovery, http } = yield* apis(4)
+      yield* discovery.setRoute("api", {
+        targets: [Mesh.target("api")],
+        connectTimeoutMillis: 2000,
+        balancing: {
+          policy: LoadBalancer.ringHash(),
+          hashBy: [{ field: "header", name: "x-user", terminal: false }]
+        }
+      })
+      const asUser = (user: string) =>
+        Effect.flatMap(http.get("http://api/", { headers: { "x-user": user } }), (response) => response.text)
+      const answers = new Map<string, ReadonlySet<string>>()
+      for (let i = 0; i < 40; i++) {
+        const user = `user ${i % 10}`
+        answers.set(user, new Set([...answers.get(user) ?? [], yield* asUser(user)]))
+      }
+      assert.isTrue([...answers.values()].every(({ size }) => size === 1))
+      assert.isAbove(new Set([...answers.values()].flatMap((set) => [...set])).size, 1)
+    }))
+
+  it.live("hands on what the other side refuses", () =>
+    Effect.gen(function*() {
+      const { api, http } = yield* apis(1)
+      yield* SubscriptionRef.set(api.intentions, { ...Mesh.policy("api", {}), http: true })
+      const response = yield* http.get("http://api/")
+      assert.strictEqual(response.status, 403)
+    }))
+
+  it.live("gives up a request that is interrupted", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const slow = yield* instance(yield* Mesh.member("api", authority), "slow", Effect.never)
+      const discovery = yield* Mesh.discovery({ api: [Mesh.endpoint(slow.port)] })
+      const { dispatcher, get } = yield* client(authority, discovery.layer)
+      const getting = yield* Effect.forkChild(get("http://api/"))
+      yield* eventually(() => slow.asked() === 1)
+      yield* Fiber.interrupt(getting)
+      yield* eventually(() => dispatcher.stats().active === 0 && slow.stats().handling === 0)
+    }))
+
+  it.live("serves every request while root and leaves are replaced, on the connections it has and on new ones", () =>
+    Effect.gen(function*() {
+      const { api, authority, get, web } = yield* apis(2, { pool: { maxAgeMillis: 20 } })
+      const failures: Array<unknown> = []
+      let asked = 0
+      const traffic = yield* Effect.forkChild(
+        get("http://api/").pipe(
+          Effect.catch((error) =>
+            Effect.sync(() => failures.push(Option.getOrUndefined(MeshHttpClient.failure(error))?.message))
+          ),
+          Effect.tap(Effect.sync(() => asked++)),
+          Effect.forever
+        )
+      )
+      const phase = Effect.suspend(() => {
+        const until = asked + 50
+        return eventually(() => asked >= until)
+      })
+      yield* phase
+      const next = yield* Effect.promise(() => Certificates.root("next"))
+      for (const member of [api, web]) yield* SubscriptionRef.set(member.roots, Certificates.bundle(authority, next))
+      yield* phase
+      yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(next, "api")))
+      yield* phase
+      yield* SubscriptionRef.set(web.leaf, yield* Effect.promise(() => Certificates.leafOf(next, "web")))
+      yield* phase
+      for (const member of [api, web]) yield* SubscriptionRef.set(member.roots, Certificates.bundle(next))
+      yield* phase
+      yield* Fiber.interrupt(traffic)
+      assert.deepStrictEqual(failures, [])
+    }))
+})
+
+const eventuallyEffect = <E, R>(holds: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  Effect.flatMap(holds, (yes) => yes ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), eventuallyEffect(holds)))
