@@ -169,6 +169,7 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
       const ask = yield* client(port, web)
       const other = yield* client(port, web)
       assert.strictEqual((yield* ask({ path: "/who" })).status, 200)
+      yield* eventually(() => mesh.stats().handling === 0)
       const streaming = yield* Effect.forkChild(Effect.exit(other({ path: "/events" })))
       yield* eventually(() => mesh.stats().handling === 1)
       yield* SubscriptionRef.set(api.intentions, policy())
