@@ -24,17 +24,20 @@ export type Diagram<L> = Node<L> | Leaf<L>
 export class TooLarge extends Error {}
 
 export interface Builder {
+  readonly limit: number
   /** The same leaf for the same value, by reference. */
   readonly leaf: <L>(value: L) => Leaf<L>
   readonly node: <L>(level: number, children: ReadonlyArray<Diagram<L>>) => Diagram<L>
 }
 
-/** Throws `TooLarge` beyond the limit. */
+/** Throws `TooLarge` beyond so many nodes, or twenty times as many edges. */
 export const builder = (limit: number): Builder => {
   const leaves = new Map<unknown, Leaf<unknown>>()
   const nodes = new Map<string, Node<unknown>>()
   let ids = 0
+  let edges = 0
   return {
+    limit,
     leaf: <L>(value: L) => {
       const present = leaves.get(value)
       if (present !== undefined) return present as Leaf<L>
@@ -48,7 +51,8 @@ export const builder = (limit: number): Builder => {
       const key = `${level}:${children.map((child) => child.id).join()}`
       const present = nodes.get(key)
       if (present !== undefined) return present as Node<L>
-      if (nodes.size >= limit) throw new TooLarge()
+      edges += children.length
+      if (nodes.size >= limit || edges > 20 * limit) throw new TooLarge()
       const made: Node<L> = { _tag: "Node", id: ids++, level, children }
       nodes.set(key, made)
       return made
@@ -121,6 +125,7 @@ export const combine = <A, B, C>(
     const key = `${a.id}:${b.id}`
     const present = known.get(key)
     if (present !== undefined) return present
+    if (known.size >= 10 * builder.limit) throw new TooLarge()
     let made: Diagram<C>
     if (a._tag === "Leaf" && b._tag === "Leaf") made = builder.leaf(join(a.value, b.value))
     else {
