@@ -1,5 +1,6 @@
 /** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
 import * as Authorization from "./authorization.ts"
+import * as Policy from "./policy.ts"
 import * as Relay from "./relay.ts"
 
 const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
@@ -7,6 +8,7 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
     "One authorization, beside a Map lookup",
     () => Promise.resolve(Authorization.format(Authorization.run()))
   ],
+  policy: ["Looking through the policy of a whole mesh", () => Promise.resolve(Policy.format(Policy.run()))],
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
     async () => Relay.format(await Relay.run())
