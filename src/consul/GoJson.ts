@@ -74,7 +74,7 @@ export const nilList = <S extends Schema.Constraint>(item: S) =>
 /** A free map, kept as it is: `map[string]interface{}`. */
 export const opaque = mapOmitEmpty(Schema.Json)
 /** A pointer: absent when nil. */
-export const pointer = Schema.optionalKey
+export const pointer = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(schema)
 
 /** Raft indexes, on everything the catalog and the config entries store. */
 export const indexes = { CreateIndex: number, ModifyIndex: number }
