@@ -104,7 +104,10 @@ describe("MeshDialer", () => {
       assert.strictEqual(none.reason._tag, "NoHealthyInstance")
       assert.include(none.message, "cannot reach api: no instance")
       yield* instances([1, 0], [2, 0])
-      assert.include((yield* Effect.flip(dialer.dial({ service: "api" }))).message, "none of its 2 instances is healthy")
+      assert.include(
+        (yield* Effect.flip(dialer.dial({ service: "api" }))).message,
+        "none of its 2 instances is healthy"
+      )
     }))
 
   it.live("gives up waiting for a chain that does not come", () =>
@@ -175,14 +178,19 @@ describe("MeshDialer", () => {
       assert.strictEqual(yield* where, "dc1")
       // An instance of the other datacenter at an address of this one is not let pass.
       yield* instances([far.port, 1])
-      assert.strictEqual((yield* Effect.flip(Effect.scoped(dialer.dial({ service: "api" })))).reason._tag, "UnexpectedIdentity")
+      assert.strictEqual(
+        (yield* Effect.flip(Effect.scoped(dialer.dial({ service: "api" })))).reason._tag,
+        "UnexpectedIdentity"
+      )
     }))
 
-  it.live.each([
-    ["expired", "certificate_expired", { notBefore: -60_000, notAfter: -1000 }],
-    ["without a URI", "no_identity", { uris: [] }],
-    ["for clients only", "wrong_purpose", { usages: ["client"] }]
-  ] as const)("refuses an instance whose certificate is %s", ([, reason, faults]) =>
+  it.live.each(
+    [
+      ["expired", "certificate_expired", { notBefore: -60_000, notAfter: -1000 }],
+      ["without a URI", "no_identity", { uris: [] }],
+      ["for clients only", "wrong_purpose", { usages: ["client"] }]
+    ] as const
+  )("refuses an instance whose certificate is %s", ([, reason, faults]) =>
     Effect.gen(function*() {
       const { ca, dialer, instances } = yield* setUp
       const issued = yield* Effect.promise(() =>

@@ -232,21 +232,26 @@ describe("MeshListener", () => {
     }))
 
   describe.skipIf(!TlsClients.has("openssl"))("with openssl s_client", () => {
-    const sClient = (running: Running, ...more: ReadonlyArray<string>) =>
-      Effect.flatMap(
-        Effect.flatMap(running.issue("web"), (issued) => TlsClients.files(issued, running.ca)),
-        (files) =>
-          TlsClients.run("openssl", [
-            ...["s_client", "-connect", `127.0.0.1:${running.listener.port}`, "-CAfile", files.root],
-            ...["-cert", files.cert, "-key", files.key, "-verify_return_error", ...more]
-          ], { input: "hello\n", until: /HELLO|error/i })
+    /** With a certificate for `web`, and trust in `authority`. */
+    const sClient = Effect.fnUntraced(function*(
+      running: Running,
+      flags: ReadonlyArray<string>,
+      input = "hello\n",
+      authority = running.ca
+    ) {
+      const files = yield* TlsClients.files(yield* running.issue("web"), authority)
+      return yield* TlsClients.sClient(
+        running.listener.port,
+        [...flags, ...TlsClients.presenting(files), "-CAfile", files.root, "-verify_return_error"],
+        { input, until: /HELLO|error|RENEGOTIATING[^]*(closed|alert|no renegotiation)/i }
       )
+    })
 
     for (const version of ["-tls1_2", "-tls1_3"]) {
       it.live(`serves ${version}`, () =>
         Effect.gen(function*() {
           const running = yield* Listeners.listen()
-          const { output } = yield* sClient(running, version)
+          const { output } = yield* sClient(running, [version])
           assert.include(output, "HELLO")
           assert.include(output, "Verification: OK")
           assert.deepStrictEqual(running.handled, ["web"])
@@ -254,26 +259,17 @@ describe("MeshListener", () => {
     }
 
     refuses("a peer that does not accept our certificate", "refused_by_peer", (running) =>
-      Effect.gen(function*() {
-        const other = yield* Effect.promise(() => Certificates.root("other"))
-        const files = yield* TlsClients.files(yield* running.issue("web"), other)
-        return yield* TlsClients.run("openssl", [
-          ...["s_client", "-connect", `127.0.0.1:${running.listener.port}`, "-CAfile", files.root],
-          ...["-cert", files.cert, "-key", files.key, "-verify_return_error"]
-        ])
-      }))
+      Effect.flatMap(
+        Effect.promise(() => Certificates.root("other")),
+        (other) => sClient(running, [], undefined, other)
+      ))
 
-    refuses("TLS 1.1", "protocol_error", (running) => sClient(running, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"))
+    refuses("TLS 1.1", "protocol_error", (running) => sClient(running, ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]))
 
     it.live("does not renegotiate", () =>
       Effect.gen(function*() {
         const running = yield* Listeners.listen()
-        const issued = yield* running.issue("web")
-        const files = yield* TlsClients.files(issued, running.ca)
-        yield* TlsClients.run("openssl", [
-          ...["s_client", "-connect", `127.0.0.1:${running.listener.port}`, "-tls1_2"],
-          ...["-cert", files.cert, "-key", files.key]
-        ], { input: "R\n", until: /RENEGOTIATING[^]*(error|closed|alert|no renegotiation)/i })
+        yield* sClient(running, ["-tls1_2"], "R\n")
         yield* Sockets.eventually(() => running.listener.stats().open === 0)
         yield* served(running)
       }))

@@ -111,4 +111,3 @@ describe("splice", () => {
       assert.isTrue(other.text() === data.toString())
     }))
 })
-

@@ -43,34 +43,38 @@ describe("a TLS session", () => {
       }))
   }
 
-  it.live.skipIf(!TlsClients.has("openssl"))("of openssl s_client is not resumed, before or after a rotation", () =>
-    Effect.gen(function*() {
-      const running = yield* Listeners.listen()
-      const { api, ca, handled, issue, listener } = running
-      const files = yield* TlsClients.files(yield* issue("web"), ca)
-      const client = (version: Tls.SecureVersion, ...more: ReadonlyArray<string>) =>
-        TlsClients.run("openssl", [
-          ...["s_client", "-connect", `127.0.0.1:${listener.port}`, "-CAfile", files.root],
-          ...[`-${version.toLowerCase().replace("v", "").replace(".", "_")}`, ...more]
-        ], { input: "hello\n", until: /HELLO|error|closed/i })
-      const certificate = ["-cert", files.cert, "-key", files.key]
-      for (const version of versions) {
-        const session = join(files.folder, `session-${version}`)
-        const first = yield* client(version, ...certificate, "-sess_out", session)
-        assert.include(first.output, "HELLO")
-        assert.isTrue(existsSync(session))
-        const second = yield* client(version, ...certificate, "-sess_in", session)
-        assert.include(second.output, "HELLO")
-        assert.notInclude(second.output, "Reused")
+  it.live.skipIf(!TlsClients.has("openssl"))(
+    "of openssl s_client is not resumed, before or after a rotation",
+    () =>
+      Effect.gen(function*() {
+        const running = yield* Listeners.listen()
+        const { api, ca, handled, issue, listener } = running
+        const files = yield* TlsClients.files(yield* issue("web"), ca)
+        const client = (version: Tls.SecureVersion, ...more: ReadonlyArray<string>) =>
+          TlsClients.sClient(
+            listener.port,
+            ["-CAfile", files.root, `-${version.toLowerCase().replace("v", "").replace(".", "_")}`, ...more],
+            { input: "hello\n", until: /HELLO|error|closed/i }
+          )
+        const certificate = TlsClients.presenting(files)
+        for (const version of versions) {
+          const session = join(files.folder, `session-${version}`)
+          const first = yield* client(version, ...certificate, "-sess_out", session)
+          assert.include(first.output, "HELLO")
+          assert.isTrue(existsSync(session))
+          const second = yield* client(version, ...certificate, "-sess_in", session)
+          assert.include(second.output, "HELLO")
+          assert.notInclude(second.output, "Reused")
 
-        yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(ca, "api")))
-        const third = yield* client(version, ...certificate, "-sess_in", session)
-        assert.notInclude(third.output, "Reused")
-        const before = handled.length
-        const without = yield* client(version, "-sess_in", session)
-        assert.notInclude(without.output, "HELLO")
-        assert.strictEqual(handled.length, before)
-      }
-      assert.strictEqual(listener.stats().refused.no_certificate, 2)
-    }))
+          yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(ca, "api")))
+          const third = yield* client(version, ...certificate, "-sess_in", session)
+          assert.notInclude(third.output, "Reused")
+          const before = handled.length
+          const without = yield* client(version, "-sess_in", session)
+          assert.notInclude(without.output, "HELLO")
+          assert.strictEqual(handled.length, before)
+        }
+        assert.strictEqual(listener.stats().refused.no_certificate, 2)
+      })
+  )
 })

@@ -87,3 +87,18 @@ export const files = Effect.fnUntraced(function*(issued: Certificates.Issued, ro
     root: write("root.pem", root.pem)
   }
 })
+
+/** `openssl s_client`. */
+export const sClient = (
+  port: number,
+  flags: ReadonlyArray<string>,
+  options?: { readonly input: string; readonly until: RegExp }
+): Effect.Effect<Ran> => run("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, ...flags], options)
+
+/** The flags by which it presents a certificate. */
+export const presenting = (paths: { readonly cert: string; readonly key: string }): ReadonlyArray<string> => [
+  "-cert",
+  paths.cert,
+  "-key",
+  paths.key
+]
