@@ -88,7 +88,7 @@ export interface Protocol {
 }
 
 export const protocol = (policy: Policy, destination: Names.Name): Protocol => {
-  const own = policy.services.find((service) => Names.same(service, destination))?.protocol
+  const own = policy.services.find((each) => each.protocol !== undefined && Names.same(each, destination))?.protocol
   if (own) return { protocol: own, from: "service" }
   if (policy.defaultProtocol) return { protocol: policy.defaultProtocol, from: "default" }
   return policy.intentions.some((each) => Source.hasPermissions(each) && Source.isFor(each, destination))

@@ -140,6 +140,10 @@ describe("effect-mesh policy", () => {
         run("matrix", "-f", at("before"), "--json"),
         run("matrix", "-f", at("before"), "--html", at("page.html"))
       ])
+      writeFileSync(at("names.txt"), "# known\ndb\nteam/cache # with a place\n")
+      const listed = yield* run("matrix", "-f", at("before"), "--services", at("names.txt"))
+      assert.match(listed.out, /^db +·/m)
+      assert.match(listed.out, /^team\/cache +·/m)
       assert.match(text.out, /^web +◐ · ·$/m)
       const { reasons, rows } = JSON.parse(json.out) as {
         reasons: Array<{ verdict: string }>

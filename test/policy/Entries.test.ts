@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as Entries from "../../src/policy/Entries.ts"
 import * as Json from "../../src/policy/Json.ts"
+import * as Policy from "../../src/policy/Policy.ts"
 
 const read = (...texts: ReadonlyArray<unknown>) =>
   Entries.read(texts.map((text, i) => ({
@@ -68,6 +69,18 @@ describe("Entries", () => {
       { Kind: "proxy-defaults", Name: "global", Config: { protocol: "http" } }
     ))
     assert.deepStrictEqual(services.map(({ protocol }) => protocol), ["tcp"])
+  })
+
+  it("finds the protocol of a service, wherever else the service is named", () => {
+    const entries = Result.getOrThrow(read(
+      { services: [{ name: "api" }], config_entries: { bootstrap: [entry({ Action: "allow" })] } },
+      { Kind: "service-defaults", Name: "API", Protocol: "grpc" }
+    ))
+    const policy = Policy.make({ ...entries, defaultPolicy: "deny" })
+    assert.deepStrictEqual(Policy.protocol(policy, { service: "api", namespace: "default", partition: "default" }), {
+      protocol: "grpc",
+      from: "service"
+    })
   })
 
   it("reads the configuration of an agent", () => {

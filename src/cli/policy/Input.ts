@@ -27,6 +27,11 @@ export const context = {
     Flag.withMetavar("NAME"),
     Flag.atLeast(0)
   ),
+  services: Flag.Path("services").pipe(
+    Flag.withDescription("File with such names, one a line; may be repeated"),
+    Flag.withMetavar("FILE"),
+    Flag.atLeast(0)
+  ),
   protocol: Flag.Literals("protocol", ["tcp", "http", "http2", "grpc"]).pipe(
     Flag.withDescription("Protocol of services for which nothing says it"),
     Flag.optional
@@ -44,11 +49,15 @@ export const source = {
 export type Context = Consul.Flags & {
   readonly defaultPolicy: Option.Option<"allow" | "deny">
   readonly service: ReadonlyArray<string>
+  readonly services: ReadonlyArray<string>
   readonly protocol: Option.Option<string>
 }
 
 /** From these paths, or from the agent where there are none. */
-export const load = Effect.fnUntraced(function*(options: Context, paths: ReadonlyArray<string>) {
+export const load = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<string>) {
+  const listed = yield* Effect.forEach(given.services, (file) => attempt(file, () => readFile(file, "utf8")))
+  const names = listed.flatMap((text) => text.split("\n")).map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)
+  const options = { ...given, service: [...given.service, ...names] }
   return yield* paths.length > 0
     ? Effect.flatMap(Effect.forEach(paths, files), (found) => assemble(options, found.flat()))
     : Effect.flatMap(stored, (found) => assemble(options, found.sources, found)).pipe(
