@@ -1,0 +1,40 @@
+/**
+ * `shop` may read from `stock`, and nothing else. Runs against the agent at CONSUL_HTTP_ADDR, or one of its own:
+ *
+ *     node examples/native-http/main.ts
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Console, Effect, Layer, Schedule } from "effect"
+import { HttpApiClient } from "effect/http-api"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as Mesh from "../../src/native/Mesh.ts"
+import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
+import { agent } from "../native/agent.ts"
+import { Api, stock } from "./api.ts"
+
+const shop = Effect.gen(function*() {
+  const client = yield* HttpApiClient.make(Api, { baseUrl: "http://stock.service.consul" })
+  // The agent needs a moment to tell everybody about the new service and its policy.
+  const answer = yield* client.items.read({ params: { item: "lamp" } }).pipe(
+    Effect.retry(Schedule.max([Schedule.spaced("50 millis"), Schedule.recurs(100)]))
+  )
+  yield* Console.log(`${answer.left} of ${answer.item} left, stock told ${answer.toldTo}`)
+  const refused = yield* Effect.flip(client.items.remove({ params: { item: "lamp" } }))
+  yield* Console.log(`removing it was refused: ${refused.message}`)
+}).pipe(Effect.provide(MeshHttpClient.layer().pipe(Layer.provide(Mesh.layer({ service: "shop" })))))
+
+const policy = Effect.gen(function*() {
+  const consul = yield* ConsulClient.ConsulClient
+  const Sources = [{
+    Name: "shop",
+    Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/items/", Methods: ["GET"] } }]
+  }]
+  for (
+    const payload of [
+      { Kind: "service-defaults", Name: "stock", Protocol: "http" },
+      { Kind: "service-intentions", Name: "stock", Sources }
+    ]
+  ) yield* consul.call("policy", (api) => api.config.write({ query: {}, payload }))
+})
+
+policy.pipe(Effect.andThen(Effect.provide(shop, stock)), Effect.scoped, Effect.provide(agent), NodeRuntime.runMain)
