@@ -104,20 +104,24 @@ export const toReason = ({ answer, ruling, verdict }: Cell): Reason => {
 
 const marks: { readonly [V in Verdict]: string } = { allow: "●", deny: "·", some: "◐", undecided: "?" }
 
-/** For a terminal. Columns are numbered, because names do not fit above them. */
+/** For a terminal. Columns are numbered, with the digits below each other: names do not fit above them. */
 export const format = (matrix: Matrix): string => {
   const { callers, destinations, rows } = matrix
   const digits = String(destinations.length).length
-  const width = Math.max(...callers.map((caller) => caller.label.length), 6)
-  const header = destinations.map((_, i) => String(i + 1).padStart(digits)).join(" ")
+  const gap = destinations.length > 40 ? "" : " "
+  const width = Math.max(...callers.map((caller) => caller.label.length))
+  const numbers = destinations.map((_, i) => String(i + 1).padStart(digits))
   const total = counts(matrix)
   return [
     "Callers down, destinations across:",
-    ...destinations.map((destination, i) => `  ${String(i + 1).padStart(digits)} ${destination.label}`),
+    ...destinations.map((destination, i) => `  ${numbers[i]} ${destination.label}`),
     "",
-    `${"".padEnd(width)}  ${header}`,
+    ...Array.from(
+      { length: digits },
+      (_, at) => `${"".padEnd(width)}  ${numbers.map((number) => number[at]).join(gap)}`.trimEnd()
+    ),
     ...callers.map((caller, i) =>
-      `${caller.label.padEnd(width)}  ${rows[i]!.map(({ verdict }) => marks[verdict].padStart(digits)).join(" ")}`
+      `${caller.label.padEnd(width)}  ${rows[i]!.map(({ verdict }) => marks[verdict]).join(gap)}`
     ),
     "",
     `${marks.allow} allowed ${total.allow}   ${marks.some} some requests ${total.some}   ${marks.deny} denied ${total.deny}` +
