@@ -219,6 +219,31 @@ describe("a pair of sidecars", () => {
       assert.include(lines, "the connection of web failed: the application at 127.0.0.1:")
     }).pipe(Effect.provide(TestConsole.layer)))
 
+  it.live("survives clients that leave at every stage of a connection", () =>
+    Effect.gen(function*() {
+      const application = yield* Sockets.shouting
+      const { apiSidecar, port, webSidecar } = yield* Sidecars.pair(application.port)
+      const leave = (turns: number, reset: boolean) =>
+        Effect.scoped(Effect.gen(function*() {
+          const socket = yield* Sockets.connect(port)
+          socket.write("hello")
+          for (let turn = 0; turn < turns; turn++) {
+            yield* Effect.callback<void>((go) => void setImmediate(go, Effect.void))
+          }
+          if (reset) socket.resetAndDestroy()
+        }))
+      const stages = Array.from({ length: 60 }, (_, index) => [index, index % 2 === 0] as const)
+      for (let round = 0; round < 3; round++) {
+        yield* Effect.forEach(stages, ([turns, reset]) => leave(turns, reset), { concurrency: 12 })
+      }
+      const open = () =>
+        [...apiSidecar.status().listeners, ...webSidecar.status().listeners]
+          .reduce((sum, { counts }) => sum + counts.open + counts.handshaking, 0)
+      yield* Sockets.eventually(() => open() === 0)
+      yield* served(port)
+      yield* Sockets.eventually(() => application.sockets.every(({ destroyed }) => destroyed))
+    }))
+
   it.live("closes every socket with its scope", () =>
     Effect.gen(function*() {
       const sockets = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
