@@ -3,6 +3,7 @@ import { Console, Effect, Layer, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
+import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
 
@@ -38,6 +39,7 @@ export const proxy = Command.make(
     )
   },
   Effect.fn("cli.proxy")(function*(options) {
+    GarbageCollection.tuneForRelaying()
     return yield* run(options).pipe(
       Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options)))
     )

@@ -1,6 +1,7 @@
 /** `effect-mesh up`: a whole mesh from files, in one process tree. */
 import { Console, Effect, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
 import * as Matrix from "./up/Matrix.ts"
@@ -21,6 +22,7 @@ export const up = Command.make(
     )
   },
   Effect.fn("cli.up")(function*(options) {
+    GarbageCollection.tuneForRelaying()
     return yield* run(options).pipe(Effect.provide(Log.layer(options)))
   }, Effect.scoped)
 ).pipe(
