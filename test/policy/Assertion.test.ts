@@ -134,7 +134,7 @@ describe("Assertion", () => {
         assert.isFalse(allowed, `not proved after all: ${JSON.stringify(request)}`)
       }
     },
-    { arbitrary: { runs: Number(process.env["POLICY_RUNS"] ?? 150) }, timeout: 3_600_000 }
+    { arbitrary: { runs: Number(process.env["POLICY_RUNS"] || 150) }, timeout: 3_600_000 }
   )
 
   it.prop(

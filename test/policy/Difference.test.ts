@@ -67,7 +67,7 @@ describe("Difference", () => {
         )
       }
     },
-    { arbitrary: { runs: Number(process.env["POLICY_RUNS"] ?? 100) }, timeout: 3_600_000 }
+    { arbitrary: { runs: Number(process.env["POLICY_RUNS"] || 100) }, timeout: 3_600_000 }
   )
 
   it("shows a smallest request for each class of changes", () => {

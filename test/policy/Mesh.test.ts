@@ -11,7 +11,7 @@ import * as Space from "../../src/policy/Space.ts"
 import { defaultPolicy } from "../support/intentions.ts"
 import * as Rules from "../support/rules.ts"
 
-const runs = Number(process.env["POLICY_RUNS"] ?? 300)
+const runs = Number(process.env["POLICY_RUNS"] || 300)
 const requestsPerRule = 60
 const raw: Space.Settings = {
   normalization: { InsecureDisablePathNormalization: true },
