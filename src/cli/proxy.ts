@@ -39,7 +39,7 @@ export const proxy = Command.make(
     )
   },
   Effect.fn("cli.proxy")(function*(options) {
-    GarbageCollection.tuneForRelaying()
+    yield* GarbageCollection.tuneForRelaying
     return yield* run(options).pipe(
       Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options)))
     )

@@ -22,7 +22,7 @@ export const up = Command.make(
     )
   },
   Effect.fn("cli.up")(function*(options) {
-    GarbageCollection.tuneForRelaying()
+    yield* GarbageCollection.tuneForRelaying
     return yield* run(options).pipe(Effect.provide(Log.layer(options)))
   }, Effect.scoped)
 ).pipe(
