@@ -1,7 +1,6 @@
 /** `effect-mesh agent`: the development agent by itself. */
 import { Console, Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as DevelopmentAgent from "../agent/DevelopmentAgent.ts"
 import * as Log from "./Log.ts"
 
 const duration = (name: string) =>
@@ -36,6 +35,8 @@ export const agent = Command.make(
     )
   },
   Effect.fn("cli.agent")(function*(options) {
+    // Loaded here, so that a sidecar does not carry it around.
+    const DevelopmentAgent = yield* Effect.promise(() => import("../agent/DevelopmentAgent.ts"))
     const running = yield* DevelopmentAgent.make({
       host: options.bind,
       port: options.port,

@@ -4,8 +4,6 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
-import * as Matrix from "./up/Matrix.ts"
-import * as Mesh from "./up/Mesh.ts"
 
 export const up = Command.make(
   "up",
@@ -47,6 +45,8 @@ const run = Effect.fn(function*(
     readonly files: ReadonlyArray<string>
   }
 ) {
+  // Loaded here, so that a sidecar does not carry the development agent around.
+  const [Matrix, Mesh] = yield* Effect.promise(() => Promise.all([import("./up/Matrix.ts"), import("./up/Mesh.ts")]))
   const mesh = yield* Mesh.make({
     files: options.files,
     consul: Consul.settings(options),
