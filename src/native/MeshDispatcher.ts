@@ -19,7 +19,7 @@ import * as RequestFailed from "./RequestFailed.ts"
 import * as RouteInstances from "./RouteInstances.ts"
 
 export interface Options extends HttpUpstream.Options {
-  /** Which service a host names, where Consul's names do not tell. Undefined: ask Consul's names. */
+  /** Which service a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
   readonly resolve?: ((host: string) => DiscoveryChains.Request | undefined) | undefined
 }
 
@@ -50,6 +50,13 @@ interface Entry {
   readonly scope: Scope.Closeable
   upstream: HttpUpstream.HttpUpstream | undefined
   usedAt: number
+}
+
+interface Origin {
+  /** With its port. */
+  readonly host: string
+  readonly hostname: string
+  readonly named: Result.Result<DiscoveryChains.Request, string>
 }
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
@@ -118,6 +125,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     "1 minute"
   )))
 
+  /** Programs call few services: each origin is parsed once. */
+  const origins = new Map<string, Origin>()
+  const originOf = (text: string): Origin => {
+    const known = origins.get(text)
+    if (known !== undefined) return known
+    const { host, hostname } = URL.canParse(text) ? new URL(text) : { host: text, hostname: text }
+    const origin = { host, hostname, named: requestOf(hostname) }
+    if (origins.size < 1000) origins.set(text, origin)
+    return origin
+  }
+
   const requestOf = (host: string): Result.Result<DiscoveryChains.Request, string> => {
     const resolved = options.resolve?.(host)
     return resolved === undefined ? MeshUrl.parse(host) : Result.succeed(resolved)
@@ -157,8 +175,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       request: Undici.Dispatcher.DispatchOptions,
       handler: Undici.Dispatcher.DispatchHandler
     ): boolean {
-      const { host, hostname } = hostOf(request.origin)
-      const named = requestOf(hostname)
+      const { host, hostname, named } = originOf(String(request.origin))
       if (Result.isFailure(named)) {
         const reason = new RequestFailed.UnknownName({ host: hostname, why: named.failure })
         fail(handler, new RequestFailed.RequestFailed({ service: hostname, sent: false, reason }))
@@ -307,19 +324,6 @@ const fail = (handler: Undici.Dispatcher.DispatchHandler, error: Error): void =>
     pause: () => {},
     resume: () => {}
   }, error)
-
-/** Hosts are parsed once: programs call few. */
-const hosts = new Map<string, { readonly host: string; readonly hostname: string }>()
-
-const hostOf = (origin: string | URL | undefined) => {
-  const text = String(origin)
-  const known = hosts.get(text)
-  if (known !== undefined) return known
-  const parsed = URL.canParse(text) ? new URL(text) : { host: text, hostname: text }
-  const host = { host: parsed.host, hostname: parsed.hostname }
-  if (hosts.size < 1000) hosts.set(text, host)
-  return host
-}
 
 const recordOf = (
   headers: Undici.Dispatcher.DispatchOptions["headers"]

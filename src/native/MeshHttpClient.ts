@@ -9,7 +9,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Effect, Layer, Option, Schedule } from "effect"
-import { HttpClient, HttpClientError, type HttpClientRequest } from "effect/http"
+import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
@@ -38,16 +38,36 @@ export const make = (options: Options = {}): Effect.Effect<
     const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
     const schedule = options.retry ?? Schedule.recurs(2)
     return HttpClient.transform(client, (effect, request) =>
-      Effect.flatMap(NodeHttpClient.UndiciOptions, (inherited) =>
-        Effect.provideService(effect, NodeHttpClient.UndiciOptions, {
-          ...inherited,
-          // undici hands it back with the answer, where nobody looks at it.
-          opaque: new MeshDispatcher.Attempts() as never
-        }).pipe(Effect.retry({
-          schedule,
-          while: (error) =>
-            mayRetry(request, error)
-        }))))
+      Effect.catchIf(
+        effect,
+        (error) => mayRetry(request, error),
+        (error) => elsewhere(effect, request, error, schedule)
+      ))
+  })
+
+/** The first failure is the schedule's first input; what it named is what to avoid. Most requests never come here. */
+const elsewhere = <R>(
+  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, R>,
+  request: HttpClientRequest.HttpClientRequest,
+  first: HttpClientError.HttpClientError,
+  schedule: Schedule.Schedule<unknown, HttpClientError.HttpClientError>
+) =>
+  Effect.flatMap(NodeHttpClient.UndiciOptions, (inherited) => {
+    const attempts = new MeshDispatcher.Attempts()
+    Option.map(failure(first), ({ instance }) => instance !== undefined && attempts.tried.add(instance))
+    let failed = false
+    const again = Effect.suspend(() => {
+      if (failed) return effect
+      failed = true
+      return Effect.fail(first)
+    })
+    return Effect.retry(again, { schedule, while: (error) => mayRetry(request, error) }).pipe(
+      Effect.provideService(NodeHttpClient.UndiciOptions, {
+        ...inherited,
+        // undici hands it back with the answer, where nobody looks at it.
+        opaque: attempts as never
+      })
+    )
   })
 
 /** Also gives the dispatcher, for its statistics and for code that is not Effect. */

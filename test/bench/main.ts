@@ -1,6 +1,7 @@
 /** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
 import * as Authorization from "./authorization.ts"
 import * as Policy from "./policy.ts"
+import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
 
 const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
@@ -9,6 +10,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
     () => Promise.resolve(Authorization.format(Authorization.run()))
   ],
   policy: ["Looking through the policy of a whole mesh", () => Promise.resolve(Policy.format(Policy.run()))],
+  "native-http": [
+    "A native service called by another: https + undici by hand, Effect over them, the mesh, two sidecars",
+    async () => NativeHttp.format(await NativeHttp.run())
+  ],
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
     async () => Relay.format(await Relay.run())
