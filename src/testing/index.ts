@@ -1,2 +1,3 @@
 export * as Arbitraries from "./Arbitraries.ts"
 export * as Policy from "./Policy.ts"
+export * as TestMesh from "./TestMesh.ts"
