@@ -2,6 +2,7 @@
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as Audit from "../intention/Audit.ts"
 import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
@@ -33,6 +34,10 @@ export const proxy = Command.make(
       Flag.withDescription("What holds where no intention matches; default: what the agent is configured with"),
       Flag.optional
     ),
+    audit: Flag.Boolean("audit").pipe(
+      Flag.withDescription("Enforce nothing: log who would be refused, and let everybody of the mesh in"),
+      Flag.withDefault(false)
+    ),
     startTimeout: Flag.Int("start-timeout").pipe(
       Flag.withDescription("Seconds to wait for the agent, certificates and intentions before giving up"),
       Flag.withDefault(60)
@@ -63,6 +68,7 @@ const run = Effect.fn(function*(options: {
   readonly sidecarFor: Option.Option<string>
   readonly proxyId: Option.Option<string>
   readonly defaultPolicy: Option.Option<"allow" | "deny">
+  readonly audit: boolean
   readonly startTimeout: number
 }) {
   const proxyId = Option.isSome(options.proxyId)
@@ -73,6 +79,7 @@ const run = Effect.fn(function*(options: {
   const sidecar = yield* ConsulSidecar.make({
     proxyId,
     readyWithin: `${options.startTimeout} seconds`,
+    audit: options.audit ? Audit.everywhere : Audit.nowhere,
     ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
   })
   yield* Console.log(ConsulSidecar.describe(sidecar))

@@ -14,6 +14,11 @@ export const up = Command.make(
       Flag.withDescription("Port of the development agent, when no agent is given; 0 takes any free one"),
       Flag.withDefault(8500)
     ),
+    audit: Flag.String("audit").pipe(
+      Flag.withDescription("Enforce nothing at this service: log who would be refused; may be repeated"),
+      Flag.withMetavar("SERVICE"),
+      Flag.atLeast(0)
+    ),
     files: Argument.Path("file", { mustExist: true, pathType: "file" }).pipe(
       Argument.withDescription("JSON: services, config_entries and applications; several files add up"),
       Argument.atLeast(1)
@@ -42,6 +47,7 @@ export const up = Command.make(
 const run = Effect.fn(function*(
   options: Consul.Flags & {
     readonly agentPort: number
+    readonly audit: ReadonlyArray<string>
     readonly files: ReadonlyArray<string>
   }
 ) {
@@ -50,7 +56,8 @@ const run = Effect.fn(function*(
   const mesh = yield* Mesh.make({
     files: options.files,
     consul: Consul.settings(options),
-    agentPort: options.agentPort
+    agentPort: options.agentPort,
+    audit: options.audit
   })
   yield* Console.log(`\nThe mesh is up. Consul's API is at ${mesh.address}.`)
   for (const { description } of mesh.sidecars) yield* Console.log(description)

@@ -4,6 +4,7 @@
  */
 import { type Duration, Effect, Layer } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
@@ -19,6 +20,10 @@ export interface Options {
   readonly service: string
   /** What holds where no intention matches. Absent: what the agent is configured with. */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+  /** Whether callers are judged by request (`http`, `http2`, `grpc`). Absent: what the config entries of the service say. */
+  readonly protocol?: string | undefined
+  /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
+  readonly audit?: Audit.Scope | undefined
   /** How long to wait for the agent. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }
@@ -43,7 +48,7 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
     Layer.provideMerge(Layer.mergeAll(SecureContexts.layer, DiscoveryChains.layer, Endpoints.layer)),
     Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
     Layer.provideMerge(
-      Intentions.layer({ destination: options.service, defaultPolicy: options.defaultPolicy }).pipe(
+      Intentions.layer({ ...options, destination: options.service }).pipe(
         Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))
       )
     ),

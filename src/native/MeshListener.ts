@@ -17,6 +17,7 @@ import { Cause, Duration, Effect, Exit, FiberSet, Function, Option, Result, Sche
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
+import * as DenialLog from "../intention/DenialLog.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
@@ -59,6 +60,8 @@ export interface MeshListener {
   readonly host: string
   readonly port: number
   readonly stats: () => Stats
+  /** Who was refused, by caller and rule, most frequent first; in audit mode, who would have been. */
+  readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** Stops accepting. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */
@@ -104,6 +107,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
   const arrivals = new Map<string, Arrival>()
+  const denials = DenialLog.make()
   const traffic = Traffic.make()
   let accepted = 0
   let failed = 0
@@ -137,7 +141,19 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const reason = Refusal.reason(refusal)
     refused.set(reason, (refused.get(reason) ?? 0) + 1)
     Refusal.count(refusal, "inbound", context)
-    run(Refusal.log(refusal, "inbound", remote))
+    if (refusal._tag === "Denied") recordDenial(refusal.caller, refusal.decision, remote)
+    else run(Refusal.log(refusal, "inbound", remote))
+  }
+
+  /** A flood of denials is counted, and makes a line a minute for each kind. */
+  const recordDenial = (caller: SpiffeId.Service, decision: Decision.Decision, remote: string) => {
+    const line = denials.record(SpiffeId.display(caller), authorizer().destination.service, decision, performance.now())
+    if (line === undefined) return
+    const verdict = decision.allowed ? "let through, in audit mode," : "refused"
+    run(Effect.annotateLogs(Effect.logWarning(`${verdict} ${remote}: ${DenialLog.format(line)}`), {
+      reason: "denied",
+      direction: "inbound"
+    }))
   }
 
   const serve = (connection: Connection): Effect.Effect<unknown, never, R> =>
@@ -183,6 +199,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       return transport.resetAndDestroy()
     }
     const connection: Connection = { ...Splice.tls(socket, transport), ...admitted.success, remote }
+    if (connection.decision.audited === true) recordDenial(connection.caller, connection.decision, remote)
     open.add(connection)
     accepted++
     traffic.track(socket)
@@ -258,6 +275,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     host: options.host,
     port: "port" in bound ? bound.port : options.port,
     stats,
+    denials: denials.counts,
     stop: Listening.close(server),
     idle: FiberSet.awaitEmpty(connections),
     setMaxConnections: (limit) => {

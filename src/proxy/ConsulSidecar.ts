@@ -2,6 +2,7 @@
 import { type Duration, Effect, Layer, type Scope } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Listening from "../native/Listening.ts"
 import * as Mesh from "../native/Mesh.ts"
@@ -15,6 +16,8 @@ export interface Options extends Sidecar.Options {
   readonly proxyId: string
   /** What holds where no intention matches. Absent: what the agent is configured with. */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
+  /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
+  readonly audit?: Audit.Scope | undefined
   /** How long to wait for the agent, for each of registration, certificates and intentions. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }
@@ -41,7 +44,8 @@ export const make = (options: Options): Effect.Effect<
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
     const mesh = yield* Layer.build(
-      Mesh.layer({ service, defaultPolicy: options.defaultPolicy, readyWithin: options.readyWithin })
+      // Connections are judged here, whatever they carry.
+      Mesh.layer({ ...options, service, protocol: "tcp" })
     )
     return yield* Effect.gen(function*() {
       const sidecar = yield* Sidecar.make(options)

@@ -1,8 +1,9 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
-import { Context, Duration, Effect, Layer, type SubscriptionRef } from "effect"
+import { Context, Duration, Effect, Layer, Schedule, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
+import * as Audit from "../intention/Audit.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
 import * as CaRoots from "./CaRoots.ts"
@@ -35,6 +36,8 @@ export interface Options {
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Whether callers are judged by request (`http`, `http2`, `grpc`). Absent: what the config entries of the service say. */
   readonly protocol?: string | undefined
+  /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
+  readonly audit?: Audit.Scope | undefined
 }
 
 /** Watches the Consul agent. Needs `intentions:read`. Builds at once: wait for the first list with `Watched.ready`. */
@@ -45,6 +48,13 @@ export const layer = (
     Intentions,
     Effect.gen(function*() {
       const policies = yield* watchPolicy(options)
+      const audit = options.audit ?? Audit.nowhere
+      if (Audit.isOn(audit, options.destination)) {
+        yield* Effect.forkScoped(
+          Effect.schedule(Effect.logWarning(Audit.warning(options.destination)), Schedule.spaced("10 minutes")),
+          { startImmediately: true }
+        )
+      }
       const protocol = options.protocol === undefined
         ? yield* ServiceProtocol.watch(options.destination)
         : Watched.constant("the protocol", options.protocol)
@@ -53,7 +63,10 @@ export const layer = (
         Watched.zip(policies, Watched.zip(protocol, trustDomain, what), what),
         what,
         ([policy, [protocol, trustDomain]]) =>
-          Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
+          Audit.authorizer(
+            audit,
+            Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
+          )
       )
     })
   )

@@ -7,6 +7,7 @@ import * as Net from "node:net"
 import { join } from "node:path"
 import * as Tls from "node:tls"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
+import * as Audit from "../../src/intention/Audit.ts"
 import * as MeshListener from "../../src/native/MeshListener.ts"
 import type * as Refusal from "../../src/tls/Refusal.ts"
 import * as Certificates from "../support/certificates.ts"
@@ -185,6 +186,34 @@ describe("a mesh listener", () => {
         ciphers: "DEFAULT:@SECLEVEL=0"
       })
       yield* refused("protocol_error")
+    }))
+
+  it.live("counts a flood of denials by caller and rule, and logs one line", () =>
+    Effect.gen(function*() {
+      const { authority, listener, log } = yield* listening()
+      const mallory = yield* Effect.promise(() => Certificates.issue(authority, { uris: [uri("mallory")] }))
+      for (let i = 0; i < 20; i++) yield* call(listener.port, mallory)
+      yield* eventually(() => listener.stats().refused.denied === 20)
+      assert.deepStrictEqual(listener.denials(), [
+        { source: "mallory", destination: "api", rule: "default policy", refusals: 20, audited: 0 }
+      ])
+      yield* eventually(() => log.length > 0)
+      assert.strictEqual(log.length, 1)
+      assert.include(log[0]!, "mallory → api: denied by the default policy")
+    }))
+
+  it.live("lets everybody of the mesh in while it audits, and records who would be refused", () =>
+    Effect.gen(function*() {
+      const { api, authority, listener, log } = yield* listening()
+      yield* SubscriptionRef.update(api.intentions, (authorizer) => Audit.authorizer(Audit.everywhere, authorizer))
+      const mallory = yield* Effect.promise(() => Certificates.issue(authority, { uris: [uri("mallory")] }))
+      assert.match((yield* call(listener.port, mallory)).text, /hello mallory/)
+      const stranger = yield* Effect.promise(async () => Certificates.issue(await Certificates.root("mesh")))
+      assert.strictEqual((yield* call(listener.port, stranger)).text, "", "certificates are verified all the same")
+      assert.deepStrictEqual(listener.denials(), [
+        { source: "mallory", destination: "api", rule: "default policy", refusals: 1, audited: 1 }
+      ])
+      yield* eventually(() => log.some((line) => line.includes("let through, in audit mode")))
     }))
 
   it.live("turns away what is beyond its limit, and goes on", () =>

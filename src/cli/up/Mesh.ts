@@ -6,6 +6,7 @@ import { Effect, Exit, Schedule, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Settings from "../../consul/Settings.ts"
+import * as Audit from "../../intention/Audit.ts"
 import * as ConsulSidecar from "../../proxy/ConsulSidecar.ts"
 import * as Applications from "./Applications.ts"
 import * as Definitions from "./Definitions.ts"
@@ -18,6 +19,8 @@ export interface Options {
   readonly consul: Partial<Settings.Settings>
   /** Of the development agent; 0: any free one. */
   readonly agentPort: number
+  /** Services at which nothing is enforced, and refusals are only recorded. */
+  readonly audit?: ReadonlyArray<string> | undefined
   /** Of the leaves of the development agent. Default: 72 hours. */
   readonly leafTtl?: DevelopmentAgent.Options["leafTtl"]
 }
@@ -74,7 +77,11 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   for (const service of definitions.services) {
     const proxyId = Definitions.sidecarId(service)
     if (proxyId === undefined) continue
-    const sidecar = yield* ConsulSidecar.make({ proxyId, drain: "1 second" }).pipe(
+    const sidecar = yield* ConsulSidecar.make({
+      proxyId,
+      drain: "1 second",
+      audit: Audit.destinations(options.audit ?? [])
+    }).pipe(
       Effect.provideService(ConsulClient.ConsulClient, consul),
       Effect.annotateLogs({ mesh: proxyId })
     )

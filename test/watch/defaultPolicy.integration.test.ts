@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, SubscriptionRef } from "effect"
+import type { ServerResponse } from "node:http"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as Settings from "../../src/consul/Settings.ts"
+import * as Audit from "../../src/intention/Audit.ts"
+import * as CaRoots from "../../src/watch/CaRoots.ts"
+import * as Intentions from "../../src/watch/Intentions.ts"
+import { badAgent } from "../support/agents.ts"
+import * as Certificates from "../support/certificates.ts"
+
+type Policy = "allow" | "deny" | undefined
+
+/** What the agent says: on every answer, and about itself (`403`: the token may not ask). */
+const agentWith = (header: Policy, self: Policy | 403) => (url: string, response: ServerResponse) => {
+  if (header !== undefined) response.setHeader("X-Consul-Default-ACL-Policy", header)
+  if (url.startsWith("/v1/agent/self")) {
+    if (self === 403) return response.writeHead(403).end("Permission denied")
+    response.setHeader("Content-Type", "application/json")
+    return response.end(JSON.stringify({ Config: {}, DebugConfig: { DefaultIntentionPolicy: self ?? "" } }))
+  }
+  response.setHeader("Content-Type", "application/json")
+  response.setHeader("X-Consul-Index", "7")
+  return response.end(JSON.stringify({ api: null }))
+}
+
+/** The default policy that the Authorizer of `api` ends up with. */
+const learned = (header: Policy, self: Policy | 403, options: Partial<Intentions.Options> = {}) =>
+  Effect.gen(function*() {
+    const answer = agentWith(header, self)
+    const agent = yield* badAgent((request, response) => answer(request.url!, response))
+    const consul = yield* ConsulClient.make({ ...Settings.defaults, address: agent.address })
+    const bundle = Certificates.bundle(yield* Effect.promise(() => Certificates.root("mesh")))
+    const context = yield* Layer.build(
+      Intentions.layer({ destination: "api", protocol: "tcp", ...options }).pipe(
+        Layer.provide(CaRoots.layerFrom(yield* SubscriptionRef.make(bundle))),
+        Layer.provide(Layer.succeed(ConsulClient.ConsulClient, consul))
+      )
+    )
+    return yield* Effect.flatMap(Intentions.Intentions, (intentions) => intentions.get).pipe(
+      Effect.provideContext(context)
+    )
+  })
+
+describe("the default policy", () => {
+  it.live.each(
+    [
+      ["trap 13: is the agent's for intentions, which the header does not show", "allow", "deny", "deny"],
+      ["is the agent's for intentions, though its ACLs deny", "deny", "allow", "allow"],
+      ["is that of the ACLs where the agent has none for intentions", "allow", undefined, "allow"],
+      ["is that of the ACLs where the token may not ask", "deny", 403, "deny"],
+      ["is to deny where nobody says", undefined, 403, "deny"]
+    ] as const
+  )("%s", ([, header, self, expected]) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* learned(header, self)).defaultPolicy, expected)
+    }))
+
+  it.live("is what the operator says, before what the agent says", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* learned("allow", "allow", { defaultPolicy: "deny" })).defaultPolicy, "deny")
+    }))
+
+  it.live("is only recorded where it is audited", () =>
+    Effect.gen(function*() {
+      const authorizer = yield* learned("deny", "deny", { audit: Audit.destinations(["api"]) })
+      const { allowed, audited } = authorizer.connection(Certificates.service("web"))
+      assert.deepStrictEqual([allowed, audited], [true, true])
+    }))
+})
