@@ -78,7 +78,9 @@ const beforeExpiry = (known: { readonly cursor: bigint | undefined; readonly wai
     : known
 
 /** The identity is that of the certificate; what the answer says beside it is not looked at. */
-export const toLeaf = (answer: CertificateAuthority.Leaf): Result.Result<Leaf, string> =>
+export const toLeaf = (
+  answer: Pick<CertificateAuthority.Leaf, "CertPEM" | "PrivateKeyPEM">
+): Result.Result<Leaf, string> =>
   Result.gen(function*() {
     const certificate = yield* Result.mapError(Certificate.parse(answer.CertPEM, "the leaf"), (error) => error.message)
     const identity = yield* Result.mapError(Certificate.identity(certificate), (error) => error.message)

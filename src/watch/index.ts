@@ -1,6 +1,7 @@
 export * as CaRoots from "./CaRoots.ts"
 export * as DiscoveryChains from "./DiscoveryChains.ts"
 export * as Endpoints from "./Endpoints.ts"
+export * as FileIdentity from "./FileIdentity.ts"
 export * as Intentions from "./Intentions.ts"
 export * as LeafCertificate from "./LeafCertificate.ts"
 export * as ProxyRegistration from "./ProxyRegistration.ts"

@@ -137,7 +137,10 @@ describe("a pair of sidecars", () => {
       assert.strictEqual(yield* Sockets.record(client).ending, "ECONNRESET")
       assert.strictEqual(application.sockets.length, 0)
       assert.strictEqual(apiSidecar.listener("public")!.counts.refused.denied, 1)
-      assert.include(JSON.stringify(yield* TestConsole.logLines), "web → api: denied by intention web → api (precedence 9)")
+      assert.include(
+        JSON.stringify(yield* TestConsole.logLines),
+        "web → api: denied by intention web → api (precedence 9)"
+      )
     }).pipe(Effect.provide(TestConsole.layer)))
 
   it.live("loses the connections that a change of intentions denies, and keeps the others", () =>
