@@ -79,7 +79,7 @@ const beforeExpiry = (known: { readonly cursor: bigint | undefined; readonly wai
 
 /** The identity is that of the certificate; what the answer says beside it is not looked at. */
 export const toLeaf = (
-  answer: Pick<CertificateAuthority.Leaf, "CertPEM" | "PrivateKeyPEM">
+  answer: Pick<CertificateAuthority.Leaf, "CertPEM" | "PrivateKeyPEM"> & Partial<CertificateAuthority.Leaf>
 ): Result.Result<Leaf, string> =>
   Result.gen(function*() {
     const certificate = yield* Result.mapError(Certificate.parse(answer.CertPEM, "the leaf"), (error) => error.message)

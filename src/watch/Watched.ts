@@ -5,7 +5,6 @@
  * in force (fail static) and `freshness` tells for how long. Equal values are not announced again.
  */
 import { Duration, Effect, Equal, Option, Result, Schema, type Scope, Stream, SubscriptionRef } from "effect"
-import type * as BlockingQuery from "../consul/BlockingQuery.ts"
 
 export interface Watched<out A> {
   /** What it is, for logs and errors: `the CA roots`. */
@@ -40,18 +39,26 @@ export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   }`
 }
 
+/** One thing heard from a source. `at` is in milliseconds since the epoch. */
+export type Observation<A> =
+  | { readonly _tag: "Answer"; readonly value: A; readonly at: number }
+  | {
+    readonly _tag: "Failure"
+    readonly error: { readonly message: string; readonly reason?: { readonly _tag: string } }
+  }
+
 /** Follows `source` in the scope. The source reports failures as observations and never ends by itself. */
 export const make = <A>(
   what: string,
-  source: Stream.Stream<BlockingQuery.Observation<A>>
+  source: Stream.Stream<Observation<A>>
 ): Effect.Effect<Watched<A>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const ref = yield* SubscriptionRef.make(Option.none<A>())
     let freshness: Freshness = { answeredAt: undefined, failures: 0, lastError: undefined }
-    const observe = (seen: BlockingQuery.Observation<A>) => {
+    const observe = (seen: Observation<A>) => {
       if (seen._tag === "Failure") {
         const { message, reason } = seen.error
-        const news = message !== freshness.lastError && reason._tag !== "Unreachable"
+        const news = message !== freshness.lastError && reason?._tag !== "Unreachable"
         freshness = { ...freshness, failures: freshness.failures + 1, lastError: message }
         // The client says once, for all watches, that the agent is away; and a reason is not said twice.
         return news
