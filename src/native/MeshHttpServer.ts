@@ -17,6 +17,7 @@ import { NetAddress } from "effect/net"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
+import * as DenialLog from "../intention/DenialLog.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
@@ -63,6 +64,8 @@ export class MeshHttpServer extends Context.Service<MeshHttpServer, {
   readonly host: string
   readonly port: number
   readonly stats: () => Stats
+  /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
+  readonly denials: () => ReadonlyArray<DenialLog.Count>
 }>()("effect-mesh/native/MeshHttpServer") {}
 
 /** An admitted request that is being handled. */
@@ -85,7 +88,20 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const exchanges = new WeakMap<object, HttpConnections.Exchange>()
   const handling = new Map<HttpConnections.Exchange, Handling>()
   const denied = new WeakSet<HttpConnections.Exchange>()
+  const denials = DenialLog.make()
   let count = 0
+
+  /** A flood of refusals is counted, and makes a line a minute for each kind. */
+  const recordDenial = ({ connection }: HttpConnections.Exchange, decision: Decision.Decision) => {
+    const caller = SpiffeId.display(connection.caller)
+    const line = denials.record(caller, authorizer().destination.service, decision, performance.now())
+    if (line === undefined) return
+    const verdict = decision.allowed ? "let through, in audit mode," : "refused"
+    run(Effect.annotateLogs(
+      Effect.logWarning(`${verdict} a request of ${connection.remote}: ${DenialLog.format(line)}`),
+      { reason: "denied", direction: "inbound" }
+    ))
+  }
 
   const connections = yield* HttpConnections.make({
     limits: HttpLimits.complete(options.limits),
@@ -151,9 +167,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         rawHeaders: incoming.rawHeaders
       }, options.normalization)
       if (admission._tag !== "Admitted") {
-        if (admission._tag === "Denied") denied.add(exchange)
+        if (admission._tag === "Denied") {
+          denied.add(exchange)
+          recordDenial(exchange, admission.decision)
+        }
         return Effect.succeed(refusal(admission, request, options.reasonHeader ?? true))
       }
+      if (admission.decision.audited === true) recordDenial(exchange, admission.decision)
       handling.set(exchange, { exchange, request: admission.request })
       const { caller, remote } = exchange.connection
       const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
@@ -199,7 +219,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     mesh: {
       host: listener.host,
       port: listener.port,
-      stats: () => ({ connections: listener.stats(), handling: count, ...metrics.totals() })
+      stats: () => ({ connections: listener.stats(), handling: count, ...metrics.totals() }),
+      denials: denials.counts
     }
   }
 })

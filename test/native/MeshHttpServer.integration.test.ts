@@ -10,6 +10,7 @@ import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/h
 import { Socket } from "effect/socket"
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
+import * as Audit from "../../src/intention/Audit.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import type * as Intention from "../../src/intention/Intention.ts"
 import * as Intentions from "../../src/intention/Intention.ts"
@@ -132,6 +133,9 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
         headers["x-mesh-denied"],
         "denied by the default policy: no intention is about this caller"
       )
+      assert.deepStrictEqual(mesh.denials(), [
+        { source: "ops", destination: "api", rule: "default policy", refusals: 1, audited: 0 }
+      ])
       yield* eventually(() => mesh.stats().requests["ops api 403"] === 1)
     }))
 
@@ -299,6 +303,15 @@ describe("MeshHttpServer", () => {
       )
       const ask = yield* Http.http2(port, web)
       assert.strictEqual((yield* ask({ path: "/who" })).status, 403)
+    }))
+
+  it.live("lets through in audit mode what it would refuse, and says so", () =>
+    Effect.gen(function*() {
+      const { api, materialOf, mesh, port } = yield* start()
+      yield* SubscriptionRef.set(api.intentions, Audit.authorizer(Audit.everywhere, policy(web)))
+      const ask = yield* Http.http2(port, yield* materialOf("ops"))
+      assert.strictEqual((yield* ask({ path: "/who" })).body, "hello ops")
+      assert.deepStrictEqual(mesh.denials().map(({ audited, source }) => [source, audited]), [["ops", 1]])
     }))
 
   it.live("answers curl in both versions", () =>
