@@ -130,7 +130,8 @@ const makeBucket = (burst: number, interval: number) => {
   let tokens = burst
   let filledAt: number | undefined
   return (now: number): number => {
-    tokens = Math.min(burst, tokens + (now - (filledAt ?? now)) / interval)
+    // A clock that was set back has not taken anything away.
+    tokens = Math.min(burst, tokens + Math.max(0, now - (filledAt ?? now)) / interval)
     filledAt = now
     tokens -= 1
     return tokens >= 0 ? 0 : Math.ceil(-tokens * interval)

@@ -24,13 +24,25 @@ export class ConsulClient extends Context.Service<ConsulClient, {
   /** Sent with every request; absent: the agent's own. */
   readonly datacenter: string | undefined
   /**
-   * One request. `name` is for errors: `GET /v1/agent/self`. Fails when there is no answer within `timeout`; blocking
-   * queries pass `Duration.infinity` and watch the time themselves.
+   * One request that is answered at once. `name` is for errors: `GET /v1/agent/self`. Fails when there is no answer within
+   * `timeout` (10 seconds).
    */
   readonly call: <A, E extends CallError>(
     name: string,
     request: (api: Api) => Effect.Effect<A, E>,
     timeout?: Duration.Input
+  ) => Effect.Effect<A, ConsulError.ConsulError>
+  /**
+   * One request that the agent may hold for `wait`; the blocking query watches the time. The few things that everything
+   * rests on (`vital`: roots, leaf, intentions, registration) never stand in line behind the many (chains and instances
+   * of upstreams). Where there are more of these than connections, most are asked for in turns: `request` is then given a
+   * shorter wait.
+   */
+  readonly hold: <A, E extends CallError>(
+    name: string,
+    kind: "vital" | "many",
+    wait: string,
+    request: (api: Api, wait: string) => Effect.Effect<A, E>
   ) => Effect.Effect<A, ConsulError.ConsulError>
   /**
    * One of each key for this client: made by whoever asks first, shared with everybody who asks while it is there, and
@@ -45,42 +57,58 @@ const maxAnswerBytes = 64 * 1024 * 1024
 /** How long a request that does not block may take. */
 const defaultTimeout = Duration.seconds(10)
 
-/** An agent allows 200 connections per client; a blocking query occupies one all the time. */
-const maxConnections = 150
+/**
+ * Connections by what they are for. An agent allows 200 from one address, and a blocking query occupies one all the time;
+ * undici lets what is beyond wait in line.
+ */
+const connections = { brief: 16, vital: 80, many: 80 }
+
+/** So many of the many are held for as long as they like. The other connections go round among the rest. */
+const manyAtLeisure = 40
+
+/** How long each of the rest is held. */
+const turn = "2000ms"
 
 export const make = (
   settings: Settings.Settings
 ): Effect.Effect<ConsulClient["Service"], Settings.InvalidSettings, Scope.Scope> =>
   Effect.gen(function*() {
     const { baseUrl, socketPath } = yield* Effect.fromResult(Settings.endpoint(settings))
-    const dispatcher = yield* NodeHttpClient.makeDispatcherOptions({
-      connections: maxConnections,
-      maxResponseSize: maxAnswerBytes,
-      connect: {
-        ...(yield* tls(settings)),
-        ...(socketPath === undefined ? {} : { socketPath }),
-        timeout: 5000
-      }
-    })
-    const http = yield* NodeHttpClient.makeUndici.pipe(Effect.provideService(NodeHttpClient.Dispatcher, dispatcher))
+    const connect = {
+      ...(yield* tls(settings)),
+      ...(socketPath === undefined ? {} : { socketPath }),
+      timeout: 5000
+    }
     const scope = scopeParams(settings)
-    const api = yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
-      baseUrl,
-      httpClient: http.pipe(
-        HttpClient.mapRequestEffect((request) =>
-          Effect.map(credentials(settings), (headers) =>
-            request.pipe(
-              HttpClientRequest.setHeaders(headers),
-              (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
-            ))
-        ),
-        // Spans carry headers: not this one.
-        HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
-      )
-    })
+    const apiOver = (connections: number) =>
+      Effect.gen(function*() {
+        const options = { connections, maxResponseSize: maxAnswerBytes, connect }
+        const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
+        const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+        return yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
+          baseUrl,
+          httpClient: http.pipe(
+            HttpClient.mapRequestEffect((request) =>
+              Effect.map(credentials(settings), (headers) =>
+                request.pipe(
+                  HttpClientRequest.setHeaders(headers),
+                  (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
+                ))
+            ),
+            // Spans carry headers: not this one.
+            HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
+          )
+        })
+      })
+    const brief = yield* apiOver(connections.brief)
+    const vital = yield* apiOver(connections.vital)
+    const many = yield* apiOver(connections.many)
     const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
     const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
     const notice = makeOutageLog(address)
+    const told = <A>(effect: Effect.Effect<A, ConsulError.ConsulError>) =>
+      effect.pipe(Effect.tap(() => notice(undefined)), Effect.tapError(notice))
+    let atLeisure = 0
     return ConsulClient.of({
       address,
       datacenter: settings.datacenter,
@@ -88,16 +116,23 @@ export const make = (
         RcMap.get(shared, new SharedEntry(key, make)) as Effect.Effect<A, never, Scope.Scope>,
       call: (name, request, timeout = defaultTimeout) => {
         const what = `${name} at ${address}`
-        return request(api).pipe(
-          Effect.mapError((error) => toConsulError(what, error)),
-          // A body that breaks off is a defect to the derived client, and a fault of the other side to us.
-          Effect.timeoutOrElse({
+        return told(
+          Effect.timeoutOrElse(Effect.mapError(request(brief), (error) => toConsulError(what, error)), {
             duration: timeout,
             orElse: () => Effect.fail(ConsulError.timedOut(what, Duration.fromInputUnsafe(timeout)))
-          }),
-          Effect.tap(() => notice(undefined)),
-          Effect.tapError(notice)
+          })
         )
+      },
+      hold: (name, kind, wait, request) => {
+        const what = `${name} at ${address}`
+        const ask = (api: Api, wait: string) =>
+          told(Effect.mapError(request(api, wait), (error) => toConsulError(what, error)))
+        if (kind === "vital") return ask(vital, wait)
+        return Effect.suspend(() => {
+          if (atLeisure >= manyAtLeisure) return ask(many, turn)
+          atLeisure++
+          return Effect.ensuring(ask(many, wait), Effect.sync(() => atLeisure--))
+        })
       }
     })
   })

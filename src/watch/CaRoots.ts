@@ -1,5 +1,5 @@
 /** The certificate authorities that this mesh trusts. */
-import { Context, Duration, Effect, Layer, Result, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Result, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -30,10 +30,11 @@ export const layer: Layer.Layer<CaRoots, never, ConsulClient.ConsulClient> = Lay
         BlockingQuery.byIndex(
           name,
           (known) =>
-            consul.call(
+            consul.hold(
               name,
-              (api) => api.agent.caRoots({ query: ConsulClient.blocking(known) }),
-              Duration.infinity
+              "vital",
+              known.wait,
+              (api, wait) => api.agent.caRoots({ query: ConsulClient.blocking({ ...known, wait }) })
             )
               .pipe(
                 Effect.flatMap(({ body, headers }) =>

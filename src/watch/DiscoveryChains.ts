@@ -46,13 +46,15 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
     Watched.make(
       `the discovery chain of ${service}`,
       BlockingQuery.byIndex(name, (known) =>
-        consul.call(
+        consul.hold(
           name,
-          (api) =>
+          "many",
+          known.wait,
+          (api, wait) =>
             api.discoveryChain.compile({
               params: { service },
               query: {
-                ...ConsulClient.blocking(known),
+                ...ConsulClient.blocking({ ...known, wait }),
                 ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
               },
               payload: {
@@ -61,8 +63,7 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
                   ? {}
                   : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
               }
-            }),
-          Duration.infinity
+            })
         ).pipe(
           Effect.flatMap(({ body, headers }) =>
             Effect.fromResult(toRoute(body.Chain)).pipe(

@@ -1,5 +1,5 @@
 /** The instances of a target that speak mesh TLS, with their health. */
-import { Context, Duration, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -54,18 +54,19 @@ const watchInstances = (
     Watched.make(
       `the instances of ${target.id}`,
       BlockingQuery.byIndex(name, (known) =>
-        consul.call(
+        consul.hold(
           name,
-          (api) =>
+          "many",
+          known.wait,
+          (api, wait) =>
             api.health.connect({
               params: { service: target.service },
               query: {
-                ...ConsulClient.blocking(known),
+                ...ConsulClient.blocking({ ...known, wait }),
                 ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
                 ...(target.filter === "" ? {} : { filter: target.filter })
               }
-            }),
-          Duration.infinity
+            })
         ).pipe(
           Effect.map(({ body, headers }) => ({
             value: body.flatMap((entry) => toEndpoint(entry, target, datacenter)),

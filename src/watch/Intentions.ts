@@ -1,5 +1,5 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
-import { Context, Duration, Effect, Layer, Schedule, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Schedule, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
@@ -85,13 +85,14 @@ const watchPolicy = (options: Options) =>
           Effect.gen(function*() {
             // It changes only when an agent restarts, and then a query starts over.
             if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* configuredDefault(consul))
-            const { body, headers } = yield* consul.call(
+            const { body, headers } = yield* consul.hold(
               name,
-              (api) =>
+              "vital",
+              known.wait,
+              (api, wait) =>
                 api.connect.matchIntentions({
-                  query: { by: "destination", name: [destination], ...ConsulClient.blocking(known) }
-                }),
-              Duration.infinity
+                  query: { by: "destination", name: [destination], ...ConsulClient.blocking({ ...known, wait }) }
+                })
             )
             const value: Policy = {
               intentions: body[destination] ?? [],

@@ -1,5 +1,5 @@
 /** The certificate and key by which this service proves who it is. */
-import { Clock, Context, Duration, Effect, Layer, Redacted, Result, type SubscriptionRef } from "effect"
+import { Clock, Context, Effect, Layer, Redacted, Result, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -49,16 +49,22 @@ export const layer = (options: {
             Effect.gen(function*() {
               // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
               const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
-              const { body, headers } = yield* consul.call(
+              const asked = left === undefined ? known : beforeExpiry(known, left)
+              const { body, headers } = yield* consul.hold(
                 name,
-                (api) =>
+                "vital",
+                asked.wait,
+                (api, wait) =>
                   api.agent.caLeaf({
                     params: { service },
-                    query: ConsulClient.blocking(left === undefined ? known : beforeExpiry(known, left))
-                  }),
-                Duration.infinity
+                    query: ConsulClient.blocking({ ...asked, wait })
+                  })
               )
               const value = yield* Effect.fromResult(toLeaf(body)).pipe(
+                Effect.filterOrFail(
+                  (leaf) => leaf.identity.service.toLowerCase() === service.toLowerCase(),
+                  (leaf) => `it is the leaf of ${leaf.identity.service}, and ${service} was asked for`
+                ),
                 Effect.mapError((why) => ConsulError.undecodable(name, why))
               )
               expires = value.certificate.notAfter.getTime()

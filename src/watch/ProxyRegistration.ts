@@ -1,5 +1,5 @@
 /** What the sidecar of a service has to do, as its registration in the agent says. */
-import { Context, Duration, Effect, Layer, Result, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Result, type SubscriptionRef } from "effect"
 import type * as AgentService from "../consul/AgentService.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -64,14 +64,15 @@ export const layer = (options: {
         Watched.make(
           what,
           BlockingQuery.byHash(name, ({ cursor, wait }) =>
-            consul.call(
+            consul.hold(
               name,
-              (api) =>
+              "vital",
+              wait,
+              (api, wait) =>
                 api.agent.service({
                   params: { id: options.proxyId },
                   query: cursor === undefined ? {} : { hash: cursor, wait }
-                }),
-              Duration.infinity
+                })
             ).pipe(
               Effect.flatMap(({ body, headers }) =>
                 Effect.fromResult(toRegistration(body)).pipe(

@@ -2,7 +2,7 @@
  * The protocol of a service as its config entries have it: `tcp`, `http`, `http2` or `grpc`. It says whether callers are
  * judged by connection or by request. Read from its discovery chain, which merges service and proxy defaults.
  */
-import { Duration, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as Watched from "./Watched.ts"
@@ -19,15 +19,16 @@ export const watch = (
       Watched.make(
         `the protocol of ${service}`,
         BlockingQuery.byIndex(name, (known) =>
-          consul.call(
+          consul.hold(
             name,
-            (api) =>
+            "vital",
+            known.wait,
+            (api, wait) =>
               api.discoveryChain.compile({
                 params: { service },
-                query: ConsulClient.blocking(known),
+                query: ConsulClient.blocking({ ...known, wait }),
                 payload: {}
-              }),
-            Duration.infinity
+              })
           ).pipe(
             Effect.map(({ body, headers }) => ({
               value: body.Chain.Protocol || "tcp",

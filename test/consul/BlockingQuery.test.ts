@@ -140,6 +140,19 @@ describe("BlockingQuery", () => {
       assert.strictEqual(asked.length, 14)
     }))
 
+  it.effect("goes on when the clock is set back", () =>
+    Effect.gen(function*() {
+      const { answer, asked, settle } = yield* scripted(3)
+      yield* TestClock.setTime(3_600_000)
+      yield* answer("a", 1n)
+      yield* settle
+      const before = asked.length
+      yield* TestClock.setTime(0)
+      yield* answer("b", 2n)
+      yield* settle
+      assert.strictEqual(asked.length, before + 1)
+    }))
+
   it.effect("cancels the request when nobody listens any more", () =>
     Effect.gen(function*() {
       let cancelled = false
