@@ -8,6 +8,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Clock, Console, Duration, Effect, Exit, Fiber, Layer, Ref, References, Schedule, Schema } from "effect"
+import { prepare } from "../../src/cli/executable.ts"
 import * as Log from "../../src/cli/Log.ts"
 import * as Mesh from "../../src/cli/up/Mesh.ts"
 import * as Decision from "../../src/intention/Decision.ts"
@@ -59,7 +60,7 @@ const setIntention = (mesh: Mesh.Mesh, action: "allow" | "deny") =>
     }))
 
 const started = Effect.gen(function*() {
-  const [took, mesh] = yield* Effect.timed(Mesh.make({ files: [file], consul: {}, agentPort: 0 }))
+  const [took, mesh] = yield* Effect.timed(Mesh.make({ files: [file], agentPort: 0 }))
   const services = mesh.sidecars.map(({ identity, sidecar }) =>
     `${SpiffeId.format(identity)}, callers on port ${sidecar.status().registration.listen.port}`
   )
@@ -179,8 +180,11 @@ const main = Effect.gen(function*() {
 /** The walk speaks for itself; `--log` shows what applications and sidecars say meanwhile. */
 const quiet = Layer.succeed(References.MinimumLogLevel, process.argv.includes("--log") ? "Info" : "Error")
 
+prepare()
+
 main.pipe(
   Effect.scoped,
+  Effect.tapError((error) => Console.error(error.message)),
   Effect.provide([NodeServices.layer, quiet, Log.layer({ logJson: false })]),
-  NodeRuntime.runMain
+  NodeRuntime.runMain({ disableErrorReporting: true })
 )

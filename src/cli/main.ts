@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import { agent } from "./agent.ts"
+import { prepare } from "./executable.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
 import { up } from "./up.ts"
@@ -31,6 +32,8 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
     CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 1
   )
 }
+
+prepare()
 
 Command.run(command, { version }).pipe(
   Effect.tapError(report),

@@ -1,5 +1,5 @@
 /** `effect-mesh proxy`: the sidecar of one service. */
-import { Console, Effect, Layer, Option, Schema } from "effect"
+import { Console, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as Audit from "../intention/Audit.ts"
@@ -10,6 +10,11 @@ import * as Log from "./Log.ts"
 
 /** The command line contradicts itself or what is registered. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { why: Schema.String }) {
+  override readonly message = this.why
+}
+
+/** It may be registered later. */
+class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegistered", { why: Schema.String }) {
   override readonly message = this.why
 }
 
@@ -74,7 +79,7 @@ const run = Effect.fn(function*(options: {
   const proxyId = Option.isSome(options.proxyId)
     ? options.proxyId.value
     : Option.isSome(options.sidecarFor)
-    ? yield* sidecarOf(options.sidecarFor.value)
+    ? yield* sidecarOf(options.sidecarFor.value, options.startTimeout)
     : yield* new UsageError({ why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID" })
   const sidecar = yield* ConsulSidecar.make({
     proxyId,
@@ -86,8 +91,22 @@ const run = Effect.fn(function*(options: {
   return yield* Effect.never
 })
 
+/** Waits for the agent and for the registration, which may come up after us. */
+const sidecarOf = (service: string, seconds: number) => {
+  let told = false
+  const patiently = Effect.tapError(registeredFor(service), (error) => {
+    if (told || error._tag === "UsageError") return Effect.void
+    told = true
+    return Effect.logWarning(`${error.message}. Asking again for ${seconds} seconds`)
+  })
+  return Effect.retry(patiently, {
+    schedule: Schedule.max([Schedule.spaced("1 second"), Schedule.during(`${seconds} seconds`)]),
+    while: (error) => error._tag === "ConsulError" ? error.isRetryable : error._tag === "NotRegistered"
+  })
+}
+
 /** The one proxy that is registered for the service with this ID, which Consul compares without case. */
-const sidecarOf = Effect.fnUntraced(function*(service: string) {
+const registeredFor = Effect.fnUntraced(function*(service: string) {
   const consul = yield* ConsulClient.ConsulClient
   const { body } = yield* consul.call(
     "GET /v1/agent/services",
@@ -98,7 +117,7 @@ const sidecarOf = Effect.fnUntraced(function*(service: string) {
   )
   const [first, ...others] = proxies.map((candidate) => candidate.ID)
   if (first === undefined) {
-    return yield* new UsageError({
+    return yield* new NotRegistered({
       why: `no sidecar is registered for a service with the ID ${service} on ${consul.address}: register the service ` +
         "with \"connect\": { \"sidecar_service\": {} }, on this agent"
     })

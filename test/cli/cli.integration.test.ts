@@ -157,6 +157,55 @@ describe("effect-mesh", () => {
       assert.throws(() => process.kill(Number(answer), 0), /ESRCH/)
     }))
 
+  it.live("names the port of an application that another program has", () =>
+    Effect.gen(function*() {
+      const taken = yield* badAgent(() => {})
+      const folder = yield* temporary.folder
+      writeFileSync(
+        join(folder, "mesh.json"),
+        JSON.stringify({
+          service: { name: "web", port: taken.port },
+          applications: { web: { command: ["node", "-e", "setInterval(() => {}, 1000)"] } }
+        })
+      )
+      const { code, printed } = yield* run("up", "--agent-port", "0", join(folder, "mesh.json"))
+      assert.strictEqual(code, 1, printed)
+      assert.include(printed, `the application of web cannot be started: its port ${taken.port} is taken`)
+    }))
+
+  it.live("ends what it started when its terminal is closed", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary.folder
+      writeFileSync(
+        join(folder, "mesh.json"),
+        JSON.stringify({
+          service: { name: "web", port: 19_441 },
+          applications: {
+            web: { command: ["node", "-e", "console.log('pid', process.pid); setInterval(() => {}, 1000)"] }
+          }
+        })
+      )
+      const up = yield* mesh("up", "--agent-port", "0", join(folder, "mesh.json"))
+      yield* until(() => /pid \d+/.test(up.printed()), up.printed)
+      up.process.kill("SIGHUP")
+      assert.strictEqual(yield* up.ended, 0, up.printed())
+      assert.throws(() => process.kill(Number(/pid (\d+)/.exec(up.printed())![1]), 0), /ESRCH/)
+    }))
+
+  it.live("goes on when nobody reads its output any more", () =>
+    Effect.gen(function*() {
+      const agent = yield* mesh("agent", "--port", "0")
+      yield* until(() => agent.printed().includes("Ctrl-C"), agent.printed)
+      const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(agent.printed())?.[1])
+      agent.process.stdout?.destroy()
+      agent.process.stderr?.destroy()
+      const upper = yield* mesh("proxy", "--proxy-id", "x", "--start-timeout", "1", "--http-addr", `127.0.0.1:${port}`)
+      upper.process.stdout?.destroy()
+      upper.process.stderr?.destroy()
+      assert.strictEqual(yield* upper.ended, 1)
+      assert.isTrue(yield* listens(port))
+    }))
+
   it.live("stops everything when an application ends, saying which", () =>
     Effect.gen(function*() {
       const folder = yield* temporary.folder

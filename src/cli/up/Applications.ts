@@ -1,6 +1,7 @@
 /** The programs behind the services: child processes whose output is shown line by line under their name. */
-import { Effect, type PlatformError, Schema, type Scope, Stream } from "effect"
+import { Effect, Fiber, type PlatformError, Schema, type Scope, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { createServer } from "node:net"
 import type * as MeshFile from "./MeshFile.ts"
 
 /** An application could not be started, or ended though it should have gone on. */
@@ -30,6 +31,13 @@ export const start = (
   Effect.gen(function*() {
     const { service } = application
     const [program, ...args] = application.command
+    const port = Number(env["PORT"] ?? 0)
+    if (port > 0 && !(yield* isFree(port))) {
+      return yield* new ApplicationFailed({
+        service,
+        why: `cannot be started: its port ${port} is taken by another program. End that one, or register another port`
+      })
+    }
     const failed = (error: PlatformError.PlatformError) =>
       new ApplicationFailed({
         service,
@@ -43,17 +51,50 @@ export const start = (
       killSignal: "SIGTERM",
       forceKillAfter: grace
     }).pipe(Effect.mapError(failed))
-    yield* handle.all.pipe(
+    // A process that ends without closing its scopes must not leave its applications behind.
+    const kill = () => killGroup(handle.pid)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.on("exit", kill)),
+      () => Effect.sync(() => process.off("exit", kill))
+    )
+    const last: Array<string> = []
+    const printed = yield* handle.all.pipe(
       Stream.decodeText(),
       Stream.splitLines,
-      Stream.runForEach(print),
+      Stream.runForEach((line) => {
+        last.push(line)
+        if (last.length > 5) last.shift()
+        return print(line)
+      }),
       Effect.ignore,
       Effect.forkScoped
     )
     return {
       ended: handle.exitCode.pipe(
         Effect.mapError(failed),
-        Effect.flatMap((code) => new ApplicationFailed({ service, why: `ended by itself with exit code ${code}` }))
+        Effect.tap(Fiber.join(printed)),
+        Effect.flatMap((code) =>
+          new ApplicationFailed({
+            service,
+            why: [`ended by itself with exit code ${code}`, ...last.map((line) => `    ${line}`)].join("\n")
+          })
+        )
       )
     }
   })
+
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen({ port, host: "127.0.0.1" }, () => server.close(() => resume(Effect.succeed(true))))
+  })
+
+/** Applications lead process groups of their own, so that Ctrl-C in a terminal reaches them through their scope only. */
+const killGroup = (pid: number): void => {
+  try {
+    process.kill(-pid, "SIGKILL")
+  } catch {
+    // It has ended already.
+  }
+}

@@ -2,7 +2,7 @@
  * A running mesh: agent, registrations, applications and sidecars, all owned by one scope. It closes in the reverse
  * order: sidecars drain, applications end, registrations go, the agent stops.
  */
-import { Effect, Exit, Schedule, Schema, Scope } from "effect"
+import { Config, Effect, Exit, Option, Schedule, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Settings from "../../consul/Settings.ts"
@@ -15,8 +15,11 @@ import * as MeshFile from "./MeshFile.ts"
 
 export interface Options {
   readonly files: ReadonlyArray<string>
-  /** Wins over the environment. With an address in either, that agent is used and no other is started. */
-  readonly consul: Partial<Settings.Settings>
+  /**
+   * Wins over the environment. With an address in either, that agent is used and no other is started. Absent: the
+   * environment does not count, and a development agent is started.
+   */
+  readonly consul?: Partial<Settings.Settings> | undefined
   /** Of the development agent; 0: any free one. */
   readonly agentPort: number
   /** Services at which nothing is enforced, and refusals are only recorded. */
@@ -52,16 +55,16 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   const file = yield* MeshFile.load(options.files)
   const definitions = yield* Effect.fromResult(Definitions.read(file, options.files.join(", ")))
 
-  const settings = yield* Settings.fromEnvironment(options.consul)
-  const given = options.consul.address !== undefined || settings.address !== Settings.defaults.address
-  const agent = given ? undefined : yield* startAgent(options, file)
-  const consul = yield* ConsulClient.make(
-    agent === undefined ? settings : { ...settings, address: agent.running.address }
-  )
+  const given = options.consul === undefined ? undefined : yield* givenAgent(options.consul)
+  const agent = given === undefined ? yield* startAgent(options, file) : undefined
+  const consul = yield* ConsulClient.make(given ?? { ...Settings.defaults, address: agent!.running.address })
 
   for (const entry of definitions.configEntries) yield* write(consul, entry)
   for (const service of definitions.services) yield* register(consul, service)
 
+  // They end together: one that is slow to go does not hold up the next.
+  const together = yield* Scope.make("parallel")
+  yield* Effect.addFinalizer((exit) => Scope.close(together, exit))
   const applications: Array<Effect.Effect<never, Applications.ApplicationFailed>> = []
   for (const application of definitions.applications) {
     const name = application.application.service
@@ -69,7 +72,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
       application.application,
       { ...application.env, CONSUL_HTTP_ADDR: consul.address },
       (line) => Effect.annotateLogs(Effect.logInfo(line), { mesh: name })
-    )
+    ).pipe(Scope.provide(together))
     applications.push(ended)
   }
 
@@ -115,6 +118,14 @@ const reachable = (consul: ConsulClient.ConsulClient["Service"], service: string
         )
       )
     )
+
+/** The agent that the options or the environment name, if they do. */
+const givenAgent = Effect.fnUntraced(function*(options: Partial<Settings.Settings>) {
+  const named = yield* Config.option(Config.String("CONSUL_HTTP_ADDR"))
+  return options.address === undefined && (Option.getOrUndefined(named) ?? "") === ""
+    ? undefined
+    : yield* Settings.fromEnvironment(options)
+})
 
 const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.MeshFile) {
   const scope = yield* Scope.make()
