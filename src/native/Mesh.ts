@@ -2,7 +2,7 @@
  * One service in the mesh: everything that a `MeshListener` and a `MeshDialer` need to act in its name, watched at the
  * Consul agent. Building it waits for roots, leaf and intentions, since nothing may open before they are there.
  */
-import { type Duration, Effect, Layer } from "effect"
+import { Clock, Duration, Effect, Layer, Result } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
@@ -67,5 +67,14 @@ const arrival = (within: Duration.Input) =>
         concurrency: "unbounded",
         discard: true
       })
+      const [roots, leaf] = watched
+      const usable = SecureContexts.material(yield* leaf.get, yield* roots.get, yield* Clock.currentTimeMillis)
+      if (Result.isFailure(usable)) {
+        return yield* new Watched.NotReady({
+          what: "a usable certificate",
+          waited: Duration.format(Duration.fromInputUnsafe(within)),
+          lastError: usable.failure.message
+        })
+      }
     })
   )

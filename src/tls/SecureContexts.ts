@@ -110,6 +110,13 @@ export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCer
             ref = yield* SubscriptionRef.make(built.success)
             yield* Deferred.succeed(first, ref)
           } else {
+            const before = SubscriptionRef.getUnsafe(ref).roots.trustDomain
+            if (before !== bundle.trustDomain) {
+              yield* Effect.logWarning(
+                `the trust domain changed from ${before} to ${bundle.trustDomain}: this is another mesh. Check that the ` +
+                  "agent is the right one"
+              )
+            }
             yield* SubscriptionRef.set(ref, built.success)
           }
         }
