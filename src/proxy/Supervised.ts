@@ -5,7 +5,7 @@
  *        │            ▲            ▲
  *        └─▶ Failed ──┴── retire ──┘        a failed one binds again on a Schedule
  */
-import { Deferred, Effect, Option, type Schedule, type Scope } from "effect"
+import { Cause, Deferred, Effect, Option, Schedule, Scope } from "effect"
 import type * as Listening from "../native/Listening.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Listener from "./Listener.ts"
@@ -52,18 +52,31 @@ export const make = <R>(
   let listener: Listener.Listener | undefined
   let state: State = { _tag: "Starting" }
 
-  const attempt = Effect.suspend(() => plan.start(registration))
-  const failed = (error: Listening.ListenError) => {
+  // A scope for each attempt: what one that failed had begun ends with it, not with the listener.
+  const attempt = Effect.flatMap(
+    Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope)),
+    (own) =>
+      Effect.suspend(() => plan.start(registration)).pipe(
+        Scope.provide(own),
+        Effect.onExit((exit) => exit._tag === "Failure" ? Scope.close(own, exit) : Effect.void)
+      )
+  )
+  const failed = (cause: Cause.Cause<Listening.ListenError>) => {
     const again = state._tag === "Failed"
-    state = { _tag: "Failed", message: error.message }
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    const message = error?.message ?? String(Cause.squash(cause))
+    state = { _tag: "Failed", message }
+    if (again) return Effect.void
     // Where there is no other attempt, the error itself reaches whoever wanted the listener.
-    return again || plan.rebind === undefined
-      ? Effect.void
-      : Effect.logError(`${plan.name}: ${error.message}. Trying again meanwhile`)
+    if (plan.rebind === undefined) return error === undefined ? Effect.logError(plan.name, cause) : Effect.void
+    const line = `${plan.name}: ${message}. Trying again meanwhile`
+    return error === undefined ? Effect.logError(line, cause) : Effect.logError(line)
   }
-  const started = plan.rebind === undefined
-    ? Effect.tapError(attempt, failed)
-    : Effect.retry(Effect.tapError(attempt, failed), plan.rebind)
+  const started = Effect.sandbox(attempt).pipe(
+    Effect.tapError(failed),
+    Effect.retry(plan.rebind ?? Schedule.recurs(0)),
+    Effect.catch(Effect.failCause)
+  )
 
   const run = Effect.gen(function*() {
     const running = yield* Effect.raceFirst(
@@ -83,7 +96,11 @@ export const make = <R>(
     yield* listener.idle
   }).pipe(
     Effect.scoped,
-    Effect.catch((error) => Effect.asVoid(Deferred.fail(bound, error))),
+    // Whatever the end was: somebody may be waiting.
+    Effect.onExit((exit) => Deferred.done(bound, exit)),
+    Effect.catchCause((cause) =>
+      state._tag === "Failed" ? Effect.void : Effect.logError(`${plan.name}: the listener failed`, cause)
+    ),
     Effect.ensuring(Deferred.succeed(stopped, undefined))
   )
   return {
