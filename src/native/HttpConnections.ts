@@ -15,22 +15,43 @@ import type * as MeshListener from "./MeshListener.ts"
 export type Abuse = "slow_headers" | "headers_too_large" | "malformed" | "stream_resets" | "protocol_error"
 
 /** One request and its answer. */
-export interface Exchange {
+export class Exchange {
   readonly connection: MeshListener.Connection
-  readonly incoming: Http.IncomingMessage | Http2.Http2ServerRequest
+  readonly incoming: Incoming
   /** Absent for an upgrade. */
-  readonly response: Http.ServerResponse | Http2.Http2ServerResponse | undefined
+  readonly response: Outgoing | undefined
+  /** Whether it was refused. */
+  denied = false
+
+  constructor(connection: MeshListener.Connection, incoming: Incoming, response: Outgoing | undefined) {
+    this.connection = connection
+    this.incoming = incoming
+    this.response = response
+  }
+
   /** Ends it, so that the caller does not take what it has for a whole answer. */
-  readonly abort: () => void
-  /** Called once, when it is over. */
-  readonly onClose: (closed: () => void) => void
+  abort(): void {
+    if (this.response !== undefined && "stream" in this.incoming) {
+      this.incoming.stream.close(Http2.constants.NGHTTP2_CANCEL)
+    } else this.connection.reset()
+  }
+}
+
+type Incoming = Http.IncomingMessage | Http2.Http2ServerRequest
+type Outgoing = Http.ServerResponse | Http2.Http2ServerResponse
+
+/** Kept in the request itself: a `WeakMap` with an entry for each request is what the garbage collector would be busy with. */
+const key = Symbol("exchange")
+
+/** What a request belongs to. */
+export const exchangeOf = (incoming: Incoming & { readonly [key]?: Exchange }): Exchange | undefined => incoming[key]
+
+const remember = (incoming: Incoming & { [key]?: Exchange }, exchange: Exchange): void => {
+  incoming[key] = exchange
 }
 
 export interface Handlers {
-  readonly request: (
-    request: Http.IncomingMessage | Http2.Http2ServerRequest,
-    response: Http.ServerResponse | Http2.Http2ServerResponse
-  ) => void
+  readonly request: (request: Incoming, response: Outgoing) => void
   readonly upgrade: (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
@@ -47,6 +68,8 @@ export interface Options {
   readonly limits: HttpLimits.Limits
   /** Called with each request before its handler is. */
   readonly started: (exchange: Exchange) => void
+  /** Called once for each, when it is over. */
+  readonly closed: (exchange: Exchange) => void
   readonly abused: (connection: MeshListener.Connection, abuse: Abuse) => void
 }
 
@@ -62,7 +85,7 @@ interface Session {
 }
 
 export const make = Effect.fnUntraced(
-  function*({ abused, limits, started }: Options): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
+  function*({ abused, closed, limits, started }: Options): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
     const connections = new WeakMap<object, MeshListener.Connection>()
     const sessions = new Set<Session>()
     const answering = new Set<Http.ServerResponse>()
@@ -112,24 +135,20 @@ export const make = Effect.fnUntraced(
       response.statusCode = 503
       response.end()
     }
-    const requested = (
-      request: Http.IncomingMessage | Http2.Http2ServerRequest,
-      response: Http.ServerResponse | Http2.Http2ServerResponse
-    ): void => {
+    const requested = (request: Incoming, response: Outgoing): void => {
       const connection = connections.get("stream" in request ? request.stream.session ?? request : request.socket)
       if (connection === undefined) return void request.destroy() // its connection is gone
+      const exchange = new Exchange(connection, request, response)
+      remember(request, exchange)
       if (response instanceof Http.ServerResponse) {
         answering.add(response)
-        response.once("close", () => answering.delete(response))
         if (draining) response.setHeader("connection", "close")
-      }
-      started({
-        connection,
-        incoming: request,
-        response,
-        abort: () => "stream" in request ? request.stream.close(Http2.constants.NGHTTP2_CANCEL) : connection.reset(),
-        onClose: (closed) => response.once("close", closed)
-      })
+        response.once("close", () => {
+          answering.delete(response)
+          closed(exchange)
+        })
+      } else response.once("close", () => closed(exchange))
+      started(exchange)
       const handle = handlers?.request ?? unavailable
       handle(request, response)
     }
@@ -138,13 +157,10 @@ export const make = Effect.fnUntraced(
     http1.on("upgrade", (request, socket, head) => {
       const connection = connections.get(request.socket)
       if (connection === undefined || handlers === undefined) return void socket.destroy()
-      started({
-        connection,
-        incoming: request,
-        response: undefined,
-        abort: connection.reset,
-        onClose: (closed) => socket.once("close", closed)
-      })
+      const exchange = new Exchange(connection, request, undefined)
+      remember(request, exchange)
+      socket.once("close", () => closed(exchange))
+      started(exchange)
       handlers.upgrade(request, socket, head)
     })
 
@@ -242,6 +258,7 @@ export const make = Effect.fnUntraced(
         clearTimeout(timer)
         socket.off("readable", decide).off("end", decide).off("close", decide)
         if (socket.destroyed) return
+        if (undecided) return socket.destroySoon() // it ended before it said anything
         if (head.length > 0) socket.unshift(head)
         if (start === preface) toHttp2(connection)
         else toHttp1(connection)

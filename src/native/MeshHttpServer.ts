@@ -68,12 +68,6 @@ export class MeshHttpServer extends Context.Service<MeshHttpServer, {
   readonly denials: () => ReadonlyArray<DenialLog.Count>
 }>()("effect-mesh/native/MeshHttpServer") {}
 
-/** An admitted request that is being handled. */
-interface Handling {
-  readonly exchange: HttpConnections.Exchange
-  readonly request: HttpRequest.HttpRequest
-}
-
 /** Opens once intentions have arrived. */
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   { readonly http: HttpServer.HttpServer["Service"]; readonly mesh: MeshHttpServer["Service"] },
@@ -85,9 +79,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const metrics = yield* HttpMetrics.make("inbound")
   const run = yield* FiberSet.makeRuntime()
   const drain = options.drain ?? "10 seconds"
-  const exchanges = new WeakMap<object, HttpConnections.Exchange>()
-  const handling = new Map<HttpConnections.Exchange, Handling>()
-  const denied = new WeakSet<HttpConnections.Exchange>()
+  const handling = new Map<HttpConnections.Exchange, HttpRequest.HttpRequest>()
   const denials = DenialLog.make()
   let count = 0
 
@@ -116,15 +108,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         )
       )
     },
-    started: (exchange) => {
+    started: () => {
       count++
-      exchanges.set(exchange.incoming, exchange)
-      exchange.onClose(() => {
-        count--
-        handling.delete(exchange)
-        const code = exchange.response?.statusCode ?? (denied.has(exchange) ? 403 : 101)
-        metrics.answered(exchange.connection.caller.service, authorizer().destination.service, code)
-      })
+    },
+    closed: (exchange) => {
+      count--
+      handling.delete(exchange)
+      const code = exchange.response?.statusCode ?? (exchange.denied ? 403 : 101)
+      metrics.answered(exchange.connection.caller.service, authorizer().destination.service, code)
     }
   })
   const listener = yield* MeshListener.make({
@@ -140,7 +131,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   yield* Effect.forkScoped(Stream.runForEach(intentions.changes, (current) => {
     const ended = new Set<string>()
-    for (const { exchange, request } of handling.values()) {
+    for (const [exchange, request] of handling) {
       const decision = current.request(exchange.connection.caller, request)
       if (decision.allowed) continue
       metrics.aborted("denied")
@@ -157,7 +148,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-      const exchange = exchanges.get(incoming)
+      const exchange = HttpConnections.exchangeOf(incoming)
       if (exchange === undefined) return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
       const absolute = !incoming.url!.startsWith("/") && incoming.url !== "*"
       const admission = RequestAdmission.judge(authorizer(), exchange.connection.caller, {
@@ -168,13 +159,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       }, options.normalization)
       if (admission._tag !== "Admitted") {
         if (admission._tag === "Denied") {
-          denied.add(exchange)
+          exchange.denied = true
           recordDenial(exchange, admission.decision)
         }
         return Effect.succeed(refusal(admission, request, options.reasonHeader ?? true))
       }
       if (admission.decision.audited === true) recordDenial(exchange, admission.decision)
-      handling.set(exchange, { exchange, request: admission.request })
+      handling.set(exchange, admission.request)
       const { caller, remote } = exchange.connection
       const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
         caller,

@@ -56,6 +56,11 @@ const routes = HttpRouter.addAll([
     Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => HttpServerResponse.text(url))
   ),
   HttpRouter.route(
+    "POST",
+    "/repeat",
+    Effect.map(HttpServerRequest.HttpServerRequest, ({ stream }) => HttpServerResponse.stream(stream))
+  ),
+  HttpRouter.route(
     "GET",
     "/events",
     HttpServerResponse.stream(
@@ -207,6 +212,16 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
       assert.strictEqual(body, "done")
       if (client === Http.http1) assert.strictEqual(headers["connection"], "close")
       yield* Fiber.join(closing)
+    }))
+
+  it.live("carries large bodies both ways at once", () =>
+    Effect.gen(function*() {
+      const { port, web } = yield* start()
+      const ask = yield* client(port, web)
+      const body = "0123456789abcdef".repeat(500_000)
+      const answer = yield* ask({ path: "/repeat", method: "POST", body })
+      assert.strictEqual(answer.body.length, body.length)
+      assert.isTrue(answer.body === body)
     }))
 
   it.live("keeps connections through a rotation, and uses the new certificates for the next", () =>
@@ -415,6 +430,20 @@ describe("MeshHttpServer", () => {
       socket.write("GET /who HTTP/1.1\r\nhost: api\r\nconnection: close\r\n\r\n")
       assert.include(yield* readAll(socket), "hello web")
     }))
+
+  it.live.each([undefined, "http/1.1", "h2"])(
+    "forgets a connection that its client has ended (%s)",
+    (alpn) =>
+      Effect.gen(function*() {
+        const { mesh, port, web } = yield* start()
+        const socket = yield* raw(port, web, alpn)
+        if (alpn === "h2") socket.write(preface)
+        yield* eventually(() => mesh.stats().connections.open === 1)
+        socket.resume().end()
+        yield* eventually(() => mesh.stats().connections.open === 0)
+        assert.deepStrictEqual(mesh.stats().aborted, {})
+      })
+  )
 
   it.live.each([undefined, "http/1.1", "h2"])(
     "gives up on a peer that sends nothing (%s)",

@@ -46,7 +46,11 @@ const raw = (side: Side.Side): Loop => {
 }
 
 const effect = (layer: Layer.Layer<HttpClient.HttpClient>, url: string): Loop => {
-  const runtime = ManagedRuntime.make(Layer.provideMerge(layer, Layer.succeed(References.MinimumLogLevel, "Error")))
+  const runtime = ManagedRuntime.make(layer.pipe(
+    Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
+    // Nothing by hand makes spans, so nothing here does.
+    Layer.provideMerge(Layer.succeed(HttpClient.TracerDisabledWhen, () => true))
+  ))
   const one = Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
     const response = yield* client.get(url)

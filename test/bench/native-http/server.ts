@@ -1,6 +1,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, References, Scope } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
@@ -10,7 +10,11 @@ import * as Side from "./Side.ts"
 const app = HttpRouter.serve(
   HttpRouter.add("GET", "/items/:item", HttpServerResponse.json(Side.answer).pipe(Effect.orDie)),
   { disableLogger: true, disableListenLog: true }
-).pipe(Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")))
+).pipe(
+  Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
+  // Nothing by hand makes spans, so nothing here does.
+  Layer.provideMerge(Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true))
+)
 
 const tls = (side: Side.Side) => ({
   cert: side.chainPem,
