@@ -58,10 +58,16 @@ const open = (server: Net.Server, bind: Bind): Effect.Effect<void, ListenError> 
   Effect.callback((resume) => {
     const failed = (cause: Error) => resume(Effect.fail(listenError(bind, cause)))
     server.once("error", failed)
-    server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
+    try {
+      server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
+        server.off("error", failed)
+        resume(Effect.void)
+      })
+    } catch (cause) {
+      // Node throws what it takes for a mistake of the program, such as a port above 65535.
       server.off("error", failed)
-      resume(Effect.void)
-    })
+      resume(Effect.fail(listenError(bind, cause)))
+    }
   })
 
 const isAbandoned = (path: string): Effect.Effect<boolean> =>
@@ -90,6 +96,8 @@ const explain = (code: string): string => {
       return "this machine has no such address"
     case "ENOENT":
       return "the directory does not exist"
+    case "ERR_SOCKET_BAD_PORT":
+      return "that is no port. Choose a whole number from 1 to 65535, or 0 for any free one"
     default:
       return code
   }

@@ -7,6 +7,7 @@ import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import * as Timeout from "./Timeout.ts"
 import * as Watched from "./Watched.ts"
 
 /** Two requests with equal fields share one watch. */
@@ -97,7 +98,7 @@ export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.Tcp
       ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
       : {
         targets: [first, ...rest] as const,
-        connectTimeoutMillis: Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5)),
+        connectTimeoutMillis: Timeout.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
         ...toBalancing(chain.Nodes[chain.StartNode]?.LoadBalancer)
       }
   })

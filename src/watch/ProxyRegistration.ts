@@ -5,6 +5,7 @@ import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
 import type * as Proxy from "../consul/Proxy.ts"
+import * as Timeout from "./Timeout.ts"
 import * as Watched from "./Watched.ts"
 
 export type Address = { readonly host: string; readonly port: number } | {
@@ -97,17 +98,23 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
     port: number(proxy.Config["bind_port"]) ?? service.Port
   }
   if (listen.port === 0) return Result.fail(`${service.ID} has no port to listen on: register it with one`)
+  const application: Address = proxy.LocalServiceSocketPath === ""
+    ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
+    : { path: proxy.LocalServiceSocketPath }
+  for (const [whose, address] of [["the proxy", listen], ["the application", application]] as const) {
+    if ("port" in address && !isPort(address.port)) {
+      return Result.fail(`${service.ID} names ${address.port} as the port of ${whose}: register it with ${ports}`)
+    }
+  }
   const upstreams = proxy.Upstreams.map(toUpstream)
   return Result.succeed({
     proxyId: service.ID,
     service: proxy.DestinationServiceName,
     listen,
-    application: proxy.LocalServiceSocketPath === ""
-      ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
-      : { path: proxy.LocalServiceSocketPath },
-    applicationConnectTimeoutMillis: positive(proxy.Config["local_connect_timeout_ms"]) ?? 5000,
-    handshakeTimeoutMillis: positive(proxy.Config["handshake_timeout_ms"]) ?? 10_000,
-    maxInboundConnections: number(proxy.Config["max_inbound_connections"]) ?? 0,
+    application,
+    applicationConnectTimeoutMillis: timeout(proxy.Config["local_connect_timeout_ms"]) ?? 5000,
+    handshakeTimeoutMillis: timeout(proxy.Config["handshake_timeout_ms"]) ?? 10_000,
+    maxInboundConnections: Math.floor(positive(proxy.Config["max_inbound_connections"]) ?? 0),
     upstreams: upstreams.flatMap(({ upstream }) => upstream === undefined ? [] : [upstream]),
     ignored: [
       ...(proxy.Mode === "transparent" ? ["transparent mode: only explicit upstreams are served"] : []),
@@ -131,6 +138,9 @@ const toUpstream = (
     ? { host: upstream.LocalBindAddress || "127.0.0.1", port: upstream.LocalBindPort }
     : { path: upstream.LocalBindSocketPath, ...(Number.isNaN(mode) ? {} : { mode }) }
   if ("port" in bind && bind.port === 0) return { ignored: `the upstream ${name}, which has no port to bind` }
+  if ("port" in bind && !isPort(bind.port)) {
+    return { ignored: `the upstream ${name}, whose port to bind is ${bind.port}: register it with ${ports}` }
+  }
   const datacenter = upstream.Datacenter || undefined
   return {
     upstream: {
@@ -138,7 +148,7 @@ const toUpstream = (
       service: name,
       datacenter,
       bind,
-      connectTimeoutMillis: positive(upstream.Config["connect_timeout_ms"])
+      connectTimeoutMillis: timeout(upstream.Config["connect_timeout_ms"])
     }
   }
 }
@@ -153,5 +163,15 @@ const positive = (value: unknown): number | undefined => {
   const parsed = number(value)
   return parsed !== undefined && parsed >= 1 ? parsed : undefined
 }
+
+/** Milliseconds. What is none is left to the default. */
+const timeout = (value: unknown): number | undefined => {
+  const millis = positive(value)
+  return millis === undefined ? undefined : Timeout.clamp(millis)
+}
+
+const ports = "a whole number up to 65535"
+
+const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535
 
 const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined

@@ -295,6 +295,12 @@ describe("a sidecar", () => {
       }
     }))
 
+  it.live("does not start with a port that is none, and says which", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(alone({ listen: { host: "127.0.0.1", port: 70_000 } }))
+      assert.include(error.message, "cannot listen on 127.0.0.1:70000: that is no port")
+    }))
+
   it.live("warns once of what was registered and is not supported", () =>
     Effect.gen(function*() {
       const sidecar = yield* alone({ ignored: ["transparent mode"] })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { Duration, Result, Schema } from "effect"
 import * as AgentService from "../../src/consul/AgentService.ts"
 import * as CertificateAuthority from "../../src/consul/CertificateAuthority.ts"
 import * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
@@ -97,6 +97,15 @@ describe("DiscoveryChains", () => {
     assert.strictEqual(targets[0].filter, "Service.Meta.version == v1")
   })
 
+  it("keeps to a connect timeout that a timer can wait for", () => {
+    const { Chain } = chain(recorded("chain-default", "/v1/discovery-chain/web"))
+    const start = Chain.Nodes[Chain.StartNode]!
+    const resolver = { ...start.Resolver!, ConnectTimeout: Duration.days(30) }
+    const Nodes = { ...Chain.Nodes, [Chain.StartNode]: { ...start, Resolver: resolver } }
+    const { connectTimeoutMillis } = Result.getOrThrow(DiscoveryChains.toRoute({ ...Chain, Nodes }))
+    assert.strictEqual(connectTimeoutMillis, 2 ** 31 - 1)
+  })
+
   it("refuses a chain that starts at a router, which only an HTTP proxy can follow", () => {
     assert.match(failureOf(route("chain-router", "/v1/discovery-chain/web")), /starts at "router:web.default"/)
   })
@@ -191,6 +200,41 @@ describe("ProxyRegistration", () => {
     assert.strictEqual(registration.applicationConnectTimeoutMillis, 250)
     assert.strictEqual(registration.handshakeTimeoutMillis, 10_000)
     assert.strictEqual(registration.listen.port, 21000)
+  })
+
+  it("keeps to timeouts that a timer can wait for, and takes a negative limit for none", () => {
+    const day = 86_400_000
+    const registration = withConfig({
+      local_connect_timeout_ms: 30 * day,
+      handshake_timeout_ms: `${40 * day}`,
+      max_inbound_connections: -1
+    })
+    assert.strictEqual(registration.applicationConnectTimeoutMillis, 2 ** 31 - 1)
+    assert.strictEqual(registration.handshakeTimeoutMillis, 2 ** 31 - 1)
+    assert.strictEqual(registration.maxInboundConnections, 0)
+    const [upstream] = proxy.Upstreams
+    const { upstreams } = Result.getOrThrow(ProxyRegistration.toRegistration({
+      ...answer,
+      Proxy: { ...proxy, Upstreams: [{ ...upstream!, Config: { connect_timeout_ms: 30 * day } }] }
+    }))
+    assert.strictEqual(upstreams[0]?.connectTimeoutMillis, 2 ** 31 - 1)
+  })
+
+  it("refuses what is no port, and leaves out an upstream that names one", () => {
+    for (const port of [65_536, -1, 80.5]) {
+      const said = new RegExp(`${port}.*a whole number up to 65535`)
+      const withProxy = (changed: Partial<typeof proxy>, Port = answer.Port) =>
+        ProxyRegistration.toRegistration({ ...answer, Port, Proxy: { ...proxy, ...changed } })
+      assert.match(failureOf(withProxy({ Config: { bind_port: port } })), said)
+      assert.match(failureOf(withProxy({ Config: {} }, port)), said)
+      assert.match(failureOf(withProxy({ LocalServicePort: port })), said)
+      const [upstream] = proxy.Upstreams
+      const { ignored, upstreams } = Result.getOrThrow(
+        withProxy({ Upstreams: [{ ...upstream!, LocalBindPort: port }, upstream!] })
+      )
+      assert.deepStrictEqual(upstreams.map(({ service }) => service), ["db"])
+      assert.match(ignored[0]!, said)
+    }
   })
 
   it("says what it leaves out", () => {
