@@ -1,10 +1,11 @@
 /**
  * The leaf certificates that this agent has handed out, one per service, each kept current by a fiber: renewed at a random
- * point between 60 and 90 percent of its life, and as soon as another root signs.
+ * point between 60 and 90 percent of its life, and as soon as another root signs. A leaf that nobody has asked for during
+ * two of its lives is forgotten.
  *
  * Consul spreads the renewals after a rotation over 30 seconds, to spare its servers. Here the agent is the server.
  */
-import { Clock, Duration, Effect, FiberMap, Random, type Scope } from "effect"
+import { Clock, Duration, Effect, FiberSet, Random, type Scope } from "effect"
 import * as ApiError from "../consul/ApiError.ts"
 import type * as ConsulCa from "../consul/CertificateAuthority.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -14,7 +15,7 @@ import * as Roots from "./Roots.ts"
 import type * as Store from "./Store.ts"
 
 export interface Leaves {
-  /** The leaf of a service; with an index, the one after it. */
+  /** The leaf of a service; with an index, the one after it. Fails for a name that can be no segment of an identity. */
   readonly get: (
     service: string,
     request: BlockingRead.Request
@@ -26,21 +27,33 @@ interface Issued {
   readonly signerId: string
 }
 
+/** The leaf of one service, from the first reader until nobody reads or the fiber that renews it fails. */
+interface Kept {
+  issued?: Issued
+  failed?: CertificateAuthority.IssueError
+  readers: number
+  /** Milliseconds of the epoch: when a reader came or went. */
+  lastRead: number
+}
+
+/** How many lives of its leaf a service is remembered without readers. */
+const unreadLives = 2
+
 export const make = Effect.fnUntraced(function*(options: {
   readonly store: Store.Store
   readonly roots: Roots.Roots
   readonly datacenter: string
 }): Effect.fn.Return<Leaves, never, Scope.Scope> {
   const { roots, store } = options
-  const issued = new Map<string, Issued>()
-  const failed = new Map<string, CertificateAuthority.IssueError>()
-  const keepers = yield* FiberMap.make<string>()
+  const all = new Map<string, Kept>()
+  const fork = yield* FiberSet.makeRuntime()
 
-  const issue = Effect.fnUntraced(function*(service: string) {
+  const uriOf = (service: string) =>
+    SpiffeId.format(SpiffeId.service({ trustDomain: roots.trustDomain, datacenter: options.datacenter, service }))
+
+  const issue = Effect.fnUntraced(function*(service: string, kept: Kept) {
     const signer = roots.signer()
-    const uri = SpiffeId.format(
-      SpiffeId.service({ trustDomain: roots.trustDomain, datacenter: options.datacenter, service })
-    )
+    const uri = uriOf(service)
     const now = yield* Clock.currentTimeMillis
     const leaf = yield* CertificateAuthority.issueLeaf({
       signer: signer.authority,
@@ -50,7 +63,7 @@ export const make = Effect.fnUntraced(function*(options: {
       ttl: Duration.toMillis(signer.leafTtl)
     })
     store.commit((index) => {
-      issued.set(service, {
+      kept.issued = {
         signerId: signer.authority.id,
         leaf: {
           SerialNumber: leaf.serial,
@@ -63,24 +76,31 @@ export const make = Effect.fnUntraced(function*(options: {
           CreateIndex: index,
           ModifyIndex: index
         }
-      })
+      }
       return [undefined, [`leaf:${service}`]]
     })
-    return { ...leaf, signerId: signer.authority.id }
+    return { notBefore: leaf.notBefore.getTime(), notAfter: leaf.notAfter.getTime(), signerId: signer.authority.id }
   })
 
-  /** Issues, waits until it is time again, and so on. */
-  const keep = (service: string): Effect.Effect<void> =>
+  /** Issues, waits until it is time again, and so on while there are readers. */
+  const keep = (service: string, kept: Kept): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const leaf = yield* issue(service)
-      const now = yield* Clock.currentTimeMillis
-      const renewal = renewAt(leaf.notBefore.getTime(), leaf.notAfter.getTime(), yield* Random.next)
-      yield* Effect.timeoutOption(rotated(leaf.signerId), Duration.millis(Math.max(0, renewal - now)))
+      while (true) {
+        const { notAfter, notBefore, signerId } = yield* issue(service, kept)
+        const renewal = renewAt(notBefore, notAfter, yield* Random.next)
+        const now = yield* Clock.currentTimeMillis
+        yield* Effect.timeoutOption(rotated(signerId), Duration.millis(Math.max(0, renewal - now)))
+        const unread = (yield* Clock.currentTimeMillis) - kept.lastRead
+        if (kept.readers === 0 && unread >= unreadLives * (notAfter - notBefore)) {
+          all.delete(service)
+          return store.forget(`leaf:${service}`)
+        }
+      }
     }).pipe(
-      Effect.forever,
       Effect.catch((error) =>
         Effect.sync(() => {
-          failed.set(service, error)
+          kept.failed = error
+          all.delete(service)
           store.commit(() => [undefined, [`leaf:${service}`]])
         })
       )
@@ -94,36 +114,53 @@ export const make = Effect.fnUntraced(function*(options: {
         : Effect.void
     )
 
-  const current = (service: string): Issued | undefined => {
-    const found = issued.get(service)
-    return found?.signerId === roots.signer().authority.id ? found : undefined
-  }
-
   /** The leaf by the root that signs now: waits for the first one, and for the one after a rotation. */
-  const fresh = (service: string): Effect.Effect<Issued, ApiError.InternalError> =>
+  const fresh = (service: string, kept: Kept): Effect.Effect<Issued, ApiError.InternalError> =>
     Effect.suspend(() => {
-      const error = failed.get(service)
-      if (error !== undefined) {
-        failed.delete(service)
-        return Effect.fail(new ApiError.InternalError({ body: error.message }))
-      }
-      const found = current(service)
-      if (found !== undefined) return Effect.succeed(found)
+      if (kept.failed !== undefined) return Effect.fail(new ApiError.InternalError({ body: kept.failed.message }))
+      if (kept.issued?.signerId === roots.signer().authority.id) return Effect.succeed(kept.issued)
       const topic = [`leaf:${service}`, "roots"] as const
-      return Effect.flatMap(store.changed(topic, store.indexOf(topic)), () => fresh(service))
+      return Effect.flatMap(store.changed(topic, store.indexOf(topic)), () => fresh(service, kept))
     })
+
+  const enter = (service: string) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      let kept = all.get(service)
+      if (kept === undefined) {
+        kept = { readers: 0, lastRead: now }
+        all.set(service, kept)
+        fork(keep(service, kept))
+      }
+      kept.readers++
+      kept.lastRead = now
+      return kept
+    })
+
+  const leave = (kept: Kept) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      kept.readers--
+      kept.lastRead = now
+    })
+
+  const read = Effect.fnUntraced(function*(service: string, request: BlockingRead.Request, kept: Kept) {
+    const cached = kept.issued !== undefined
+    const first = yield* fresh(service, kept)
+    const answer = yield* BlockingRead.read(store, { ...request, cached: { defaultWait: Duration.minutes(10) } }, {
+      topics: [`leaf:${service}`],
+      read: () => kept.issued ?? first
+    })
+    return { index: answer.value.leaf.ModifyIndex, value: answer.value.leaf, cached }
+  })
 
   return {
-    get: Effect.fnUntraced(function*(service, request) {
-      const cached = issued.has(service)
-      yield* FiberMap.run(keepers, service, keep(service), { onlyIfMissing: true })
-      const first = yield* fresh(service)
-      const answer = yield* BlockingRead.read(store, { ...request, cached: { defaultWait: Duration.minutes(10) } }, {
-        topics: [`leaf:${service}`],
-        read: () => issued.get(service) ?? first
-      })
-      return { index: answer.value.leaf.ModifyIndex, value: answer.value.leaf, cached }
-    })
+    get: (service, request) =>
+      service.includes("/")
+        ? Effect.fail(
+          new ApiError.InternalError({
+            body: `SPIFFE ID is not in the expected format: ${uriOf("")}${service}`
+          })
+        )
+        : Effect.acquireUseRelease(enter(service), (kept) => read(service, request, kept), leave)
   }
 })
 

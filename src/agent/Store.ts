@@ -28,6 +28,8 @@ export interface Store {
   readonly commit: <A>(change: (index: number) => readonly [A, Iterable<Topic>]) => A
   /** Returns once `indexOf(topics)` differs from `seen`. */
   readonly changed: (topics: ReadonlyArray<Topic>, seen: number) => Effect.Effect<void>
+  /** Lets go of a topic that nobody waits for: as if it had never changed. */
+  readonly forget: (topic: Topic) => void
   /** How many readers are waiting. */
   readonly waiting: () => number
 }
@@ -66,6 +68,9 @@ export const make = (): Store => {
         waiters.add(waiter)
         return Effect.sync(() => waiters.delete(waiter))
       }),
+    forget: (topic) => {
+      changes.delete(topic)
+    },
     waiting: () => waiters.size
   }
 }

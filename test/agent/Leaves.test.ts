@@ -66,6 +66,46 @@ describe("Leaves", () => {
       assert.strictEqual((yield* leaves.get("web", {})).value.CertPEM, value.CertPEM)
     }))
 
+  it.effect("forgets a leaf that nobody asks for, and issues it again when somebody does", () =>
+    Effect.gen(function*() {
+      const { leaves, store } = yield* authority("100 hours")
+      const before = yield* leaves.get("web", {})
+      for (let hours = 0; hours < 500; hours += 10) yield* TestClock.adjust("10 hours")
+      const index = store.index()
+      for (let hours = 0; hours < 500; hours += 10) yield* TestClock.adjust("10 hours")
+      assert.strictEqual(store.index(), index)
+      const after = yield* leaves.get("web", { index: BigInt(before.index) })
+      assert.isFalse(after.cached)
+      assert.isAbove(after.index, index)
+    }))
+
+  it.effect("keeps a leaf that is read or waited for", () =>
+    Effect.gen(function*() {
+      const { leaves } = yield* authority("100 hours")
+      const { index } = yield* leaves.get("api", {})
+      yield* leaves.get("web", {})
+      const waiting = yield* Effect.forkChild(
+        leaves.get("api", { index: BigInt(index) + 1_000_000n, wait: Duration.hours(2000) }),
+        { startImmediately: true }
+      )
+      for (let hours = 0; hours < 1000; hours += 50) {
+        yield* TestClock.adjust("50 hours")
+        assert.isTrue((yield* leaves.get("web", {})).cached)
+      }
+      assert.isUndefined(waiting.pollUnsafe())
+      assert.isTrue((yield* leaves.get("api", {})).cached)
+    }))
+
+  it.effect("refuses a name that is more than a segment, as Consul does", () =>
+    Effect.gen(function*() {
+      const { leaves, roots } = yield* authority()
+      const refusal = yield* Effect.flip(leaves.get("a/b", {}))
+      assert.strictEqual(
+        refusal.body,
+        `SPIFFE ID is not in the expected format: spiffe://${roots.trustDomain}/ns/default/dc/dc1/svc/a/b`
+      )
+    }))
+
   it.each([[0, 60], [1, 90], [0.5, 75]])(
     "draws %d as %d percent of a life",
     (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 1000 + 3_600_000, share), 1000 + 36_000 * percent)
