@@ -7,8 +7,8 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Cause, Context, Duration, Effect, Layer, Schema, type Scope } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
+import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import * as Http from "node:http"
 import * as Os from "node:os"
 import { randomUUID } from "node:crypto"
@@ -80,7 +80,10 @@ export const make = Effect.fnUntraced(function*(
     AgentState.make(settings),
     (cause) => new AgentError({ attempted: "start the development agent", reason: cause.message, remedy: "", cause })
   )
-  const api = yield* HttpRouter.toHttpEffect(handlers(state))
+  const api = yield* HttpRouter.toHttpEffect(handlers(state)).pipe(
+    // Names may be as long as the line of the request, which Node limits.
+    Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: Number.MAX_SAFE_INTEGER })
+  )
   const nodeServer = Http.createServer({ keepAliveTimeout: 0 })
   const server = yield* Effect.mapError(
     NodeHttpServer.make(() => nodeServer, { host, port }),
@@ -132,15 +135,8 @@ const gated = <E, R>(
     const request = yield* HttpServerRequest.HttpServerRequest
     const refusal = Gate.check(request, settings)
     const response = refusal === undefined
-      ? yield* Effect.catchCause(
-        Effect.provideService(
-          api,
-          HttpServerRequest.HttpServerRequest,
-          request.modify({ url: Gate.normalizeQuery(request.url) })
-        ),
-        unforeseen
-      )
-      : text(refusal.status, refusal.body, refusal.headers)
+      ? yield* answered(api, request.modify({ url: Gate.normalizeUrl(request) }))
+      : refused(refusal)
     // A path that is no endpoint's does not get as far as this in a real agent.
     if (refusal?.status === 404) return response
     return HttpServerResponse.setHeaders(response, {
@@ -158,13 +154,33 @@ const readHeaders = {
   "x-consul-query-backend": "blocking-query"
 }
 
-const unforeseen = (cause: Cause.Cause<unknown>) =>
-  Cause.hasInterruptsOnly(cause)
-    ? Effect.interrupt
-    : Effect.as(
-      Effect.logError("the development agent failed to answer", cause),
-      text(500, "the development agent failed to answer: its log says why")
+const answered = <E, R>(
+  api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  request: HttpServerRequest.HttpServerRequest
+) =>
+  Effect.gen(function*() {
+    return yield* api.pipe(
+      Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+      Effect.catchCause(unforeseen)
     )
+  })
+
+const unforeseen = (cause: Cause.Cause<unknown>) => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+  const error = Cause.squash(cause)
+  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
+    return Effect.succeed(refused(Gate.notAnEndpoint))
+  }
+  if (HttpApiError.HttpApiSchemaError.is(error) && (error.kind === "Query" || error.kind === "Params")) {
+    return Effect.succeed(text(400, error.cause.message))
+  }
+  return Effect.as(
+    Effect.logError("the development agent failed to answer", cause),
+    text(500, "the development agent failed to answer: its log says why")
+  )
+}
+
+const refused = ({ body, headers, status }: Gate.Refusal) => text(status, body, headers)
 
 const text = (status: number, body: string, headers: { readonly [name: string]: string } = {}) =>
   HttpServerResponse.text(body, { status, headers, contentType: "text/plain; charset=utf-8" })

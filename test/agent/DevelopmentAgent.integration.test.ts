@@ -115,6 +115,20 @@ describe("DevelopmentAgent", () => {
       assert.notStrictEqual(second.trustDomain, first.trustDomain)
     }))
 
+  it.live("takes a parameter that is given twice, and a name of any length", () =>
+    Effect.gen(function*() {
+      const agent = yield* start()
+      for (const query of ["near=a&near=b", "cached=x&cached=y", "index=0&index=x", "tag=a&tag=b"]) {
+        const reply = yield* get(agent, `/v1/health/service/web?${query}`)
+        assert.strictEqual(`${reply.status} ${reply.text}`, "200 []", query)
+      }
+      const name = "a".repeat(5000)
+      const leaf = (yield* get(agent, `/v1/agent/connect/ca/leaf/${name}`)).body() as { readonly Service: string }
+      assert.strictEqual(leaf.Service, name)
+      assert.strictEqual((yield* get(agent, "/v1/agent/service/a;b")).text, "unknown service ID: a;b")
+      assert.strictEqual((yield* get(agent, "/v1/agent/service/%")).status, 400)
+    }))
+
   it.live("forgets a reader that goes away", () =>
     Effect.gen(function*() {
       const agent = yield* start()

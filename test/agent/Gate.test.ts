@@ -63,8 +63,39 @@ describe("Gate", () => {
     ["GET /v1/agent/services?dc=nowhere", "goes on"],
     ["PUT /v1/agent/service/maintenance/web", "400 Missing value for enable"],
     ["PUT /v1/agent/service/maintenance/web?enable=foo", "400 Invalid value for enable: \"foo\""],
-    ["PUT /v1/config?cas=foo", "500 strconv.ParseUint: parsing \"foo\": invalid syntax"]
+    ["PUT /v1/config?cas=foo", "500 strconv.ParseUint: parsing \"foo\": invalid syntax"],
+    ["GET /v1/agent/service/%", "400 400 Bad Request"],
+    ["GET /v1/config/service-defaults/%zz", "400 400 Bad Request"],
+    ["GET /v1/nope/%zz", "400 400 Bad Request"],
+    ["GET /v1/agent/service/%25", "goes on"],
+    ["GET /v1/agent/connect/ca/leaf/a%0ab", "400 "],
+    ["GET /v1/agent/connect/ca/leaf/a%7Fb", "400 "],
+    ["GET /v1/agent/connect/ca/leaf/a%C2%85b", "400 "],
+    ["GET /v1/agent/connect/ca/leaf/a%C2%A0b", "400 "],
+    ["GET /v1/agent/connect/ca/leaf/a%E2%80%8Bb", "400 "],
+    ["GET /v1/agent/connect/ca/leaf/a%20%C3%A4", "goes on"],
+    ["GET /v1/health/connect/web?index=1&index=abc", "goes on"],
+    ["GET /v1/health/connect/web?passing&passing=foo", "goes on"],
+    [
+      "GET /v1/connect/intentions/exact?source=a&source=b&destination=c",
+      "500 required query parameter 'source' not set"
+    ],
+    // A real agent answers these without a text.
+    ["GET /v1/health/connect/web?near=%zz", "500 invalid URL escape \"%zz\""],
+    ["DELETE /v1/agent/self?near=%", "500 invalid URL escape \"%\""],
+    ["GET /v1/health/connect/web?index=1;wait=2", "500 invalid semicolon separator in query"],
+    // Consul takes any bytes for a name.
+    ["GET /v1/agent/service/%ff", "400 400 Bad Request"]
   ])("%s: %s", (line, expected) => assert.strictEqual(check(line), expected))
+
+  it.each([
+    ["/v1/health/service/web?near=a&near=b", "/v1/health/service/web?near=a"],
+    ["/v1/health/service/web?cached=x&index=&cached=y", "/v1/health/service/web?cached=x"],
+    ["/v1/health/service/web?tag=a&near=n&tag=b", "/v1/health/service/web?tag=a&near=n&tag=b"],
+    ["/v1/connect/intentions/match?by=source&name=a&name=b", "/v1/connect/intentions/match?by=source&name=a&name=b"],
+    ["/v1/agent/service/a;b", "/v1/agent/service/a%3Bb"],
+    ["/v1/agent/self?", "/v1/agent/self"]
+  ])("reads %s as %s", (url, expected) => assert.strictEqual(Gate.normalizeUrl({ method: "GET", url }), expected))
 
   it("says which methods there are", () =>
     assert.deepStrictEqual(

@@ -32,6 +32,8 @@ interface Endpoint {
   /** How many segments are given, to prefer them to parameters. */
   readonly literals: number
   readonly parameters: ReadonlySet<string>
+  /** Those of the parameters that may be given several times. */
+  readonly lists: ReadonlySet<string>
   readonly group: string
   readonly name: string
 }
@@ -47,7 +49,7 @@ const endpoints: ReadonlyArray<Endpoint> = (() => {
         // A parameter may be empty: what is missing is then said by name.
         path: new RegExp(`^${segments.map((segment) => segment.startsWith(":") ? "[^/]*" : segment).join("/")}$`),
         literals: segments.filter((segment) => !segment.startsWith(":")).length,
-        parameters: parametersOf(endpoint),
+        ...parametersOf(endpoint),
         group: group.identifier,
         name: `${group.identifier}.${endpoint.identifier}`
       })
@@ -56,26 +58,40 @@ const endpoints: ReadonlyArray<Endpoint> = (() => {
   return found.sort((a, b) => b.literals - a.literals)
 })()
 
-function parametersOf(endpoint: HttpApiEndpoint.Top): ReadonlySet<string> {
+function parametersOf(endpoint: HttpApiEndpoint.Top): Pick<Endpoint, "parameters" | "lists"> {
   const ast = endpoint.query === undefined ? undefined : SchemaAST.toEncoded(endpoint.query.ast)
-  return new Set(
-    ast !== undefined && SchemaAST.isObjects(ast) ? ast.propertySignatures.map(({ name }) => String(name)) : []
-  )
+  const signatures = ast !== undefined && SchemaAST.isObjects(ast) ? ast.propertySignatures : []
+  return {
+    parameters: new Set(signatures.map(({ name }) => String(name))),
+    lists: new Set(signatures.filter(({ type }) => SchemaAST.isArrays(type)).map(({ name }) => String(name)))
+  }
+}
+
+/** The endpoints whose path this is, one for each method. */
+const endpointsAt = (path: string): ReadonlyArray<Endpoint> => {
+  const candidates = endpoints.filter((endpoint) => endpoint.path.test(path))
+  return candidates.filter(({ literals }) => literals === candidates[0]?.literals)
+}
+
+const split = (url: string): readonly [path: string, query: string] => {
+  const question = url.indexOf("?")
+  return question === -1 ? [url, ""] : [url.slice(0, question), url.slice(question + 1)]
 }
 
 const refuse = (status: number, body: string, headers: Refusal["headers"] = {}): Refusal => ({ status, body, headers })
 
 export const check = (request: Request, settings: Settings): Refusal | undefined => {
-  const question = request.url.indexOf("?")
-  const path = question === -1 ? request.url : request.url.slice(0, question)
-  const query = new URLSearchParams(question === -1 ? "" : request.url.slice(question + 1))
+  const [path, search] = split(request.url)
+  const query = new URLSearchParams(search)
+  const undecodable = checkPath(path)
+  if (undecodable !== undefined) return undecodable
   if (!path.startsWith("/v1/")) {
     return refuse(404, "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'")
   }
-  const candidates = endpoints.filter((endpoint) => endpoint.path.test(path))
-  const closest = candidates[0]
-  if (closest === undefined) return refuse(404, "Invalid URL path: not a recognized HTTP API endpoint")
-  const here = candidates.filter(({ literals }) => literals === closest.literals)
+  const here = endpointsAt(path)
+  if (here.length === 0) return notAnEndpoint
+  const malformed = malformation(search)
+  if (malformed !== undefined) return refuse(500, malformed)
   const methods = new Set(here.map(({ method }) => method))
   const allow = { allow: ["OPTIONS", ...methods].join(",") }
   if (request.method === "OPTIONS") return refuse(200, "", allow)
@@ -83,6 +99,32 @@ export const check = (request: Request, settings: Settings): Refusal | undefined
   if (endpoint === undefined) return refuse(405, `method ${request.method} not allowed`, allow)
   return checkToken(request, query, endpoint, settings) ?? checkQuery(query, endpoint, settings) ??
     (path.endsWith("/") ? missing(endpoint) : undefined)
+}
+
+export const notAnEndpoint: Refusal = refuse(404, "Invalid URL path: not a recognized HTTP API endpoint")
+
+/**
+ * Go's server refuses what is no escape, and Consul what can not be printed (Go's `unicode.IsPrint`), without a word.
+ * Escapes that are not UTF-8 are refused here only: Go's texts may hold any byte.
+ */
+const checkPath = (path: string): Refusal | undefined => {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(path)
+  } catch {
+    return refuse(400, "400 Bad Request")
+  }
+  return /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(decoded) ? refuse(400, "") : undefined
+}
+
+/** What Go's `url.ParseQuery` has against a query. Consul answers 500 then, and keeps the reason to itself. */
+const malformation = (search: string): string | undefined => {
+  const escape = /%(?![0-9a-f]{2}).{0,2}/i.exec(search)?.[0]
+  return escape !== undefined
+    ? `invalid URL escape ${JSON.stringify(escape)}`
+    : search.includes(";")
+    ? "invalid semicolon separator in query"
+    : undefined
 }
 
 /** A path that ends where a name should be. */
@@ -177,21 +219,30 @@ const checkQuery = (query: URLSearchParams, endpoint: Endpoint, settings: Settin
   if (takes("cas") && cas !== null && !isUint64(cas)) {
     return refuse(500, `strconv.ParseUint: parsing ${JSON.stringify(cas)}: invalid syntax`)
   }
+  for (const name of ["by", "source", "destination"]) {
+    if (takes(name) && query.getAll(name).length > 1) return refuse(500, `required query parameter '${name}' not set`)
+  }
   const datacenter = query.get("dc") ?? ""
   return endpoint.group !== "agent" && takes("dc") && datacenter !== "" && datacenter !== settings.datacenter
     ? refuse(500, "No path to datacenter")
     : undefined
 }
 
-/** The query as the schemas of the API read it: what is empty is not there, and booleans are spelled one way. */
-export const normalizeQuery = (url: string): string => {
-  const question = url.indexOf("?")
-  if (question === -1) return url
-  const query = new URLSearchParams(url.slice(question + 1))
+/**
+ * The URL as the schemas of the API read it: of what is given twice the first counts, as everywhere in Consul, what is empty
+ * is not there, and booleans are spelled one way. A semicolon in the path is part of a name, not the start of a query.
+ */
+export const normalizeUrl = ({ method, url }: Pick<Request, "method" | "url">): string => {
+  const [path, search] = split(url)
+  const lists = endpointsAt(path).find((endpoint) => endpoint.method === method)?.lists
+  const query = new URLSearchParams(search)
+  for (const name of new Set(query.keys())) {
+    if (lists?.has(name) !== true) query.set(name, query.get(name) ?? "")
+  }
   for (const name of ["index", "wait", "cas"]) if (query.get(name) === "") query.delete(name)
   const enable = query.get("enable")
   if (enable !== null) query.set("enable", /^[1tT]/.test(enable) ? "true" : "false")
-  return `${url.slice(0, question)}?${query}`
+  return path.replaceAll(";", "%3B") + (query.size === 0 ? "" : `?${query}`)
 }
 
 const isUint64 = (text: string): boolean => /^\d{1,20}$/.test(text) && BigInt(text) < 2n ** 64n
