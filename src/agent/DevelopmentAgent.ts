@@ -6,7 +6,7 @@
  *   request → Gate (path, method, token, parameters) → handlers → AgentState → Store.commit → whoever waits
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Cause, Context, Duration, Effect, Layer, Schema, type Scope } from "effect"
+import { ByteSize, Cause, Context, Duration, Effect, Layer, Schema, type Scope } from "effect"
 import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import * as Http from "node:http"
@@ -154,16 +154,32 @@ const readHeaders = {
   "x-consul-query-backend": "blocking-query"
 }
 
+/** Reads the body first, which the handlers then have at hand: none of them is to forget its limit. */
 const answered = <E, R>(
   api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
   request: HttpServerRequest.HttpServerRequest
 ) =>
   Effect.gen(function*() {
+    if (request.method !== "GET") {
+      const tooLarge = yield* request.text.pipe(
+        Effect.provideService(HttpServerRequest.MaxBodySize, maximumBody),
+        Effect.match({ onFailure: ({ reason }) => isTooLarge(reason), onSuccess: () => false })
+      )
+      if (tooLarge) {
+        return text(413, `Request body too large: this agent takes up to ${ByteSize.format(maximumBody)}`)
+      }
+    }
     return yield* api.pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, request),
       Effect.catchCause(unforeseen)
     )
   })
+
+/** Far more than any registration or config entry. */
+const maximumBody = ByteSize.mebibytes(8)
+
+const isTooLarge = (reason: HttpServerError.HttpServerError["reason"]): boolean =>
+  reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
 
 const unforeseen = (cause: Cause.Cause<unknown>) => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt

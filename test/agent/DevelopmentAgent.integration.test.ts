@@ -129,6 +129,35 @@ describe("DevelopmentAgent", () => {
       assert.strictEqual((yield* get(agent, "/v1/agent/service/%")).status, 400)
     }))
 
+  it.live("refuses a body beyond its limit, and one that does not end, without keeping it", () =>
+    Effect.gen(function*() {
+      const agent = yield* start()
+      const mebibyte = 1_048_576
+      const named = (bytes: number) => JSON.stringify({ Name: "web", ID: "web", Port: 1, Tags: ["a".repeat(bytes)] })
+      for (const path of ["/v1/agent/service/register", "/v1/config", "/v1/agent/service/deregister/web"]) {
+        const reply = yield* request(agent, "PUT", path, { body: named(8 * mebibyte) })
+        assert.strictEqual(reply.status, 413)
+        assert.strictEqual(reply.headers.get("content-type"), "text/plain; charset=utf-8")
+        assert.strictEqual(reply.text, "Request body too large: this agent takes up to 8 MiB")
+      }
+      const endless = yield* Effect.callback<number | undefined>((resume) => {
+        const block = Buffer.alloc(65_536, "a")
+        const upload = Http.request(`${agent.address}/v1/agent/service/register`, { method: "PUT" }, (response) => {
+          upload.destroy()
+          resume(Effect.succeed(response.statusCode))
+        })
+        const fill = () => {
+          while (!upload.destroyed && upload.write(block));
+        }
+        upload.on("drain", fill).on("error", () => {})
+        fill()
+        return Effect.sync(() => upload.destroy())
+      })
+      assert.strictEqual(endless, 413)
+      const taken = yield* request(agent, "PUT", "/v1/agent/service/register", { body: named(mebibyte) })
+      assert.strictEqual(taken.status, 200, taken.text)
+    }))
+
   it.live("forgets a reader that goes away", () =>
     Effect.gen(function*() {
       const agent = yield* start()
