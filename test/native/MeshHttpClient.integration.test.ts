@@ -121,6 +121,19 @@ describe("MeshHttpClient", () => {
       assert.deepStrictEqual(instances.map(({ stats }) => stats().connections.accepted), [1, 1])
     }))
 
+  it.live("lets go of the connections of an instance that has left", () =>
+    Effect.gen(function*() {
+      const { discovery, get, instances } = yield* apis(2)
+      const [leaving, staying] = instances
+      yield* get("http://api/")
+      yield* get("http://api/")
+      assert.strictEqual(leaving!.stats().connections.open, 1)
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(staying!.port)])
+      yield* get("http://api/")
+      yield* eventually(() => leaving!.stats().connections.open === 0)
+      assert.strictEqual(staying!.stats().connections.open, 1)
+    }))
+
   it.live("speaks HTTP/2 when told so", () =>
     Effect.gen(function*() {
       const { get, instances } = yield* apis(1, { pool: { http2: true, connections: 1 } })
