@@ -131,7 +131,7 @@ describe("MeshHttpClient", () => {
       yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(staying!.port)])
       yield* get("http://api/")
       yield* eventually(() => leaving!.stats().connections.open === 0)
-      assert.strictEqual(staying!.stats().connections.open, 1)
+      assert.isAtLeast(staying!.stats().connections.open, 1)
     }))
 
   it.live("speaks HTTP/2 when told so", () =>
