@@ -1,6 +1,6 @@
 /**
  * Pairs of relays side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours, plain
- * `node:tls`/`node:net`, and HAProxy where it is installed. Rounds of the competitors alternate, medians count.
+ * `node:tls`/`node:net` with the same garbage collection and with V8's own, and HAProxy where it is installed. Rounds of the competitors alternate, medians count.
  * Runs alone too: `node test/bench/relay.ts`.
  */
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
@@ -14,7 +14,7 @@ import { ciphers } from "../../src/tls/SecureContexts.ts"
 import { issue, root, service } from "../support/certificates.ts"
 import * as Haproxy from "./relay/haproxy.ts"
 import * as Load from "./relay/load.ts"
-import type * as Pair from "./relay/Pair.ts"
+import * as Pair from "./relay/Pair.ts"
 
 interface Competitor {
   readonly name: string
@@ -60,7 +60,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     const target = (await told<Pair.Listening>(application)).port
     const sides = await certificates()
     const competitors: Array<Competitor> = []
-    for (const start of [ours, raw, haproxy]) {
+    for (const start of [ours, raw, rawByDefault, haproxy]) {
       const competitor = await start(sides, target, folder)
       if (competitor === undefined) continue
       children.push(...competitor.children)
@@ -85,9 +85,10 @@ export const format = (rows: ReadonlyArray<Row>): string => {
   ])
   const table = [["", ...names, "sidecar / node"], ...cells]
   const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
-  return table.map((line) =>
+  const lines = table.map((line) =>
     line.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-  ).join("\n")
+  )
+  return [...lines, "", `sidecar and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`].join("\n")
 }
 
 const ratio = ({ more, values }: Row): string => {
@@ -151,19 +152,22 @@ const certificates = async (): Promise<Sides> => {
   return { inbound: await side("api"), outbound: await side("web") }
 }
 
-const nodePair = (name: string, script: string) => async (sides: Sides, target: number): Promise<Competitor> => {
-  const start = async (role: Pair.Side["role"], to: number) => {
-    const child = fork(file(script), { execArgv: ["--expose-gc"] })
-    child.send({ ...sides[role], role, target: to } satisfies Pair.Side)
-    return { child, port: (await told<Pair.Listening>(child)).port }
+const nodePair =
+  (name: string, script: string, flags: ReadonlyArray<string> = []) =>
+  async (sides: Sides, target: number): Promise<Competitor> => {
+    const start = async (role: Pair.Side["role"], to: number) => {
+      const child = fork(file(script), { execArgv: ["--expose-gc", ...flags] })
+      child.send({ ...sides[role], role, target: to } satisfies Pair.Side)
+      return { child, port: (await told<Pair.Listening>(child)).port }
+    }
+    const inbound = await start("inbound", target)
+    const outbound = await start("outbound", inbound.port)
+    return { name, port: outbound.port, children: [inbound.child, outbound.child] }
   }
-  const inbound = await start("inbound", target)
-  const outbound = await start("outbound", inbound.port)
-  return { name, port: outbound.port, children: [inbound.child, outbound.child] }
-}
 
 const ours = nodePair("sidecar", "sidecar.ts")
-const raw = nodePair("node", "raw.ts")
+const raw = nodePair("node", "raw.ts", Pair.collectorFlags)
+const rawByDefault = nodePair("node, V8's defaults", "raw.ts")
 
 const haproxy = async (sides: Sides, target: number, folder: string): Promise<Competitor | undefined> => {
   if (spawnSync("haproxy", ["-v"]).error !== undefined) {
