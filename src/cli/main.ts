@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import { agent } from "./agent.ts"
+import { certs } from "./certs.ts"
 import { prepare } from "./executable.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
@@ -16,7 +17,7 @@ const command = Command.make("effect-mesh").pipe(
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
       "question about policy is no."
   ),
-  Command.withSubcommands([up, proxy, agent, policy])
+  Command.withSubcommands([up, proxy, agent, certs, policy])
 )
 
 const report = (error: unknown) =>
