@@ -24,6 +24,7 @@ import * as Refusal from "../tls/Refusal.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
+import * as Arrivals from "./Arrivals.ts"
 import * as Listening from "./Listening.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
@@ -86,13 +87,6 @@ export interface Stats {
   readonly received: number
 }
 
-/** A transport whose handshake may still be going on. */
-interface Arrival {
-  readonly transport: Socket
-  readonly remote: string
-  readonly material: SecureContexts.Material
-}
-
 /** Opens once intentions have arrived; leaf and roots are there already. */
 export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>): Effect.fn.Return<
   MeshListener,
@@ -106,7 +100,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
-  const arrivals = new Map<string, Arrival>()
+  const arrivals = Arrivals.make<SecureContexts.Material>(options.host)
   const denials = DenialLog.make()
   const traffic = Traffic.make()
   let accepted = 0
@@ -114,7 +108,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   let cut = 0
   const stats = (): Stats => ({
     open: open.size,
-    handshaking: arrivals.size - open.size,
+    handshaking: arrivals.size() - open.size,
     accepted,
     failed,
     cut,
@@ -124,7 +118,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   yield* Metrics.follow("inbound", () => ({ ...stats(), established: accepted }))
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
-  yield* Effect.addFinalizer(() => Effect.sync(() => arrivals.forEach(({ transport }) => transport.destroy())))
+  yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
   yield* Effect.forkScoped(
     Stream.runForEach(intentions.changes, (changed) => judge(changed, "the intentions changed"))
   )
@@ -188,7 +182,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       ), { discard: true })
   }
 
-  const admit = (socket: Tls.TLSSocket, { material, remote, transport }: Arrival) => {
+  const admit = (socket: Tls.TLSSocket, { material, remote, transport }: Arrivals.Arrival<SecureContexts.Material>) => {
     const admitted = PeerVerification.acceptor(
       PeerVerification.presented(socket),
       authorizer(),
@@ -219,16 +213,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     keepAliveInitialDelay: 60_000
   })
   server.maxConnections = options.maxConnections || Infinity
-  // Names a TCP connection among those that are open; a TLS socket and its transport have the same.
-  const anyAddress = ["", "0.0.0.0", "::"].includes(options.host)
-  const keyOf = (socket: Socket, remote: string) => anyAddress ? `${remote} ${socket.localAddress}` : remote
-  const arrivalOf = (socket: Socket) => arrivals.get(keyOf(socket, remoteOf(socket)))
   server.on("connection", (transport: Socket) => {
     if (transport.remoteAddress === undefined) return transport.destroy() // it has left already
-    const remote = remoteOf(transport)
-    const key = keyOf(transport, remote)
-    arrivals.set(key, { transport, remote, material })
-    transport.once("close", () => arrivals.delete(key))
+    arrivals.add(transport, material)
   })
   server.on("secureConnection", (socket) => {
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
@@ -236,7 +223,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     socket.allowHalfOpen = true
     // This runs on OpenSSL's stack, where a socket can not be closed by all means. Handlers must be free to.
     setImmediate(() => {
-      const arrival = arrivalOf(socket)
+      const arrival = arrivals.of(socket)
       if (arrival === undefined || socket.destroyed) {
         refuse({ _tag: "Disconnected" }, arrival?.remote ?? "a peer that has left")
         return socket.destroy()
@@ -245,7 +232,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     })
   })
   server.on("tlsClientError", (error, socket) => {
-    const arrival = arrivalOf(socket)
+    const arrival = arrivals.of(socket)
     refuse(HandshakeFailure.toRefusal(error, timeout), arrival?.remote ?? "a peer that has left")
     socket.destroy()
   })
@@ -292,5 +279,3 @@ const logFailure = ({ caller }: Connection, cause: Cause.Cause<unknown>): Effect
     ? Effect.logWarning(`${what}: ${error.message}`)
     : Effect.logError(what, cause)
 }
-
-const remoteOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`

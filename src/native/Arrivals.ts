@@ -1,0 +1,45 @@
+/**
+ * Connections that a TLS server has accepted, found again by their addresses: a TLS socket has the same as the transport
+ * beneath it, which Node does not tell.
+ */
+import type { Socket } from "node:net"
+
+/** A transport whose handshake may still be going on. */
+export interface Arrival<out A> {
+  readonly transport: Socket
+  /** `address:port` of the caller's side. */
+  readonly remote: string
+  /** What was in force when it arrived. */
+  readonly material: A
+}
+
+export interface Arrivals<in out A> {
+  readonly size: () => number
+  /** Kept until the transport is closed. */
+  readonly add: (transport: Socket, material: A) => void
+  readonly of: (socket: Socket) => Arrival<A> | undefined
+  readonly destroyAll: () => void
+}
+
+/** `host` is where the server listens. */
+export const make = <A>(host: string): Arrivals<A> => {
+  const present = new Map<string, Arrival<A>>()
+  const anyAddress = ["", "0.0.0.0", "::"].includes(host)
+  // Names a TCP connection among those that are open.
+  const keyOf = (socket: Socket) => anyAddress ? `${remoteOf(socket)} ${socket.localAddress}` : remoteOf(socket)
+  return {
+    size: () => present.size,
+    add: (transport, material) => {
+      const key = keyOf(transport)
+      present.set(key, { transport, remote: remoteOf(transport), material })
+      transport.once("close", () => {
+        // A caller's port may be in use again before the event of its last connection is heard.
+        if (present.get(key)?.transport === transport) present.delete(key)
+      })
+    },
+    of: (socket) => present.get(keyOf(socket)),
+    destroyAll: () => present.forEach(({ transport }) => transport.destroy())
+  }
+}
+
+const remoteOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`
