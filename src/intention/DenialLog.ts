@@ -1,18 +1,12 @@
 /**
- * Counts refusals by caller, destination and rule, and says which of them to log: the first of each kind at once, then one in a
- * while with the number of those left out. A flood of refusals makes no flood of lines, however many kinds it has, and takes
- * no more memory than for so many kinds. Time is an argument: nothing here waits or writes.
+ * Counts refusals by caller, destination and rule, and says which of them to log, with bounds on lines and memory: see
+ * `LineLimit`. Time is an argument: nothing here waits or writes.
  */
 import * as Decision from "./Decision.ts"
+import * as LineLimit from "./LineLimit.ts"
 
-export interface Options {
-  /** Between two lines of one kind. Default: 60 seconds. */
-  readonly intervalMilliseconds?: number | undefined
-  /** Lines of all kinds together within one interval. Default: 60. */
-  readonly linesPerInterval?: number | undefined
-  /** Kinds to tell apart; what comes later is counted together. Default: 10,000. */
-  readonly kinds?: number | undefined
-}
+/** Of the kinds that come too late to be told apart, refusals are counted together. */
+export type Options = LineLimit.Options
 
 export interface Kind {
   /** As `SpiffeId.display` has it; `*` where there were too many to tell apart. */
@@ -51,23 +45,21 @@ export interface DenialLog {
 interface Entry extends Kind {
   refusals: number
   audited: number
-  leftOut: number
-  /** Of the last line. */
-  loggedAt: number
+  /** Names it among the kinds. */
+  readonly key: string
 }
 
 export const make = (options: Options = {}): DenialLog => {
-  const { intervalMilliseconds = 60_000, kinds = 10_000, linesPerInterval = 60 } = options
+  const { kinds = 10_000 } = options
   const entries = new Map<string, Entry>()
-  let windowStart = -Infinity
-  let lines = 0
+  // One more kind is that of all that came too late.
+  const limit = LineLimit.make({ ...options, kinds: kinds + 1 })
   const entryOf = (source: string, destination: string, rule: string): Entry => {
     const key = JSON.stringify([source, destination, rule])
     const present = entries.get(key)
     if (present !== undefined) return present
-    // The kind of all that came too late has a place of its own.
     if (entries.size >= kinds && source !== "*") return entryOf("*", "*", "*")
-    const made = { source, destination, rule, refusals: 0, audited: 0, leftOut: 0, loggedAt: -Infinity }
+    const made = { source, destination, rule, refusals: 0, audited: 0, key }
     entries.set(key, made)
     return made
   }
@@ -77,18 +69,8 @@ export const make = (options: Options = {}): DenialLog => {
       const entry = entryOf(source, destination, ruleOf(decision))
       entry.refusals++
       if (decision.audited === true) entry.audited++
-      if (now - windowStart >= intervalMilliseconds) {
-        windowStart = now
-        lines = 0
-      }
-      if (now - entry.loggedAt < intervalMilliseconds || lines >= linesPerInterval) {
-        entry.leftOut++
-        return undefined
-      }
-      const { leftOut } = entry
-      lines++
-      entry.leftOut = 0
-      entry.loggedAt = now
+      const leftOut = limit.admit(entry.key, now)
+      if (leftOut === undefined) return undefined
       return { source, destination, rule: entry.rule, decision, leftOut }
     },
     counts: () =>
@@ -111,6 +93,4 @@ const ruleOf = ({ because, by, permission }: Decision.Decision): string =>
 
 /** `web → api: denied by … (12 more like it since the last line)` */
 export const format = ({ decision, destination, leftOut, source }: Line): string =>
-  `${source} → ${destination}: ${Decision.explain(decision)}${
-    leftOut === 0 ? "" : ` (${leftOut} more like it since the last line)`
-  }`
+  `${source} → ${destination}: ${Decision.explain(decision)}${LineLimit.suffix(leftOut)}`

@@ -2,6 +2,7 @@
 import { chmod, unlink } from "node:fs/promises"
 import * as Net from "node:net"
 import { Effect, Schema } from "effect"
+import * as LineLimit from "../intention/LineLimit.ts"
 
 /** Where to listen. Port 0: any free one. `mode` are the file mode bits of the socket. */
 export type Bind = { readonly host: string; readonly port: number } | {
@@ -34,6 +35,17 @@ export const close = (server: Net.Server): Effect.Effect<void> =>
   Effect.sync(() => {
     if (server.listening) server.close()
   })
+
+/** Logs what goes wrong while it listens, such as an accept that fails: not every time. */
+export const failures = (bound: Bind): (cause: Error) => Effect.Effect<void> => {
+  const lines = LineLimit.make()
+  return (cause) => {
+    const leftOut = lines.admit(cause.message, performance.now())
+    return leftOut === undefined
+      ? Effect.void
+      : Effect.logError(`the listener on ${format(bound)} failed${LineLimit.suffix(leftOut)}`, cause)
+  }
+}
 
 /** A socket file that a crashed process left behind answers nobody and is replaced. */
 const listenOnPath = (server: Net.Server, bind: { readonly path: string; readonly mode?: number | undefined }) =>

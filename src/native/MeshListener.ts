@@ -18,6 +18,7 @@ import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as DenialLog from "../intention/DenialLog.ts"
+import * as LineLimit from "../intention/LineLimit.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
@@ -102,6 +103,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const open = new Set<Connection>()
   const arrivals = Arrivals.make<SecureContexts.Material>(options.host)
   const denials = DenialLog.make()
+  const lines = LineLimit.make()
   const traffic = Traffic.make()
   let accepted = 0
   let failed = 0
@@ -131,15 +133,17 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)<R>()
 
+  /** A flood of refusals, or of failures, is counted, and makes a line a minute for each reason. */
   const refuse = (refusal: Refusal.Refusal, remote: string) => {
     const reason = Refusal.reason(refusal)
     refused.set(reason, (refused.get(reason) ?? 0) + 1)
     Refusal.count(refusal, "inbound", context)
-    if (refusal._tag === "Denied") recordDenial(refusal.caller, refusal.decision, remote)
-    else run(Refusal.log(refusal, "inbound", remote))
+    if (refusal._tag === "Denied") return recordDenial(refusal.caller, refusal.decision, remote)
+    const leftOut = lines.admit(reason, performance.now())
+    if (leftOut !== undefined) run(Refusal.log(refusal, "inbound", remote, leftOut))
   }
 
-  /** A flood of denials is counted, and makes a line a minute for each kind. */
+  /** The same for each caller and rule. */
   const recordDenial = (caller: SpiffeId.Service, decision: Decision.Decision, remote: string) => {
     const line = denials.record(SpiffeId.display(caller), authorizer().destination.service, decision, performance.now())
     if (line === undefined) return
@@ -159,7 +163,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       connection.reset()
       if (Cause.hasInterruptsOnly(exit.cause)) return undefined
       failed++
-      return logFailure(connection, exit.cause)
+      return logFailure(lines, connection, exit.cause)
     }))
 
   const judge = (current: Authorizer.Authorizer, why: string) => {
@@ -257,7 +261,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
         Effect.timeoutOption(options.drain ?? "10 seconds")
       )
   )
-  server.on("error", (cause) => run(Effect.logError(`the listener on ${Listening.format(bound)} failed`, cause)))
+  const failure = Listening.failures(bound)
+  server.on("error", (cause) => run(failure(cause)))
   return {
     host: options.host,
     port: "port" in bound ? bound.port : options.port,
@@ -272,10 +277,16 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
 })
 
 /** What was expected to happen now and then is one line; anything else is a fault in the handler, and shown whole. */
-const logFailure = ({ caller }: Connection, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  const what = `the connection of ${SpiffeId.display(caller)} failed`
+const logFailure = (
+  lines: LineLimit.LineLimit,
+  { caller }: Connection,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<void> => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  const leftOut = lines.admit(String(Cause.squash(cause)), performance.now())
+  if (leftOut === undefined) return Effect.void
+  const what = `the connection of ${SpiffeId.display(caller)} failed`
   return error instanceof Error
-    ? Effect.logWarning(`${what}: ${error.message}`)
-    : Effect.logError(what, cause)
+    ? Effect.logWarning(`${what}: ${error.message}${LineLimit.suffix(leftOut)}`)
+    : Effect.logError(`${what}${LineLimit.suffix(leftOut)}`, cause)
 }

@@ -1,6 +1,7 @@
 /** From the local application to one service of the mesh: one mesh connection for each local one. */
 import * as Net from "node:net"
 import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import * as LineLimit from "../intention/LineLimit.ts"
 import * as Listening from "../native/Listening.ts"
 import * as MeshDialer from "../native/MeshDialer.ts"
 import * as Metrics from "../native/Metrics.ts"
@@ -28,6 +29,7 @@ export const make = Effect.fnUntraced(function*(
   const dialer = yield* MeshDialer.MeshDialer
   const scope = yield* Effect.scope
   const traffic = Traffic.make()
+  const lines = LineLimit.make()
   let accepted = 0
   let open = 0
   let failed = 0
@@ -57,7 +59,9 @@ export const make = Effect.fnUntraced(function*(
     }).pipe(
       Effect.catch((error) => {
         failed++
-        return Effect.annotateLogs(Effect.logWarning(error.message), {
+        const leftOut = lines.admit(error.reason._tag, performance.now())
+        if (leftOut === undefined) return Effect.void
+        return Effect.annotateLogs(Effect.logWarning(`${error.message}${LineLimit.suffix(leftOut)}`), {
           reason: error.reason._tag,
           direction: "outbound"
         })
@@ -87,7 +91,8 @@ export const make = Effect.fnUntraced(function*(
         Effect.timeoutOption(options.drain ?? "10 seconds")
       )
   )
-  server.on("error", (cause) => run(Effect.logError(`the listener on ${Listening.format(bound)} failed`, cause)))
+  const failure = Listening.failures(bound)
+  server.on("error", (cause) => run(failure(cause)))
   return {
     address: Listening.format(bound),
     stop: Listening.close(server),

@@ -5,6 +5,7 @@
 import { type Context, Effect, Metric } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Decision from "../intention/Decision.ts"
+import * as LineLimit from "../intention/LineLimit.ts"
 
 export type Refusal =
   /** The peer speaks no TLS: mostly a client that does not know of the mesh. */
@@ -125,9 +126,14 @@ export const count = (self: Refusal, direction: Direction, context: Context.Cont
   counter.updateUnsafe(1, context)
 }
 
-/** One line. A peer that merely went away is not worth a warning: health checks do so every few seconds. */
-export const log = (self: Refusal, direction: Direction, peer: string): Effect.Effect<void> => {
-  const line = `${direction === "inbound" ? "refused" : "gave up on"} ${peer}: ${explain(self)}`
+/**
+ * One line, for `leftOut` more that had none. A peer that merely went away is not worth a warning: health checks do so every
+ * few seconds.
+ */
+export const log = (self: Refusal, direction: Direction, peer: string, leftOut = 0): Effect.Effect<void> => {
+  const line = `${direction === "inbound" ? "refused" : "gave up on"} ${peer}: ${explain(self)}${
+    LineLimit.suffix(leftOut)
+  }`
   const logged = self._tag === "Disconnected" ? Effect.logDebug(line) : Effect.logWarning(line)
   return Effect.annotateLogs(logged, { reason: reason(self), direction })
 }

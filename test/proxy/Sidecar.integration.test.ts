@@ -222,6 +222,20 @@ describe("a pair of sidecars", () => {
       assert.include(lines, "the connection of web failed: the application at 127.0.0.1:")
     }).pipe(Effect.provide(TestConsole.layer)))
 
+  it.live("counts calls that reach nobody, and logs a line", () =>
+    Effect.gen(function*() {
+      const { discovery, port, webSidecar } = yield* Sidecars.pair(1)
+      yield* discovery.setInstances(Mesh.target("api").id, [])
+      for (let turn = 0; turn < 10; turn++) {
+        // The reset may come before the connection is said to be there.
+        yield* Effect.ignore(Effect.scoped(
+          Effect.flatMap(Sockets.connect(port), (socket) => Sockets.record(socket).ending)
+        ))
+      }
+      yield* Sockets.eventually(() => webSidecar.listener("upstream api")!.counts.failed === 10)
+      assert.strictEqual(JSON.stringify(yield* TestConsole.logLines).split("cannot reach api").length, 2)
+    }).pipe(Effect.provide(TestConsole.layer)))
+
   it.live("survives clients that leave at every stage of a connection", () =>
     Effect.gen(function*() {
       const application = yield* Sockets.shouting
