@@ -10,6 +10,7 @@ import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
+import * as OpenFiles from "./OpenFiles.ts"
 import * as Sidecar from "./Sidecar.ts"
 
 export interface Options extends Sidecar.Options {
@@ -38,6 +39,7 @@ export const make = (options: Options): Effect.Effect<
   ConsulClient.ConsulClient | Scope.Scope
 > =>
   Effect.gen(function*() {
+    yield* OpenFiles.warnIfFew()
     const registrations = yield* Layer.build(ProxyRegistration.layer({ proxyId: options.proxyId }))
     const { service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
