@@ -14,31 +14,48 @@ import type * as MeshListener from "./MeshListener.ts"
 /** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
 export type Abuse = "slow_headers" | "headers_too_large" | "malformed" | "stream_resets" | "protocol_error"
 
+/** What the application speaks, as ALPN names it. */
+export type Protocol = "h2" | "http/1.1"
+
 /** One request and its answer. */
 export class Exchange {
   readonly connection: MeshListener.Connection
-  readonly incoming: Incoming
   /** Absent for an upgrade. */
-  readonly response: Outgoing | undefined
+  readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
   /** Whether it was refused. */
   denied = false
 
-  constructor(connection: MeshListener.Connection, incoming: Incoming, response: Outgoing | undefined) {
+  constructor(connection: MeshListener.Connection, answer: Outgoing | Http2.ServerHttp2Stream | undefined) {
     this.connection = connection
-    this.incoming = incoming
-    this.response = response
+    this.answer = answer
+  }
+
+  /** Of the answer, once it is over. */
+  get code(): number | string {
+    if (this.answer === undefined) return this.denied ? 403 : 101
+    if ("statusCode" in this.answer) return this.answer.statusCode
+    return String(this.answer.sentHeaders?.[":status"] ?? "reset")
   }
 
   /** Ends it, so that the caller does not take what it has for a whole answer. */
   abort(): void {
-    if (this.response !== undefined && "stream" in this.incoming) {
-      this.incoming.stream.close(Http2.constants.NGHTTP2_CANCEL)
-    } else this.connection.reset()
+    const { answer } = this
+    if (answer === undefined || answer instanceof Http.ServerResponse) return this.connection.reset()
+    const stream = "stream" in answer ? answer.stream : answer
+    stream.close(Http2.constants.NGHTTP2_CANCEL)
   }
 }
 
 type Incoming = Http.IncomingMessage | Http2.Http2ServerRequest
 type Outgoing = Http.ServerResponse | Http2.Http2ServerResponse
+
+/** A request over HTTP/2 as Node hands it out first, before it is dressed up as one over HTTP/1.1. */
+export interface StreamRequest {
+  readonly stream: Http2.ServerHttp2Stream
+  readonly headers: Http2.IncomingHttpHeaders
+  readonly flags: number
+  readonly rawHeaders: ReadonlyArray<string>
+}
 
 /** Kept in the request itself: a `WeakMap` with an entry for each request is what the garbage collector would be busy with. */
 const key = Symbol("exchange")
@@ -52,7 +69,12 @@ const remember = (incoming: Incoming & { [key]?: Exchange }, exchange: Exchange)
 
 export interface Handlers {
   readonly request: (request: Incoming, response: Outgoing) => void
-  readonly upgrade: (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Absent: requests for an upgrade are requests like others, as Node has it. */
+  readonly upgrade?: ((request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+  /** Takes the requests over HTTP/2 instead of `request`, where `streams` is set. */
+  readonly stream?: ((request: StreamRequest, exchange: Exchange) => void) | undefined
+  /** Hears of each connection that speaks HTTP/2. */
+  readonly session?: ((session: Http2.ServerHttp2Session) => void) | undefined
 }
 
 export interface HttpConnections {
@@ -66,6 +88,10 @@ export interface HttpConnections {
 
 export interface Options {
   readonly limits: HttpLimits.Limits
+  /** A client that speaks none of them loses its connection. */
+  readonly protocols: ReadonlyArray<Protocol>
+  /** Whether requests over HTTP/2 go to the handler `stream`. Default: to `request`. */
+  readonly streams?: boolean | undefined
   /** Called with each request before its handler is. */
   readonly started: (exchange: Exchange) => void
   /** Called once for each, when it is over. */
@@ -85,7 +111,9 @@ interface Session {
 }
 
 export const make = Effect.fnUntraced(
-  function*({ abused, closed, limits, started }: Options): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
+  function*(
+    { abused, closed, limits, protocols, started, streams }: Options
+  ): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
     const connections = new WeakMap<object, MeshListener.Connection>()
     const sessions = new Set<Session>()
     const answering = new Set<Http.ServerResponse>()
@@ -138,7 +166,7 @@ export const make = Effect.fnUntraced(
     const requested = (request: Incoming, response: Outgoing): void => {
       const connection = connections.get("stream" in request ? request.stream.session ?? request : request.socket)
       if (connection === undefined) return void request.destroy() // its connection is gone
-      const exchange = new Exchange(connection, request, response)
+      const exchange = new Exchange(connection, response)
       remember(request, exchange)
       if (response instanceof Http.ServerResponse) {
         answering.add(response)
@@ -152,17 +180,33 @@ export const make = Effect.fnUntraced(
       const handle = handlers?.request ?? unavailable
       handle(request, response)
     }
-    http1.on("request", requested)
-    http2.on("request", requested)
-    http1.on("upgrade", (request, socket, head) => {
+    const streamed = (
+      stream: Http2.ServerHttp2Stream,
+      headers: Http2.IncomingHttpHeaders,
+      flags: number,
+      rawHeaders: ReadonlyArray<string>
+    ): void => {
+      const connection = stream.session === undefined ? undefined : connections.get(stream.session)
+      if (connection === undefined) return void stream.destroy() // its connection is gone
+      const exchange = new Exchange(connection, stream)
+      stream.on("error", () => {}) // an "error" that nobody listens to ends the process
+      stream.once("close", () => closed(exchange))
+      started(exchange)
+      if (handlers?.stream !== undefined) handlers.stream({ stream, headers, flags, rawHeaders }, exchange)
+      else stream.respond({ ":status": 503 }, { endStream: true })
+    }
+    const upgraded = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
       const connection = connections.get(request.socket)
-      if (connection === undefined || handlers === undefined) return void socket.destroy()
-      const exchange = new Exchange(connection, request, undefined)
+      if (connection === undefined || handlers?.upgrade === undefined) return void socket.destroy()
+      const exchange = new Exchange(connection, undefined)
       remember(request, exchange)
       socket.once("close", () => closed(exchange))
       started(exchange)
       handlers.upgrade(request, socket, head)
-    })
+    }
+    http1.on("request", requested)
+    if (streams === true) http2.on("stream", streamed)
+    else http2.on("request", requested)
 
     http1.on("clientError", (error, socket) => {
       const connection = connections.get(socket)
@@ -206,6 +250,7 @@ export const make = Effect.fnUntraced(
       })
       session.on("error", () => abused(connection, "protocol_error"))
       if (draining) session.close()
+      handlers?.session?.(session)
     })
     http2.on("sessionError", () => {}) // heard above
 
@@ -273,8 +318,8 @@ export const make = Effect.fnUntraced(
           if (socket.destroyed) return resume(Effect.void)
           socket.once("close", () => resume(Effect.void))
           const protocol = socket instanceof TLSSocket ? socket.alpnProtocol : false
-          if (protocol === "h2") toHttp2(connection)
-          else if (protocol === "http/1.1") toHttp1(connection)
+          if (protocol === "h2" || !protocols.includes("http/1.1")) toHttp2(connection)
+          else if (protocol === "http/1.1" || !protocols.includes("h2")) toHttp1(connection)
           else sniff(connection)
         }),
       drain: () => {
@@ -287,6 +332,9 @@ export const make = Effect.fnUntraced(
       },
       attach: (next) => {
         handlers = next
+        // Node takes a request for an upgrade only where somebody listens.
+        http1.off("upgrade", upgraded)
+        if (next?.upgrade !== undefined) http1.on("upgrade", upgraded)
       }
     }
   }

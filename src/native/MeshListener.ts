@@ -44,6 +44,8 @@ export interface Options<R> {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
+  /** Takes connections that somebody else has accepted, instead of listening on `host` and `port`. */
+  readonly from?: Source | undefined
   /** Runs once for each admitted connection, which is closed when it is over: reset if it fails, ended otherwise. */
   readonly handle: (connection: Connection) => Effect.Effect<unknown, unknown, R>
   /** The application protocols that are offered, best first. Absent: none. */
@@ -57,6 +59,9 @@ export interface Options<R> {
   /** Judges open connections again, besides each change of intentions. Default: every minute. */
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
 }
+
+/** Hands each connection that it accepts to `accept`, for good: once the listener is gone they are destroyed. */
+export type Source = (accept: (transport: Socket) => void) => void
 
 export interface MeshListener {
   readonly host: string
@@ -101,7 +106,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
-  const arrivals = Arrivals.make<SecureContexts.Material>(options.host)
+  const arrivals = Arrivals.make<SecureContexts.Material>(options.from === undefined ? options.host : "")
   const denials = DenialLog.make()
   const lines = LineLimit.make()
   const traffic = Traffic.make()
@@ -253,10 +258,22 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
         server.setSecureContext(next.server)
       }))
   )
+  let accepting = true
+  const stop = Effect.andThen(
+    Effect.sync(() => {
+      accepting = false
+    }),
+    Listening.close(server)
+  )
   const bound = yield* Effect.acquireRelease(
-    Listening.listen(server, options),
+    options.from === undefined ? Listening.listen(server, options) : Effect.as(
+      Effect.sync(() =>
+        options.from?.((transport) => accepting ? server.emit("connection", transport) : transport.destroy())
+      ),
+      { host: options.host, port: options.port }
+    ),
     () =>
-      Listening.close(server).pipe(
+      stop.pipe(
         Effect.andThen(FiberSet.awaitEmpty(connections)),
         Effect.timeoutOption(options.drain ?? "10 seconds")
       )
@@ -268,7 +285,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     port: "port" in bound ? bound.port : options.port,
     stats,
     denials: denials.counts,
-    stop: Listening.close(server),
+    stop,
     idle: FiberSet.awaitEmpty(connections),
     setMaxConnections: (limit) => {
       server.maxConnections = limit || Infinity

@@ -47,6 +47,42 @@ const withAuthority = (request: HttpRequest.HttpRequest, authority: string | und
     ? request
     : { ...request, header: (name) => name === "host" ? authority : request.header(name) }
 
+/** What is answered instead of handing a request to the application. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** `contentType` of the request: gRPC has answers of its own. */
+export const refusal = (
+  admission: Exclude<Admission, { readonly _tag: "Admitted" }>,
+  contentType: string | undefined,
+  withReason: boolean
+): Answer => {
+  switch (admission._tag) {
+    case "Malformed":
+      return { status: 400, headers: text, body: admission.why }
+    case "Redirected":
+      return { status: 307, headers: { location: admission.path }, body: "" }
+    case "Denied": {
+      const reason = withReason ? { "x-mesh-denied": reasonHeader(admission.decision) } : {}
+      return contentType?.startsWith("application/grpc") === true
+        ? {
+          status: 200,
+          headers: { ...reason, "content-type": "application/grpc", "grpc-status": "7", "grpc-message": accessDenied },
+          body: ""
+        }
+        : { status: 403, headers: { ...reason, ...text }, body: accessDenied }
+    }
+  }
+}
+
+const text = { "content-type": "text/plain" }
+
+/** What sidecars answer. */
+const accessDenied = "RBAC: access denied"
+
 /** The decision as a header can carry it: visible ASCII. */
-export const reasonHeader = (decision: Decision.Decision): string =>
+const reasonHeader = (decision: Decision.Decision): string =>
   Decision.explain(decision).replaceAll("→", "->").replace(/[^\x20-\x7e]/g, "?")
