@@ -1,0 +1,116 @@
+/** A local port that leads to one service of the mesh: one mesh connection for each local one, whatever its protocol. */
+import * as Net from "node:net"
+import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import * as LineLimit from "../intention/LineLimit.ts"
+import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
+import * as Listening from "./Listening.ts"
+import * as MeshDialer from "./MeshDialer.ts"
+import type * as MeshListener from "./MeshListener.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Splice from "./Splice.ts"
+import * as Traffic from "./Traffic.ts"
+
+export interface Options {
+  readonly bind: Listening.Bind
+  /** Where it leads. */
+  readonly to: DiscoveryChains.Request
+  /** How long open connections may go on once the scope closes. Default: 10 seconds. */
+  readonly drain?: Duration.Input | undefined
+}
+
+export interface Forwarder {
+  /** With the port that was given. */
+  readonly bound: Listening.Bind
+  /** `accepted` are connections of the application. None are refused. */
+  readonly stats: () => MeshListener.Stats
+  /** From now on new connections lead there. */
+  readonly redirect: (to: DiscoveryChains.Request) => Effect.Effect<void>
+  /** Stops accepting, at once. Open connections go on until the scope closes. */
+  readonly stop: Effect.Effect<void>
+  /** Waits until no connection is open. */
+  readonly idle: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
+  Forwarder,
+  Listening.ListenError,
+  MeshDialer.MeshDialer | Scope.Scope
+> {
+  const dialer = yield* MeshDialer.MeshDialer
+  const scope = yield* Effect.scope
+  const traffic = Traffic.make()
+  const lines = LineLimit.make()
+  let accepted = 0
+  let open = 0
+  let failed = 0
+  let established = 0
+  let relayed = 0
+  yield* Metrics.follow("outbound", () => ({ established, open: relayed, cut: 0, failed, ...traffic.total() }))
+
+  const watchRoute = Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
+    const held = yield* Scope.fork(scope)
+    const route = yield* Scope.provide(dialer.route(to), held)
+    return { route, held }
+  })
+  let watching = yield* watchRoute(options.to)
+
+  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
+  const connections = yield* FiberSet.make()
+  const run = yield* FiberSet.runtime(connections)()
+
+  const relay = (socket: Net.Socket) => {
+    const local = Splice.plain(socket)
+    return Splice.spliceWith(local, watching.route.acquire, (mesh) => {
+      established++
+      traffic.track(mesh.socket)
+      relayed++
+      mesh.socket.once("close", () => relayed--)
+    }).pipe(
+      Effect.catch((error) => {
+        failed++
+        const leftOut = lines.admit(error.reason._tag, performance.now())
+        if (leftOut === undefined) return Effect.void
+        return Effect.annotateLogs(Effect.logWarning(`${error.message}${LineLimit.suffix(leftOut)}`), {
+          reason: error.reason._tag,
+          direction: "outbound"
+        })
+      }),
+      Effect.ensuring(Effect.sync(local.reset))
+    )
+  }
+
+  const server = Net.createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    pauseOnConnect: true
+  }, (socket) => {
+    socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
+    accepted++
+    open++
+    socket.once("close", () => open--)
+    run(relay(socket))
+  })
+  const bound = yield* Effect.acquireRelease(
+    Listening.listen(server, options.bind),
+    () =>
+      Listening.close(server).pipe(
+        Effect.andThen(FiberSet.awaitEmpty(connections)),
+        Effect.timeoutOption(options.drain ?? "10 seconds")
+      )
+  )
+  const failure = Listening.failures(bound)
+  server.on("error", (cause) => run(failure(cause)))
+  return {
+    bound,
+    stop: Listening.close(server),
+    idle: FiberSet.awaitEmpty(connections),
+    stats: () => ({ open, handshaking: 0, accepted, failed, cut: 0, refused: {}, ...traffic.total() }),
+    redirect: Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
+      const before = watching
+      watching = yield* watchRoute(to)
+      yield* Scope.close(before.held, Exit.void)
+    }, Effect.uninterruptible)
+  }
+})
