@@ -239,6 +239,8 @@ export const make = Effect.fnUntraced(
       })
       session.on("stream", (stream) => {
         entry.streams++
+        // Node waits for writes that nobody will take where the client's reset names no error.
+        stream.once("aborted", () => stream.rstCode === Http2.constants.NGHTTP2_NO_ERROR && stream.destroy())
         stream.once("close", () => {
           const now = performance.now()
           entry.streams--

@@ -8,12 +8,15 @@
  * A failure is Effect's `HttpClientError`; its cause, `failure` finds it, is a `RequestFailed` that names the instance.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Effect, Layer, Option, Schedule } from "effect"
-import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import type * as Undici from "@effect/platform-node/Undici"
+import { Effect, Layer, Option, Result, Schedule, Tracer } from "effect"
+import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse, Url } from "effect/http"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import * as MeshDispatcher from "./MeshDispatcher.ts"
+import * as MeshHttpResponse from "./MeshHttpResponse.ts"
+import * as Reply from "./Reply.ts"
 import * as RequestFailed from "./RequestFailed.ts"
 
 export interface Options extends MeshDispatcher.Options {
@@ -35,7 +38,8 @@ export const make = (options: Options = {}): Effect.Effect<
 > =>
   Effect.gen(function*() {
     const { undici } = yield* MeshDispatcher.MeshDispatcher
-    const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
+    const full = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
+    const client = direct(undici, full)
     const schedule = options.retry ?? Schedule.recurs(2)
     return HttpClient.transform(client, (effect, request) =>
       Effect.catchIf(
@@ -44,6 +48,87 @@ export const make = (options: Options = {}): Effect.Effect<
         (error) => elsewhere(effect, request, error, schedule)
       ))
   })
+
+/**
+ * Requests without a stream to send and without an upgrade go to the dispatcher by a short way. Effect's own does the rest.
+ */
+const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): HttpClient.HttpClient => {
+  const send = (
+    request: HttpClientRequest.HttpClientRequest,
+    url: URL,
+    options: Partial<Undici.Dispatcher.DispatchOptions>,
+    signal: AbortSignal | undefined
+  ): Effect.Effect<Reply.Reply, HttpClientError.HttpClientError> =>
+    Effect.callback((resume) => {
+      const reply = new Reply.Reply(
+        (reply) => resume(Effect.succeed(reply)),
+        (cause) =>
+          resume(Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+          ))
+      )
+      dispatcher.dispatch({
+        ...options,
+        method: request.method,
+        headers: request.headers,
+        origin: url.origin,
+        path: url.pathname + url.search,
+        body: "body" in request.body ? request.body.body : null,
+        // As in Effect's: these are what `Effect.timeout` is for.
+        headersTimeout: 3_600_000,
+        bodyTimeout: 0
+      } as Undici.Dispatcher.DispatchOptions, reply)
+      const abort = () => reply.abort()
+      if (signal?.aborted === true) abort()
+      signal?.addEventListener("abort", abort, { once: true })
+      return Effect.sync(abort)
+    })
+
+  /** Spans, interruption, scopes and forgotten answers are looked after by Effect's client. */
+  const tracked = HttpClient.make((request, url, signal, fiber) =>
+    Effect.map(
+      send(request, url, fiber.getRef(NodeHttpClient.UndiciOptions), signal),
+      (reply) => new MeshHttpResponse.MeshHttpResponse(request, url, reply)
+    )
+  )
+
+  /** The same for an answer that is still coming in. */
+  const track = (response: MeshHttpResponse.MeshHttpResponse, reply: Reply.Reply) =>
+    HttpClient.make((_request, _url, signal) => {
+      signal.addEventListener("abort", () => reply.abort(), { once: true })
+      return Effect.succeed(response)
+    }).execute(response.request)
+
+  const untracked = (
+    request: HttpClientRequest.HttpClientRequest,
+    url: URL,
+    options: Partial<Undici.Dispatcher.DispatchOptions>
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(restore(send(request, url, options, undefined)), (reply) => {
+        const response = new MeshHttpResponse.MeshHttpResponse(request, url, reply)
+        return reply.ended ? Effect.succeed(response) : track(response, reply)
+      })
+    )
+
+  return HttpClient.makeWith(
+    (requests: Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>) =>
+      Effect.flatMap(requests, (request) =>
+        Effect.withFiber((fiber) => {
+          if (request.body._tag === "Stream" || request.body._tag === "FormData" || "upgrade" in request.headers) {
+            return full.execute(request)
+          }
+          if (!fiber.getRef(Tracer.DisablePropagation) && !fiber.getRef(HttpClient.TracerDisabledWhen)(request)) {
+            return tracked.execute(request)
+          }
+          const url = Url.make(request.url, request.urlParams, undefined)
+          return Result.isFailure(url)
+            ? tracked.execute(request)
+            : untracked(request, url.success, fiber.getRef(NodeHttpClient.UndiciOptions))
+        })),
+    Effect.succeed
+  )
+}
 
 /** The first failure is the schedule's first input; what it named is what to avoid. Most requests never come here. */
 const elsewhere = <R>(
