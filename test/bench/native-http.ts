@@ -46,6 +46,9 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     const competitors = new Map<string, ChildProcess>()
     for (
       const [name, kind] of [["https + undici", "raw"], ["Effect", "effect"], ["mesh", "mesh"], [
+        "mesh, spans",
+        "traced"
+      ], [
         "sidecars",
         "plain"
       ]] as const

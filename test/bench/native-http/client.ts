@@ -45,11 +45,11 @@ const raw = (side: Side.Side): Loop => {
   }
 }
 
-const effect = (layer: Layer.Layer<HttpClient.HttpClient>, url: string): Loop => {
+const effect = (layer: Layer.Layer<HttpClient.HttpClient>, url: string, spans = false): Loop => {
   const runtime = ManagedRuntime.make(layer.pipe(
     Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
-    // Nothing by hand makes spans, so nothing here does.
-    Layer.provideMerge(Layer.succeed(HttpClient.TracerDisabledWhen, () => true))
+    // Nothing by hand makes spans.
+    Layer.provideMerge(Layer.succeed(HttpClient.TracerDisabledWhen, () => !spans))
   ))
   const one = Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
@@ -75,7 +75,12 @@ const loopOf = (side: Side.Side): Loop => {
     case "raw":
       return raw(side)
     case "mesh":
-      return effect(MeshHttpClient.layer().pipe(Layer.provide(Side.mesh(side))), "http://api.service.consul/items/lamp")
+    case "traced":
+      return effect(
+        MeshHttpClient.layer().pipe(Layer.provide(Side.mesh(side))),
+        "http://api.service.consul/items/lamp",
+        side.kind === "traced"
+      )
     case "effect":
     case "plain":
       return effect(

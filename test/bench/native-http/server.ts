@@ -7,14 +7,15 @@ import type { AddressInfo } from "node:net"
 import * as MeshHttpServer from "../../../src/native/MeshHttpServer.ts"
 import * as Side from "./Side.ts"
 
-const app = HttpRouter.serve(
-  HttpRouter.add("GET", "/items/:item", HttpServerResponse.json(Side.answer).pipe(Effect.orDie)),
-  { disableLogger: true, disableListenLog: true }
-).pipe(
-  Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
-  // Nothing by hand makes spans, so nothing here does.
-  Layer.provideMerge(Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true))
-)
+const app = (spans: boolean) =>
+  HttpRouter.serve(
+    HttpRouter.add("GET", "/items/:item", HttpServerResponse.json(Side.answer).pipe(Effect.orDie)),
+    { disableLogger: true, disableListenLog: true }
+  ).pipe(
+    Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
+    // Nothing by hand makes spans.
+    Layer.provideMerge(Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => !spans))
+  )
 
 const tls = (side: Side.Side) => ({
   cert: side.chainPem,
@@ -36,13 +37,16 @@ const listen = async (side: Side.Side): Promise<number> => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
     return (server.address() as AddressInfo).port
   }
-  const server: Layer.Layer<Layer.Success<ReturnType<typeof NodeHttpServer.layer>>, unknown> = side.kind === "mesh"
-    ? MeshHttpServer.layer({ host: "127.0.0.1", port: 0 }).pipe(Layer.provide(Side.mesh(side)))
-    : NodeHttpServer.layer(
-      () => side.kind === "effect" ? Https.createServer(tls(side)) : Http.createServer(),
-      { host: "127.0.0.1", port: 0 }
-    )
-  const context = await Effect.runPromise(Layer.buildWithScope(Layer.provideMerge(app, server), Scope.makeUnsafe()))
+  const server: Layer.Layer<Layer.Success<ReturnType<typeof NodeHttpServer.layer>>, unknown> =
+    side.kind === "mesh" || side.kind === "traced"
+      ? MeshHttpServer.layer({ host: "127.0.0.1", port: 0 }).pipe(Layer.provide(Side.mesh(side)))
+      : NodeHttpServer.layer(
+        () => side.kind === "effect" ? Https.createServer(tls(side)) : Http.createServer(),
+        { host: "127.0.0.1", port: 0 }
+      )
+  const context = await Effect.runPromise(
+    Layer.buildWithScope(Layer.provideMerge(app(side.kind === "traced"), server), Scope.makeUnsafe())
+  )
   const { address } = Context.get(context, HttpServer.HttpServer)
   return address._tag === "UnixPathAddress" ? 0 : address.port
 }
