@@ -14,11 +14,13 @@ import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as DenialLog from "../intention/DenialLog.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
+import * as LineLimit from "../intention/LineLimit.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as HttpConnections from "./HttpConnections.ts"
+import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import type * as Listening from "./Listening.ts"
@@ -52,7 +54,7 @@ export interface Stats {
   readonly handling: number
   /** Answered, by `source destination code`. */
   readonly requests: Readonly<Record<string, number>>
-  /** Ended before their time, by reason: see `HttpConnections.Abuse`, or `denied`. */
+  /** Ended before their time, by reason: see `HttpExchange.Abuse`, or `denied`. */
   readonly aborted: Readonly<Record<string, number>>
 }
 
@@ -63,9 +65,9 @@ export interface HttpListener {
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** From now on requests go to `handlers`, which must ask `admit` before they do anything. */
-  readonly attach: (handlers: HttpConnections.Handlers) => void
+  readonly attach: (handlers: HttpExchange.Handlers) => void
   /** Judges a request, now and again until it is over. */
-  readonly admit: (exchange: HttpConnections.Exchange, raw: RequestAdmission.Raw) => RequestAdmission.Admission
+  readonly admit: (exchange: HttpExchange.Exchange, raw: RequestAdmission.Raw) => RequestAdmission.Admission
   /** Sends clients elsewhere, and waits for the requests at hand, at most as long as `drain` says. */
   readonly drain: Effect.Effect<void>
 }
@@ -81,12 +83,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const metrics = yield* HttpMetrics.make("inbound")
   const run = yield* FiberSet.makeRuntime()
   const drain = options.drain ?? "10 seconds"
-  const handling = new Map<HttpConnections.Exchange, HttpRequest.HttpRequest>()
+  const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
   const denials = DenialLog.make()
+  const lines = LineLimit.make()
   let count = 0
 
   /** A flood of refusals is counted, and makes a line a minute for each kind. */
-  const recordDenial = ({ connection }: HttpConnections.Exchange, decision: Decision.Decision) => {
+  const recordDenial = ({ connection }: HttpExchange.Exchange, decision: Decision.Decision) => {
     const caller = SpiffeId.display(connection.caller)
     const line = denials.record(caller, authorizer().destination.service, decision, performance.now())
     if (line === undefined) return
@@ -103,14 +106,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     streams: options.streams,
     abused: ({ caller, remote }, abuse) => {
       metrics.aborted(abuse)
-      run(
-        Effect.annotateLogs(
-          Effect.logWarning(`ended a connection of ${SpiffeId.display(caller)} (${remote}): ${abuse}`),
-          {
-            reason: abuse
-          }
-        )
-      )
+      const leftOut = lines.admit(abuse, performance.now())
+      if (leftOut === undefined) return
+      const what = `ended a connection of ${SpiffeId.display(caller)} (${remote}): ${abuse}`
+      run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), { reason: abuse }))
     },
     started: () => {
       count++

@@ -8,7 +8,7 @@ import type * as Refusal from "../tls/Refusal.ts"
 export interface HttpMetrics {
   /** `code` as in the answer, or a word where there was none: `reset`, `unreachable`. */
   readonly answered: (source: string, destination: string, code: number | string) => void
-  /** `reason` is that of `HttpConnections.Abuse`. */
+  /** `reason` is that of `HttpExchange.Abuse`. */
   readonly aborted: (reason: string) => void
   /** How many since it was made, by `source destination code`, and by reason. */
   readonly totals: () => {

@@ -11,6 +11,7 @@ import * as HashKey from "../chain/HashKey.ts"
 import * as LoadBalancer from "../chain/LoadBalancer.ts"
 import * as OutlierDetection from "../chain/OutlierDetection.ts"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
+import * as LineLimit from "../intention/LineLimit.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
@@ -87,6 +88,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<HttpUpstream, never, Scope.Scope> {
   const run = yield* FiberSet.makeRuntime()
   const pools = new Set<Undici.Pool>()
+  const lines = LineLimit.make()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(pools, (pool) => Effect.promise(() => pool.destroy()), { concurrency: "unbounded", discard: true })
   )
@@ -121,9 +123,12 @@ export const make = Effect.fnUntraced(function*(
       weight: endpoint.weight,
       active: 0,
       report: (succeeded) => {
-        if (member.outliers.report(id, succeeded, performance.now(), Math.random())) {
-          run(Effect.logWarning(`${service}: ejected ${id} at ${address} for a while, as requests to it fail`))
-        }
+        const now = performance.now()
+        if (!member.outliers.report(id, succeeded, now, Math.random())) return
+        const leftOut = lines.admit(id, now)
+        if (leftOut === undefined) return
+        const what = `${service}: ejected ${id} at ${address} for a while, as requests to it fail`
+        run(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`))
       }
     }
   }

@@ -12,7 +12,7 @@ import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
-import * as HttpConnections from "./HttpConnections.ts"
+import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import * as Listening from "./Listening.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-      const exchange = HttpConnections.exchangeOf(incoming)
+      const exchange = HttpExchange.exchangeOf(incoming)
       if (exchange === undefined) return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
       const absolute = !incoming.url!.startsWith("/") && incoming.url !== "*"
       const admission = listener.admit(exchange, {

@@ -1,0 +1,155 @@
+/** HTTP/1.1 by Node's server, without a port of its own, over connections that somebody else accepted. */
+import * as Http from "node:http"
+import type { Duplex } from "node:stream"
+import { Effect, type Scope } from "effect"
+import * as HttpExchange from "./HttpExchange.ts"
+import * as HttpLimits from "./HttpLimits.ts"
+import type * as MeshListener from "./MeshListener.ts"
+import * as Stall from "./Stall.ts"
+
+export interface Http1Connections {
+  /** Serves a connection. `last`: for no more than one request. */
+  readonly take: (connection: MeshListener.Connection, last: boolean) => HttpExchange.Served
+  /** The handlers are others now. */
+  readonly attached: (handlers: HttpExchange.Handlers | undefined) => void
+}
+
+/** A connection and its requests. */
+class Talk implements HttpExchange.Served {
+  readonly connection: MeshListener.Connection
+  readonly observer: HttpExchange.Observer
+  /** Requests without a whole answer: several where the client does not wait for answers. */
+  active = 0
+  /** The last request, and its answer where it asks for no upgrade. */
+  request: Http.IncomingMessage | undefined
+  response: Http.ServerResponse | undefined
+  /** It takes no more requests than those that come before it knows. */
+  last: boolean
+  /** It is being ended for a fault, and what still comes is not looked at. */
+  faulty = false
+  stall: Stall.Stall | undefined
+
+  constructor(connection: MeshListener.Connection, observer: HttpExchange.Observer, last: boolean) {
+    this.connection = connection
+    this.observer = observer
+    this.last = last
+  }
+
+  begin(request: Http.IncomingMessage, response: Http.ServerResponse | undefined): void {
+    this.active++
+    this.request = request
+    this.response = response
+    if (this.last) response?.setHeader("connection", "close")
+  }
+
+  end(): void {
+    if (--this.active === 0 && this.last) this.connection.socket.destroySoon()
+  }
+
+  retire(): void {
+    this.last = true
+    if (this.active === 0) this.connection.socket.destroySoon()
+    else if (this.response?.headersSent === false) this.response.setHeader("connection", "close")
+  }
+
+  sweep(now: number): void {
+    const { socket } = this.connection
+    if (socket.writableLength === 0) return
+    this.stall ??= Stall.make(socket)
+    if (this.stall.millis(now) > this.observer.limits.stallMillis) this.reset("slow_reader")
+  }
+
+  reset(abuse: HttpExchange.Abuse): void {
+    this.faulty = true
+    this.observer.abused(this.connection, abuse)
+    this.connection.reset()
+  }
+}
+
+export const make = Effect.fnUntraced(
+  function*(observer: HttpExchange.Observer): Effect.fn.Return<Http1Connections, never, Scope.Scope> {
+    const { limits } = observer
+    const talks = new WeakMap<object, Talk>()
+    const server = Http.createServer({
+      headersTimeout: limits.headersMillis,
+      requestTimeout: limits.bodyMillis === 0 ? 0 : limits.headersMillis + limits.bodyMillis,
+      keepAliveTimeout: limits.idleMillis,
+      connectionsCheckingInterval: HttpLimits.interval(limits),
+      maxHeaderSize: limits.maxHeaderBytes,
+      noDelay: true
+    })
+    // It never listens, yet this is what makes it watch over the time that headers take.
+    server.emit("listening")
+    yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+
+    server.on("request", (request, response) => {
+      const talk = talks.get(request.socket)
+      if (talk === undefined || talk.faulty) return void request.destroy() // its connection is gone
+      talk.begin(request, response)
+      const exchange = new HttpExchange.Exchange(talk.connection, response)
+      HttpExchange.remember(request, exchange)
+      response.once("close", () => {
+        talk.end()
+        observer.closed(exchange)
+      })
+      observer.started(exchange)
+      if (talk.active > limits.maxPipelined) return talk.reset("pipelining")
+      const handle = observer.handlers()?.request ?? HttpExchange.unavailable
+      handle(request, response)
+    })
+    const upgraded = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+      const talk = talks.get(request.socket)
+      const upgrade = observer.handlers()?.upgrade
+      if (talk === undefined || upgrade === undefined) return void socket.destroy()
+      talk.begin(request, undefined)
+      const exchange = new HttpExchange.Exchange(talk.connection, undefined)
+      HttpExchange.remember(request, exchange)
+      socket.once("close", () => observer.closed(exchange))
+      observer.started(exchange)
+      upgrade(request, socket, head)
+    }
+
+    server.on("clientError", (error, socket) => {
+      const talk = talks.get(socket)
+      if (talk === undefined || talk.faulty) return // more of what it was told about already
+      talk.faulty = true
+      const [abuse, answer] = faultOf("code" in error ? String(error.code) : "", talk.request?.complete === false)
+      if (abuse !== undefined) observer.abused(talk.connection, abuse)
+      if (!socket.writable || talk.active > 0 || answer === undefined) return socket.destroy(error)
+      socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\n\r\n`, () => socket.destroy(error))
+    })
+
+    return {
+      take: (connection, last) => {
+        const { socket } = connection
+        const talk = new Talk(connection, observer, last)
+        talks.set(socket, talk)
+        // Where Node reports faults of the client.
+        Object.assign(socket, { server })
+        server.emit("connection", socket)
+        return talk
+      },
+      attached: (handlers) => {
+        // Node takes a request for an upgrade only where somebody listens.
+        server.off("upgrade", upgraded)
+        if (handlers?.upgrade !== undefined) server.on("upgrade", upgraded)
+      }
+    }
+  }
+)
+
+/** What Node's codes mean, and the answer to them. A connection that merely broke is nobody's fault. */
+const faultOf = (
+  code: string,
+  inBody: boolean
+): readonly [HttpExchange.Abuse | undefined, string | undefined] => {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return [inBody ? "slow_body" : "slow_headers", "408 Request Timeout"]
+    case "HPE_HEADER_OVERFLOW":
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return ["headers_too_large", "431 Request Header Fields Too Large"]
+    default:
+      return code.startsWith("HPE_") ? ["malformed", "400 Bad Request"] : [undefined, undefined]
+  }
+}

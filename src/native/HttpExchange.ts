@@ -1,0 +1,124 @@
+/** One request and its answer, whichever version of HTTP carries them, and those who take part. */
+import * as Http from "node:http"
+import * as Http2 from "node:http2"
+import type { Duplex } from "node:stream"
+import type * as HttpLimits from "./HttpLimits.ts"
+import type * as MeshListener from "./MeshListener.ts"
+
+/** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
+export type Abuse =
+  | "slow_headers"
+  | "slow_body"
+  | "slow_reader"
+  | "headers_too_large"
+  | "malformed"
+  | "pipelining"
+  | "stream_resets"
+  | "flood"
+  | "protocol_error"
+
+/** Streams that were ended by us, which is not held against the client. */
+const endedByUs = new WeakSet<Http2.ServerHttp2Stream>()
+
+/** Ends a stream so that the client does not take what it has for a whole answer. */
+export const cancel = (stream: Http2.ServerHttp2Stream): void => {
+  endedByUs.add(stream)
+  stream.close(Http2.constants.NGHTTP2_CANCEL)
+}
+
+/**
+ * Whether it was the client that ended a stream before its answer was whole: by resetting it, or by sending what made us
+ * reset it.
+ */
+export const endedByClient = (stream: Http2.ServerHttp2Stream): boolean =>
+  stream.rstCode !== Http2.constants.NGHTTP2_NO_ERROR &&
+  !(stream.headersSent && stream.writableFinished) &&
+  (stream.errored === null || isStreamError(stream.errored)) &&
+  !endedByUs.has(stream)
+
+/** How Node tells of a reset. Any other error comes from whoever handles the request. */
+const isStreamError = (error: Error): boolean => "code" in error && error.code === "ERR_HTTP2_STREAM_ERROR"
+
+export class Exchange {
+  readonly connection: MeshListener.Connection
+  /** Absent for an upgrade. */
+  readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
+  /** Whether it was refused. */
+  denied = false
+
+  constructor(connection: MeshListener.Connection, answer: Outgoing | Http2.ServerHttp2Stream | undefined) {
+    this.connection = connection
+    this.answer = answer
+  }
+
+  /** Of the answer, once it is over. */
+  get code(): number | string {
+    if (this.answer === undefined) return this.denied ? 403 : 101
+    if ("statusCode" in this.answer) return this.answer.statusCode
+    return String(this.answer.sentHeaders?.[":status"] ?? "reset")
+  }
+
+  /** Ends it, so that the caller does not take what it has for a whole answer. */
+  abort(): void {
+    const { answer } = this
+    if (answer === undefined || answer instanceof Http.ServerResponse) return this.connection.reset()
+    cancel("stream" in answer ? answer.stream : answer)
+  }
+}
+
+export type Incoming = Http.IncomingMessage | Http2.Http2ServerRequest
+export type Outgoing = Http.ServerResponse | Http2.Http2ServerResponse
+
+/** A request over HTTP/2 as Node hands it out first, before it is dressed up as one over HTTP/1.1. */
+export interface StreamRequest {
+  readonly stream: Http2.ServerHttp2Stream
+  readonly headers: Http2.IncomingHttpHeaders
+  readonly flags: number
+  readonly rawHeaders: ReadonlyArray<string>
+}
+
+/** Kept in the request itself: a `WeakMap` with an entry for each request is what the garbage collector would be busy with. */
+const key = Symbol("exchange")
+
+/** What a request belongs to. */
+export const exchangeOf = (incoming: Incoming & { readonly [key]?: Exchange }): Exchange | undefined => incoming[key]
+
+export const remember = (incoming: Incoming & { [key]?: Exchange }, exchange: Exchange): void => {
+  incoming[key] = exchange
+}
+
+export interface Handlers {
+  readonly request: (request: Incoming, response: Outgoing) => void
+  /** Absent: requests for an upgrade are requests like others, as Node has it. */
+  readonly upgrade?: ((request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+  /** Takes the requests over HTTP/2 instead of `request`, where `streams` is set. */
+  readonly stream?: ((request: StreamRequest, exchange: Exchange) => void) | undefined
+  /** Hears of each connection that speaks HTTP/2. */
+  readonly session?: ((session: Http2.ServerHttp2Session) => void) | undefined
+}
+
+/** Where nobody handles requests. */
+export const unavailable: Handlers["request"] = (_, response) => {
+  response.statusCode = 503
+  response.end()
+}
+
+/** Whom both versions of HTTP report to. */
+export interface Observer {
+  readonly limits: HttpLimits.Limits
+  /** Who handles requests now. */
+  readonly handlers: () => Handlers | undefined
+  /** Called with each request before its handler is. */
+  readonly started: (exchange: Exchange) => void
+  /** Called once for each, when it is over. */
+  readonly closed: (exchange: Exchange) => void
+  readonly abused: (connection: MeshListener.Connection, abuse: Abuse) => void
+}
+
+/** A connection that speaks one of the versions. */
+export interface Served {
+  /** No new requests. It ends once those at hand are finished, at once where there are none. */
+  readonly retire: () => void
+  /** Looks for what takes too long. `now` is `performance.now()`. */
+  readonly sweep: (now: number) => void
+}
