@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Option, Ref, Scope } from "effect"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
 import * as agent from "../support/consul.ts"
@@ -57,5 +57,41 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a registered
       yield* consul.call("deregister", (api) => api.agent.deregisterService({ params: { id: name }, query: {} }))
       yield* eventually(name, [])
       yield* eventually(name, [`${name}:9001 passing`])
+    }))
+
+  it.effect.each(
+    [
+      ["tells the agent how it is", { ttl: "900 millis" }],
+      ["answers the agent that asks how it is", { http: { interval: "1 second" } }]
+    ] satisfies ReadonlyArray<readonly [string, Partial<ServiceRegistration.Options>]>
+  )("%s", ([, check]) =>
+    Effect.gen(function*() {
+      const name = agent.fresh("web")
+      const broken = yield* Ref.make(Option.some("the database is away"))
+      const healthy = Effect.flatMap(Ref.get(broken), Option.match({ onNone: () => Effect.void, onSome: Effect.fail }))
+      const scope = yield* Scope.make()
+      yield* Scope.provide(ServiceRegistration.make({ name, port: 9001, drain: 0, healthy, ...check }), scope)
+      yield* eventually(name, [`${name}:9001 critical`])
+      const consul = yield* ConsulClient.ConsulClient
+      yield* agent.eventually(
+        Effect.gen(function*() {
+          const { body } = yield* consul.call("checks", (api) => api.agent.checks({ query: {} }))
+          const output = body[`service:${name}`]?.Output ?? ""
+          if (!output.includes("the database is away")) return yield* Effect.fail(output)
+        })
+      )
+      yield* Ref.set(broken, Option.none())
+      yield* eventually(name, [`${name}:9001 passing`])
+      yield* Ref.set(broken, Option.some("again"))
+      yield* eventually(name, [`${name}:9001 critical`])
+      yield* Scope.close(scope, Exit.void)
+      yield* eventually(name, [])
+    }))
+
+  it.effect("takes a check that hangs for a failure", () =>
+    Effect.gen(function*() {
+      const name = agent.fresh("web")
+      yield* ServiceRegistration.make({ name, port: 9001, ttl: "600 millis", drain: 0, healthy: Effect.never })
+      yield* eventually(name, [`${name}:9001 critical`])
     }))
 })
