@@ -4,6 +4,7 @@ import { dirname, join, relative, resolve } from "node:path"
 
 /** `docs/decisions/0002-imports-point-one-way.md` */
 const order = [
+  "metrics",
   "identity",
   "intention",
   "chain",

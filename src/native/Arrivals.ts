@@ -9,6 +9,8 @@ export interface Arrival<out A> {
   readonly transport: Socket
   /** `address:port` of the caller's side. */
   readonly remote: string
+  /** When it arrived, as `performance.now()` has it. */
+  readonly since: number
   /** What was in force when it arrived. */
   readonly material: A
 }
@@ -31,7 +33,7 @@ export const make = <A>(host: string): Arrivals<A> => {
     size: () => present.size,
     add: (transport, material) => {
       const key = keyOf(transport)
-      present.set(key, { transport, remote: remoteOf(transport), material })
+      present.set(key, { transport, remote: remoteOf(transport), since: performance.now(), material })
       transport.once("close", () => {
         // A caller's port may be in use again before the event of its last connection is heard.
         if (present.get(key)?.transport === transport) present.delete(key)

@@ -3,12 +3,15 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { type Context, Effect, Result, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DialError from "./DialError.ts"
 import * as Listening from "./Listening.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
 
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
@@ -52,10 +55,16 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       keepAlive: true,
       keepAliveInitialDelay: 60_000
     })
+    const handshakes = Metrics.handshakes("outbound", context)
     let settled = false
-    const fail = (reason: DialError.Reason) => {
-      if (settled) return
+    let connectedAt = 0
+    const settle = (outcome: Outcome) => {
       settled = true
+      Meter.count(Catalogue.dials, { destination: expected.service, outcome }, context).value++
+    }
+    const fail = (reason: Failure) => {
+      if (settled) return
+      settle(outcomes[reason._tag])
       clearTimeout(timer)
       transport.destroy()
       resume(Effect.fail(reason))
@@ -63,6 +72,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
     const refuse = (refusal: Refusal.Refusal) => {
       if (settled) return
       Refusal.count(refusal, "outbound", context)
+      handshakes.refused()
       fail(
         refusal._tag === "UnexpectedIdentity"
           ? new DialError.UnexpectedIdentity({
@@ -79,7 +89,10 @@ export const open = (options: Options, material: SecureContexts.Material, contex
     }
     const timer = setTimeout(() => {
       const connecting = transport.connecting
-      if (!connecting) Refusal.count({ _tag: "HandshakeTimedOut", millis: timeoutMillis }, "outbound", context)
+      if (!connecting) {
+        Refusal.count({ _tag: "HandshakeTimedOut", millis: timeoutMillis }, "outbound", context)
+        handshakes.refused()
+      }
       fail(
         new DialError.TimedOut({
           what: `${connecting ? "TCP connection" : "TLS handshake"} with ${remote}`,
@@ -95,6 +108,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
         )
     )
     transport.once("connect", () => {
+      connectedAt = performance.now()
       let parsed: Tls.PeerCertificate | undefined
       const socket = Tls.connect({
         socket: transport,
@@ -115,14 +129,27 @@ export const open = (options: Options, material: SecureContexts.Material, contex
           if (settled) return
           const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected)
           if (Result.isFailure(peer)) return refuse(peer.failure)
-          settled = true
+          settle("connected")
+          handshakes.accepted(connectedAt)
           clearTimeout(timer)
           resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
         }))
     })
     return Effect.sync(() => {
-      settled = true
+      if (!settled) settle("cancelled")
       clearTimeout(timer)
       transport.destroy()
     })
   })
+
+type Failure = Exclude<DialError.Reason, DialError.NoHealthyInstance>
+
+/** The attribute `outcome` of `mesh_dials_total`. */
+type Outcome = "connected" | "cancelled" | (typeof outcomes)[keyof typeof outcomes]
+
+const outcomes = {
+  ConnectFailed: "connect_failed",
+  HandshakeFailed: "handshake_failed",
+  UnexpectedIdentity: "unexpected_identity",
+  TimedOut: "timed_out"
+} as const satisfies Record<Failure["_tag"], string>

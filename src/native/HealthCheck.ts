@@ -44,6 +44,8 @@ export interface HealthCheck<R> {
   readonly period: Duration.Duration
   /** Undefined where the agent asks by itself. */
   readonly tell: Effect.Effect<Report, never, R> | undefined
+  /** As it was when it was last asked. */
+  readonly last: () => Status
 }
 
 export type Status = "passing" | "critical"
@@ -62,7 +64,15 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const { deregisterAfter, http } = options
   const ttl = Duration.fromInputUnsafe(options.ttl ?? "30 seconds")
   const interval = Duration.fromInputUnsafe(http?.interval ?? "10 seconds")
+  let last: Status = "critical"
   const report = examine(options.healthy ?? Effect.void, http === undefined ? Duration.times(ttl, 1 / 3) : interval)
+    .pipe(
+      Effect.tap(({ status }) =>
+        Effect.sync(() => {
+          last = status
+        })
+      )
+    )
   const common = {
     Status: (yield* report).status,
     ...(deregisterAfter === undefined
@@ -73,14 +83,16 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     return {
       definition: { ...common, TTL: GoDuration.format(ttl) },
       period: Duration.times(ttl, 1 / 3),
-      tell: report
+      tell: report,
+      last: () => last
     }
   }
   const every = GoDuration.format(interval)
   return {
     definition: { ...common, HTTP: yield* serve(http, report), Interval: every, Timeout: every },
     period: interval,
-    tell: undefined
+    tell: undefined,
+    last: () => last
   }
 })
 

@@ -45,6 +45,8 @@ export class Exchange {
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
   /** Whether it was refused. */
   denied = false
+  /** When it began, as `performance.now()` has it. */
+  readonly since = performance.now()
 
   constructor(connection: MeshListener.Connection, answer: Outgoing | Http2.ServerHttp2Stream | undefined) {
     this.connection = connection

@@ -16,6 +16,8 @@ import * as DenialLog from "../intention/DenialLog.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
@@ -80,13 +82,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const intentions = yield* Intentions.Intentions
   const authorizer = yield* Watched.ready(intentions)
-  const metrics = yield* HttpMetrics.make("inbound")
+  const context = yield* Effect.context<never>()
   const run = yield* FiberSet.makeRuntime()
   const drain = options.drain ?? "10 seconds"
   const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
   const denials = DenialLog.make()
   const lines = LineLimit.make()
   let count = 0
+  const metrics = yield* HttpMetrics.make("inbound", () => count)
 
   /** A flood of refusals is counted, and makes a line a minute for each kind. */
   const recordDenial = ({ connection }: HttpExchange.Exchange, decision: Decision.Decision) => {
@@ -98,6 +101,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.logWarning(`${verdict} a request of ${connection.remote}: ${DenialLog.format(line)}`),
       { reason: "denied", direction: "inbound" }
     ))
+  }
+
+  const refused = ({ connection }: HttpExchange.Exchange, { _tag }: RequestAdmission.Refused) => {
+    const edge = { source: connection.caller.service, destination: authorizer().destination.service }
+    Meter.count(Catalogue.requestRefusals, { ...edge, reason: RequestAdmission.reason[_tag] }, context).value++
   }
 
   const connections = yield* HttpConnections.make({
@@ -117,7 +125,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     closed: (exchange) => {
       count--
       handling.delete(exchange)
-      metrics.answered(exchange.connection.caller.service, authorizer().destination.service, exchange.code)
+      const { answer, code, connection, since } = exchange
+      // The time that an upgraded connection was used for is not that of a request.
+      metrics.answered(
+        connection.caller.service,
+        authorizer().destination.service,
+        code,
+        answer === undefined ? undefined : since
+      )
     }
   })
   const listener = yield* MeshListener.make({
@@ -154,6 +169,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     attach: connections.attach,
     admit: (exchange, raw) => {
       const admission = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, options.normalization)
+      if (admission._tag !== "Admitted") refused(exchange, admission)
       if (admission._tag === "Denied") {
         exchange.denied = true
         recordDenial(exchange, admission.decision)

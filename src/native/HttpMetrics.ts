@@ -1,14 +1,16 @@
-/**
- * The metrics of HTTP. Names are stable: dashboards are built on them. As with connections, requests are counted in plain
- * fields, and the metrics catch up every few seconds and when the scope closes.
- */
-import { Effect, Metric, type Scope } from "effect"
+/** The metrics of HTTP. A request is a look-up and two additions: see `Meter`. */
+import { Effect, type Scope } from "effect"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import type * as Refusal from "../tls/Refusal.ts"
 
 export interface HttpMetrics {
-  /** `code` as in the answer, or a word where there was none: `reset`, `unreachable`. */
-  readonly answered: (source: string, destination: string, code: number | string) => void
-  /** `reason` is that of `HttpExchange.Abuse`. */
+  /**
+   * `code` as in the answer, or a word where there was none: `reset`, `unreachable`, `cancelled`. `since` is when the
+   * request began, as `performance.now()` has it; undefined: it never did.
+   */
+  readonly answered: (source: string, destination: string, code: number | string, since: number | undefined) => void
+  /** `reason` is that of `HttpExchange.Abuse`, or `denied`. */
   readonly aborted: (reason: string) => void
   /** How many since it was made, by `source destination code`, and by reason. */
   readonly totals: () => {
@@ -17,54 +19,70 @@ export interface HttpMetrics {
   }
 }
 
+/** Of one caller and one service. */
+interface Edge {
+  readonly duration: Meter.Distribution
+  readonly codes: Map<number | string, Meter.Count>
+}
+
+/** `active` tells how many requests are without a whole answer. */
 export const make = Effect.fnUntraced(
-  function*(direction: Refusal.Direction): Effect.fn.Return<HttpMetrics, never, Scope.Scope> {
+  function*(
+    direction: Refusal.Direction,
+    active: () => number
+  ): Effect.fn.Return<HttpMetrics, never, Scope.Scope> {
     const context = yield* Effect.context<never>()
-    const requests = new Map<string, Series>()
-    const aborted = new Map<string, Series>()
-    const report = Effect.sync(() => {
-      for (const series of [...requests.values(), ...aborted.values()]) {
-        if (series.count === series.reported) continue
-        series.metric.updateUnsafe(series.count - series.reported, context)
-        series.reported = series.count
+    const sources: Array<Meter.Source> = []
+    const edges = new Map<string, Map<string, Edge>>()
+    const aborted = new Map<string, Meter.Count>()
+    yield* Effect.addFinalizer(() => Effect.sync(() => sources.forEach(({ remove }) => remove())))
+    yield* Meter.follow(Catalogue.requestsActive, { direction }, active)
+
+    const kept = <A extends string>(family: Catalogue.Counter<A>, attributes: Catalogue.Attributes<A>): Meter.Count => {
+      const count = { value: 0 }
+      sources.push(Meter.source(family, attributes, context, () => count.value))
+      return count
+    }
+    let known = 0
+    const edgeOf = (source: string, destination: string): Edge => {
+      let from = edges.get(source)
+      if (from === undefined) edges.set(source, from = new Map())
+      let edge = from.get(destination)
+      if (edge === undefined) {
+        if (known >= Meter.maxSeries && destination !== "*") return edgeOf("*", "*")
+        known++
+        const duration = Meter.distribution(Catalogue.requestDuration, { direction, source, destination }, context)
+        from.set(destination, edge = { duration, codes: new Map() })
       }
-    })
-    yield* Effect.addFinalizer(() => report)
-    yield* Effect.forkScoped(Effect.forever(Effect.delay(report, "5 seconds")))
+      return edge
+    }
     return {
-      answered: (source, destination, code) =>
-        increment(
-          requests,
-          `${source} ${destination} ${code}`,
-          () => Metric.withAttributes(requestsTotal, { direction, source, destination, code: String(code) })
+      answered: (source, destination, code, since) => {
+        const { codes, duration } = edgeOf(source, destination)
+        const count = codes.get(code)
+        if (count !== undefined) count.value++
+        else {
+          const first = kept(Catalogue.requests, { direction, source, destination, code: String(code) })
+          first.value++
+          codes.set(code, first)
+        }
+        if (since !== undefined) duration.record((performance.now() - since) / 1000)
+      },
+      aborted: (reason) => {
+        const count = aborted.get(reason) ?? kept(Catalogue.aborted, { direction, reason })
+        count.value++
+        aborted.set(reason, count)
+      },
+      totals: () => ({
+        requests: Object.fromEntries(
+          [...edges].flatMap(([source, from]) =>
+            [...from].flatMap(([destination, { codes }]) =>
+              Array.from(codes, ([code, { value }]) => [`${source} ${destination} ${code}`, value] as const)
+            )
+          )
         ),
-      aborted: (reason) => increment(aborted, reason, () => Metric.withAttributes(abortedTotal, { direction, reason })),
-      totals: () => ({ requests: countsOf(requests), aborted: countsOf(aborted) })
+        aborted: Object.fromEntries(Array.from(aborted, ([reason, { value }]) => [reason, value]))
+      })
     }
   }
 )
-
-interface Series {
-  readonly metric: Metric.Counter<number>
-  count: number
-  reported: number
-}
-
-const increment = (all: Map<string, Series>, key: string, metric: () => Metric.Counter<number>): void => {
-  const series = all.get(key)
-  if (series === undefined) all.set(key, { metric: metric(), count: 1, reported: 0 })
-  else series.count++
-}
-
-const countsOf = (all: ReadonlyMap<string, Series>): Readonly<Record<string, number>> =>
-  Object.fromEntries([...all].map(([key, { count }]) => [key, count]))
-
-const requestsTotal = Metric.counter("mesh_http_requests_total", {
-  description: "HTTP requests, by direction, source, destination and code of the answer",
-  incremental: true
-})
-
-const abortedTotal = Metric.counter("mesh_http_aborted_total", {
-  description: "HTTP connections and requests ended before their time, by direction and reason",
-  incremental: true
-})

@@ -12,6 +12,8 @@ import * as LoadBalancer from "../chain/LoadBalancer.ts"
 import * as OutlierDetection from "../chain/OutlierDetection.ts"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
@@ -87,6 +89,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<HttpUpstream, never, Scope.Scope> {
   const run = yield* FiberSet.makeRuntime()
+  const context = yield* Effect.context<never>()
   const pools = new Set<Undici.Pool>()
   const lines = LineLimit.make()
   yield* Effect.addFinalizer(() =>
@@ -125,6 +128,7 @@ export const make = Effect.fnUntraced(function*(
       report: (succeeded) => {
         const now = performance.now()
         if (!member.outliers.report(id, succeeded, now, Math.random())) return
+        Meter.count(Catalogue.ejections, { destination: service }, context).value++
         const leftOut = lines.admit(id, now)
         if (leftOut === undefined) return
         const what = `${service}: ejected ${id} at ${address} for a while, as requests to it fail`

@@ -7,6 +7,8 @@ import * as Undici from "@effect/platform-node/Undici"
 import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
@@ -68,10 +70,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const chains = yield* DiscoveryChains.DiscoveryChains
   const endpoints = yield* Endpoints.Endpoints
   const context = yield* Effect.context<never>()
-  const metrics = yield* HttpMetrics.make("outbound")
   const scope = yield* Effect.scope
   const run = yield* FiberSet.makeRuntime()
   const entries = new Map<string, Entry>()
+  const active = () => [...entries.values()].reduce((sum, { upstream }) => sum + (upstream?.active() ?? 0), 0)
+  const metrics = yield* HttpMetrics.make("outbound", active)
   const { service: source } = contexts.current().leaf.identity
 
   const open: HttpUpstream.Open = (target, endpoint, timeoutMillis, alpn) =>
@@ -158,15 +161,25 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const picked = upstream.pick(attempts?.tried ?? nobody, hashed)
     if (!("pool" in picked)) {
-      metrics.answered(source, upstream.service, "unreachable")
+      metrics.answered(source, upstream.service, "unreachable", undefined)
       fail(handler, new RequestFailed.RequestFailed({ service: upstream.service, sent: false, reason: picked }))
       return true
     }
-    attempts?.tried.add(picked.id)
+    if (attempts !== undefined) {
+      if (attempts.tried.size > 0) {
+        Meter.count(Catalogue.retries, { destination: upstream.service }, context).value++
+      }
+      attempts.tried.add(picked.id)
+    }
     picked.active++
     return picked.pool.dispatch(
       headers === undefined || headers["host"] !== undefined ? request : { ...request, headers: { ...headers, host } },
-      new Observed(handler, picked, upstream.service, (code) => metrics.answered(source, upstream.service, code))
+      new Observed(
+        handler,
+        picked,
+        upstream.service,
+        (code, since) => metrics.answered(source, upstream.service, code, since)
+      )
     )
   }
 
@@ -205,7 +218,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     undici: new Dispatcher(),
     stats: () => ({
       services: entries.size,
-      active: [...entries.values()].reduce((sum, { upstream }) => sum + (upstream?.active() ?? 0), 0),
+      active: active(),
       requests: metrics.totals().requests
     })
   }
@@ -219,12 +232,15 @@ export const layer = (options: Options = {}): Layer.Layer<
 
 const nobody: ReadonlySet<string> = new Set()
 
+type Answered = (code: number | string, since: number | undefined) => void
+
 /** Follows one request for the balancer, the memory of failures and the metrics; hands everything on. */
 class Observed implements Undici.Dispatcher.DispatchHandler {
   readonly handler: Undici.Dispatcher.DispatchHandler
   readonly instance: HttpUpstream.Instance
   readonly service: string
-  readonly answered: (code: number | string) => void
+  readonly answered: Answered
+  readonly since = performance.now()
   started = false
   status = 0
   over = false
@@ -233,7 +249,7 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     handler: Undici.Dispatcher.DispatchHandler,
     instance: HttpUpstream.Instance,
     service: string,
-    answered: (code: number | string) => void
+    answered: Answered
   ) {
     this.handler = handler
     this.instance = instance
@@ -245,7 +261,7 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     if (this.over) return
     this.over = true
     this.instance.active--
-    this.answered(code)
+    this.answered(code, code === "unreachable" ? undefined : this.since)
     if (succeeded !== undefined) this.instance.report(succeeded)
   }
 

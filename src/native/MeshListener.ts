@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     refused: Object.fromEntries(refused),
     ...traffic.total()
   })
+  const handshakes = Metrics.handshakes("inbound", context)
   yield* Metrics.follow("inbound", () => ({ ...stats(), established: accepted }))
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
@@ -143,6 +144,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const reason = Refusal.reason(refusal)
     refused.set(reason, (refused.get(reason) ?? 0) + 1)
     Refusal.count(refusal, "inbound", context)
+    if (refusal._tag !== "TooManyConnections") handshakes.refused()
     if (refusal._tag === "Denied") return recordDenial(refusal.caller, refusal.decision, remote)
     const leftOut = lines.admit(reason, performance.now())
     if (leftOut !== undefined) run(Refusal.log(refusal, "inbound", remote, leftOut))
@@ -191,7 +193,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       ), { discard: true })
   }
 
-  const admit = (socket: Tls.TLSSocket, { material, remote, transport }: Arrivals.Arrival<SecureContexts.Material>) => {
+  const admit = (
+    socket: Tls.TLSSocket,
+    { material, remote, since, transport }: Arrivals.Arrival<SecureContexts.Material>
+  ) => {
     const admitted = PeerVerification.acceptor(
       PeerVerification.presented(socket),
       authorizer(),
@@ -205,6 +210,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     if (connection.decision.audited === true) recordDenial(connection.caller, connection.decision, remote)
     open.add(connection)
     accepted++
+    handshakes.accepted(since)
     traffic.track(socket)
     socket.once("close", () => open.delete(connection))
     run(serve(connection))

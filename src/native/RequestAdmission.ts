@@ -26,6 +26,14 @@ export type Admission =
   /** To be answered with 400. */
   | { readonly _tag: "Malformed"; readonly why: string }
 
+export type Refused = Exclude<Admission, { readonly _tag: "Admitted" }>
+
+/** The attribute `reason` of `mesh_http_refusals_total`. */
+export const reason = { Denied: "denied", Redirected: "redirected", Malformed: "malformed" } as const satisfies Record<
+  Refused["_tag"],
+  string
+>
+
 export const judge = (
   authorizer: Authorizer.Authorizer,
   caller: SpiffeId.Service,
@@ -56,7 +64,7 @@ export interface Answer {
 
 /** `contentType` of the request: gRPC has answers of its own. */
 export const refusal = (
-  admission: Exclude<Admission, { readonly _tag: "Admitted" }>,
+  admission: Refused,
   contentType: string | undefined,
   withReason: boolean
 ): Answer => {

@@ -10,6 +10,8 @@
 import { type Duration, Effect, Layer, Schedule, type Scope } from "effect"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import * as HealthCheck from "./HealthCheck.ts"
 import type * as Listening from "./Listening.ts"
 
@@ -36,6 +38,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const id = options.id ?? options.name
   const checkId = `service:${id}`
   const check = yield* HealthCheck.make(options)
+  const attributes = { service: options.name, instance: id }
+  const failures = Meter.count(Catalogue.registrationFailures, attributes, yield* Effect.context<never>())
+  let known = false
+  const isKnown = Effect.sync(() => {
+    known = true
+  })
 
   const register = consul.call("PUT /v1/agent/service/register", (api) =>
     api.agent.registerService({
@@ -67,9 +75,15 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   ).pipe(
     // 404, or 500 from agents before 1.11: an agent that was restarted without its state.
     Effect.catchReasons("ConsulError", { NotFound: () => again, ServerError: () => register }),
-    Effect.catch((error) => Effect.logWarning(`cannot tell the agent how ${id} is: ${error.message}`))
+    Effect.andThen(isKnown),
+    Effect.catch((error) => {
+      known = false
+      failures.value++
+      return Effect.logWarning(`cannot tell the agent how ${id} is: ${error.message}`)
+    })
   )
   const leave = Effect.gen(function*() {
+    known = false
     yield* consul.call(
       "PUT /v1/agent/service/maintenance",
       (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable: true, reason: "shutting down" } })
@@ -81,7 +95,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     )
   }).pipe(Effect.catch((error) => Effect.logWarning(`cannot take ${id} out of the catalog: ${error.message}`)))
 
-  yield* Effect.acquireRelease(register, () => leave)
+  yield* Meter.follow(
+    Catalogue.registrationPassing,
+    attributes,
+    () => known && check.last() === "passing" ? 1 : 0
+  )
+  yield* Effect.acquireRelease(Effect.andThen(register, isKnown), () => leave)
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(beat, check.period), Schedule.forever))
 })
 

@@ -2,10 +2,12 @@
  * Why a peer was turned away, on either side of a connection. Every refusal is a value, counted under its reason and
  * logged with it, so that the log, the metric and the test all say the same.
  */
-import { type Context, Effect, Metric } from "effect"
+import { type Context, Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 
 export type Refusal =
   /** The peer speaks no TLS: mostly a client that does not know of the mesh. */
@@ -37,7 +39,7 @@ export type Refusal =
   | { readonly _tag: "Denied"; readonly caller: SpiffeId.Service; readonly decision: Decision.Decision }
   | { readonly _tag: "TooManyConnections"; readonly limit: number }
 
-/** The attribute `reason` of the metric. Stable: dashboards are built on it. */
+/** The attribute `reason` of `mesh_refusals_total`. Stable: dashboards are built on it. */
 export type Reason = (typeof reasons)[Refusal["_tag"]]
 
 const reasons = {
@@ -108,22 +110,9 @@ export const explain = (self: Refusal): string => {
 /** From the peer's point of view: `inbound` connected to us, `outbound` was dialled. */
 export type Direction = "inbound" | "outbound"
 
-const total = Metric.counter("mesh_refusals_total", {
-  description: "Peers turned away, by reason and direction",
-  incremental: true
-})
-
-const counters = new Map<string, Metric.Counter<number>>()
-
 /** Counts one refusal. Synchronous, for socket callbacks. */
 export const count = (self: Refusal, direction: Direction, context: Context.Context<never>): void => {
-  const key = `${direction} ${reason(self)}`
-  let counter = counters.get(key)
-  if (counter === undefined) {
-    counter = Metric.withAttributes(total, { reason: reason(self), direction })
-    counters.set(key, counter)
-  }
-  counter.updateUnsafe(1, context)
+  Meter.count(Catalogue.refusals, { direction, reason: reason(self) }, context).value++
 }
 
 /**

@@ -13,6 +13,8 @@ import { constants, X509Certificate } from "node:crypto"
 import * as Tls from "node:tls"
 import { Clock, Context, Deferred, Effect, Layer, Redacted, Result, Schema, Stream, SubscriptionRef } from "effect"
 import type * as TrustBundle from "../identity/TrustBundle.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as LeafExpiry from "./LeafExpiry.ts"
@@ -123,13 +125,24 @@ export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCer
       )
       yield* Effect.forkScoped(Stream.runForEach(Stream.zipLatest(roots.changes, leaf.changes), use))
       const current = yield* Deferred.await(first)
+      const inForce = () => SubscriptionRef.getUnsafe(current)
+      const { service } = inForce().leaf.identity
+      yield* Meter.follow(Catalogue.leafExpiry, { service }, () => endOf(inForce().leaf))
+      yield* Meter.follow(Catalogue.rootExpiry, { service }, () => {
+        const { roots } = inForce().roots
+        return endOf(roots.find(({ active }) => active) ?? roots[0])
+      })
       yield* Effect.forkScoped(LeafExpiry.warn(SubscriptionRef.changes(current).pipe(Stream.map(({ leaf }) => leaf))))
       return SecureContexts.of({
-        current: () => SubscriptionRef.getUnsafe(current),
+        current: inForce,
         changes: SubscriptionRef.changes(current)
       })
     })
   )
+
+/** In Unix time. */
+const endOf = ({ certificate }: Pick<LeafCertificate.Leaf, "certificate">): number =>
+  certificate.notAfter.getTime() / 1000
 
 const isSelfSigned = (pem: string): boolean => {
   const certificate = new X509Certificate(pem)

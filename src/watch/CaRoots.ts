@@ -26,7 +26,7 @@ export const layer: Layer.Layer<CaRoots, never, ConsulClient.ConsulClient> = Lay
     return yield* consul.share(
       name,
       Watched.make(
-        what,
+        { what, watch: "roots", subject: "*" },
         BlockingQuery.byIndex(
           name,
           (known) =>

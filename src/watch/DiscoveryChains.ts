@@ -45,7 +45,7 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
   return consul.share(
     `${name} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
     Watched.make(
-      `the discovery chain of ${service}`,
+      { what: `the discovery chain of ${service}`, watch: "chain", subject: service },
       BlockingQuery.byIndex(name, (known) =>
         consul.hold(
           name,

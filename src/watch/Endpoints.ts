@@ -52,7 +52,7 @@ const watchInstances = (
   return consul.share(
     key,
     Watched.make(
-      `the instances of ${target.id}`,
+      { what: `the instances of ${target.id}`, watch: "instances", subject: target.id },
       BlockingQuery.byIndex(name, (known) =>
         consul.hold(
           name,

@@ -75,7 +75,7 @@ const watch = (options: Options) => {
       })
     }))
   return Watched.make(
-    "the identity in files",
+    { what: "the identity in files", watch: "files", subject: options.certFile },
     Stream.fromEffectSchedule(observe, Schedule.spaced(options.every ?? "2 seconds"))
   )
 }

@@ -80,7 +80,7 @@ const watchPolicy = (options: Options) =>
     return yield* consul.share(
       `${name} ${options.defaultPolicy ?? ""}`,
       Watched.make(
-        what,
+        { what, watch: "intentions", subject: destination },
         BlockingQuery.byIndex(name, (known) =>
           Effect.gen(function*() {
             // It changes only when an agent restarts, and then a query starts over.

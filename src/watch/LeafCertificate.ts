@@ -44,7 +44,7 @@ export const layer = (options: {
       return yield* consul.share(
         name,
         Watched.make(
-          what,
+          { what, watch: "leaf", subject: service },
           BlockingQuery.byIndex(name, (known) =>
             Effect.gen(function*() {
               // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.

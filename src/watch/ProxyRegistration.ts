@@ -63,7 +63,7 @@ export const layer = (options: {
       return yield* consul.share(
         name,
         Watched.make(
-          what,
+          { what, watch: "registration", subject: options.proxyId },
           BlockingQuery.byHash(name, ({ cursor, wait }) =>
             consul.hold(
               name,

@@ -17,7 +17,7 @@ export const watch = (
     return yield* consul.share(
       `${name} protocol`,
       Watched.make(
-        `the protocol of ${service}`,
+        { what: `the protocol of ${service}`, watch: "protocol", subject: service },
         BlockingQuery.byIndex(name, (known) =>
           consul.hold(
             name,

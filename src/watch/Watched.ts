@@ -4,7 +4,21 @@
  * It has no value until the first answer; from then on it always has one. When its source fails, the last value stays
  * in force (fail static) and `freshness` tells for how long. Equal values are not announced again.
  */
-import { Duration, Effect, Equal, Option, Result, Schema, type Scope, Stream, SubscriptionRef } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Equal,
+  Option,
+  Result,
+  Schema,
+  type Scope,
+  Stream,
+  SubscriptionRef
+} from "effect"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
 
 export interface Watched<out A> {
   /** What it is, for logs and errors: `the CA roots`. */
@@ -47,12 +61,34 @@ export type Observation<A> =
     readonly error: { readonly message: string; readonly reason?: { readonly _tag: string } }
   }
 
+/** What a watched value is of. */
+export interface Subject {
+  /** For logs and errors: `the CA roots`. */
+  readonly what: string
+  /** The attribute `watch` of its metrics. Stable: dashboards are built on it. */
+  readonly watch:
+    | "roots"
+    | "leaf"
+    | "intentions"
+    | "protocol"
+    | "chain"
+    | "instances"
+    | "registration"
+    | "files"
+  /** The attribute `subject`: the service, the target, the id of the registration; `*` where there is but one. */
+  readonly subject: string
+}
+
 /** Follows `source` in the scope. The source reports failures as observations and never ends by itself. */
 export const make = <A>(
-  what: string,
+  { subject, watch, what }: Subject,
   source: Stream.Stream<Observation<A>>
 ): Effect.Effect<Watched<A>, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const context = yield* Effect.context<never>()
+    const now = () => Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+    const failures = Meter.count(Catalogue.watchFailures, { watch, subject }, context)
+    const startedAt = now()
     const ref = yield* SubscriptionRef.make(Option.none<A>())
     let freshness: Freshness = { answeredAt: undefined, failures: 0, lastError: undefined }
     const observe = (seen: Observation<A>) => {
@@ -60,6 +96,7 @@ export const make = <A>(
         const { message, reason } = seen.error
         const news = message !== freshness.lastError && reason?._tag !== "Unreachable"
         freshness = { ...freshness, failures: freshness.failures + 1, lastError: message }
+        failures.value++
         // The client says once, for all watches, that the agent is away; and a reason is not said twice.
         return news
           ? Effect.logWarning(
@@ -75,6 +112,11 @@ export const make = <A>(
         ? Effect.void
         : SubscriptionRef.set(ref, Option.some(seen.value))
     }
+    yield* Meter.follow(Catalogue.watchAnswered, { watch, subject }, () => (freshness.answeredAt ?? 0) / 1000)
+    yield* Meter.follow(Catalogue.watchStaleness, { watch, subject }, () => {
+      const { answeredAt, failures } = freshness
+      return answeredAt !== undefined && failures === 0 ? 0 : Math.max(0, now() - (answeredAt ?? startedAt)) / 1000
+    })
     yield* Effect.forkScoped(Stream.runForEach(source, observe), { startImmediately: true })
     return fromOptions(what, ref, () => freshness)
   })

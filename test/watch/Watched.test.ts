@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Watched from "../../src/watch/Watched.ts"
+import * as scrape from "../support/scrape.ts"
 
 interface Value {
   readonly name: string
@@ -14,7 +15,10 @@ const down = ConsulError.fromStatus("GET /v1/x", 403, "ACL not found")
 /** A watched value that hears what the test says. */
 const spoken = Effect.gen(function*() {
   const queue = yield* Queue.make<BlockingQuery.Observation<Value>>()
-  const watched = yield* Watched.make("the value", Stream.fromQueue(queue))
+  const watched = yield* Watched.make(
+    { what: "the value", watch: "intentions", subject: "api" },
+    Stream.fromQueue(queue)
+  )
   const answer = (name: string, at = 0) =>
     Effect.andThen(Queue.offer(queue, { _tag: "Answer", value: { name }, at }), TestClock.adjust(0))
   const fail = Effect.andThen(Queue.offer(queue, { _tag: "Failure", error: down, at: 0 }), TestClock.adjust(0))
@@ -53,6 +57,31 @@ describe("Watched", () => {
       yield* answer("a", 2000)
       assert.deepStrictEqual(watched.freshness(), { answeredAt: 2000, failures: 0, lastError: undefined })
     }))
+
+  it.effect("shows in the metrics for how long it has not been answered, and nothing once it is gone", () =>
+    Effect.gen(function*() {
+      const metrics = Effect.map(
+        scrape.samples,
+        (samples) =>
+          ["staleness_seconds", "answered_timestamp_seconds", "failures_total"].map((name) =>
+            samples[`mesh_watch_${name}{watch="intentions",subject="api"}`]
+          )
+      )
+      yield* Effect.gen(function*() {
+        const { answer, fail } = yield* spoken
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(yield* metrics, [5, 0, 0], "before the first answer it is waited for")
+        yield* answer("a", 5000)
+        yield* TestClock.adjust("5 minutes")
+        assert.deepStrictEqual(yield* metrics, [0, 5, 0], "an agent that has no news is not silent")
+        yield* fail
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* metrics, [301, 5, 1])
+        yield* answer("a", 306_000)
+        assert.deepStrictEqual(yield* metrics, [0, 306, 1])
+      }).pipe(Effect.scoped)
+      assert.deepStrictEqual(yield* metrics, [undefined, undefined, 1])
+    }).pipe(scrape.fresh))
 
   it.effect("announces the value in force, then only what differs", () =>
     Effect.gen(function*() {

@@ -1,0 +1,202 @@
+/**
+ * Series of the `Catalogue` that cost nothing until somebody reads them: what counts is a plain field, and Effect's registry
+ * asks for it when metrics are exported. An update of a metric of Effect takes a microsecond or two; this one is an addition.
+ *
+ * Whoever asks for the same series of the same registry gets the same one. What a scope brought stays in counters after it
+ * has closed, and leaves gauges.
+ */
+import { Context, Effect, Metric, type Scope } from "effect"
+import * as Catalogue from "./Catalogue.ts"
+
+/** Counts: add to it. */
+export interface Count {
+  value: number
+}
+
+export interface Distribution {
+  /** Seconds. */
+  readonly record: (seconds: number) => void
+}
+
+/** How many series a metric may have before the rest share those whose names are `*`. */
+export const maxSeries = 2000
+
+/** Synchronous, for socket callbacks; those that are called for each request should keep what it returns. */
+export const count = <A extends string>(
+  family: Catalogue.Counter<A>,
+  attributes: Catalogue.Attributes<A>,
+  context: Context.Context<never>
+): Count => totalOf(family, attributes, context).own
+
+/** As `count`. */
+export const distribution = <A extends string>(
+  family: Catalogue.Histogram<A>,
+  attributes: Catalogue.Attributes<A>,
+  context: Context.Context<never>
+): Distribution =>
+  seriesOf(family, attributes, context, (identity) => {
+    const { boundaries } = family
+    const buckets = new Float64Array(boundaries.length + 1)
+    const state = { count: 0, sum: 0, min: Infinity, max: -Infinity }
+    const metric = Metric.histogram(family.name, { ...identity, boundaries })
+    Metric.registerUnsafe(metric, context, {
+      ...readOnly,
+      get: () => {
+        let total = 0
+        return {
+          ...state,
+          buckets: boundaries.map((boundary, i): [number, number] => [boundary, total += buckets[i]!])
+        }
+      }
+    })
+    return {
+      record: (seconds: number) => {
+        let i = 0
+        while (i < boundaries.length && seconds > boundaries[i]!) i++
+        buckets[i]!++
+        state.count++
+        state.sum += seconds
+        if (seconds < state.min) state.min = seconds
+        if (seconds > state.max) state.max = seconds
+      }
+    }
+  })
+
+/** Something that is read when metrics are: `remove` it once it is gone. */
+export interface Source {
+  readonly remove: () => void
+}
+
+/** A counter that somebody else keeps, or a gauge. */
+export const source = <A extends string>(
+  family: Catalogue.Counter<A> | Catalogue.Gauge<A>,
+  attributes: Catalogue.Attributes<A>,
+  context: Context.Context<never>,
+  read: () => number
+): Source => {
+  if (family.type === "counter") {
+    const total = totalOf(family, attributes, context)
+    total.others.add(read)
+    return {
+      remove: () => {
+        if (total.others.delete(read)) total.own.value += read()
+      }
+    }
+  }
+  const level = levelOf(family, attributes, context)
+  level.add(read)
+  return { remove: () => level.remove(read) }
+}
+
+/** Read for as long as the scope is open. */
+export const follow = <A extends string>(
+  family: Catalogue.Counter<A> | Catalogue.Gauge<A>,
+  attributes: Catalogue.Attributes<A>,
+  read: () => number
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.flatMap(Effect.context<never>(), (context) =>
+    Effect.acquireRelease(
+      Effect.sync(() => source(family, attributes, context, read)),
+      ({ remove }) => Effect.sync(remove)
+    )))
+
+/** A counter: what was counted here, and what others have. */
+interface Total {
+  readonly own: Count
+  readonly others: Set<() => number>
+}
+
+const totalOf = <A extends string>(
+  family: Catalogue.Counter<A>,
+  attributes: Catalogue.Attributes<A>,
+  context: Context.Context<never>
+): Total =>
+  seriesOf(family, attributes, context, (identity) => {
+    const total: Total = { own: { value: 0 }, others: new Set() }
+    Metric.registerUnsafe(Metric.counter(family.name, { ...identity, incremental: true }), context, {
+      ...readOnly,
+      get: () => {
+        let count = total.own.value
+        for (const read of total.others) count += read()
+        return { count, incremental: true }
+      }
+    })
+    return total
+  })
+
+interface Level {
+  readonly add: (read: () => number) => void
+  readonly remove: (read: () => number) => void
+}
+
+/** In the registry while there is anything to read. */
+const levelOf = <A extends string>(
+  family: Catalogue.Gauge<A>,
+  attributes: Catalogue.Attributes<A>,
+  context: Context.Context<never>
+): Level =>
+  seriesOf(family, attributes, context, (identity, forget) => {
+    const reads = new Set<() => number>()
+    const registration = Metric.registerUnsafe(Metric.gauge(family.name, identity), context, {
+      ...readOnly,
+      get: () => ({ value: family.combine(Array.from(reads, (read) => read())) })
+    })
+    return {
+      add: (read) => reads.add(read),
+      remove: (read) => {
+        reads.delete(read)
+        if (reads.size > 0) return
+        registration.remove()
+        forget()
+      }
+    }
+  })
+
+const readOnly = { update: () => {}, modify: () => {} }
+
+interface Identity {
+  readonly description: string
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+type Anything = Catalogue.Counter | Catalogue.Gauge | Catalogue.Histogram
+
+const registries = new WeakMap<object, Map<string, Map<string, unknown>>>()
+
+const seriesOf = <S>(
+  family: Anything,
+  attributes: Readonly<Record<string, string>>,
+  context: Context.Context<never>,
+  make: (identity: Identity, forget: () => void) => S
+): S => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const families = entryOf(registries, registry, () => new Map<string, Map<string, unknown>>())
+  const known = entryOf(families, family.name, () => new Map<string, unknown>())
+  const inherited = Context.get(context, Metric.CurrentMetricAttributes)
+  const keyOf = (own: Readonly<Record<string, string>>) =>
+    JSON.stringify([family.attributes.map((a) => own[a]), inherited])
+  const key = keyOf(attributes)
+  const present = known.get(key)
+  // A key belongs to one family, and a family to one kind of series.
+  if (present !== undefined) return present as S
+  if (known.size >= maxSeries) {
+    const shared = { ...attributes }
+    for (const name of family.attributes) if (!Catalogue.closed.has(name)) shared[name] = "*"
+    if (keyOf(shared) !== key) return seriesOf(family, shared, context, make)
+  }
+  const made = make({ description: family.help, attributes: { ...attributes } }, () => known.delete(key))
+  known.set(key, made)
+  return made
+}
+
+const entryOf = <K, V>(
+  map: { readonly get: (key: K) => V | undefined; readonly set: (key: K, value: V) => unknown },
+  key: K,
+  make: () => V
+): V => {
+  const present = map.get(key)
+  if (present !== undefined) return present
+  const made = make()
+  map.set(key, made)
+  return made
+}
