@@ -7,6 +7,7 @@ import type * as CertificateAuthority from "./CertificateAuthority.ts"
 import * as ConfigEntries from "./config/ConfigEntries.ts"
 import * as Leaves from "./Leaves.ts"
 import * as LocalServices from "./LocalServices.ts"
+import * as PreparedQueries from "./query/PreparedQueries.ts"
 import * as Roots from "./Roots.ts"
 import * as Store from "./Store.ts"
 
@@ -27,6 +28,7 @@ export interface AgentState {
   readonly config: ConfigEntries.ConfigEntries
   readonly roots: Roots.Roots
   readonly leaves: Leaves.Leaves
+  readonly queries: PreparedQueries.PreparedQueries
 }
 
 /** The version of Consul whose answers these are. */
@@ -72,5 +74,5 @@ export const make = Effect.fnUntraced(function*(
     )
   })
   const services = yield* LocalServices.make({ store, catalog, node, datacenter: settings.datacenter })
-  return { settings, store, catalog, services, config, roots, leaves }
+  return { settings, store, catalog, services, config, roots, leaves, queries: PreparedQueries.make(store) }
 })

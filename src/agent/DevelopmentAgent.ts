@@ -19,6 +19,7 @@ import * as CatalogHandlers from "./http/CatalogHandlers.ts"
 import * as ConfigHandlers from "./http/ConfigHandlers.ts"
 import * as ConnectHandlers from "./http/ConnectHandlers.ts"
 import * as Gate from "./http/Gate.ts"
+import * as QueryHandlers from "./http/QueryHandlers.ts"
 
 export interface Options {
   /** Default: `127.0.0.1`. */
@@ -121,7 +122,8 @@ const handlers = (state: AgentState.AgentState) =>
       AgentHandlers.layer(state),
       CatalogHandlers.layer(state),
       ConnectHandlers.layer(state),
-      ConfigHandlers.layer(state)
+      ConfigHandlers.layer(state),
+      QueryHandlers.layer(state)
     ]),
     Layer.provide(NodeHttpServer.layerHttpServices)
   )

@@ -14,6 +14,7 @@ export type Topic =
   | "nodes"
   | "services"
   | "checks"
+  | "queries"
   | `service:${string}`
   | `connect:${string}`
   | `leaf:${string}`

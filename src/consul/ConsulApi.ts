@@ -11,6 +11,7 @@ import { AgentApi } from "./AgentApi.ts"
 import { CatalogApi, HealthApi, StatusApi } from "./CatalogApi.ts"
 import { ConfigApi, DiscoveryChainApi } from "./ConfigApi.ts"
 import { ConnectApi } from "./ConnectApi.ts"
+import { QueryApi } from "./QueryApi.ts"
 
 export class ConsulApi extends HttpApi.make("consul")
   .add(AgentApi)
@@ -20,4 +21,5 @@ export class ConsulApi extends HttpApi.make("consul")
   .add(ConnectApi)
   .add(ConfigApi)
   .add(DiscoveryChainApi)
+  .add(QueryApi)
 {}

@@ -11,8 +11,7 @@ import * as shapes from "../support/shapes.ts"
 
 /** Requests whose answer differs between 1.10 and today in status, or that are no part of this agent. */
 const skipped: ReadonlyArray<{ readonly request: RegExp; readonly why: string }> = [
-  { request: /^PUT \/v1\/agent\/service\/deregister\/nope$/, why: "an unknown id is 404 since 1.11" },
-  { request: / \/v1\/query/, why: "prepared queries are a later issue" }
+  { request: /^PUT \/v1\/agent\/service\/deregister\/nope$/, why: "an unknown id is 404 since 1.11" }
 ]
 
 /** Headers that are not compared. */
@@ -106,8 +105,8 @@ describe("DevelopmentAgent, beside recorded exchanges", () => {
       it.live(recording.about, () =>
         Effect.gen(function*() {
           const { address } = yield* DevelopmentAgent.make({ port: 0, nodeName: "vm" })
-          for (const { body, path } of setup) {
-            const written = yield* send(address, body === undefined ? "GET" : "PUT", path, body)
+          for (const { body, method, path } of setup) {
+            const written = yield* send(address, method ?? (body === undefined ? "GET" : "PUT"), path, body)
             assert.strictEqual(written.status, 200, `${JSON.stringify(body)}: ${written.text}`)
           }
           for (const exchange of recording.exchanges) {

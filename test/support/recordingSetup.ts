@@ -3,6 +3,8 @@ import type { Schema } from "effect"
 
 export interface Step {
   readonly path: string
+  /** Default: `PUT` with a body, `GET` without. */
+  readonly method?: "POST"
   /** Absent: a read. */
   readonly body?: Schema.JsonObject
 }
@@ -28,6 +30,29 @@ export const setups: { readonly [recording: string]: ReadonlyArray<Step> } = {
   // The leaf had been asked for before.
   ca: [...sidecars, { path: "/v1/agent/connect/ca/leaf/web" }],
   errors: [],
+  "prepared-query": [
+    service({
+      Name: "web",
+      ID: "web-1",
+      Port: 9090,
+      Tags: ["v1"],
+      Meta: { version: "v1" },
+      Connect: {
+        SidecarService: {
+          Checks: [{ Name: "listening", TTL: "1h", Status: "passing" }],
+          Proxy: {
+            Config: { bind_port: 20000, protocol: "http" },
+            Upstreams: [{ DestinationName: "db", LocalBindPort: 9191, Config: { connect_timeout_ms: 1000 } }]
+          }
+        }
+      }
+    }),
+    {
+      path: "/v1/query",
+      method: "POST",
+      body: { Name: "nearest-web", Service: { Service: "web", OnlyPassing: true, Connect: true } }
+    }
+  ],
   // The destination of an intention with permissions has to speak HTTP.
   intentions: [http("api"), http("bad2"), http("bad3"), http("bad4")],
   "chain-default": [],

@@ -147,6 +147,10 @@ const missing = ({ group, name }: Endpoint): Refusal => {
       return refuse(400, "Missing node name")
     case "health.state":
       return refuse(400, "Missing check state")
+    case "query.read":
+    case "query.update":
+    case "query.delete":
+      return refuse(500, "failed prepared query lookup: index error: UUID must be 36 characters")
     case "config.delete":
       return refuse(404, "Must provide both a kind and name to delete")
     case "config.list":
@@ -205,6 +209,13 @@ const checkQuery = (query: URLSearchParams, endpoint: Endpoint, settings: Settin
   const wait = query.get("wait")
   if (takes("wait") && wait !== null && wait !== "" && Option.isNone(GoDuration.parse(wait))) {
     return refuse(400, "Invalid wait time")
+  }
+  const connect = query.get("connect")
+  if (takes("connect") && connect !== null && !isBoolean(connect)) {
+    return refuse(
+      500,
+      `Error parsing 'connect' value: strconv.ParseBool: parsing ${JSON.stringify(connect)}: invalid syntax`
+    )
   }
   const index = query.get("index")
   if (takes("index") && index !== null && index !== "" && !isUint64(index)) return refuse(400, "Invalid index")
