@@ -21,6 +21,7 @@ export type Address = { readonly host: string; readonly port: number } | { reado
  * Trap: with TLS 1.3 our handshake ends before the peer judges us, so that its refusal shows on the first read.
  */
 export interface Connection extends Splice.Side {
+  readonly socket: Tls.TLSSocket
   readonly peer: SpiffeId.Service
   /** Where it was dialled. */
   readonly remote: string
@@ -73,19 +74,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       if (settled) return
       Refusal.count(refusal, "outbound", context)
       handshakes.refused()
-      fail(
-        refusal._tag === "UnexpectedIdentity"
-          ? new DialError.UnexpectedIdentity({
-            address: remote,
-            expected: refusal.expected,
-            presented: refusal.presented
-          })
-          : new DialError.HandshakeFailed({
-            address: remote,
-            reason: Refusal.reason(refusal),
-            detail: Refusal.explain(refusal)
-          })
-      )
+      fail(DialError.ofRefusal(refusal, remote))
     }
     const timer = setTimeout(() => {
       const connecting = transport.connecting

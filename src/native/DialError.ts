@@ -1,5 +1,6 @@
 /** Why no connection into the mesh could be made. */
 import { Schema } from "effect"
+import * as Refusal from "../tls/Refusal.ts"
 
 /** Nobody to dial: no target of the chain has a healthy instance. Passes when one is. */
 export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("NoHealthyInstance", {
@@ -60,3 +61,9 @@ export class DialError extends Schema.TaggedError<DialError>()("DialError", {
 }
 
 export type Reason = DialError["reason"]
+
+/** What became of a handshake. */
+export const ofRefusal = (refusal: Refusal.Refusal, address: string): UnexpectedIdentity | HandshakeFailed =>
+  refusal._tag === "UnexpectedIdentity"
+    ? new UnexpectedIdentity({ address, expected: refusal.expected, presented: refusal.presented })
+    : new HandshakeFailed({ address, reason: Refusal.reason(refusal), detail: Refusal.explain(refusal) })

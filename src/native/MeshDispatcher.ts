@@ -184,10 +184,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   class Dispatcher extends Undici.Dispatcher {
+    readonly #older = new Undici.Dispatcher1Wrapper(this)
+
     override dispatch(
       request: Undici.Dispatcher.DispatchOptions,
       handler: Undici.Dispatcher.DispatchHandler
     ): boolean {
+      // As older versions of undici have them: Node's own `fetch` does.
+      if (handler.onRequestStart === undefined) return this.#older.dispatch(request, handler)
       const { host, hostname, named } = originOf(String(request.origin))
       if (Result.isFailure(named)) {
         const reason = new RequestFailed.UnknownName({ host: hostname, why: named.failure })

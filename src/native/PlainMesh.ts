@@ -2,10 +2,13 @@
  * The mesh for programs without Effect: promises, and objects of Node that frameworks and drivers take.
  *
  *     const mesh = await PlainMesh.join({ service: "web" })
- *     await mesh.listen(http.createServer(app), { port: 8443 })           // node:http, Express, Fastify, any net.Server
+ *     await mesh.listen(http.createServer(app), { port: 8443 })            // any server of Node that does not listen itself
+ *     mesh.follow(https.createServer(mesh.serverOptions(), app)).listen(8443) // or one that does
  *     await undici.request("http://api.service.consul/", { dispatcher: mesh.dispatcher })
  *     https.get("https://api.service.consul/", { agent: mesh.agent })
- *     const socket = await mesh.connect("db")                            // for drivers that take a socket
+ *     const socket = await mesh.connect("db")                              // for drivers that take a socket
+ *     new pg.Pool({ stream: () => mesh.stream("db") })                     // for those that want it at once
+ *     const { port } = await mesh.forward({ service: "db" })               // for those that take neither
  *     await mesh.close()
  *
  * Certificates, roots and intentions are followed for as long as it is open.
@@ -16,72 +19,146 @@ import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type * as Tls from "node:tls"
-import { type Duration, Effect, Exit, Layer, ManagedRuntime, Result, Scope } from "effect"
+import { type Duration, Effect, Exit, Layer, ManagedRuntime, Result, Schema, Scope } from "effect"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Settings from "../consul/Settings.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as DialError from "./DialError.ts"
+import * as Forwarder from "./Forwarder.ts"
+import * as LateSocket from "./LateSocket.ts"
 import * as Mesh from "./Mesh.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import * as MeshDispatcher from "./MeshDispatcher.ts"
-import * as MeshListener from "./MeshListener.ts"
 import * as MeshUrl from "./MeshUrl.ts"
+import * as PlainServer from "./PlainServer.ts"
+import * as ServiceRegistration from "./ServiceRegistration.ts"
 
 export interface Options extends Mesh.Options {
   /** Where the agent is and what it wants. Default: from the environment, as Consul's own tools read it. */
   readonly consul?: Partial<Settings.Settings> | undefined
 }
 
-export interface ListenOptions {
-  /** Default: `0.0.0.0`. */
+/** `drain`: how long connections and requests may go on when it closes. Default: 10 seconds. The rest: see `HttpListener`. */
+export type ListenOptions = Omit<PlainServer.Options, "from">
+
+export type FollowOptions = Omit<PlainServer.Options, "from" | "host" | "port" | "maxConnections">
+
+export interface ForwardOptions {
+  /** As in `connect`. */
+  readonly service: string
+  /** On `host`, by default `127.0.0.1`: whoever can connect there acts in our name. Default: any free one. */
+  readonly port?: number | undefined
   readonly host?: string | undefined
-  /** 0: any free one. */
-  readonly port: number
-  readonly maxConnections?: number | undefined
-  /** How long open connections may go on when it closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
+}
+
+/** With what keeps agents from resuming sessions, which would not be verified. */
+export type TlsOptions =
+  & Required<Pick<Tls.ConnectionOptions, "secureContext" | "rejectUnauthorized" | "checkServerIdentity">>
+  & {
+    readonly maxCachedSessions: 0
+  }
+
+/** Where something listens, and how it stops: what is at hand is finished first. */
+export interface Listening {
+  readonly port: number
+  readonly close: () => Promise<void>
 }
 
 export interface PlainMesh {
   /** Who we are now, as a URI. */
   readonly identity: () => string
   /**
-   * Hands connections from the mesh to a server that does not listen itself: its event `connection` fires for each caller
-   * that an intention allows. They are cut when policy changes. Intentions with permissions refuse, as nobody looks into
-   * the bytes: `MeshHttpServer` judges requests.
+   * Hands what comes from the mesh to a server that does not listen itself. Servers of `node:http` and `node:http2` get the
+   * requests that an intention allows, judged one by one as by `MeshHttpServer`; any other gets the connections. Requests
+   * and connections at hand are ended when policy changes.
    */
-  readonly listen: (
-    server: Net.Server,
-    options: ListenOptions
-  ) => Promise<{ readonly port: number; readonly close: () => Promise<void> }>
-  /** Who is on the other side of a connection that `listen` handed over, or `connect` made. */
-  readonly peerOf: (socket: Duplex) => SpiffeId.Service | undefined
+  readonly listen: (server: PlainServer.Server, options: ListenOptions) => Promise<Listening>
+  /**
+   * The same for a server that listens itself, called before it does: connections that it accepts become connections of
+   * the mesh before it sees anything of them. When it closes, what is at hand is finished. Returns the server.
+   */
+  readonly follow: <S extends PlainServer.Server>(server: S, options?: FollowOptions) => S
+  /**
+   * For code that makes a TLS server of its own: pass that server to `follow`, which brings the certificate, its rotation
+   * and the judging of callers. Until then nobody can connect to it, as it has no certificate.
+   */
+  readonly serverOptions: () => Tls.TlsOptions
+  /** Who is on the other side of a connection, or who sent a request. */
+  readonly peerOf: (of: PlainServer.Conversation) => SpiffeId.Service | undefined
   /** A connection to an instance of a service: `api`, or a name as in a URL. Rejects with a `DialError`. */
-  readonly connect: (service: string) => Promise<Net.Socket>
+  readonly connect: (service: string) => Promise<Tls.TLSSocket>
+  /** The same at once: it connects by itself, and fails as sockets do. */
+  readonly stream: (service: string) => LateSocket.LateSocket
+  /** A local port that leads to a service, for any TCP protocol. */
+  readonly forward: (options: ForwardOptions) => Promise<Listening>
   /** For `https.request`. Keeps connections. */
   readonly agent: Https.Agent
   /** For `http.request`, which is encrypted all the same. Keeps connections. */
   readonly httpAgent: Http.Agent
-  /** For `undici.request` and `undici.fetch`. */
+  /** For `fetch`, `undici.request` and `undici.fetch`. */
   readonly dispatcher: Undici.Dispatcher
   /**
-   * For `tls.connect` to an instance of `service` whose address is known: ask for each connection, as certificates change.
-   * The other side is who it should be, or the connection fails.
+   * For `tls.connect`, `https.Agent` and undici's `connect`, to an instance of `service` whose address is known. They can be
+   * kept: each handshake has the certificate and the roots of its time. The other side is who it should be, or the
+   * connection fails.
    */
-  readonly tlsOptions: (service: string) => Tls.ConnectionOptions
+  readonly tlsOptions: (service: string) => TlsOptions
   /** Drains what listens, then ends every connection and watch. */
   readonly close: () => Promise<void>
 }
 
+export interface RegisterOptions extends Omit<ServiceRegistration.Options, "name" | "healthy"> {
+  /** Asked now and then: where it rejects, callers turn away. Default: always well. */
+  readonly healthy?: (() => Promise<unknown>) | undefined
+}
+
+/** A mesh whose agent is known. */
+export interface JoinedMesh extends PlainMesh {
+  /** Puts an instance into the catalog until it, or the mesh, is closed: before anything stops to listen. */
+  readonly register: (options: RegisterOptions) => Promise<{ readonly close: () => Promise<void> }>
+}
+
+/** What a health check rejected with. */
+class Unwell extends Schema.TaggedError<Unwell>()("Unwell", { why: Schema.String }) {
+  override readonly message = this.why
+}
+
 /** Rejects when the agent does not give what is needed in time, saying what is missing and why. */
-export const join = (options: Options): Promise<PlainMesh> =>
-  make(Mesh.layer(options).pipe(Layer.provide(ConsulClient.layer(options.consul))))
+export const join = async (options: Options): Promise<JoinedMesh> => {
+  const runtime = ManagedRuntime.make(
+    parts(Mesh.layer(options)).pipe(Layer.provideMerge(ConsulClient.layer(options.consul)))
+  )
+  const { lasting, mesh } = await start(runtime)
+  return {
+    ...mesh,
+    register: ({ healthy, ...instance }) =>
+      lasting(
+        ServiceRegistration.make({
+          ...instance,
+          name: options.service,
+          healthy: healthy && Effect.tryPromise({
+            try: healthy,
+            catch: (error) => new Unwell({ why: error instanceof Error ? error.message : String(error) })
+          })
+        }),
+        "first"
+      )
+  }
+}
 
 /** From whatever provides a mesh. */
-export const make = async <E>(layer: Layer.Layer<Mesh.Mesh, E>): Promise<PlainMesh> => {
-  const runtime = ManagedRuntime.make(Layer.provideMerge(MeshDispatcher.layer(), layer))
+export const make = async <E>(layer: Layer.Layer<Mesh.Mesh, E>): Promise<PlainMesh> =>
+  (await start(ManagedRuntime.make(parts(layer)))).mesh
+
+const parts = <E, R>(layer: Layer.Layer<Mesh.Mesh, E, R>) => Layer.provideMerge(MeshDispatcher.layer(), layer)
+
+type Parts = Mesh.Mesh | MeshDispatcher.MeshDispatcher
+
+const start = async <R, E>(runtime: ManagedRuntime.ManagedRuntime<Parts | R, E>) => {
   try {
     return await runtime.runPromise(
       Effect.map(
@@ -95,119 +172,207 @@ export const make = async <E>(layer: Layer.Layer<Mesh.Mesh, E>): Promise<PlainMe
   }
 }
 
-const plain = <E>(
-  runtime: ManagedRuntime.ManagedRuntime<Mesh.Mesh | MeshDispatcher.MeshDispatcher, E>,
+const plain = <R, E>(
+  runtime: ManagedRuntime.ManagedRuntime<Parts | R, E>,
   contexts: SecureContexts.SecureContexts["Service"],
   dialer: MeshDialer.MeshDialer["Service"],
   dispatcher: MeshDispatcher.MeshDispatcher["Service"]
-): PlainMesh => {
-  const peers = new WeakMap<Duplex, SpiffeId.Service>()
-  const listeners = new Set<() => Promise<void>>()
+) => {
+  const ending = new AbortController()
   const dialled = new Set<Net.Socket>()
+  /** Closed in this order: callers are sent elsewhere before anything stops to listen. */
+  const owned = { first: new Set<() => Promise<void>>(), then: new Set<() => Promise<void>>() }
 
-  const connect = async (name: string): Promise<Net.Socket> => {
-    const request = MeshUrl.parse(name)
-    if (Result.isFailure(request)) throw new TypeError(`${JSON.stringify(name)} can not be called: ${request.failure}`)
-    // The scope closes with the mesh: until then the connection is its owner's.
-    const { peer, socket } = await runtime.runPromise(
-      Effect.flatMap(Scope.make(), (scope) => Scope.provide(dialer.dial(request.success), scope))
-    )
-    socket.allowHalfOpen = false
-    peers.set(socket, peer)
-    dialled.add(socket)
-    socket.once("close", () => dialled.delete(socket))
-    return socket
+  const checkOpen = () => {
+    if (ending.signal.aborted) throw new Error(closed)
   }
 
-  const listen: PlainMesh["listen"] = async (server, options) => {
-    const scope = await runtime.runPromise(Scope.make())
-    const listener = await runtime.runPromise(
-      Scope.provide(
-        MeshListener.make({
-          host: options.host ?? "0.0.0.0",
-          port: options.port,
-          maxConnections: options.maxConnections,
-          drain: options.drain,
-          handle: ({ caller, socket }) =>
-            Effect.callback<void>((resume) => {
-              socket.once("close", () => resume(Effect.void))
-              socket.allowHalfOpen = server instanceof Http.Server
-              peers.set(socket, caller)
-              server.emit("connection", socket)
-            })
-        }),
-        scope
-      )
-    )
-    // It does not listen itself, yet this is what makes Node watch over the time that headers take.
-    if (server instanceof Http.Server) server.emit("listening")
-    const close = async () => {
-      if (!listeners.delete(close)) return
-      if (server instanceof Http.Server) server.closeIdleConnections()
-      await runtime.runPromise(Scope.close(scope, Exit.void))
+  const run = async <A, F>(effect: Effect.Effect<A, F, Parts | R>): Promise<A> => {
+    checkOpen()
+    try {
+      return await runtime.runPromise(effect, { signal: ending.signal })
+    } catch (error) {
+      checkOpen()
+      throw error
     }
-    listeners.add(close)
-    return { port: listener.port, close }
   }
 
-  const expected = (service: string): string => {
+  /** Runs until it is closed, at the latest with the mesh. */
+  const lasting = async <A, F>(
+    effect: Effect.Effect<A, F, Parts | R | Scope.Scope>,
+    when: keyof typeof owned
+  ): Promise<A & { readonly close: () => Promise<void> }> => {
+    checkOpen()
+    const scope = Scope.makeUnsafe()
+    const end = () => runtime.runPromise(Scope.close(scope, Exit.void))
+    try {
+      const value = await run(Scope.provide(effect, scope))
+      let closing: Promise<void> | undefined
+      const close = () => closing ??= end().finally(() => owned[when].delete(close))
+      owned[when].add(close)
+      return { ...value, close }
+    } catch (error) {
+      await end()
+      throw error
+    }
+  }
+
+  const connect = (name: string): Promise<Tls.TLSSocket> =>
+    run(
+      Effect.flatMap(named(name), (request) =>
+        Effect.uninterruptibleMask((restore) =>
+          // The scope is never closed: the connection is its owner's, or ends with the mesh.
+          Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, socket }) => {
+            socket.allowHalfOpen = false
+            PlainServer.rememberPeer(socket, peer)
+            dialled.add(socket)
+            socket.once("close", () => dialled.delete(socket))
+            return socket
+          })
+        ))
+    )
+
+  const follow: PlainMesh["follow"] = (server, options) => {
+    const announce: PlainServer.Announce = server.emit.bind(server)
+    const stop = server.close.bind(server)
+    // Connections that come before intentions have.
+    const early: Array<Net.Socket> = []
+    let take = (transport: Net.Socket) => {
+      transport.on("error", () => {})
+      early.push(transport)
+    }
+    const drop = (transport: Net.Socket) => void transport.destroy()
+    const from = (accept: (transport: Net.Socket) => void) => {
+      take = accept
+      early.splice(0).forEach(accept)
+    }
+    const opening = lasting(PlainServer.make(server, announce, { ...options, port: 0, from }), "then")
+    opening.catch(() => from(drop))
+    return Object.assign(server, {
+      emit: (event: string, ...details: ReadonlyArray<unknown>) => {
+        if (event !== "connection") return announce(event, ...details)
+        take(details[0] as Net.Socket)
+        return true
+      },
+      close: (...done: Parameters<typeof stop>) => {
+        opening.then(({ close }) => close(), () => {})
+        return stop(...done)
+      }
+    })
+  }
+
+  const expected = ({ datacenter, service }: DiscoveryChains.Request): SpiffeId.Service => {
     const { leaf, roots } = contexts.current()
-    return SpiffeId.format(
-      SpiffeId.service({ trustDomain: roots.trustDomain, datacenter: leaf.identity.datacenter, service })
-    )
+    return SpiffeId.service({
+      trustDomain: roots.trustDomain,
+      datacenter: datacenter ?? leaf.identity.datacenter,
+      service
+    })
   }
 
-  class MeshHttpAgent extends Http.Agent {
-    override createConnection: Http.Agent["createConnection"] = (options, callback) => {
-      connectFor(options.host, callback)
-      return undefined
+  // What clients keep of their options stays as it is, hence an object that changes within.
+  const following: Tls.SecureContext = {
+    get context() {
+      return contexts.current().client.context
     }
   }
-  class MeshHttpsAgent extends Https.Agent {
-    override createConnection: Https.Agent["createConnection"] = (options, callback) => {
-      connectFor(options.host, callback)
-      return undefined
-    }
-  }
-  const connectFor = (
-    host: string | null | undefined,
-    callback: ((error: Error | null, stream: Duplex) => void) | undefined
-  ): void => {
-    connect(host ?? "").then(
-      (socket) => callback?.(null, socket),
-      // Node looks at the error alone.
-      (error: Error) => callback?.(error, undefined as never)
-    )
-  }
-  const agent = new MeshHttpsAgent({ keepAlive: true })
-  const httpAgent = new MeshHttpAgent({ keepAlive: true })
 
-  return {
+  const agent = new MeshHttpsAgent(connect)
+  const httpAgent = new MeshHttpAgent(connect)
+  let closing: Promise<void> | undefined
+
+  const mesh: PlainMesh = {
     identity: () => SpiffeId.format(contexts.current().leaf.identity),
-    listen,
-    peerOf: (socket) => peers.get(socket),
+    listen: (server, options) => lasting(PlainServer.make(server, server.emit.bind(server), options), "then"),
+    follow,
+    serverOptions: () => ({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" }),
+    peerOf: PlainServer.peerOf,
     connect,
+    stream: (service) => new LateSocket.LateSocket(() => connect(service)),
+    forward: ({ drain, host, port, service }) =>
+      lasting(
+        Effect.gen(function*() {
+          const to = yield* named(service)
+          const { bound } = yield* Forwarder.make({ bind: { host: host ?? "127.0.0.1", port: port ?? 0 }, to, drain })
+          return { port: "port" in bound ? bound.port : 0 }
+        }),
+        "then"
+      ),
     agent,
     httpAgent,
     dispatcher: dispatcher.undici,
-    tlsOptions: (service) => ({
-      secureContext: contexts.current().client,
-      rejectUnauthorized: true,
-      checkServerIdentity: (_, certificate) => {
-        const presented = PeerVerification.firstUri(certificate.subjectaltname)
-        return presented === expected(service) ? undefined : new DialError.UnexpectedIdentity({
-          address: "the other side",
-          expected: expected(service),
-          presented: presented ?? "nobody of the mesh"
-        })
+    tlsOptions: (name) => {
+      const request = Result.getOrThrowWith(MeshUrl.parse(name), (why) => notCallable(name, why))
+      return {
+        secureContext: following,
+        rejectUnauthorized: true,
+        maxCachedSessions: 0,
+        checkServerIdentity: (_, { subjectaltname }) => {
+          const presented = { certificate: { subjectAltName: subjectaltname }, pathError: undefined, resumed: false }
+          const peer = PeerVerification.dialler(presented, expected(request))
+          return Result.isSuccess(peer) ? undefined : DialError.ofRefusal(peer.failure, "the other side")
+        }
       }
-    }),
-    close: async () => {
-      await Promise.all([...listeners].map((close) => close()))
-      agent.destroy()
-      httpAgent.destroy()
-      for (const socket of dialled) socket.destroy()
-      await runtime.dispose()
-    }
+    },
+    close: () =>
+      closing ??= (async () => {
+        await Promise.all([...owned.first].map((close) => close()))
+        await Promise.all([...owned.then].map((close) => close()))
+        ending.abort()
+        agent.destroy()
+        httpAgent.destroy()
+        await Promise.all([...dialled].map((socket) =>
+          new Promise((resolve) => {
+            socket.once("close", resolve)
+            socket.destroy()
+          })
+        ))
+        await runtime.dispose()
+      })()
   }
+  return { mesh, lasting }
+}
+
+const closed = "the mesh has been closed: join it again to go on"
+
+const notCallable = (name: string, why: string): TypeError =>
+  new TypeError(`${JSON.stringify(name)} can not be called: ${why}`)
+
+const named = (name: string): Effect.Effect<DiscoveryChains.Request, TypeError> =>
+  Effect.mapError(Effect.fromResult(MeshUrl.parse(name)), (why) => notCallable(name, why))
+
+type Connected = ((error: Error | null, stream: Duplex) => void) | undefined
+
+type Open = (service: string) => Promise<Tls.TLSSocket>
+
+const connectFor = (open: Open, host: string | null | undefined, callback: Connected): undefined => {
+  open(host ?? "").then(
+    (socket) => callback?.(null, socket),
+    // Node looks at the error alone.
+    (error: Error) => callback?.(error, undefined as never)
+  )
+}
+
+class MeshHttpAgent extends Http.Agent {
+  readonly #open: Open
+
+  constructor(open: Open) {
+    super({ keepAlive: true })
+    this.#open = open
+  }
+
+  override createConnection: Http.Agent["createConnection"] = (options, callback) =>
+    connectFor(this.#open, options.host, callback)
+}
+
+class MeshHttpsAgent extends Https.Agent {
+  readonly #open: Open
+
+  constructor(open: Open) {
+    super({ keepAlive: true })
+    this.#open = open
+  }
+
+  override createConnection: Https.Agent["createConnection"] = (options, callback) =>
+    connectFor(this.#open, options.host, callback)
 }

@@ -26,7 +26,7 @@ export const plain = (socket: Socket): Side => ({
 })
 
 /** A TLS socket over `transport`, whose end destroys it. Trap: destroying both at once frees OpenSSL's state under its feet. */
-export const tls = (socket: Socket, transport: Socket): Side => ({
+export const tls = <S extends Socket>(socket: S, transport: Socket): Side & { readonly socket: S } => ({
   socket,
   reset: () => {
     if (!transport.destroyed) transport.resetAndDestroy()

@@ -1,71 +1,90 @@
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
-import * as Tls from "node:tls"
 import { text } from "node:stream/consumers"
+import * as Tls from "node:tls"
 import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, SubscriptionRef } from "effect"
-import * as MeshDialer from "../../src/native/MeshDialer.ts"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
+import { Effect, Fiber, SubscriptionRef } from "effect"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
+import { get, greeting, pair } from "../support/plain.ts"
+import { eventually, server } from "../support/sockets.ts"
 
-/** `api` and `web` in one mesh, as plain programs see it. `serve` tells where `api` is. */
-const pair = Effect.fnUntraced(function*() {
-  const authority = yield* Effect.promise(() => Certificates.root("root"))
-  const discovery = yield* Mesh.discovery({ api: [] })
-  const join = Effect.fnUntraced(function*(name: string) {
-    const member = yield* Mesh.member(name, authority)
-    const mesh = yield* Effect.acquireRelease(
-      Effect.promise(() =>
-        PlainMesh.make(MeshDialer.layer.pipe(Layer.provideMerge(Layer.mergeAll(member.layer, discovery.layer))))
-      ),
-      (mesh) => Effect.promise(mesh.close)
-    )
-    return { ...member, mesh }
+/** Answers the first bytes of a connection with them and the caller's name. */
+const echo = (peerOf: (socket: Net.Socket) => { readonly service: string } | undefined) =>
+  Net.createServer((socket) => {
+    socket.on("error", () => {}).once("data", (chunk) => socket.end(`${peerOf(socket)?.service}: ${chunk.toString()}`))
   })
-  const api = yield* join("api")
-  const web = yield* join("web")
-  const serve = Effect.fnUntraced(function*(server: Net.Server, options: Partial<PlainMesh.ListenOptions> = {}) {
-    const listening = yield* Effect.promise(() => api.mesh.listen(server, { host: "127.0.0.1", port: 0, ...options }))
-    yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(listening.port)])
-    return listening
-  })
-  return { authority, api, web, serve }
-})
 
-const greeting = (mesh: PlainMesh.PlainMesh) =>
-  Http.createServer((request, response) => response.end(`hello ${mesh.peerOf(request.socket)?.service}`))
-
-const get = (client: typeof Http | typeof Https, url: string, agent: Http.Agent) =>
-  Effect.callback<string, string>((resume) => {
-    client.get(url, { agent }, (response) => {
-      text(response).then((body) => resume(Effect.succeed(body)), (error) => resume(Effect.fail(String(error))))
-    }).on("error", (error) => resume(Effect.fail(error.message)))
-  })
+const failure = <A>(promise: () => Promise<A>) =>
+  Effect.flip(Effect.tryPromise({ try: promise, catch: (error) => String(error) }))
 
 describe("PlainMesh", () => {
-  it.live("serves node:http, and calls it through agents and dispatcher", () =>
-    Effect.gen(function*() {
-      const { api, serve, web } = yield* pair()
-      yield* serve(greeting(api.mesh))
-      const { agent, dispatcher, httpAgent } = web.mesh
-      assert.strictEqual(yield* get(Https, "https://api.service.consul/", agent), "hello web")
-      assert.strictEqual(yield* get(Http, "http://api/", httpAgent), "hello web")
-      const answer = yield* Effect.promise(() => Undici.request("http://api/", { dispatcher }))
-      assert.strictEqual(yield* Effect.promise(() => answer.body.text()), "hello web")
-      const fetched = yield* Effect.promise(() => Undici.fetch("http://api/", { dispatcher }))
-      assert.strictEqual(yield* Effect.promise(() => fetched.text()), "hello web")
-    }))
-
   it.live("carries any protocol over connect, and knows both sides", () =>
     Effect.gen(function*() {
       const { api, serve, web } = yield* pair()
-      yield* serve(Net.createServer((socket) => socket.end(`you are ${api.mesh.peerOf(socket)?.service}`)))
+      yield* serve(echo(api.mesh.peerOf))
       const socket = yield* Effect.promise(() => web.mesh.connect("api"))
+      assert.instanceOf(socket, Tls.TLSSocket)
       assert.strictEqual(web.mesh.peerOf(socket)?.service, "api")
-      assert.strictEqual(yield* Effect.promise(() => text(socket)), "you are web")
+      socket.write("hi")
+      assert.strictEqual(yield* Effect.promise(() => text(socket)), "web: hi")
+    }))
+
+  it.live("gives a socket at once, and connects it in the meantime", () =>
+    Effect.gen(function*() {
+      const { api, serve, web } = yield* pair()
+      yield* serve(echo(api.mesh.peerOf))
+      const stream = web.mesh.stream("api").setNoDelay(true).connect()
+      const connected = Effect.callback<void>((resume) => void stream.once("connect", () => resume(Effect.void)))
+      stream.write("early")
+      const answer = text(stream)
+      yield* connected
+      assert.strictEqual(yield* Effect.promise(() => answer), "web: early")
+      yield* eventually(() => stream.closed)
+    }))
+
+  it.live("passes much through a socket that was given at once, and nothing gets lost at its end", () =>
+    Effect.gen(function*() {
+      const { serve, web } = yield* pair()
+      yield* serve(Net.createServer((socket) => socket.on("error", () => {}).end(Buffer.alloc(3_000_000, "x"))))
+      const stream = web.mesh.stream("api")
+      yield* Effect.callback<void>((resume) => void stream.once("connect", () => resume(Effect.void)))
+      assert.strictEqual((yield* Effect.promise(() => text(stream))).length, 3_000_000)
+    }))
+
+  it.live("fails a socket that was given at once as sockets fail, and leaves none behind that nobody wants", () =>
+    Effect.gen(function*() {
+      const { serve, web } = yield* pair()
+      const message = yield* Effect.callback<string>((resume) =>
+        void web.mesh.stream("api").on("error", (error) => resume(Effect.succeed(error.message)))
+      )
+      assert.include(message, "no instance with a sidecar or a native integration is registered")
+      let open = 0
+      yield* serve(Net.createServer((socket) => {
+        open++
+        socket.on("error", () => {}).on("close", () => open--).resume()
+      }))
+      const stream = web.mesh.stream("api")
+      stream.destroy()
+      yield* eventually(() => stream.closed && open === 0)
+    }))
+
+  it.live("forwards a local port for drivers that take nothing else", () =>
+    Effect.gen(function*() {
+      const { api, serve, web } = yield* pair()
+      yield* serve(echo(api.mesh.peerOf))
+      const { close, port } = yield* Effect.promise(() => web.mesh.forward({ service: "api" }))
+      const socket = Net.connect({ host: "127.0.0.1", port })
+      socket.write("plain")
+      assert.strictEqual(yield* Effect.promise(() => text(socket)), "web: plain")
+      yield* Effect.promise(close)
+      const refused = Net.connect({ host: "127.0.0.1", port })
+      const code = yield* Effect.callback<string>((resume) =>
+        void refused.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
+      )
+      assert.strictEqual(code, "ECONNREFUSED")
     }))
 
   it.live("cuts connections that policy forbids, and lets no new ones in", () =>
@@ -78,49 +97,134 @@ describe("PlainMesh", () => {
       })
       yield* SubscriptionRef.set(api.intentions, Mesh.policy("api", {}))
       yield* closed
-      const refused = yield* Effect.exit(get(Https, "https://api/", web.mesh.agent))
+      const refused = yield* Effect.exit(get(Https, "https://api/", { agent: web.mesh.agent }))
       assert.strictEqual(refused._tag, "Failure")
     }))
 
-  it.live("follows rotation, with connections kept", () =>
+  it.live("serves clients of every kind through the rotation of leaf and root", () =>
     Effect.gen(function*() {
-      const { api, serve, web } = yield* pair()
-      yield* serve(greeting(api.mesh))
-      assert.strictEqual(yield* get(Https, "https://api/", web.mesh.agent), "hello web")
-      const next = yield* Effect.promise(() => Certificates.root("next"))
-      for (const [member, name] of [[api, "api"], [web, "web"]] as const) {
-        yield* SubscriptionRef.set(member.roots, Certificates.bundle(next))
-        yield* SubscriptionRef.set(member.leaf, yield* Effect.promise(() => Certificates.leafOf(next, name)))
-      }
-      assert.strictEqual(yield* get(Https, "https://api/", web.mesh.agent), "hello web")
-      assert.strictEqual(yield* get(Http, "http://api/", web.mesh.httpAgent), "hello web")
+      const { api, rotate, serve, web } = yield* pair()
+      const { port } = yield* serve(Http.createServer(greeting(api.mesh)))
+      const { mesh } = web
+      const url = `https://127.0.0.1:${port}/`
+      const options = mesh.tlsOptions("api")
+      const kept = new Https.Agent({ ...options, keepAlive: true })
+      const fresh = new Https.Agent({ ...options, keepAlive: false })
+      const pool = new Undici.Agent({ connect: options })
+      const single = new Undici.Agent({ connect: options, pipelining: 0 })
+      const fetched = (answer: Promise<{ readonly text: () => Promise<string> }>) => answer.then((it) => it.text())
+      const requested = (answer: ReturnType<typeof Undici.request>) => answer.then(({ body }) => body.text())
+      const overTls = () =>
+        new Promise<string>((resolve, reject) => {
+          const socket = Tls.connect({ host: "127.0.0.1", port, ...options })
+          socket.on("error", reject).write("GET / HTTP/1.0\r\n\r\n")
+          text(socket).then((all) => resolve(all.slice(all.indexOf("\r\n\r\n") + 4)), reject)
+        })
+      const all = Effect.forEach(
+        [
+          get(Https, "https://api.service.consul/", { agent: mesh.agent }),
+          get(Http, "http://api/", { agent: mesh.httpAgent }),
+          get(Https, url, { agent: kept }),
+          get(Https, url, { agent: fresh }),
+          Effect.promise(() => requested(Undici.request("http://api/", { dispatcher: mesh.dispatcher }))),
+          Effect.promise(() => fetched(Undici.fetch("http://api/", { dispatcher: mesh.dispatcher }))),
+          Effect.promise(() => fetched(globalFetch("http://api.service.consul/", { dispatcher: mesh.dispatcher }))),
+          Effect.promise(() => requested(Undici.request(url, { dispatcher: pool }))),
+          Effect.promise(() => requested(Undici.request(url, { dispatcher: single }))),
+          Effect.promise(overTls)
+        ],
+        (answer) => Effect.map(answer, (body) => assert.strictEqual(body, "hello web /")),
+        { concurrency: "unbounded", discard: true }
+      )
+      yield* all
+      yield* rotate(Effect.orDie(all))
+      const before = mesh.identity()
+      yield* SubscriptionRef.set(
+        web.leaf,
+        yield* Effect.promise(() => Certificates.leafOf(web.authority, "web"))
+      )
+      assert.strictEqual(mesh.identity(), before)
+      kept.destroy()
+      yield* Effect.promise(() => Promise.all([pool.close(), single.close()]))
     }))
 
-  it.live("connects with its options only to who was meant", () =>
+  it.live("connects with its options only to who was meant, of this mesh", () =>
     Effect.gen(function*() {
-      const { serve, web } = yield* pair()
-      const { port } = yield* serve(Net.createServer((socket) => socket.on("error", () => {})))
+      const { api, serve, web } = yield* pair()
+      const { port } = yield* serve(Net.createServer((socket) => socket.on("error", () => {}).resume()))
       const outcome = (name: string) =>
         Effect.callback<string>((resume) => {
           const socket = Tls.connect({ host: "127.0.0.1", port, ...web.mesh.tlsOptions(name) })
           socket.once("secureConnect", () => resume(Effect.succeed("connected")))
-          socket.on("error", (error) => resume(Effect.succeed(error.name)))
+          socket.on("error", (error) => resume(Effect.succeed("code" in error ? String(error.code) : error.name)))
           return Effect.sync(() => socket.destroy())
         })
-      assert.deepStrictEqual([yield* outcome("api"), yield* outcome("other")], ["connected", "UnexpectedIdentity"])
+      assert.strictEqual(yield* outcome("api"), "connected")
+      assert.strictEqual(yield* outcome("api.service.dc1.consul"), "connected")
+      assert.strictEqual(yield* outcome("other"), "UnexpectedIdentity")
+      assert.strictEqual(yield* outcome("api.service.dc2.consul"), "UnexpectedIdentity")
+      assert.throws(() => web.mesh.tlsOptions("api.example.com"), /can not be called/)
+      // The same root, and another trust domain.
+      const foreign = "spiffe://99999999-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/api"
+      const { authority } = web
+      yield* SubscriptionRef.set(
+        api.leaf,
+        yield* Effect.promise(() => Certificates.leafOf(authority, "api", { uris: [foreign] }))
+      )
+      assert.strictEqual(yield* outcome("api"), "UnexpectedIdentity")
+      // The right name, and another root.
+      const stranger = yield* Effect.promise(() => Certificates.root("stranger"))
+      yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(stranger, "api")))
+      assert.match(yield* outcome("api"), /ISSUER|VERIFY|SELF_SIGNED/)
     }))
 
   it.live("says what is wrong, and ends with nothing left open", () =>
     Effect.gen(function*() {
-      const { api, serve, web } = yield* pair()
-      const connect = (name: string) =>
-        Effect.flip(Effect.tryPromise({ try: () => web.mesh.connect(name), catch: (error) => String(error) }))
-      assert.include(yield* connect("api.example.com"), "can not be called")
-      assert.include(yield* connect("api"), "no instance with a sidecar or a native integration is registered")
-      yield* serve(greeting(api.mesh))
-      const socket = yield* Effect.promise(() => web.mesh.connect("api"))
-      yield* Effect.promise(web.mesh.close)
+      const { api, at, serve, web } = yield* pair()
+      const { mesh } = web
+      assert.include(yield* failure(() => mesh.connect("api.example.com")), "can not be called")
+      assert.include(
+        yield* failure(() => mesh.connect("api")),
+        "no instance with a sidecar or a native integration is registered"
+      )
+      yield* serve(Http.createServer(greeting(api.mesh)))
+      const { port } = yield* Effect.promise(() => mesh.forward({ service: "api" }))
+      assert.strictEqual(yield* get(Http, `http://127.0.0.1:${port}/`, { agent: false }), "hello web /")
+      const socket = yield* Effect.promise(() => mesh.connect("api"))
+      const silent = yield* server(() => {})
+      yield* at(silent.port)
+      const late = yield* Effect.forkChild(failure(() => mesh.connect("api")))
+      yield* eventually(() => silent.sockets.length === 1)
+      yield* Effect.promise(() => Promise.all([mesh.close(), mesh.close()]))
       assert.isTrue(socket.destroyed)
+      assert.include(yield* Fiber.join(late), "the mesh has been closed")
+      assert.include(yield* failure(() => mesh.connect("api")), "the mesh has been closed")
+      assert.include(yield* failure(() => mesh.forward({ service: "api" })), "the mesh has been closed")
       yield* Effect.promise(api.mesh.close)
     }))
+
+  it.live("keeps neither sockets nor timers once it is closed", () =>
+    Effect.gen(function*() {
+      const held = (kinds: RegExp) => process.getActiveResourcesInfo().filter((kind) => kinds.test(kind)).length
+      yield* eventually(() => held(/TCP|TLS/) === 0)
+      const timers = held(/Timeout/)
+      const { api, serve, web } = yield* pair()
+      const { mesh } = web
+      yield* serve(Http.createServer(greeting(api.mesh)))
+      const followed = Http.createServer(greeting(api.mesh))
+      api.mesh.follow(followed)
+      yield* Effect.promise(() => mesh.forward({ service: "api" }))
+      yield* Effect.promise(() => mesh.connect("api"))
+      mesh.stream("api").on("error", () => {})
+      yield* get(Https, "https://api/", { agent: mesh.agent })
+      yield* Effect.promise(() => Undici.fetch("http://api/", { dispatcher: mesh.dispatcher }))
+      yield* Effect.promise(() => Promise.all([mesh.close(), api.mesh.close()]))
+      yield* eventually(() => held(/TCP|TLS/) === 0 && held(/Timeout/) <= timers)
+    }))
 })
+
+/** Node's own, which takes a dispatcher too, though its types do not say so. */
+const globalFetch = (
+  url: string,
+  options: { readonly dispatcher: Undici.Dispatcher }
+): Promise<{ readonly text: () => Promise<string> }> => Reflect.apply(fetch, undefined, [url, options])

@@ -1,0 +1,195 @@
+/**
+ * What comes from the mesh, handed to a server of Node as if it had accepted it.
+ *
+ *     node:http, node:https, node:http2 ─▶ each request judged (HttpListener) ─▶ `request`, `upgrade` or `stream`
+ *     any other                         ─▶ each connection judged (MeshListener) ─▶ `connection` or `secureConnection`
+ *
+ * The server's own settings for connections and TLS do not apply: HTTP has those of `limits`. Nothing is offered that the
+ * server does not speak.
+ */
+import * as Http from "node:http"
+import type * as Http2 from "node:http2"
+import * as Https from "node:https"
+import type * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import { Effect, type Scope } from "effect"
+import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as Intentions from "../watch/Intentions.ts"
+import type * as HttpConnections from "./HttpConnections.ts"
+import * as HttpExchange from "./HttpExchange.ts"
+import * as HttpListener from "./HttpListener.ts"
+import type * as Listening from "./Listening.ts"
+import * as MeshListener from "./MeshListener.ts"
+import * as RequestAdmission from "./RequestAdmission.ts"
+
+export type Server = Net.Server | Http.Server | Https.Server | Http2.Http2Server | Http2.Http2SecureServer
+
+export type Options = Omit<HttpListener.Options, "protocols" | "streams">
+
+/** Announces something to the server. It is a server's `emit`, which may be another one by now. */
+export type Announce = (event: string, ...details: ReadonlyArray<unknown>) => boolean
+
+/** What a server speaks, best first; undefined: not HTTP. */
+export const protocolsOf = (server: Server): ReadonlyArray<HttpConnections.Protocol> | undefined => {
+  if (server instanceof Http.Server || server instanceof Https.Server) return ["http/1.1"]
+  // Servers of HTTP/2 have no class that could be asked for. With `allowHTTP1` they have its timeouts.
+  if ("updateSettings" in server) return "headersTimeout" in server ? ["h2", "http/1.1"] : ["h2"]
+  return undefined
+}
+
+/** Serves until the scope closes: then clients are sent elsewhere, and what is at hand has `drain` to finish. */
+export const make = (
+  server: Server,
+  announce: Announce,
+  options: Options
+): Effect.Effect<
+  { readonly port: number },
+  Listening.ListenError,
+  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
+> => {
+  const protocols = protocolsOf(server)
+  return protocols === undefined
+    ? makeForConnections(server, announce, options)
+    : makeForRequests(server, announce, options, protocols)
+}
+
+const makeForConnections = (server: Server, announce: Announce, options: Options) => {
+  const event = server instanceof Tls.Server ? "secureConnection" : "connection"
+  return MeshListener.make({
+    ...options,
+    host: options.host ?? "0.0.0.0",
+    handle: ({ caller, socket }) =>
+      Effect.callback<void>((resume) => {
+        if (socket.destroyed) return resume(Effect.void)
+        socket.once("close", () => resume(Effect.void))
+        socket.allowHalfOpen = "allowHalfOpen" in server && server.allowHalfOpen === true
+        rememberPeer(socket, caller)
+        announce(event, socket)
+      })
+  })
+}
+
+const makeForRequests = Effect.fnUntraced(function*(
+  server: Server,
+  announce: Announce,
+  options: Options,
+  protocols: ReadonlyArray<HttpConnections.Protocol>
+) {
+  const listener = yield* HttpListener.make({ ...options, protocols, streams: true })
+  const refusal = (refused: Refused, contentType: string | undefined) =>
+    RequestAdmission.refusal(refused, contentType, options.reasonHeader ?? true)
+
+  /** What is to be answered instead of handing the request on, which from then on is the one that was judged. */
+  const judge = (request: Http.IncomingMessage): RequestAdmission.Answer | undefined => {
+    const exchange = HttpExchange.exchangeOf(request)
+    if (exchange === undefined) return { status: 403, headers: {}, body: "" }
+    const { authority, target } = targetOf(request.url ?? "")
+    const admission = listener.admit(exchange, {
+      method: request.method ?? "",
+      target,
+      authority,
+      rawHeaders: request.rawHeaders
+    })
+    if (admission._tag !== "Admitted") return refusal(admission, request.headers["content-type"])
+    rememberPeer(exchange.connection.socket, exchange.connection.caller)
+    request.url = admission.request.path
+    if (authority !== undefined) setHost(request, authority)
+    return undefined
+  }
+
+  const request: HttpExchange.Handlers["request"] = (request, response) => {
+    if (!(request instanceof Http.IncomingMessage) || !(response instanceof Http.ServerResponse)) return
+    const refused = judge(request)
+    if (refused === undefined) return void announce("request", request, response)
+    response.writeHead(refused.status, refused.headers)
+    response.end(refused.body)
+  }
+
+  const upgrade = (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    const refused = judge(request)
+    if (refused === undefined) return void announce("upgrade", request, socket, head)
+    socket.end(format(refused), () => socket.destroy())
+  }
+
+  const stream: HttpExchange.Handlers["stream"] = ({ flags, headers, rawHeaders, stream }, exchange) => {
+    const target = headers[":path"]
+    // CONNECT has no path, and nothing that could be judged.
+    if (target === undefined) return stream.respond({ ":status": 405 }, { endStream: true })
+    const admission = listener.admit(exchange, {
+      method: headers[":method"] ?? "",
+      target,
+      authority: undefined,
+      rawHeaders
+    })
+    if (admission._tag !== "Admitted") {
+      const refused = refusal(admission, headers["content-type"])
+      stream.respond({ ":status": refused.status, ...refused.headers }, { endStream: refused.body === "" })
+      if (refused.body !== "") stream.end(refused.body)
+      return
+    }
+    rememberPeer(exchange.connection.socket, exchange.connection.caller)
+    headers[":path"] = admission.request.path
+    announce("stream", stream, headers, flags, rawHeaders)
+  }
+
+  const session = (session: Http2.ServerHttp2Session) => void announce("session", session)
+  const attach = (upgrades: boolean) =>
+    listener.attach({ request, upgrade: upgrades ? upgrade : undefined, stream, session })
+  const listened = (event: string | symbol) => {
+    if (event === "upgrade") attach(true)
+  }
+  attach(server.listenerCount("upgrade") > 0)
+  server.on("newListener", listened)
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(listener.drain, Effect.sync(() => server.removeListener("newListener", listened)))
+  )
+  return { port: listener.port }
+})
+
+type Refused = Parameters<typeof RequestAdmission.refusal>[0]
+
+/** Of a request line, which may name the authority too. That goes before any `Host` then (RFC 9112, 3.2.2). */
+const targetOf = (url: string): { readonly target: string; readonly authority: string | undefined } => {
+  const absolute = /^https?:\/\/(?:[^/?#]*@)?([^/?#@]*)(.*)$/is.exec(url)
+  if (absolute === null) return { target: url, authority: undefined }
+  const [, authority, rest] = absolute
+  return { target: rest!.startsWith("/") ? rest! : `/${rest}`, authority }
+}
+
+const setHost = (request: Http.IncomingMessage, authority: string): void => {
+  request.headers.host = authority
+  const { rawHeaders } = request
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() === "host") rawHeaders[i + 1] = authority
+  }
+}
+
+const format = ({ body, headers, status }: RequestAdmission.Answer): string => {
+  const all = { ...headers, "content-length": String(Buffer.byteLength(body)), connection: "close" }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`
+}
+
+/** Kept in the socket itself: what HTTP/2 shows of its socket has nothing else in common with it. */
+const key = Symbol("peer")
+
+interface Known {
+  readonly [key]?: SpiffeId.Service
+  readonly socket?: Known
+  readonly session?: Known
+}
+
+export const rememberPeer = (socket: Net.Socket, peer: SpiffeId.Service): void => {
+  if (!(key in socket)) Object.assign(socket, { [key]: peer })
+}
+
+/** A socket, a stream or session of HTTP/2, or a request. */
+export type Conversation = Duplex | Http.IncomingMessage | Http2.Http2ServerRequest | Http2.Http2Session
+
+/** Who is on the other side. */
+export const peerOf = (of: Conversation): SpiffeId.Service | undefined => {
+  const known: Known & Conversation = of
+  return known[key] ?? known.socket?.[key] ?? known.session?.socket?.[key]
+}
