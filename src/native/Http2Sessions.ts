@@ -152,7 +152,7 @@ export const make = Effect.fnUntraced(
       stream: Http2.ServerHttp2Stream,
       headers: Http2.IncomingHttpHeaders,
       flags: number,
-      rawHeaders: ReadonlyArray<string>
+      rawHeaders: Array<string>
     ): void => {
       const connection = connectionOf(stream)
       if (connection === undefined) return void stream.destroy() // its connection is gone

@@ -76,7 +76,7 @@ export interface StreamRequest {
   readonly stream: Http2.ServerHttp2Stream
   readonly headers: Http2.IncomingHttpHeaders
   readonly flags: number
-  readonly rawHeaders: ReadonlyArray<string>
+  readonly rawHeaders: Array<string>
 }
 
 /** Kept in the request itself: a `WeakMap` with an entry for each request is what the garbage collector would be busy with. */

@@ -14,10 +14,9 @@
  * Certificates, roots and intentions are followed for as long as it is open.
  */
 import type * as Undici from "@effect/platform-node/Undici"
-import * as Http from "node:http"
-import * as Https from "node:https"
+import type * as Http from "node:http"
+import type * as Https from "node:https"
 import type * as Net from "node:net"
-import type { Duplex } from "node:stream"
 import type * as Tls from "node:tls"
 import { type Duration, Effect, Exit, Layer, ManagedRuntime, Result, Schema, Scope } from "effect"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -33,6 +32,7 @@ import * as Mesh from "./Mesh.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import * as MeshDispatcher from "./MeshDispatcher.ts"
 import * as MeshUrl from "./MeshUrl.ts"
+import * as PlainAgents from "./PlainAgents.ts"
 import * as PlainServer from "./PlainServer.ts"
 import * as ServiceRegistration from "./ServiceRegistration.ts"
 
@@ -277,8 +277,8 @@ const plain = <R, E>(
     }
   }
 
-  const agent = new MeshHttpsAgent(connect)
-  const httpAgent = new MeshHttpAgent(connect)
+  const agent = new PlainAgents.MeshHttpsAgent(connect)
+  const httpAgent = new PlainAgents.MeshHttpAgent(connect)
   let closing: Promise<void> | undefined
 
   const mesh: PlainMesh = {
@@ -340,39 +340,3 @@ const notCallable = (name: string, why: string): TypeError =>
 
 const named = (name: string): Effect.Effect<DiscoveryChains.Request, TypeError> =>
   Effect.mapError(Effect.fromResult(MeshUrl.parse(name)), (why) => notCallable(name, why))
-
-type Connected = ((error: Error | null, stream: Duplex) => void) | undefined
-
-type Open = (service: string) => Promise<Tls.TLSSocket>
-
-const connectFor = (open: Open, host: string | null | undefined, callback: Connected): undefined => {
-  open(host ?? "").then(
-    (socket) => callback?.(null, socket),
-    // Node looks at the error alone.
-    (error: Error) => callback?.(error, undefined as never)
-  )
-}
-
-class MeshHttpAgent extends Http.Agent {
-  readonly #open: Open
-
-  constructor(open: Open) {
-    super({ keepAlive: true })
-    this.#open = open
-  }
-
-  override createConnection: Http.Agent["createConnection"] = (options, callback) =>
-    connectFor(this.#open, options.host, callback)
-}
-
-class MeshHttpsAgent extends Https.Agent {
-  readonly #open: Open
-
-  constructor(open: Open) {
-    super({ keepAlive: true })
-    this.#open = open
-  }
-
-  override createConnection: Https.Agent["createConnection"] = (options, callback) =>
-    connectFor(this.#open, options.host, callback)
-}

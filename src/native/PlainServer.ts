@@ -131,6 +131,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     }
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
     headers[":path"] = admission.request.path
+    if (admission.request.path !== target) setRaw(rawHeaders, ":path", admission.request.path)
     announce("stream", stream, headers, flags, rawHeaders)
   }
 
@@ -160,9 +161,12 @@ const targetOf = (url: string): { readonly target: string; readonly authority: s
 
 const setHost = (request: Http.IncomingMessage, authority: string): void => {
   request.headers.host = authority
-  const { rawHeaders } = request
+  setRaw(request.rawHeaders, "host", authority)
+}
+
+const setRaw = (rawHeaders: Array<string>, name: string, value: string): void => {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() === "host") rawHeaders[i + 1] = authority
+    if (rawHeaders[i]!.toLowerCase() === name) rawHeaders[i + 1] = value
   }
 }
 

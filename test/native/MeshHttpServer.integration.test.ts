@@ -11,7 +11,7 @@ import { Socket } from "effect/socket"
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Audit from "../../src/intention/Audit.ts"
-import * as Authorizer from "../../src/intention/Authorizer.ts"
+import type * as Authorizer from "../../src/intention/Authorizer.ts"
 import type * as Intention from "../../src/intention/Intention.ts"
 import * as Intentions from "../../src/intention/Intention.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
@@ -25,12 +25,7 @@ import { eventually } from "../support/sockets.ts"
 
 /** Who may do what with `api`, judged by request. */
 const policy = (...intentions: ReadonlyArray<Intention.Intention>): Authorizer.Authorizer =>
-  Authorizer.compile({
-    destination: { service: "api", protocol: "http" },
-    trustDomain: Certificates.trustDomain,
-    intentions,
-    defaultPolicy: "deny"
-  })
+  Mesh.requestPolicy("api", ...intentions)
 
 const web = Intentions.make("web", "api", "allow")
 

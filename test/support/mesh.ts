@@ -25,6 +25,18 @@ export const policy = (
     defaultPolicy: fallback
   })
 
+/** The same for requests, by whole intentions. */
+export const requestPolicy = (
+  destination: string,
+  ...intentions: ReadonlyArray<Intention.Intention>
+): Authorizer.Authorizer =>
+  Authorizer.compile({
+    destination: { service: destination, protocol: "http" },
+    trustDomain: Certificates.trustDomain,
+    intentions,
+    defaultPolicy: "deny"
+  })
+
 /** What one service knows, each part of it settable. Lets `web` in and nobody else. */
 export const member = Effect.fnUntraced(function*(name: string, authority: Certificates.Authority) {
   const roots = yield* SubscriptionRef.make(Certificates.bundle(authority))
