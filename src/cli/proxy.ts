@@ -43,6 +43,10 @@ export const proxy = Command.make(
       Flag.withDescription("Enforce nothing: log who would be refused, and let everybody of the mesh in"),
       Flag.withDefault(false)
     ),
+    spiffe: Flag.Literals("spiffe", ["strict", "leaf"]).pipe(
+      Flag.withDescription("How far peers must follow SPIFFE; leaf: for authorities that can not, see docs/native.md"),
+      Flag.withDefault("strict" as const)
+    ),
     startTimeout: Flag.Int("start-timeout").pipe(
       Flag.withDescription("Seconds to wait for the agent, certificates and intentions before giving up"),
       Flag.withDefault(60)
@@ -74,6 +78,7 @@ const run = Effect.fn(function*(options: {
   readonly proxyId: Option.Option<string>
   readonly defaultPolicy: Option.Option<"allow" | "deny">
   readonly audit: boolean
+  readonly spiffe: "strict" | "leaf"
   readonly startTimeout: number
 }) {
   const proxyId = Option.isSome(options.proxyId)
@@ -84,6 +89,7 @@ const run = Effect.fn(function*(options: {
   const sidecar = yield* ConsulSidecar.make({
     proxyId,
     readyWithin: `${options.startTimeout} seconds`,
+    spiffe: options.spiffe,
     audit: options.audit ? Audit.everywhere : Audit.nowhere,
     ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
   })

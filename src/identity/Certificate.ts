@@ -13,6 +13,8 @@ export interface Certificate {
   /** Every URI of the subject alternative name, in order. Only the first one counts as identity. */
   readonly uris: ReadonlyArray<string>
   readonly isCa: boolean
+  /** Its key usage has `keyCertSign` or `cRLSign`. */
+  readonly maySign: boolean
   readonly key: KeyKind
   /** Lower-case hex, without colons; absent where the certificate does not carry the extension. */
   readonly subjectKeyId: string | undefined
@@ -56,6 +58,16 @@ export const parseAll = (
 export const parse = (pem: string, what: string): Result.Result<Certificate, InvalidCertificate> =>
   Result.map(parseAll(pem, what), (all) => all[0])
 
+/** One certificate as it comes in a handshake. */
+export const fromDer = (der: Uint8Array, what: string): Result.Result<Certificate, InvalidCertificate> => {
+  try {
+    const certificate = new x509.X509Certificate(Uint8Array.from(der))
+    return Result.succeed(read(certificate, certificate.toString("pem")))
+  } catch {
+    return Result.fail(new InvalidCertificate({ what, why: "it is malformed" }))
+  }
+}
+
 /** Who it says it is: the first URI, which must be a SPIFFE id. */
 export const identity = (self: Certificate): Result.Result<SpiffeId.SpiffeId, SpiffeId.InvalidSpiffeId> =>
   SpiffeId.parse(self.uris[0] ?? "")
@@ -64,6 +76,9 @@ export const identity = (self: Certificate): Result.Result<SpiffeId.SpiffeId, Sp
 export const isValidAt = (self: Certificate, now: number): boolean =>
   self.notBefore.getTime() <= now && now <= self.notAfter.getTime()
 
+/** Lower-case hex in pairs with colons between them, as Consul writes serial numbers. */
+export const colonHex = (hex: string): string => hex.replace(/(..)(?!$)/g, "$1:").toLowerCase()
+
 /** Lower-case hex without separators: as both `0A:1B` and `0a1b` are met in the wild. */
 export const normalHex = (text: string): string => text.replaceAll(":", "").toLowerCase()
 
@@ -71,17 +86,20 @@ const read = (certificate: x509.X509Certificate, pem: string): Certificate => {
   const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? []
   return {
     pem: `${pem}\n`,
-    serial: certificate.serialNumber.replace(/(..)(?!$)/g, "$1:").toLowerCase(),
+    serial: colonHex(certificate.serialNumber),
     subject: certificate.subject,
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     uris: names.filter((name) => name.type === "url").map((name) => name.value),
     isCa: certificate.getExtension(x509.BasicConstraintsExtension)?.ca ?? false,
+    maySign: ((certificate.getExtension(x509.KeyUsagesExtension)?.usages ?? 0) & signing) !== 0,
     key: keyKind(certificate.publicKey.algorithm),
     subjectKeyId: hexOf(certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId),
     authorityKeyId: hexOf(certificate.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId)
   }
 }
+
+const signing = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign
 
 const hexOf = (text: string | undefined): string | undefined => text === undefined ? undefined : normalHex(text)
 

@@ -116,7 +116,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       socket.once("secureConnect", () =>
         setImmediate(() => {
           if (settled) return
-          const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected)
+          const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected, material)
           if (Result.isFailure(peer)) return refuse(peer.failure)
           settle("connected")
           handshakes.accepted(connectedAt)

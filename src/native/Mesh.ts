@@ -7,6 +7,7 @@ import type * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
@@ -24,6 +25,11 @@ export interface Options {
   readonly protocol?: string | undefined
   /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
   readonly audit?: Audit.Scope | undefined
+  /**
+   * `leaf`: for authorities that can not follow SPIFFE, at the risk of trusting those of other meshes under the same root;
+   * see `SpiffeRules.Extent`. Default: `strict`.
+   */
+  readonly spiffe?: SpiffeRules.Extent | undefined
   /** How long to wait for the agent. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }
@@ -45,7 +51,7 @@ export type Mesh =
  */
 export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, ConsulClient.ConsulClient> =>
   MeshDialer.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(SecureContexts.layer, DiscoveryChains.layer, Endpoints.layer)),
+    Layer.provideMerge(Layer.mergeAll(SecureContexts.layerWith(options), DiscoveryChains.layer, Endpoints.layer)),
     Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
     Layer.provideMerge(
       Intentions.layer({ ...options, destination: options.service }).pipe(

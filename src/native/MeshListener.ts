@@ -21,6 +21,7 @@ import * as DenialLog from "../intention/DenialLog.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
+import * as PresentedChain from "../tls/PresentedChain.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
@@ -200,7 +201,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const admitted = PeerVerification.acceptor(
       PeerVerification.presented(socket),
       authorizer(),
-      material.subordinateAnchors
+      material
     )
     if (Result.isFailure(admitted)) {
       refuse(admitted.failure, remote)
@@ -227,6 +228,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     keepAlive: true,
     keepAliveInitialDelay: 60_000
   })
+  PresentedChain.keep(server)
   server.maxConnections = options.maxConnections || Infinity
   server.on("connection", (transport: Socket) => {
     if (transport.remoteAddress === undefined) return transport.destroy() // it has left already

@@ -307,9 +307,12 @@ const plain = <R, E>(
         secureContext: following,
         rejectUnauthorized: true,
         maxCachedSessions: 0,
-        checkServerIdentity: (_, { subjectaltname }) => {
-          const presented = { certificate: { subjectAltName: subjectaltname }, pathError: undefined, resumed: false }
-          const peer = PeerVerification.dialler(presented, expected(request))
+        checkServerIdentity: (_, certificate) => {
+          const peer = PeerVerification.dialler(
+            PeerVerification.presentedTo(certificate),
+            expected(request),
+            contexts.current()
+          )
           return Result.isSuccess(peer) ? undefined : DialError.ofRefusal(peer.failure, "the other side")
         }
       }

@@ -7,6 +7,7 @@ import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Listening from "../native/Listening.ts"
 import * as Mesh from "../native/Mesh.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
@@ -19,6 +20,8 @@ export interface Options extends Sidecar.Options {
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
   readonly audit?: Audit.Scope | undefined
+  /** How far peers have to follow SPIFFE. Default: `strict`. */
+  readonly spiffe?: SpiffeRules.Extent | undefined
   /** How long to wait for the agent, for each of registration, certificates and intentions. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }

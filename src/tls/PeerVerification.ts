@@ -1,35 +1,58 @@
 /**
  * Whether the other side of a TLS connection is who it should be. OpenSSL builds and checks the path during the handshake
  * (signatures, validity of every certificate of it, roots included, key usage, extended key usage for the peer's role);
- * what it found is judged here, once per connection, together with the identity in the leaf's first URI.
+ * what it found is judged here, once per connection, together with the identity in the leaf's URI and what SPIFFE asks of
+ * the certificates of the path (`SpiffeRules`).
  *
  * Sockets are made with `rejectUnauthorized: false` so that a refusal has a reason and is counted, never so that anything
  * is let through: `acceptor` and `dialler` are the only ways to an admitted peer.
  */
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import type { PeerCertificate, TLSSocket } from "node:tls"
 import { Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
+import * as PresentedChain from "./PresentedChain.ts"
 import type * as Refusal from "./Refusal.ts"
+import type * as SecureContexts from "./SecureContexts.ts"
 
 /** What the handshake established. */
 export interface Presented {
-  readonly certificate: Pick<X509Certificate, "subjectAltName"> | undefined
+  readonly certificate: Pick<X509Certificate, "fingerprint256" | "raw" | "serialNumber"> | undefined
+  /** See `Identification`. */
+  readonly authorities: () => ReadonlyArray<X509Certificate>
   /** OpenSSL's verdict on the path; undefined: valid. */
   readonly pathError: string | undefined
   readonly resumed: boolean
 }
 
+/** By what a peer is judged. */
+export type Material = Pick<SecureContexts.Material, "identification" | "subordinateAnchors">
+
 /**
  * Reads a socket whose handshake has just ended. The certificate is parsed by the platform, once: `tls.connect` has done so
  * already for `checkServerIdentity`, which is where a dialler has `parsed` from. It is missing where the path is not valid.
  */
-export const presented = (socket: TLSSocket, parsed?: PeerCertificate): Presented => ({
-  certificate: parsed === undefined ? socket.getPeerX509Certificate() : { subjectAltName: parsed.subjectaltname },
-  pathError: socket.authorized ? undefined : String(socket.authorizationError ?? "UNVERIFIED"),
-  resumed: socket.isSessionReused()
+export const presented = (socket: TLSSocket, parsed?: PeerCertificate): Presented => {
+  const certificate = parsed ?? PresentedChain.certificateOf(socket)
+  return {
+    certificate,
+    authorities: () =>
+      PresentedChain.following(
+        certificate instanceof X509Certificate ? certificate : PresentedChain.certificateOf(socket)
+      ),
+    pathError: socket.authorized ? undefined : String(socket.authorizationError ?? "UNVERIFIED"),
+    resumed: socket.isSessionReused()
+  }
+}
+
+/** The same for `checkServerIdentity` alone, where TLS itself refuses what has no valid path and resumes nothing. */
+export const presentedTo = (parsed: PeerCertificate): Presented => ({
+  certificate: parsed,
+  authorities: () => issuersOf(parsed),
+  pathError: undefined,
+  resumed: false
 })
 
 /** A caller that has been let in, and why. */
@@ -38,58 +61,37 @@ export interface Admitted {
   readonly decision: Decision.Decision
 }
 
-/**
- * The acceptor's side: a valid path, the identity of a service, and leave to connect.
- * `subordinateAnchors`: see `SecureContexts.Material`.
- */
+/** The acceptor's side: a valid path, the identity of a service, and leave to connect. */
 export const acceptor = (
   peer: Presented,
   authorizer: Authorizer.Authorizer,
-  subordinateAnchors: boolean
+  material: Material
 ): Result.Result<Admitted, Refusal.Refusal> =>
-  Result.flatMap(identify(peer, subordinateAnchors), (caller) => {
+  Result.flatMap(caller(peer, material), (caller) => {
     const decision = authorizer.connection(caller)
     return decision.allowed ? Result.succeed({ caller, decision }) : Result.fail({ _tag: "Denied", caller, decision })
   })
 
+/** The same without leave to connect, for whoever sees to that. */
+export const caller = (peer: Presented, material: Material): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
+  identify(peer, material, material.subordinateAnchors)
+
 /** The dialler's side: a valid path, and exactly the identity that was meant, trust domain included. */
 export const dialler = (
   peer: Presented,
-  expected: SpiffeId.Service
+  expected: SpiffeId.Service,
+  material: Material
 ): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
-  Result.flatMap(identify(peer, false), (identity) => {
+  Result.flatMap(identify(peer, material, false), (identity) => {
     const names = { expected: SpiffeId.format(expected), presented: SpiffeId.format(identity) }
     return names.presented === names.expected
       ? Result.succeed(identity)
       : Result.fail({ _tag: "UnexpectedIdentity", ...names })
   })
 
-/**
- * The first URI of a subject alternative name as Node prints it: `DNS:a, URI:spiffe://…`, where a name with a comma or
- * a quote in it is a JSON string, so that no name can pretend to be another. Undefined where none is readable.
- */
-export const firstUri = (subjectAltName: string | undefined): string | undefined => {
-  if (subjectAltName === undefined) return undefined
-  const name = /([A-Za-z][A-Za-z0-9 ]*):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y
-  while (name.lastIndex < subjectAltName.length) {
-    const match = name.exec(subjectAltName)
-    if (match === null) return undefined
-    if (match[1] === "URI") return unquoted(match[2]!)
-  }
-  return undefined
-}
-
-const unquoted = (text: string): string | undefined => {
-  if (!text.startsWith("\"")) return text
-  try {
-    return String(JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
 const identify = (
-  { certificate, pathError, resumed }: Presented,
+  { authorities, certificate, pathError, resumed }: Presented,
+  { identification }: Material,
   subordinateAnchors: boolean
 ): Result.Result<SpiffeId.Service, Refusal.Refusal> => {
   if (certificate === undefined) return Result.fail({ _tag: "NoCertificate" })
@@ -97,30 +99,24 @@ const identify = (
   if (pathError !== undefined && !(subordinateAnchors && pathError === endsAtSubordinate)) {
     return Result.fail(pathRefusal(pathError))
   }
-  const uri = firstUri(certificate.subjectAltName)
-  if (uri === undefined) return Result.fail({ _tag: "NoIdentity" })
-  const identity = parseId(uri)
-  if (Result.isFailure(identity)) {
-    const { uri, why } = identity.failure
-    return Result.fail({ _tag: "InvalidIdentity", uri, why })
-  }
-  return identity.success._tag === "Service"
-    ? Result.succeed(identity.success)
-    : Result.fail({ _tag: "NotAService", identity: identity.success })
+  return identification.identify(certificate, authorities)
 }
 
-/** The same peers come again and again. Forgets them all when there are too many, so that strangers can not fill it. */
-const parseId = (uri: string): ReturnType<typeof SpiffeId.parse> => {
-  let parsed = ids.get(uri)
-  if (parsed === undefined) {
-    parsed = SpiffeId.parse(uri)
-    if (ids.size >= 1024) ids.clear()
-    ids.set(uri, parsed)
+/** What Node puts together from what was sent, by names alone. It ends with one that issued itself, or with the last known. */
+const issuersOf = (leaf: Linked): ReadonlyArray<X509Certificate> => {
+  const issuers: Array<X509Certificate> = []
+  let at = leaf
+  while (at.issuerCertificate !== undefined && at.issuerCertificate !== at) {
+    at = at.issuerCertificate
+    issuers.push(new X509Certificate(at.raw))
   }
-  return parsed
+  return issuers
 }
 
-const ids = new Map<string, ReturnType<typeof SpiffeId.parse>>()
+interface Linked {
+  readonly raw: Buffer
+  readonly issuerCertificate?: Linked
+}
 
 /**
  * X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT: the path reached one of our anchors, which is not self-signed. OpenSSL says so

@@ -32,6 +32,11 @@ export type Refusal =
   /** Never happens, as no tickets are issued; refused should it happen all the same. */
   | { readonly _tag: "Resumed" }
   | { readonly _tag: "NoIdentity" }
+  | { readonly _tag: "SeveralIdentities"; readonly count: number }
+  /** The certificate is one of an authority, or of one that may sign: it stands for nobody. */
+  | { readonly _tag: "AuthorityAsLeaf" }
+  /** By SPIFFE's rules no authority between the certificate and a root may speak for its trust domain. */
+  | { readonly _tag: "ForeignAuthority"; readonly why: string }
   | { readonly _tag: "InvalidIdentity"; readonly uri: string; readonly why: string }
   /** A valid identity of another form: an agent, a gateway, a server. */
   | { readonly _tag: "NotAService"; readonly identity: SpiffeId.SpiffeId }
@@ -56,6 +61,9 @@ const reasons = {
   InvalidPath: "invalid_path",
   Resumed: "resumed",
   NoIdentity: "no_identity",
+  SeveralIdentities: "several_identities",
+  AuthorityAsLeaf: "authority_as_leaf",
+  ForeignAuthority: "foreign_authority",
   InvalidIdentity: "invalid_identity",
   NotAService: "not_a_service",
   UnexpectedIdentity: "unexpected_identity",
@@ -94,6 +102,12 @@ export const explain = (self: Refusal): string => {
       return "it resumed a TLS session, which this mesh never offers"
     case "NoIdentity":
       return "its certificate has no URI, hence no identity"
+    case "SeveralIdentities":
+      return `its certificate has ${self.count} URIs, and one is all that SPIFFE allows`
+    case "AuthorityAsLeaf":
+      return "its certificate is one that signs others, and stands for nobody"
+    case "ForeignAuthority":
+      return `${self.why}. Where the authorities of this mesh can not follow SPIFFE, set spiffe to "leaf"`
     case "InvalidIdentity":
       return `${JSON.stringify(self.uri)} is no identity of a mesh: ${self.why}`
     case "NotAService":

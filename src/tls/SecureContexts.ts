@@ -17,7 +17,9 @@ import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as Identification from "./Identification.ts"
 import * as LeafExpiry from "./LeafExpiry.ts"
+import type * as SpiffeRules from "./SpiffeRules.ts"
 
 /** What one rotation brought. */
 export interface Material {
@@ -32,6 +34,8 @@ export interface Material {
    * `PeerVerification.acceptor` has to know.
    */
   readonly subordinateAnchors: boolean
+  /** Whom the certificates of peers name, under these roots. */
+  readonly identification: Identification.Identification
 }
 
 export class SecureContexts extends Context.Service<SecureContexts, {
@@ -65,7 +69,8 @@ export const ciphers = [
 export const material = (
   leaf: LeafCertificate.Leaf,
   roots: TrustBundle.TrustBundle,
-  now: number
+  now: number,
+  spiffe: SpiffeRules.Extent = "strict"
 ): Result.Result<Material, UnusableMaterial> => {
   const valid = roots.roots.filter((root) => root.certificate.notAfter.getTime() >= now)
   const anchors = valid.length === 0 ? roots.roots : valid
@@ -84,7 +89,8 @@ export const material = (
       roots,
       client: Tls.createSecureContext(options),
       server: options,
-      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate.pem))
+      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate.pem)),
+      identification: Identification.make(anchors, spiffe)
     })
   } catch (cause) {
     // OpenSSL's text names the fault and quotes neither key nor certificate.
@@ -92,9 +98,16 @@ export const material = (
   }
 }
 
+export interface Options {
+  /** How far peers have to follow SPIFFE: see `SpiffeRules.Extent`. Default: `strict`. */
+  readonly spiffe?: SpiffeRules.Extent | undefined
+}
+
 /** Ready once roots and a leaf have arrived and fit together. */
-export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCertificate.LeafCertificate> = Layer
-  .effect(
+export const layerWith = (
+  options: Options
+): Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCertificate.LeafCertificate> =>
+  Layer.effect(
     SecureContexts,
     Effect.gen(function*() {
       const roots = yield* CaRoots.CaRoots
@@ -103,7 +116,7 @@ export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCer
       let ref: SubscriptionRef.SubscriptionRef<Material> | undefined
       const use = Effect.fnUntraced(
         function*([bundle, certificate]: readonly [TrustBundle.TrustBundle, LeafCertificate.Leaf]) {
-          const built = material(certificate, bundle, yield* Clock.currentTimeMillis)
+          const built = material(certificate, bundle, yield* Clock.currentTimeMillis, options.spiffe)
           if (Result.isFailure(built)) {
             yield* Effect.logError(
               `${built.failure.message}${ref === undefined ? "" : ". The ones before stay in force"}`
@@ -143,6 +156,9 @@ export const layer: Layer.Layer<SecureContexts, never, CaRoots.CaRoots | LeafCer
 /** In Unix time. */
 const endOf = ({ certificate }: Pick<LeafCertificate.Leaf, "certificate">): number =>
   certificate.notAfter.getTime() / 1000
+
+/** Peers have to follow SPIFFE in everything. */
+export const layer = layerWith({})
 
 const isSelfSigned = (pem: string): boolean => {
   const certificate = new X509Certificate(pem)

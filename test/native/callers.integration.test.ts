@@ -128,9 +128,27 @@ const badCallers: ReadonlyArray<BadCaller> = [
     certificate: (ca) => Certificates.issue(ca, { usages: ["server"] })
   },
   {
-    who: "that no intention allows, though a second URI names one that is",
+    who: "that no intention allows",
     reason: "denied",
-    certificate: (ca) => Certificates.issue(ca, { uris: [uri("mallory"), uri("web")] })
+    certificate: (ca) => Certificates.issue(ca, { uris: [uri("mallory")] })
+  },
+  {
+    who: "that has a second name",
+    reason: "several_identities",
+    certificate: (ca) => Certificates.issue(ca, { uris: [uri("web"), uri("mallory")] })
+  },
+  {
+    who: "with the certificate of an authority",
+    reason: "authority_as_leaf",
+    certificate: (ca) => Certificates.issue(ca, { isCa: true })
+  },
+  {
+    who: "whom the authority of another mesh vouches for",
+    reason: "foreign_authority",
+    certificate: async (ca) => {
+      const foreign = await Certificates.intermediate(ca, "foreign", { uris: ["spiffe://other.consul"] })
+      return Certificates.issue(foreign, { intermediates: [foreign] })
+    }
   }
 ]
 

@@ -34,9 +34,21 @@ export interface LeafOptions {
   readonly notAfter?: number | undefined
   /** Default: both. Undefined in the array's place: no such extension. */
   readonly usages?: ReadonlyArray<"client" | "server"> | "none" | undefined
-  readonly keyUsage?: x509.KeyUsageFlags | undefined
+  readonly keyUsage?: x509.KeyUsageFlags | "none" | undefined
+  /** Whether it says that it is an authority. */
+  readonly isCa?: boolean | undefined
   /** What is shown after the leaf. */
   readonly intermediates?: ReadonlyArray<Authority> | undefined
+}
+
+/** What an authority can say of itself. Times are milliseconds from now. */
+export interface AuthorityOptions {
+  readonly notBefore?: number | undefined
+  readonly notAfter?: number | undefined
+  /** Default: none. */
+  readonly uris?: ReadonlyArray<string> | undefined
+  /** Default: a new one. */
+  readonly keys?: webcrypto.CryptoKeyPair | undefined
 }
 
 /** A certificate with its key, as `node:tls` and `openssl` take them. */
@@ -49,16 +61,16 @@ export interface Issued {
 
 export const root = async (
   name: string,
-  options?: { readonly notBefore?: number | undefined; readonly notAfter?: number | undefined }
+  options?: AuthorityOptions
 ): Promise<Authority> => {
-  const keys = await generateKeys()
+  const keys = options?.keys ?? await generateKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
     name: `CN=${name}`,
     ...validity(options),
     signingAlgorithm: algorithm,
     keys,
-    extensions: await authorityExtensions(keys)
+    extensions: await authorityExtensions(keys, options?.uris)
   })
   return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
 }
@@ -66,12 +78,15 @@ export const root = async (
 export const intermediate = async (
   issuer: Authority,
   name: string,
-  options?: { readonly notBefore?: number | undefined; readonly notAfter?: number | undefined }
-): Promise<Authority> => signAuthority(issuer, name, await generateKeys(), options)
+  options?: AuthorityOptions
+): Promise<Authority> => signAuthority(issuer, name, options?.keys ?? await generateKeys(), options)
 
 /** The key and name of `subject`, vouched for by `issuer`: what rides along during a rotation. */
-export const crossSign = (issuer: Authority, subject: Authority): Promise<Authority> =>
-  signAuthority(issuer, subject.name, subject.keys)
+export const crossSign = (
+  issuer: Authority,
+  subject: Authority,
+  options?: AuthorityOptions
+): Promise<Authority> => signAuthority(issuer, subject.name, subject.keys, options)
 
 export const issue = async (issuer: Authority, options: LeafOptions = {}): Promise<Issued> => {
   const keys = await generateKeys()
@@ -89,8 +104,10 @@ export const issue = async (issuer: Authority, options: LeafOptions = {}): Promi
     publicKey: keys.publicKey,
     signingKey: issuer.keys.privateKey,
     extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(options.keyUsage ?? x509.KeyUsageFlags.digitalSignature, true),
+      new x509.BasicConstraintsExtension(options.isCa ?? false, undefined, true),
+      ...(options.keyUsage === "none"
+        ? []
+        : [new x509.KeyUsagesExtension(options.keyUsage ?? x509.KeyUsageFlags.digitalSignature, true)]),
       ...(usages === "none"
         ? []
         : [
@@ -143,7 +160,7 @@ const signAuthority = async (
   issuer: Authority,
   name: string,
   keys: webcrypto.CryptoKeyPair,
-  options?: { readonly notBefore?: number | undefined; readonly notAfter?: number | undefined }
+  options?: AuthorityOptions
 ): Promise<Authority> => {
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
@@ -154,20 +171,23 @@ const signAuthority = async (
     publicKey: keys.publicKey,
     signingKey: issuer.keys.privateKey,
     extensions: [
-      ...(await authorityExtensions(keys)),
+      ...(await authorityExtensions(keys, options?.uris)),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey)
     ]
   })
   return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
 }
 
-const authorityExtensions = async (keys: webcrypto.CryptoKeyPair) => [
+const authorityExtensions = async (keys: webcrypto.CryptoKeyPair, uris: ReadonlyArray<string> = []) => [
+  ...(uris.length === 0
+    ? []
+    : [new x509.SubjectAlternativeNameExtension(uris.map((value) => ({ type: "url", value })))]),
   new x509.BasicConstraintsExtension(true, undefined, true),
   new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
   await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)
 ]
 
-const validity = (options?: { readonly notBefore?: number | undefined; readonly notAfter?: number | undefined }) => ({
+const validity = (options?: Pick<AuthorityOptions, "notBefore" | "notAfter">) => ({
   notBefore: new Date(Date.now() + (options?.notBefore ?? -minute)),
   notAfter: new Date(Date.now() + (options?.notAfter ?? 60 * minute))
 })

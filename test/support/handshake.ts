@@ -5,7 +5,9 @@ import { Effect, Redacted, Result } from "effect"
 import * as Certificate from "../../src/identity/Certificate.ts"
 import type * as TrustBundle from "../../src/identity/TrustBundle.ts"
 import * as PeerVerification from "../../src/tls/PeerVerification.ts"
+import * as PresentedChain from "../../src/tls/PresentedChain.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import type * as SpiffeRules from "../../src/tls/SpiffeRules.ts"
 import * as Certificates from "./certificates.ts"
 
 export interface Seen {
@@ -16,7 +18,11 @@ export interface Seen {
 }
 
 /** Material from any certificate, also one that is not the leaf of a service. */
-export const material = (issued: Certificates.Issued, roots: TrustBundle.TrustBundle): SecureContexts.Material =>
+export const material = (
+  issued: Certificates.Issued,
+  roots: TrustBundle.TrustBundle,
+  spiffe?: SpiffeRules.Extent
+): SecureContexts.Material =>
   Result.getOrThrow(SecureContexts.material(
     {
       identity: Certificates.service("any"),
@@ -25,7 +31,8 @@ export const material = (issued: Certificates.Issued, roots: TrustBundle.TrustBu
       keyPem: Redacted.make(issued.keyPem)
     },
     roots,
-    Date.now()
+    Date.now(),
+    spiffe
   ))
 
 export const handshake = (
@@ -42,9 +49,10 @@ export const handshake = (
       resume(Effect.succeed({ client: seenByServer, server: seenByClient }))
     }
     const listener = Tls.createServer({ ...server.server, requestCert: true, rejectUnauthorized: false })
+    PresentedChain.keep(listener)
     listener.on("secureConnection", (socket) => {
       socket.on("error", () => {})
-      seenByServer = PeerVerification.presented(socket)
+      seenByServer = presented(socket)
       done()
     })
     let socket: Tls.TLSSocket | undefined
@@ -63,9 +71,16 @@ export const handshake = (
       })
       socket.on("error", () => {})
       socket.once("secureConnect", () => {
-        seenByClient = PeerVerification.presented(socket!)
+        seenByClient = presented(socket!)
         done()
       })
     })
     return Effect.sync(close)
   })
+
+/** Complete before the socket is closed. */
+const presented = (socket: Tls.TLSSocket): PeerVerification.Presented => {
+  const seen = PeerVerification.presented(socket)
+  const authorities = seen.authorities()
+  return { ...seen, authorities: () => authorities }
+}

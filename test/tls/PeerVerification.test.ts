@@ -1,21 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { X509Certificate } from "node:crypto"
+import { Result } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as PeerVerification from "../../src/tls/PeerVerification.ts"
 import * as Refusal from "../../src/tls/Refusal.ts"
-import { service, trustDomain } from "../support/certificates.ts"
+import { bundle, issue, root, service } from "../support/certificates.ts"
+import { material } from "../support/handshake.ts"
 import { policy } from "../support/mesh.ts"
 
-const web = SpiffeId.format(service("web"))
+const ca = await root("ca")
+const issued = await issue(ca)
+const self = material(issued, bundle(ca))
+const certificateOf = async (uri: string) => new X509Certificate((await issue(ca, { uris: [uri] })).certPem)
+const web = new X509Certificate(issued.certPem)
+const batch = await certificateOf(SpiffeId.format(service("batch")))
+const stranger = await certificateOf("spiffe://other.consul/ns/default/dc/dc1/svc/web")
 
 const presented = (overrides: Partial<PeerVerification.Presented> = {}): PeerVerification.Presented => ({
-  certificate: { subjectAltName: `URI:${web}` },
+  certificate: web,
+  authorities: () => [],
   pathError: undefined,
   resumed: false,
   ...overrides
 })
-
-const withUri = (uri: string) => presented({ certificate: { subjectAltName: `URI:${uri}` } })
 
 /** `web`, or the reason. */
 const verdict = (result: Result.Result<{ readonly caller: SpiffeId.Service } | SpiffeId.Service, Refusal.Refusal>) =>
@@ -25,21 +32,14 @@ const verdict = (result: Result.Result<{ readonly caller: SpiffeId.Service } | S
   })
 
 const accept = (peer: PeerVerification.Presented, subordinateAnchors = false) =>
-  verdict(PeerVerification.acceptor(peer, policy("api", { web: "allow" }), subordinateAnchors))
+  verdict(PeerVerification.acceptor(peer, policy("api", { web: "allow" }), { ...self, subordinateAnchors }))
 
 describe("PeerVerification", () => {
   it.each([
     ["a caller that an intention allows", presented(), "web"],
-    ["one that no intention covers", withUri(SpiffeId.format(service("batch"))), "denied"],
-    ["one of another trust domain", withUri("spiffe://other.consul/ns/default/dc/dc1/svc/web"), "denied"],
+    ["one that no intention covers", presented({ certificate: batch }), "denied"],
+    ["one of another trust domain", presented({ certificate: stranger }), "denied"],
     ["one without a certificate", presented({ certificate: undefined }), "no_certificate"],
-    ["one without a URI", presented({ certificate: { subjectAltName: "DNS:web" } }), "no_identity"],
-    ["one without any name", presented({ certificate: { subjectAltName: undefined } }), "no_identity"],
-    ["one whose URI is of another scheme", withUri("https://web.example"), "invalid_identity"],
-    ["one whose path is of no known form", withUri(`spiffe://${trustDomain}/web`), "invalid_identity"],
-    ["an agent", withUri(`spiffe://${trustDomain}/agent/client/dc/dc1/id/node`), "not_a_service"],
-    ["a gateway", withUri(`spiffe://${trustDomain}/gateway/mesh/dc/dc1`), "not_a_service"],
-    ["the authority itself", withUri(`spiffe://${trustDomain}`), "not_a_service"],
     ["a resumed session", presented({ resumed: true }), "resumed"],
     ["an expired path", presented({ pathError: "CERT_HAS_EXPIRED" }), "certificate_expired"],
     ["one that is not valid yet", presented({ pathError: "CERT_NOT_YET_VALID" }), "certificate_not_yet_valid"],
@@ -55,7 +55,7 @@ describe("PeerVerification", () => {
   })
 
   it("says which intention denied", () => {
-    const result = PeerVerification.acceptor(presented(), policy("api", { web: "deny" }, "allow"), false)
+    const result = PeerVerification.acceptor(presented(), policy("api", { web: "deny" }, "allow"), self)
     assert.strictEqual(
       Result.isFailure(result) && Refusal.explain(result.failure),
       "web denied by intention web → api (precedence 9)"
@@ -70,24 +70,12 @@ describe("PeerVerification", () => {
     ["another trust domain", { ...service("web"), trustDomain: "other.consul" }, "unexpected_identity"]
   ])(
     "dials %s",
-    (_, expected, outcome) => assert.strictEqual(verdict(PeerVerification.dialler(presented(), expected)), outcome)
+    (_, expected, outcome) =>
+      assert.strictEqual(verdict(PeerVerification.dialler(presented(), expected, self)), outcome)
   )
 
-  it.each([
-    ["URI:spiffe://a/b", "spiffe://a/b"],
-    ["DNS:web, IP Address:10.0.0.1, URI:spiffe://a/b, URI:spiffe://c/d", "spiffe://a/b"],
-    ["DNS:\"x, URI:spiffe://forged\", URI:spiffe://a/b", "spiffe://a/b"],
-    ["URI:\"spiffe://a/b, c\"", "spiffe://a/b, c"],
-    ["DNS:\"x\\\", URI:spiffe://forged\"", undefined],
-    ["DNS:web", undefined],
-    ["", undefined],
-    ["URI:\"broken", undefined],
-    ["nonsense, URI:spiffe://a/b", undefined],
-    [undefined, undefined]
-  ])("reads the first URI of %s", (text, uri) => assert.strictEqual(PeerVerification.firstUri(text), uri))
-
-  it.prop("never takes a part of another name for a URI", { name: Schema.String }, ({ name }) => {
-    const quoted = /^[^",]*$/.test(name) ? name : JSON.stringify(name)
-    assert.strictEqual(PeerVerification.firstUri(`DNS:${quoted}, URI:spiffe://a/b`), "spiffe://a/b")
+  it("judges the path of each connection, also for a certificate that it knows", () => {
+    assert.strictEqual(accept(presented()), "web")
+    assert.strictEqual(accept(presented({ pathError: "CERT_HAS_EXPIRED" })), "certificate_expired")
   })
 })

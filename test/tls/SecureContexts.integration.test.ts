@@ -73,7 +73,8 @@ describe("SecureContexts", () => {
       const side = material(issued, Certificates.bundle(ca))
       for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
         const seen = yield* handshake(side, side, version)
-        assert.isTrue(Result.isSuccess(PeerVerification.dialler(seen.server, Certificates.service("web"))), version)
+        const verified = PeerVerification.dialler(seen.server, Certificates.service("web"), side)
+        assert.isTrue(Result.isSuccess(verified), version)
         assert.isUndefined(seen.client.pathError, version)
       }
     }))

@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import type * as TrustBundle from "../../src/identity/TrustBundle.ts"
+import * as x509 from "../../src/identity/x509.ts"
 import * as PeerVerification from "../../src/tls/PeerVerification.ts"
 import * as Refusal from "../../src/tls/Refusal.ts"
+import type * as SpiffeRules from "../../src/tls/SpiffeRules.ts"
 import {
   bundle,
   crossSign,
@@ -21,15 +23,19 @@ import { policy } from "../support/mesh.ts"
 const name = Result.match({ onFailure: Refusal.reason, onSuccess: () => "accepted" })
 
 /** How a peer with this certificate fares with a side that trusts `roots`: first as a caller, then when called. */
-const outcomes = Effect.fnUntraced(function*(peer: Issued, roots: TrustBundle.TrustBundle) {
+const outcomes = Effect.fnUntraced(function*(
+  peer: Issued,
+  roots: TrustBundle.TrustBundle,
+  spiffe?: SpiffeRules.Extent
+) {
   const own = yield* Effect.promise(async () => issue(await root("somebody")))
   const other = material(peer, roots)
-  const self = material(own, roots)
+  const self = material(own, roots, spiffe)
   const called = yield* handshake(other, self)
   const calling = yield* handshake(self, other)
   return [
-    name(PeerVerification.acceptor(called.client, policy("api", { web: "allow" }), self.subordinateAnchors)),
-    name(PeerVerification.dialler(calling.server, service("web")))
+    name(PeerVerification.acceptor(called.client, policy("api", { web: "allow" }), self)),
+    name(PeerVerification.dialler(calling.server, service("web"), self))
   ]
 })
 
@@ -178,17 +184,135 @@ describe("a peer's certificate", () => {
     return [await issue(ca, { uris: [`spiffe://${trustDomain}/gateway/mesh/dc/dc1`] }), bundle(ca)]
   })
 
-  scenario("speaks for its first URI only", ["denied", "unexpected_identity"], async () => {
+  scenario("is refused with several URIs", ["several_identities", "several_identities"], async () => {
     const ca = await root("ca")
     return [
-      await issue(ca, { uris: [SpiffeId.format(service("batch")), SpiffeId.format(service("web"))] }),
+      await issue(ca, { uris: [SpiffeId.format(service("web")), SpiffeId.format(service("batch"))] }),
       bundle(ca)
     ]
+  })
+
+  scenario("is accepted with other names beside its URI", ["accepted", "accepted"], async () => {
+    const ca = await root("ca")
+    return [await issue(ca, { dns: ["web.example"] }), bundle(ca)]
+  })
+
+  scenario("is refused when it is one of an authority", ["authority_as_leaf", "authority_as_leaf"], async () => {
+    const ca = await root("ca")
+    return [await issue(ca, { isCa: true }), bundle(ca)]
+  })
+
+  scenario("is refused when it may sign others", ["authority_as_leaf", "authority_as_leaf"], async () => {
+    const ca = await root("ca")
+    const keyUsage = x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyCertSign
+    return [await issue(ca, { keyUsage }), bundle(ca)]
+  })
+
+  scenario("is refused when it may sign revocations", ["authority_as_leaf", "authority_as_leaf"], async () => {
+    const ca = await root("ca")
+    const keyUsage = x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.cRLSign
+    return [await issue(ca, { keyUsage }), bundle(ca)]
+  })
+
+  scenario("is accepted without a key usage, as Consul does", ["accepted", "accepted"], async () => {
+    const ca = await root("ca")
+    return [await issue(ca, { keyUsage: "none" }), bundle(ca)]
   })
 
   scenario("can not smuggle a URI in by a DNS name", ["denied", "unexpected_identity"], async () => {
     const ca = await root("ca")
     const forged = `x, URI:${SpiffeId.format(service("web"))}`
     return [await issue(ca, { dns: [forged], uris: [SpiffeId.format(service("batch"))] }), bundle(ca)]
+  })
+})
+
+/** What holds where SPIFFE's rules are for leaves only, beside what holds by default. */
+const authorities = (
+  title: string,
+  expected: { readonly strict: string; readonly leaf: string },
+  make: () => Promise<readonly [Issued, TrustBundle.TrustBundle]>
+) =>
+  it.live(title, () =>
+    Effect.gen(function*() {
+      const [peer, roots] = yield* Effect.promise(make)
+      for (const spiffe of ["strict", "leaf"] as const) {
+        assert.deepStrictEqual(yield* outcomes(peer, roots, spiffe), [expected[spiffe], expected[spiffe]], spiffe)
+      }
+    }))
+
+const own = `spiffe://${trustDomain}`
+const everywhere = { strict: "accepted", leaf: "accepted" }
+const leafOnly = { strict: "foreign_authority", leaf: "accepted" }
+
+describe("the authorities above a certificate", () => {
+  authorities("may have the id of the trust domain, or none", everywhere, async () => {
+    const ca = await root("ca", { uris: [own.toUpperCase().replace("SPIFFE", "spiffe")] })
+    const one = await intermediate(ca, "one", { uris: [own] })
+    const two = await intermediate(one, "two")
+    return [await issue(two, { intermediates: [two, one] }), bundle(ca)]
+  })
+
+  authorities("may not be of another trust domain", leafOnly, async () => {
+    const ca = await root("ca")
+    const one = await intermediate(ca, "one", { uris: ["spiffe://other.consul"] })
+    return [await issue(one, { intermediates: [one] }), bundle(ca)]
+  })
+
+  authorities("may not be of another trust domain further up", leafOnly, async () => {
+    const ca = await root("ca")
+    const one = await intermediate(ca, "one", { uris: ["spiffe://other.consul"] })
+    const two = await intermediate(one, "two", { uris: [own] })
+    return [await issue(two, { intermediates: [two, one] }), bundle(ca)]
+  })
+
+  authorities("may not be of another trust domain at the root", leafOnly, async () => {
+    const ca = await root("ca", { uris: ["spiffe://other.consul"] })
+    return [await issue(ca), bundle(ca)]
+  })
+
+  authorities("may not have the id of a service", leafOnly, async () => {
+    const ca = await root("ca")
+    const one = await intermediate(ca, "one", { uris: [SpiffeId.format(service("web"))] })
+    return [await issue(one, { intermediates: [one] }), bundle(ca)]
+  })
+
+  authorities("may not have a URI that is no SPIFFE id", leafOnly, async () => {
+    const ca = await root("ca")
+    const one = await intermediate(ca, "one", { uris: ["https://pki.example/ca"] })
+    return [await issue(one, { intermediates: [one] }), bundle(ca)]
+  })
+
+  authorities("may not have several URIs", leafOnly, async () => {
+    const ca = await root("ca")
+    const one = await intermediate(ca, "one", { uris: [own, "https://pki.example/ca"] })
+    return [await issue(one, { intermediates: [one] }), bundle(ca)]
+  })
+
+  scenario("may not issue for another trust domain than theirs", [
+    "foreign_authority",
+    "foreign_authority"
+  ], async () => {
+    const ca = await root("ca", { uris: [own] })
+    return [await issue(ca, { uris: ["spiffe://other.consul/ns/default/dc/dc1/svc/web"] }), bundle(ca)]
+  })
+
+  authorities("do not matter beside the path", everywhere, async () => {
+    const [ca, stranger] = [await root("ca"), await root("stranger", { uris: ["spiffe://other.consul"] })]
+    return [await issue(ca, { intermediates: [stranger] }), bundle(ca)]
+  })
+
+  authorities("may be replaced by a path of better ones", everywhere, async () => {
+    // The cross-signed certificate of a rotation, whose issuer is no root any more.
+    const [old, next] = [await root("old", { uris: ["spiffe://other.consul"] }), await root("new", { uris: [own] })]
+    return [await issue(next, { intermediates: [await crossSign(old, next, { uris: [own] })] }), bundle(next)]
+  })
+
+  authorities("can not hide behind one that looks the same", leafOnly, async () => {
+    const ca = await root("ca")
+    const foreign = await intermediate(ca, "one", { uris: ["spiffe://other.consul"] })
+    // Same name, same key, a better story. OpenSSL passes over it, as it has expired; Node goes by names alone.
+    const expired = { notBefore: -2 * hour, notAfter: -hour }
+    const decoy = await intermediate(ca, "one", { uris: [own], keys: foreign.keys, ...expired })
+    return [await issue(foreign, { intermediates: [decoy, foreign] }), bundle(ca)]
   })
 })
