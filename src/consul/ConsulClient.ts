@@ -3,7 +3,20 @@
  * (address, TLS, token) and what its failures mean.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { type Config, Context, Duration, Effect, Equal, Hash, Layer, RcMap, Redacted, Schema, type Scope } from "effect"
+import {
+  type Config,
+  Context,
+  Duration,
+  Effect,
+  Equal,
+  Function,
+  Hash,
+  Layer,
+  RcMap,
+  Redacted,
+  Schema,
+  type Scope
+} from "effect"
 import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { readdir, readFile } from "node:fs/promises"
@@ -125,8 +138,11 @@ export const make = (
       },
       hold: (name, kind, wait, request) => {
         const what = `${name} at ${address}`
+        // A span for each wait of minutes would tell nobody anything.
         const ask = (api: Api, wait: string) =>
-          told(Effect.mapError(request(api, wait), (error) => toConsulError(what, error)))
+          told(Effect.mapError(request(api, wait), (error) => toConsulError(what, error))).pipe(
+            Effect.provideService(HttpClient.TracerDisabledWhen, Function.constTrue)
+          )
         if (kind === "vital") return ask(vital, wait)
         return Effect.suspend(() => {
           if (atLeisure >= manyAtLeisure) return ask(many, turn)

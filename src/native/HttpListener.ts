@@ -63,6 +63,8 @@ export interface Stats {
 export interface HttpListener {
   readonly host: string
   readonly port: number
+  /** Whose requests are judged. */
+  readonly service: () => string
   readonly stats: () => Stats
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
@@ -164,6 +166,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   return {
     host: listener.host,
     port: listener.port,
+    service: () => authorizer().destination.service,
     stats: () => ({ connections: listener.stats(), handling: count, ...metrics.totals() }),
     denials: denials.counts,
     attach: connections.attach,

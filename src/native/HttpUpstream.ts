@@ -19,10 +19,13 @@ import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as Listening from "./Listening.ts"
 import type * as RouteInstances from "./RouteInstances.ts"
+import * as Tracing from "./Tracing.ts"
 
 export interface Instance {
   /** Node and service id. */
   readonly id: string
+  /** Of the target, which a redirect may have made another one than was asked for. */
+  readonly service: string
   readonly address: string
   readonly pool: Undici.Pool
   /** Tells how a request went. */
@@ -30,6 +33,8 @@ export interface Instance {
   weight: number
   /** Requests without a whole answer. */
   active: number
+  /** While a request is handed to the pool: what the connection that it may need is for. */
+  dialledFor: Tracing.Traced | undefined
 }
 
 export interface HttpUpstream {
@@ -102,6 +107,7 @@ export const make = Effect.fnUntraced(function*(
     run(Effect.andThen(Effect.promise(() => pool.close()), Effect.sync(() => pools.delete(pool))))
 
   const makeInstance = (member: Member, target: TcpRoute.Target, endpoint: Endpoints.Endpoint): Instance => {
+    const { id } = endpoint
     const address = Listening.format(endpoint.address)
     const http2 = options.pool?.http2 ?? false
     const pool = new Undici.Pool(`http://${service}`, {
@@ -111,20 +117,27 @@ export const make = Effect.fnUntraced(function*(
       allowH2: http2,
       connect: (_, callback) => {
         const timeoutMillis = current?.route.connectTimeoutMillis ?? chainTimeoutMillis
-        run(Effect.match(open(target, endpoint, timeoutMillis, http2 ? ["h2", "http/1.1"] : ["http/1.1"]), {
+        const about = {
+          [Tracing.attributes.destination]: target.service,
+          [Tracing.attributes.instance]: id,
+          [Tracing.attributes.address]: address
+        }
+        const opening = open(target, endpoint, timeoutMillis, http2 ? ["h2", "http/1.1"] : ["http/1.1"])
+        run(Effect.match(Tracing.dialling(opening, about, instance.dialledFor), {
           onSuccess: ({ socket }) => callback(null, socket),
           onFailure: (error) => callback(error, null)
         }))
       }
     })
     pools.add(pool)
-    const { id } = endpoint
-    return {
+    const instance: Instance = {
       id,
+      service: target.service,
       address,
       pool,
       weight: endpoint.weight,
       active: 0,
+      dialledFor: undefined,
       report: (succeeded) => {
         const now = performance.now()
         if (!member.outliers.report(id, succeeded, now, Math.random())) return
@@ -135,6 +148,7 @@ export const make = Effect.fnUntraced(function*(
         run(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`))
       }
     }
+    return instance
   }
 
   const refresh = (member: Member, target: TcpRoute.Target, list: ReadonlyArray<Endpoints.Endpoint>) => {

@@ -16,7 +16,9 @@ import * as Endpoints from "../watch/Endpoints.ts"
 import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as InstanceChoice from "./InstanceChoice.ts"
+import * as Listening from "./Listening.ts"
 import * as RouteInstances from "./RouteInstances.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** Attempts to connect before giving up. */
 const maxAttempts = 3
@@ -85,7 +87,10 @@ export const layer: Layer.Layer<
         Effect.scopedWith((held) => Effect.flatMap(Scope.provide(route(request), held), ({ connect }) => connect)),
       dialAddress: (options) =>
         Effect.mapError(
-          open(options),
+          Tracing.dialling(open(options), {
+            [Tracing.attributes.destination]: options.expected.service,
+            [Tracing.attributes.address]: Listening.format(options.address)
+          }),
           (reason) => new DialError.DialError({ service: SpiffeId.display(options.expected), attempts: 1, reason })
         )
     })
@@ -113,7 +118,13 @@ const connect = (
   ): Effect.Effect<Connect.Connection, DialError.DialError> => {
     const last = Math.min(maxAttempts, endpoints.length) - 1
     const left = deadline - performance.now()
-    return open(target, endpoints[index]!, Math.max(1, Math.ceil(index === last ? left : left / 2))).pipe(
+    const endpoint = endpoints[index]!
+    const opening = open(target, endpoint, Math.max(1, Math.ceil(index === last ? left : left / 2)))
+    return Tracing.dialling(opening, {
+      [Tracing.attributes.destination]: target.service,
+      [Tracing.attributes.instance]: endpoint.id,
+      [Tracing.attributes.address]: Listening.format(endpoint.address)
+    }).pipe(
       Effect.catch((reason) =>
         index === last || performance.now() >= deadline
           ? Effect.fail(failure(index + 1, reason))

@@ -4,7 +4,7 @@
  * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request.
  */
 import * as Undici from "@effect/platform-node/Undici"
-import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope, type Tracer } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
@@ -19,6 +19,7 @@ import * as HttpUpstream from "./HttpUpstream.ts"
 import * as MeshUrl from "./MeshUrl.ts"
 import * as RequestFailed from "./RequestFailed.ts"
 import * as RouteInstances from "./RouteInstances.ts"
+import * as Tracing from "./Tracing.ts"
 
 export interface Options extends HttpUpstream.Options {
   /** Which service a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
@@ -37,6 +38,8 @@ export interface Stats {
 /** What attempts at one request have in common: pass it as `opaque`. Instances that were tried are avoided. */
 export class Attempts {
   readonly tried = new Set<string>()
+  /** How many there were. */
+  made = 0
 }
 
 export class MeshDispatcher extends Context.Service<MeshDispatcher, {
@@ -148,7 +151,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     upstream: HttpUpstream.HttpUpstream,
     host: string,
     request: Undici.Dispatcher.DispatchOptions,
-    handler: Undici.Dispatcher.DispatchHandler
+    handler: Undici.Dispatcher.DispatchHandler,
+    traced: Tracing.Traced | undefined
   ): boolean => {
     const headers = recordOf(request.headers)
     const attempts = "opaque" in request && request.opaque instanceof Attempts ? request.opaque : undefined
@@ -161,26 +165,60 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const picked = upstream.pick(attempts?.tried ?? nobody, hashed)
     if (!("pool" in picked)) {
-      metrics.answered(source, upstream.service, "unreachable", undefined)
-      fail(handler, new RequestFailed.RequestFailed({ service: upstream.service, sent: false, reason: picked }))
+      unreachable(handler, upstream.service, picked, traced)
       return true
     }
     if (attempts !== undefined) {
-      if (attempts.tried.size > 0) {
+      if (attempts.made++ > 0) {
         Meter.count(Catalogue.retries, { destination: upstream.service }, context).value++
       }
       attempts.tried.add(picked.id)
     }
+    if (traced !== undefined) describe(traced, picked, attempts)
     picked.active++
-    return picked.pool.dispatch(
-      headers === undefined || headers["host"] !== undefined ? request : { ...request, headers: { ...headers, host } },
-      new Observed(
-        handler,
-        picked,
-        upstream.service,
-        (code, since) => metrics.answered(source, upstream.service, code, since)
-      )
+    const observed = new Observed(
+      handler,
+      picked,
+      upstream.service,
+      (code, since) => metrics.answered(source, upstream.service, code, since),
+      traced?.span
     )
+    const named = headers === undefined || headers["host"] !== undefined
+      ? request
+      : { ...request, headers: { ...headers, host } }
+    if (traced === undefined) return picked.pool.dispatch(named, observed)
+    // A connection that is made for this request is part of its trace.
+    picked.dialledFor = traced
+    try {
+      return picked.pool.dispatch(withTraceState(named, traced), observed)
+    } finally {
+      picked.dialledFor = undefined
+    }
+  }
+
+  const unreachable = (
+    handler: Undici.Dispatcher.DispatchHandler,
+    service: string,
+    reason: RequestFailed.Reason,
+    traced: Tracing.Traced | undefined
+  ): void => {
+    metrics.answered(source, service, "unreachable", undefined)
+    traced?.span.attribute(Tracing.attributes.source, source)
+    traced?.span.attribute(Tracing.attributes.destination, service)
+    traced?.span.attribute(Tracing.attributes.failure, reason._tag)
+    fail(handler, new RequestFailed.RequestFailed({ service, sent: false, reason }))
+  }
+
+  const describe = (
+    { span }: Tracing.Traced,
+    { address, id, service }: HttpUpstream.Instance,
+    attempts: Attempts | undefined
+  ): void => {
+    span.attribute(Tracing.attributes.source, source)
+    span.attribute(Tracing.attributes.destination, service)
+    span.attribute(Tracing.attributes.instance, id)
+    span.attribute(Tracing.attributes.address, address)
+    if (attempts !== undefined) span.attribute(Tracing.attributes.resent, attempts.made - 1)
   }
 
   class Dispatcher extends Undici.Dispatcher {
@@ -200,17 +238,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       }
       const entry = entryOf(named.success)
       entry.usedAt = performance.now()
-      if (entry.upstream?.isReady() === true) return dispatch(entry.upstream, host, request, handler)
+      const traced = Tracing.current("client")
+      if (entry.upstream?.isReady() === true) return dispatch(entry.upstream, host, request, handler, traced)
       run(
         Deferred.await(entry.made).pipe(
           Effect.flatMap((upstream) => Effect.as(upstream.ready, upstream)),
           Effect.match({
-            onSuccess: (upstream) => dispatch(upstream, host, request, handler),
-            onFailure: (reason) =>
-              fail(
-                handler,
-                new RequestFailed.RequestFailed({ service: named.success.service, sent: false, reason })
-              )
+            onSuccess: (upstream) => dispatch(upstream, host, request, handler, traced),
+            onFailure: (reason) => unreachable(handler, named.success.service, reason, traced)
           })
         )
       )
@@ -244,6 +279,7 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
   readonly instance: HttpUpstream.Instance
   readonly service: string
   readonly answered: Answered
+  readonly span: Tracer.Span | undefined
   readonly since = performance.now()
   started = false
   status = 0
@@ -253,12 +289,14 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     handler: Undici.Dispatcher.DispatchHandler,
     instance: HttpUpstream.Instance,
     service: string,
-    answered: Answered
+    answered: Answered,
+    span: Tracer.Span | undefined
   ) {
     this.handler = handler
     this.instance = instance
     this.service = service
     this.answered = answered
+    this.span = span
   }
 
   finish(code: number | string, succeeded: boolean | undefined): void {
@@ -289,6 +327,9 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     >
   ): void {
     this.status = status
+    if (this.span !== undefined && headers["x-mesh-denied"] !== undefined) {
+      this.span.attribute(Tracing.attributes.refused, String(headers["x-mesh-denied"]))
+    }
     this.handler.onResponseStart?.(controller, status, headers, message)
   }
 
@@ -307,6 +348,7 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     const cancelled = error.name === "AbortError"
     const reason = isDialReason(error) ? error : new RequestFailed.ConnectionLost({ code: codeOf(error) })
     this.finish(cancelled ? "cancelled" : this.started ? "reset" : "unreachable", cancelled ? undefined : false)
+    if (!cancelled) this.span?.attribute(Tracing.attributes.failure, reason._tag)
     if (cancelled) return this.handler.onResponseError?.(controller, error)
     const { address, id: instance } = this.instance
     this.handler.onResponseError?.(
@@ -344,6 +386,17 @@ const fail = (handler: Undici.Dispatcher.DispatchHandler, error: Error): void =>
     pause: () => {},
     resume: () => {}
   }, error)
+
+const withTraceState = (
+  request: Undici.Dispatcher.DispatchOptions,
+  traced: Tracing.Traced
+): Undici.Dispatcher.DispatchOptions => {
+  const state = Tracing.traceStateOf(traced)
+  const headers = recordOf(request.headers)
+  return state === undefined || headers === undefined || headers["tracestate"] !== undefined
+    ? request
+    : { ...request, headers: { ...headers, tracestate: state } }
+}
 
 const recordOf = (
   headers: Undici.Dispatcher.DispatchOptions["headers"]

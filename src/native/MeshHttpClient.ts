@@ -139,6 +139,7 @@ const elsewhere = <R>(
 ) =>
   Effect.flatMap(NodeHttpClient.UndiciOptions, (inherited) => {
     const attempts = new MeshDispatcher.Attempts()
+    attempts.made = 1
     Option.map(failure(first), ({ instance }) => instance !== undefined && attempts.tried.add(instance))
     let failed = false
     const again = Effect.suspend(() => {

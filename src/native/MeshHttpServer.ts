@@ -10,6 +10,7 @@ import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Context, Effect, Layer, Scope } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import * as HttpExchange from "./HttpExchange.ts"
@@ -17,6 +18,7 @@ import * as HttpListener from "./HttpListener.ts"
 import * as Listening from "./Listening.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
+import * as Tracing from "./Tracing.ts"
 
 export type Options = Omit<HttpListener.Options, "protocols" | "streams" | "from">
 
@@ -51,6 +53,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         authority: absolute ? request.headers["host"] : undefined,
         rawHeaders: incoming.rawHeaders
       })
+      const traced = Tracing.current("server")
+      if (traced !== undefined) describe(traced, exchange.connection.caller, listener.service(), admission)
       if (admission._tag !== "Admitted") {
         return Effect.succeed(refusal(admission, request.headers["content-type"], options.reasonHeader ?? true))
       }
@@ -60,10 +64,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         remote,
         decision: admission.decision
       })
+      const inTrace = traced === undefined ? handled : withTraceState(handled, traced, request)
       return admission.request.path === request.url
-        ? handled
+        ? inTrace
         : Effect.provideService(
-          handled,
+          inTrace,
           HttpServerRequest.HttpServerRequest,
           request.modify({ url: admission.request.path })
         )
@@ -107,6 +112,32 @@ export const layer = (options: Options): Layer.Layer<
     PeerIdentity.layerOfRequests,
     NodeHttpServer.layerHttpServices
   )
+
+const describe = (
+  { span }: Tracing.Traced,
+  caller: SpiffeId.Service,
+  destination: string,
+  admission: RequestAdmission.Admission
+): void => {
+  span.attribute(Tracing.attributes.source, caller.service)
+  span.attribute(Tracing.attributes.peer, SpiffeId.format(caller))
+  span.attribute(Tracing.attributes.destination, destination)
+  if (admission._tag !== "Admitted") {
+    span.attribute(Tracing.attributes.refused, RequestAdmission.reason[admission._tag])
+  }
+}
+
+/** Of a request that continues a trace. */
+const withTraceState = <A, E, R>(
+  handled: Effect.Effect<A, E, R>,
+  { span: { traceId } }: Tracing.Traced,
+  { headers }: HttpServerRequest.HttpServerRequest
+): Effect.Effect<A, E, R> => {
+  const value = headers["tracestate"]
+  return value === undefined || headers["traceparent"]?.includes(traceId) !== true
+    ? handled
+    : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
+}
 
 const refusal = (...refused: Parameters<typeof RequestAdmission.refusal>): HttpServerResponse.HttpServerResponse => {
   const { body, headers, status } = RequestAdmission.refusal(...refused)
