@@ -2,6 +2,7 @@
 import { chmod, unlink } from "node:fs/promises"
 import * as Net from "node:net"
 import { Effect, Schema } from "effect"
+import { NetAddress } from "effect/net"
 import * as LineLimit from "../intention/LineLimit.ts"
 
 /** Where to listen. Port 0: any free one. `mode` are the file mode bits of the socket. */
@@ -29,6 +30,15 @@ export const listen = (server: Net.Server, bind: Bind): Effect.Effect<Bind, List
     const address = server.address()
     return { host: bind.host, port: typeof address === "object" && address !== null ? address.port : bind.port }
   })
+
+/** As Effect's servers tell where they are, which takes an IP address. */
+export const inetAddress = (
+  { host, port }: { readonly host: string; readonly port: number }
+): Effect.Effect<NetAddress.InetAddress, ListenError> =>
+  Effect.mapError(
+    Effect.fromResult(NetAddress.inetAddressFromIpString(host, port)),
+    () => new ListenError({ address: format({ host, port }), code: "EADDRNOTAVAIL" })
+  )
 
 /** Stops accepting at once. Connections stay. */
 export const close = (server: Net.Server): Effect.Effect<void> =>

@@ -9,7 +9,6 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Context, Effect, Layer, Scope } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { NetAddress } from "effect/net"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
@@ -82,7 +81,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   )
 
   const http = HttpServer.make({
-    address: yield* addressOf(listener),
+    address: yield* Listening.inetAddress(listener),
     serve: Effect.fnUntraced(function*(app, middleware) {
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
       const handler = { scope, middleware }
@@ -145,8 +144,3 @@ const refusal = (...refused: Parameters<typeof RequestAdmission.refusal>): HttpS
     ? HttpServerResponse.empty({ status, headers })
     : HttpServerResponse.text(body, { status, headers })
 }
-
-const addressOf = ({ host, port }: HttpListener.HttpListener) =>
-  Effect.fromResult(NetAddress.inetAddressFromIpString(host, port)).pipe(
-    Effect.mapError(() => new Listening.ListenError({ address: `${host}:${port}`, code: "EADDRNOTAVAIL" }))
-  )

@@ -1,11 +1,14 @@
-/** Who makes the request at hand: a service that `MeshHttpServer` puts into the context of each request. */
+/**
+ * Who is on the other side: a service that `MeshHttpServer` puts into the context of each request, and `MeshSocketServer`
+ * into that of each connection.
+ */
 import { Context, Layer } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
 
 export interface Peer {
   readonly caller: SpiffeId.Service
-  /** Why the request was let in. */
+  /** Why it was let in. */
   readonly decision: Decision.Decision
   /** `address:port` of the caller's side. */
   readonly remote: string
