@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(
         talk.end()
         observer.closed(exchange)
       })
-      observer.started(exchange)
+      observer.started(exchange, request)
       if (talk.active > limits.maxPipelined) return talk.reset("pipelining")
       const handle = observer.handlers()?.request ?? HttpExchange.unavailable
       handle(request, response)
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(
       const exchange = new HttpExchange.Exchange(talk.connection, undefined)
       HttpExchange.remember(request, exchange)
       socket.once("close", () => observer.closed(exchange))
-      observer.started(exchange)
+      observer.started(exchange, request)
       upgrade(request, socket, head)
     }
 

@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(
       const exchange = new HttpExchange.Exchange(connection, response)
       HttpExchange.remember(request, exchange)
       response.once("close", () => observer.closed(exchange))
-      observer.started(exchange)
+      observer.started(exchange, request)
       const handle = observer.handlers()?.request ?? HttpExchange.unavailable
       handle(request, response)
     }
@@ -159,10 +159,11 @@ export const make = Effect.fnUntraced(
       const exchange = new HttpExchange.Exchange(connection, stream)
       stream.on("error", () => {}) // an "error" that nobody listens to ends the process
       stream.once("close", () => observer.closed(exchange))
-      observer.started(exchange)
+      const request = { stream, headers, flags, rawHeaders }
+      observer.started(exchange, request)
       const handle = observer.handlers()?.stream
       if (handle === undefined) stream.respond({ ":status": 503 }, { endStream: true })
-      else handle({ stream, headers, flags, rawHeaders }, exchange)
+      else handle(request, exchange)
     }
     const connectionOf = (stream: Http2.ServerHttp2Stream): MeshListener.Connection | undefined =>
       stream.session === undefined ? undefined : sessions.get(stream.session)?.connection

@@ -43,8 +43,10 @@ export class Exchange {
   readonly connection: MeshListener.Connection
   /** Absent for an upgrade. */
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
-  /** Whether it was refused. */
-  denied = false
+  /** The status of its refusal, if it was refused. */
+  refused: number | undefined = undefined
+  /** Whether its answer, or its connection, has ended. */
+  over = false
   /** When it began, as `performance.now()` has it. */
   readonly since = performance.now()
 
@@ -55,7 +57,7 @@ export class Exchange {
 
   /** Of the answer, once it is over. */
   get code(): number | string {
-    if (this.answer === undefined) return this.denied ? 403 : 101
+    if (this.answer === undefined) return this.refused ?? 101
     if ("statusCode" in this.answer) return this.answer.statusCode
     return String(this.answer.sentHeaders?.[":status"] ?? "reset")
   }
@@ -111,7 +113,7 @@ export interface Observer {
   /** Who handles requests now. */
   readonly handlers: () => Handlers | undefined
   /** Called with each request before its handler is. */
-  readonly started: (exchange: Exchange) => void
+  readonly started: (exchange: Exchange, request: Incoming | StreamRequest) => void
   /** Called once for each, when it is over. */
   readonly closed: (exchange: Exchange) => void
   readonly abused: (connection: MeshListener.Connection, abuse: Abuse) => void

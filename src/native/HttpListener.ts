@@ -7,6 +7,8 @@
  *
  * Where the service's protocol is http, http2 or grpc, every request is judged by itself, and a change of intentions also
  * ends requests at hand, upgraded ones included. Otherwise the connection is judged, as by `MeshListener`.
+ *
+ * A token that a request was admitted with counts until the request is over, even if it expires before that.
  */
 import { type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -20,6 +22,7 @@ import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
+import type * as JwtProviders from "../watch/JwtProviders.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as HttpConnections from "./HttpConnections.ts"
 import type * as HttpExchange from "./HttpExchange.ts"
@@ -28,6 +31,9 @@ import * as HttpMetrics from "./HttpMetrics.ts"
 import type * as Listening from "./Listening.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
+import * as RequestChanges from "./RequestChanges.ts"
+import * as TokenAdmission from "./TokenAdmission.ts"
+import * as RequestTokens from "./jwt/RequestTokens.ts"
 
 export interface Options
   extends Pick<MeshListener.Options<never>, "from" | "handshakeTimeout" | "maxConnections" | "reauthorize">
@@ -70,7 +76,7 @@ export interface HttpListener {
   readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** From now on requests go to `handlers`, which must ask `admit` before they do anything. */
   readonly attach: (handlers: HttpExchange.Handlers) => void
-  /** Judges a request, now and again until it is over. */
+  /** Judges a request, now and again until it is over. Where it is pending, it is judged while `settled` runs. */
   readonly admit: (exchange: HttpExchange.Exchange, raw: RequestAdmission.Raw) => RequestAdmission.Admission
   /** Sends clients elsewhere, and waits for the requests at hand, at most as long as `drain` says. */
   readonly drain: Effect.Effect<void>
@@ -80,14 +86,17 @@ export interface HttpListener {
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   HttpListener,
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
+  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
 > {
   const intentions = yield* Intentions.Intentions
   const authorizer = yield* Watched.ready(intentions)
   const context = yield* Effect.context<never>()
+  const tokens = yield* RequestTokens.make
   const run = yield* FiberSet.makeRuntime()
   const drain = options.drain ?? "10 seconds"
   const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
+  /** Of requests at hand: of most of them nobody asked. */
+  const presented = new Map<HttpExchange.Exchange, TokenAdmission.Presented>()
   const denials = DenialLog.make()
   const lines = LineLimit.make()
   let count = 0
@@ -105,9 +114,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ))
   }
 
-  const refused = ({ connection }: HttpExchange.Exchange, { _tag }: RequestAdmission.Refused) => {
+  const countRefusal = ({ connection }: HttpExchange.Exchange, refused: RequestAdmission.Refused) => {
     const edge = { source: connection.caller.service, destination: authorizer().destination.service }
-    Meter.count(Catalogue.requestRefusals, { ...edge, reason: RequestAdmission.reason[_tag] }, context).value++
+    Meter.count(Catalogue.requestRefusals, { ...edge, reason: RequestAdmission.reasonOf(refused) }, context).value++
   }
 
   const connections = yield* HttpConnections.make({
@@ -121,12 +130,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const what = `ended a connection of ${SpiffeId.display(caller)} (${remote}): ${abuse}`
       run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), { reason: abuse }))
     },
-    started: () => {
+    started: (_, request) => {
       count++
+      const reserved = tokens.reserved()
+      if (reserved.size > 0) RequestChanges.removeHeaders(request, reserved)
     },
     closed: (exchange) => {
       count--
+      exchange.over = true
       handling.delete(exchange)
+      presented.delete(exchange)
       const { answer, code, connection, since } = exchange
       // The time that an upgraded connection was used for is not that of a request.
       metrics.answered(
@@ -149,19 +162,69 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     reauthorize: options.reauthorize
   }).pipe(Effect.provideService(Intentions.Intentions, byRequest(intentions)))
 
-  yield* Effect.forkScoped(Stream.runForEach(intentions.changes, (current) => {
+  /** By the intentions in force, with the tokens that the request carries, verified as far as the verdict depends on them. */
+  const settle = (exchange: HttpExchange.Exchange, request: HttpRequest.HttpRequest) => {
+    const known: TokenAdmission.Presented = new Map(presented.get(exchange))
+    return Effect.map(
+      TokenAdmission.settle(
+        (tokens) => authorizer().request(exchange.connection.caller, request, tokens),
+        known,
+        (provider) => tokens.verify(provider, request)
+      ),
+      (decision): RequestAdmission.Admitted | RequestAdmission.Denied =>
+        decision.allowed
+          ? { _tag: "Admitted", request, decision, presented: known }
+          : { _tag: "Denied", decision, challenge: TokenAdmission.challenge(decision, known) }
+    )
+  }
+
+  const end = (exchanges: ReadonlyMap<HttpExchange.Exchange, Decision.Decision>) => {
     const ended = new Set<string>()
-    for (const [exchange, request] of handling) {
-      const decision = current.request(exchange.connection.caller, request)
-      if (decision.allowed) continue
+    for (const [exchange, decision] of exchanges) {
       metrics.aborted("denied")
+      handling.delete(exchange) // once is enough
       ended.add(`${exchange.connection.caller.service} (${Decision.explain(decision)})`)
       exchange.abort()
     }
     return Effect.forEach(ended, (line) => Effect.logWarning(`ended requests of ${line}: the intentions changed`), {
       discard: true
     })
+  }
+  const judgeLater = (exchange: HttpExchange.Exchange, request: HttpRequest.HttpRequest) =>
+    Effect.flatMap(settle(exchange, request), (settled) => {
+      if (!handling.has(exchange)) return Effect.void
+      if (settled._tag === "Denied") return end(new Map([[exchange, settled.decision]]))
+      presented.set(exchange, settled.presented)
+      return Effect.void
+    })
+  yield* Effect.forkScoped(Stream.runForEach(intentions.changes, (current) => {
+    const denied = new Map<HttpExchange.Exchange, Decision.Decision>()
+    for (const [exchange, request] of handling) {
+      const { decision, open } = TokenAdmission.judge(
+        (tokens) => current.request(exchange.connection.caller, request, tokens),
+        presented.get(exchange) ?? TokenAdmission.nobody
+      )
+      // Now it needs a token that nobody asked for when it came. It may carry it all the same.
+      if (open.size > 0) run(judgeLater(exchange, request))
+      else if (!decision.allowed) denied.set(exchange, decision)
+    }
+    return end(denied)
   }))
+
+  /** It is recorded, and judged again until it is over. */
+  const conclude = <A extends RequestAdmission.Concluded>(exchange: HttpExchange.Exchange, admission: A): A => {
+    if (admission._tag !== "Admitted") countRefusal(exchange, admission)
+    if (admission._tag === "Denied") {
+      exchange.refused = RequestAdmission.statusOf(admission)
+      recordDenial(exchange, admission.decision)
+    } else if (admission._tag === "Admitted") {
+      if (admission.decision.audited === true) recordDenial(exchange, admission.decision)
+      if (exchange.over) return admission
+      handling.set(exchange, admission.request)
+      if (admission.presented.size > 0) presented.set(exchange, admission.presented)
+    }
+    return admission
+  }
 
   return {
     host: listener.host,
@@ -171,16 +234,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     denials: denials.counts,
     attach: connections.attach,
     admit: (exchange, raw) => {
-      const admission = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, options.normalization)
-      if (admission._tag !== "Admitted") refused(exchange, admission)
-      if (admission._tag === "Denied") {
-        exchange.denied = true
-        recordDenial(exchange, admission.decision)
-      } else if (admission._tag === "Admitted") {
-        if (admission.decision.audited === true) recordDenial(exchange, admission.decision)
-        handling.set(exchange, admission.request)
-      }
-      return admission
+      const judgement = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, options.normalization)
+      return judgement._tag === "Open"
+        ? {
+          _tag: "Pending",
+          settled: Effect.map(settle(exchange, judgement.request), (settled) => conclude(exchange, settled))
+        }
+        : conclude(exchange, judgement)
     },
     drain: Effect.sync(connections.drain).pipe(
       Effect.andThen(listener.stop),

@@ -12,6 +12,7 @@ import * as CaRoots from "../watch/CaRoots.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
 import * as Intentions from "../watch/Intentions.ts"
+import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as MeshDialer from "./MeshDialer.ts"
@@ -38,6 +39,7 @@ export type Mesh =
   | CaRoots.CaRoots
   | LeafCertificate.LeafCertificate
   | Intentions.Intentions
+  | JwtProviders.JwtProviders
   | SecureContexts.SecureContexts
   | DiscoveryChains.DiscoveryChains
   | Endpoints.Endpoints
@@ -53,6 +55,7 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
   MeshDialer.layer.pipe(
     Layer.provideMerge(Layer.mergeAll(SecureContexts.layerWith(options), DiscoveryChains.layer, Endpoints.layer)),
     Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
+    Layer.provideMerge(JwtProviders.layer),
     Layer.provideMerge(
       Intentions.layer({ ...options, destination: options.service }).pipe(
         Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))

@@ -2,21 +2,24 @@
  * Effect's `HttpServer` in the mesh: HTTP/1.1 and HTTP/2 on one port, mutual TLS that follows rotation, and intentions.
  *
  * `HttpListener` judges each request; what it admits is handled, with `PeerIdentity`. A refusal is a 403 (for gRPC
- * status 7). What cannot be judged is refused.
+ * status 7), or a 401 (status 16) where a token is missing. What cannot be judged is refused.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Context, Effect, Layer, Scope } from "effect"
-import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Headers, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
+import type * as JwtProviders from "../watch/JwtProviders.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import * as Listening from "./Listening.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
+import * as RequestChanges from "./RequestChanges.ts"
+import * as TokenAdmission from "./TokenAdmission.ts"
 import * as Tracing from "./Tracing.ts"
 
 export type Options = Omit<HttpListener.Options, "protocols" | "streams" | "from">
@@ -34,14 +37,35 @@ export class MeshHttpServer
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   { readonly http: HttpServer.HttpServer["Service"]; readonly mesh: MeshHttpServer["Service"] },
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
+  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
 > {
   const listener = yield* HttpListener.make({ ...options, protocols: ["h2", "http/1.1"] })
 
   const guarded = <E, R>(
     app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> => {
+    const answer = (
+      request: HttpServerRequest.HttpServerRequest,
+      { connection: { caller, remote } }: HttpExchange.Exchange,
+      admission: RequestAdmission.Concluded
+    ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> => {
+      const traced = Tracing.current("server")
+      if (traced !== undefined) describe(traced, caller, listener.service(), admission)
+      if (admission._tag !== "Admitted") {
+        return Effect.succeed(refusal(admission, request.headers["content-type"], options.reasonHeader ?? true))
+      }
+      const { decision, presented } = admission
+      const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
+        caller,
+        remote,
+        decision,
+        tokens: presented.size === 0 ? noTokens : TokenAdmission.claims(presented)
+      })
+      const inTrace = traced === undefined ? handled : withTraceState(handled, traced, request)
+      const seen = seenBy(request, admission)
+      return seen === request ? inTrace : Effect.provideService(inTrace, HttpServerRequest.HttpServerRequest, seen)
+    }
+    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)
       const exchange = HttpExchange.exchangeOf(incoming)
       if (exchange === undefined) return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
@@ -52,26 +76,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         authority: absolute ? request.headers["host"] : undefined,
         rawHeaders: incoming.rawHeaders
       })
-      const traced = Tracing.current("server")
-      if (traced !== undefined) describe(traced, exchange.connection.caller, listener.service(), admission)
-      if (admission._tag !== "Admitted") {
-        return Effect.succeed(refusal(admission, request.headers["content-type"], options.reasonHeader ?? true))
-      }
-      const { caller, remote } = exchange.connection
-      const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
-        caller,
-        remote,
-        decision: admission.decision
-      })
-      const inTrace = traced === undefined ? handled : withTraceState(handled, traced, request)
-      return admission.request.path === request.url
-        ? inTrace
-        : Effect.provideService(
-          inTrace,
-          HttpServerRequest.HttpServerRequest,
-          request.modify({ url: admission.request.path })
-        )
+      return admission._tag === "Pending"
+        ? Effect.flatMap(admission.settled, (settled) => answer(request, exchange, settled))
+        : answer(request, exchange, admission)
     })
+  }
 
   const sockets = yield* Effect.cached(
     Effect.acquireRelease(
@@ -96,14 +105,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   return { http, mesh: { denials, host, port, stats } }
 })
 
-/** Needs no control plane: whoever provides secure contexts and intentions. */
+/** Needs no control plane: whoever provides secure contexts, intentions and token providers. */
 export const layer = (options: Options): Layer.Layer<
   | HttpServer.HttpServer
   | MeshHttpServer
   | PeerIdentity.PeerIdentity
   | Layer.Success<typeof NodeHttpServer.layerHttpServices>,
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions
+  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders
 > =>
   Layer.mergeAll(
     Layer.effectContext(Effect.map(make(options), ({ http, mesh }) =>
@@ -116,13 +125,13 @@ const describe = (
   { span }: Tracing.Traced,
   caller: SpiffeId.Service,
   destination: string,
-  admission: RequestAdmission.Admission
+  admission: RequestAdmission.Concluded
 ): void => {
   span.attribute(Tracing.attributes.source, caller.service)
   span.attribute(Tracing.attributes.peer, SpiffeId.format(caller))
   span.attribute(Tracing.attributes.destination, destination)
   if (admission._tag !== "Admitted") {
-    span.attribute(Tracing.attributes.refused, RequestAdmission.reason[admission._tag])
+    span.attribute(Tracing.attributes.refused, RequestAdmission.reasonOf(admission))
   }
 }
 
@@ -136,6 +145,23 @@ const withTraceState = <A, E, R>(
   return value === undefined || headers["traceparent"]?.includes(traceId) !== true
     ? handled
     : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
+}
+
+const noTokens: PeerIdentity.Peer["tokens"] = new Map()
+
+/** What the handler gets: the path that was judged, and no tokens. */
+const seenBy = (
+  request: HttpServerRequest.HttpServerRequest,
+  { presented, request: { path } }: RequestAdmission.Admitted
+): HttpServerRequest.HttpServerRequest => {
+  if (presented.size === 0) return path === request.url ? request : request.modify({ url: path })
+  const changes = TokenAdmission.changes(presented)
+  // In Node's object for who looks there, in Effect's as it may have been read already, by a middleware.
+  RequestChanges.apply(NodeHttpServerRequest.toIncomingMessage(request), changes)
+  return request.modify({
+    url: RequestChanges.withoutParameters(path, changes.parameters),
+    headers: Headers.setAll(Headers.removeMany(request.headers, changes.remove), Object.fromEntries(changes.add))
+  })
 }
 
 const refusal = (...refused: Parameters<typeof RequestAdmission.refusal>): HttpServerResponse.HttpServerResponse => {

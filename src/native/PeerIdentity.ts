@@ -5,6 +5,7 @@
 import { Context, Layer } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
+import type * as TokenRequirement from "../intention/TokenRequirement.ts"
 
 export interface Peer {
   readonly caller: SpiffeId.Service
@@ -12,6 +13,11 @@ export interface Peer {
   readonly decision: Decision.Decision
   /** `address:port` of the caller's side. */
   readonly remote: string
+  /**
+   * The payloads of its verified tokens, by the name of their `jwt-provider`: of those that the intention made a condition. Whose
+   * claims it did not ask for are there as well. Empty where no token was required.
+   */
+  readonly tokens: ReadonlyMap<string, TokenRequirement.Claims>
 }
 
 export class PeerIdentity extends Context.Service<PeerIdentity, Peer>()("effect-mesh/native/PeerIdentity") {}

@@ -89,6 +89,8 @@ export interface PlainMesh {
   readonly serverOptions: () => Tls.TlsOptions
   /** Who is on the other side of a connection, or who sent a request. */
   readonly peerOf: (of: PlainServer.Conversation) => SpiffeId.Service | undefined
+  /** The claims of the tokens that were required of a request, by the name of their `jwt-provider`. */
+  readonly tokensOf: typeof PlainServer.tokensOf
   /** A connection to an instance of a service: `api`, or a name as in a URL. Rejects with a `DialError`. */
   readonly connect: (service: string) => Promise<Tls.TLSSocket>
   /** The same at once: it connects by itself, and fails as sockets do. */
@@ -287,6 +289,7 @@ const plain = <R, E>(
     follow,
     serverOptions: () => ({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" }),
     peerOf: PlainServer.peerOf,
+    tokensOf: PlainServer.tokensOf,
     connect,
     stream: (service) => new LateSocket.LateSocket(() => connect(service)),
     forward: ({ drain, host, port, service }) =>

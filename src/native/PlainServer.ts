@@ -13,16 +13,20 @@ import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { Effect, type Scope } from "effect"
+import { Effect, FiberSet, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as TokenRequirement from "../intention/TokenRequirement.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
+import type * as JwtProviders from "../watch/JwtProviders.ts"
 import type * as HttpConnections from "./HttpConnections.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import type * as Listening from "./Listening.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
+import * as RequestChanges from "./RequestChanges.ts"
+import * as TokenAdmission from "./TokenAdmission.ts"
 
 export type Server = Net.Server | Http.Server | Https.Server | Http2.Http2Server | Http2.Http2SecureServer
 
@@ -47,7 +51,7 @@ export const make = (
 ): Effect.Effect<
   { readonly port: number },
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
+  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
 > => {
   const protocols = protocolsOf(server)
   return protocols === undefined
@@ -66,8 +70,6 @@ const makeForConnections = (server: Server, announce: Announce, options: Options
         socket.once("close", () => resume(Effect.void))
         socket.allowHalfOpen = "allowHalfOpen" in server && server.allowHalfOpen === true
         rememberPeer(socket, caller)
-        // Ours are not held against the application, which Node warns of a leak otherwise.
-        socket.setMaxListeners(socket.getMaxListeners() + socket.listenerCount("close"))
         announce(event, socket)
       })
   })
@@ -80,42 +82,85 @@ const makeForRequests = Effect.fnUntraced(function*(
   protocols: ReadonlyArray<HttpConnections.Protocol>
 ) {
   const listener = yield* HttpListener.make({ ...options, protocols, streams: true })
-  const refusal = (refused: Refused, contentType: string | undefined) =>
-    RequestAdmission.refusal(refused, contentType, options.reasonHeader ?? true)
+  const run = yield* FiberSet.makeRuntime()
 
-  /** What is to be answered instead of handing the request on, which from then on is the one that was judged. */
-  const judge = (request: Http.IncomingMessage): RequestAdmission.Answer | undefined => {
-    const exchange = HttpExchange.exchangeOf(request)
-    if (exchange === undefined) return { status: 403, headers: {}, body: "" }
+  /** For who is still there. */
+  const whenSettled = (
+    exchange: HttpExchange.Exchange,
+    settled: Effect.Effect<RequestAdmission.Concluded>,
+    then: (concluded: RequestAdmission.Concluded) => void
+  ): void => {
+    run(Effect.map(settled, (concluded) => exchange.over ? undefined : then(concluded)))
+  }
+
+  const judge = (request: Http.IncomingMessage, exchange: HttpExchange.Exchange): RequestAdmission.Admission => {
     const { authority, target } = targetOf(request.url ?? "")
-    const admission = listener.admit(exchange, {
+    return listener.admit(exchange, {
       method: request.method ?? "",
       target,
       authority,
       rawHeaders: request.rawHeaders
     })
-    if (admission._tag !== "Admitted") return refusal(admission, request.headers["content-type"])
+  }
+  /** What is to be answered instead of handing the request on, which from then on is the one that was judged. */
+  const refusal = (
+    request: Http.IncomingMessage,
+    exchange: HttpExchange.Exchange,
+    concluded: RequestAdmission.Concluded
+  ): RequestAdmission.Answer | undefined => {
+    if (concluded._tag !== "Admitted") {
+      return RequestAdmission.refusal(concluded, request.headers["content-type"], options.reasonHeader ?? true)
+    }
+    const { url = "" } = request
+    const authority = url.startsWith("/") ? undefined : targetOf(url).authority
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
-    request.url = admission.request.path
+    request.url = concluded.request.path
     if (authority !== undefined) setHost(request, authority)
+    applyTokens(request, request, concluded)
     return undefined
   }
 
   const request: HttpExchange.Handlers["request"] = (request, response) => {
     if (!(request instanceof Http.IncomingMessage) || !(response instanceof Http.ServerResponse)) return
-    const refused = judge(request)
+    const exchange = HttpExchange.exchangeOf(request)
+    if (exchange === undefined) return void response.writeHead(403).end()
+    const admission = judge(request, exchange)
+    if (admission._tag !== "Pending") return answer(request, response, exchange, admission)
+    whenSettled(exchange, admission.settled, (concluded) => answer(request, response, exchange, concluded))
+  }
+  const answer = (
+    request: Http.IncomingMessage,
+    response: Http.ServerResponse,
+    exchange: HttpExchange.Exchange,
+    concluded: RequestAdmission.Concluded
+  ): void => {
+    const refused = refusal(request, exchange, concluded)
     if (refused === undefined) return void announce("request", request, response)
     response.writeHead(refused.status, refused.headers)
     response.end(refused.body)
   }
 
   const upgrade = (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    const refused = judge(request)
+    const exchange = HttpExchange.exchangeOf(request)
+    if (exchange === undefined) return void socket.destroy()
+    const admission = judge(request, exchange)
+    if (admission._tag !== "Pending") return answerUpgrade(request, socket, head, exchange, admission)
+    whenSettled(exchange, admission.settled, (concluded) => answerUpgrade(request, socket, head, exchange, concluded))
+  }
+  const answerUpgrade = (
+    request: Http.IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    exchange: HttpExchange.Exchange,
+    concluded: RequestAdmission.Concluded
+  ): void => {
+    const refused = refusal(request, exchange, concluded)
     if (refused === undefined) return void announce("upgrade", request, socket, head)
     socket.end(format(refused), () => socket.destroy())
   }
 
-  const stream: HttpExchange.Handlers["stream"] = ({ flags, headers, rawHeaders, stream }, exchange) => {
+  const stream: HttpExchange.Handlers["stream"] = (request, exchange) => {
+    const { headers, rawHeaders, stream } = request
     const target = headers[":path"]
     // CONNECT has no path, and nothing that could be judged.
     if (target === undefined) return stream.respond({ ":status": 405 }, { endStream: true })
@@ -125,15 +170,26 @@ const makeForRequests = Effect.fnUntraced(function*(
       authority: undefined,
       rawHeaders
     })
-    if (admission._tag !== "Admitted") {
-      const refused = refusal(admission, headers["content-type"])
+    if (admission._tag !== "Pending") return answerStream(request, exchange, admission)
+    whenSettled(exchange, admission.settled, (concluded) => answerStream(request, exchange, concluded))
+  }
+  const answerStream = (
+    request: HttpExchange.StreamRequest,
+    exchange: HttpExchange.Exchange,
+    concluded: RequestAdmission.Concluded
+  ): void => {
+    const { flags, headers, rawHeaders, stream } = request
+    if (concluded._tag !== "Admitted") {
+      const refused = RequestAdmission.refusal(concluded, headers["content-type"], options.reasonHeader ?? true)
       stream.respond({ ":status": refused.status, ...refused.headers }, { endStream: refused.body === "" })
       if (refused.body !== "") stream.end(refused.body)
       return
     }
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
-    headers[":path"] = admission.request.path
-    if (admission.request.path !== target) setRaw(rawHeaders, ":path", admission.request.path)
+    const { path } = concluded.request
+    if (headers[":path"] !== path) setRaw(rawHeaders, ":path", path)
+    headers[":path"] = path
+    applyTokens(request, stream, concluded)
     announce("stream", stream, headers, flags, rawHeaders)
   }
 
@@ -150,8 +206,6 @@ const makeForRequests = Effect.fnUntraced(function*(
   )
   return { port: listener.port }
 })
-
-type Refused = Parameters<typeof RequestAdmission.refusal>[0]
 
 /** Of a request line, which may name the authority too. That goes before any `Host` then (RFC 9112, 3.2.2). */
 const targetOf = (url: string): { readonly target: string; readonly authority: string | undefined } => {
@@ -176,6 +230,34 @@ const format = ({ body, headers, status }: RequestAdmission.Answer): string => {
   const all = { ...headers, "content-length": String(Buffer.byteLength(body)), connection: "close" }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
   return `HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`
+}
+
+/** Takes the tokens out of a request, and keeps what they say in what the application has of it. */
+const applyTokens = (
+  message: RequestChanges.Message,
+  holder: Http.IncomingMessage | Http2.ServerHttp2Stream,
+  { presented }: RequestAdmission.Admitted
+): void => {
+  if (presented.size === 0) return
+  RequestChanges.apply(message, TokenAdmission.changes(presented))
+  Object.assign(holder, { [tokensKey]: TokenAdmission.claims(presented) })
+}
+
+const tokensKey = Symbol("tokens")
+
+interface Bearer {
+  readonly [tokensKey]?: ReadonlyMap<string, TokenRequirement.Claims>
+  readonly stream?: Bearer
+}
+
+const noTokens: ReadonlyMap<string, TokenRequirement.Claims> = new Map()
+
+/** The payloads of the tokens that were required of a request, by the name of their provider. */
+export const tokensOf = (
+  of: Http.IncomingMessage | Http2.Http2ServerRequest | Http2.ServerHttp2Stream
+): ReadonlyMap<string, TokenRequirement.Claims> => {
+  const bearer: Bearer & typeof of = of
+  return bearer[tokensKey] ?? bearer.stream?.[tokensKey] ?? noTokens
 }
 
 /** Kept in the socket itself: what HTTP/2 shows of its socket has nothing else in common with it. */

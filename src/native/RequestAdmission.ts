@@ -1,12 +1,15 @@
 /**
  * Whether an HTTP request may reach the application, and as what: the path that is judged is the path that is handled.
- * Tokens are not looked at, so that whatever requires one is refused.
+ * Where the verdict depends on tokens, they are left to `TokenAdmission`.
  */
+import type { Effect } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as HttpRequest from "../intention/HttpRequest.ts"
 import * as PathNormalization from "../intention/PathNormalization.ts"
+import type * as TokenRequirement from "../intention/TokenRequirement.ts"
+import * as TokenAdmission from "./TokenAdmission.ts"
 
 /** A request as Node hands it out, of either version of HTTP. */
 export interface Raw {
@@ -18,36 +21,84 @@ export interface Raw {
   readonly rawHeaders: ReadonlyArray<string>
 }
 
+export interface Admitted {
+  readonly _tag: "Admitted"
+  readonly request: HttpRequest.HttpRequest
+  readonly decision: Decision.Decision
+  /** `TokenAdmission.changes` of it are to be made to the request before the application gets it. */
+  readonly presented: TokenAdmission.Presented
+}
+
+export interface Denied {
+  readonly _tag: "Denied"
+  readonly decision: Decision.Decision
+  /** What is wrong with the caller's tokens, where another one could help. */
+  readonly challenge: TokenAdmission.Challenge | undefined
+}
+
 export type Admission =
-  | { readonly _tag: "Admitted"; readonly request: HttpRequest.HttpRequest; readonly decision: Decision.Decision }
-  | { readonly _tag: "Denied"; readonly decision: Decision.Decision }
+  | Admitted
+  | Denied
+  /** Tokens are verified while it runs. */
+  | { readonly _tag: "Pending"; readonly settled: Effect.Effect<Admitted | Denied> }
   /** To be answered with 307. */
   | { readonly _tag: "Redirected"; readonly path: string }
   /** To be answered with 400. */
   | { readonly _tag: "Malformed"; readonly why: string }
 
-export type Refused = Exclude<Admission, { readonly _tag: "Admitted" }>
+/** Once no token is waited for. */
+export type Concluded = Exclude<Admission, { readonly _tag: "Pending" }>
+
+export type Refused = Exclude<Concluded, { readonly _tag: "Admitted" }>
 
 /** The attribute `reason` of `mesh_http_refusals_total`. */
-export const reason = { Denied: "denied", Redirected: "redirected", Malformed: "malformed" } as const satisfies Record<
-  Refused["_tag"],
-  string
->
+export const reasonOf = (refused: Refused): string => {
+  switch (refused._tag) {
+    case "Denied":
+      return refused.challenge === undefined ? "denied" : "unauthenticated"
+    case "Redirected":
+      return "redirected"
+    case "Malformed":
+      return "malformed"
+  }
+}
+
+/** What is known at once. `Open`: it depends on tokens. */
+export type Judgement = Concluded | { readonly _tag: "Open"; readonly request: HttpRequest.HttpRequest }
 
 export const judge = (
   authorizer: Authorizer.Authorizer,
   caller: SpiffeId.Service,
   raw: Raw,
   normalization: PathNormalization.RequestNormalization | undefined
-): Admission => {
+): Judgement => {
   const normalized = raw.target === "*"
     ? { _tag: "Path" as const, path: raw.target }
     : PathNormalization.normalize(raw.target, normalization)
   if (normalized._tag === "Rejected") return { _tag: "Malformed", why: normalized.why }
   if (normalized._tag === "Redirect") return { _tag: "Redirected", path: normalized.path }
-  const request = withAuthority(HttpRequest.fromRaw(raw.method, normalized.path, raw.rawHeaders), raw.authority)
-  const decision = authorizer.request(caller, request)
-  return decision.allowed ? { _tag: "Admitted", request, decision } : { _tag: "Denied", decision }
+  const { path } = normalized
+  const request = withAuthority(HttpRequest.fromRaw(raw.method, path, raw.rawHeaders), raw.authority)
+  open = false
+  const decision = authorizer.request(caller, request, notingTokens)
+  if (open) {
+    // A copy, as what is judged again later is what was sent, not what was made of it for the application.
+    return {
+      _tag: "Open",
+      request: withAuthority(HttpRequest.fromRaw(raw.method, path, [...raw.rawHeaders]), raw.authority)
+    }
+  }
+  return decision.allowed
+    ? { _tag: "Admitted", request, decision, presented: TokenAdmission.nobody }
+    : { _tag: "Denied", decision, challenge: undefined }
+}
+
+/** Whether the judgement under way, which is synchronous, has asked for a token. */
+let open = false
+
+const notingTokens: TokenRequirement.Tokens = () => {
+  open = true
+  return undefined
 }
 
 const withAuthority = (request: HttpRequest.HttpRequest, authority: string | undefined): HttpRequest.HttpRequest =>
@@ -75,21 +126,33 @@ export const refusal = (
       return { status: 307, headers: { location: admission.path }, body: "" }
     case "Denied": {
       const reason = withReason ? { "x-mesh-denied": reasonHeader(admission.decision) } : {}
+      const { body, grpc, status, ...headers } = refusals[admission.challenge ?? "none"]
       return contentType?.startsWith("application/grpc") === true
         ? {
           status: 200,
-          headers: { ...reason, "content-type": "application/grpc", "grpc-status": "7", "grpc-message": accessDenied },
+          headers: { ...reason, "content-type": "application/grpc", "grpc-status": grpc, "grpc-message": body },
           body: ""
         }
-        : { status: 403, headers: { ...reason, ...text }, body: accessDenied }
+        : { status, headers: { ...reason, ...text, ...headers }, body }
     }
   }
 }
 
 const text = { "content-type": "text/plain" }
 
-/** What sidecars answer. */
-const accessDenied = "RBAC: access denied"
+/** In the words of sidecars, which however answer 403 to all of them. */
+const refusals = {
+  none: { status: 403, grpc: "7", body: "RBAC: access denied" },
+  missing: { status: 401, grpc: "16", body: "Jwt is missing", "www-authenticate": "Bearer realm=\"mesh\"" },
+  invalid: {
+    status: 401,
+    grpc: "16",
+    body: "Jwt verification fails",
+    "www-authenticate": "Bearer realm=\"mesh\", error=\"invalid_token\""
+  }
+} as const
+
+export const statusOf = ({ challenge }: Denied): number => refusals[challenge ?? "none"].status
 
 /** The decision as a header can carry it: visible ASCII. */
 const reasonHeader = (decision: Decision.Decision): string =>

@@ -73,6 +73,7 @@ export interface Subject {
     | "protocol"
     | "chain"
     | "instances"
+    | "providers"
     | "registration"
     | "files"
   /** The attribute `subject`: the service, the target, the id of the registration; `*` where there is but one. */
@@ -170,6 +171,30 @@ export const zip = <A, B>(self: Watched<A>, that: Watched<B>, what: string): Wat
     freshness: () => self.freshness().failures >= that.freshness().failures ? self.freshness() : that.freshness()
   }
 }
+
+/**
+ * What `f` watches for the value in force, as long as it is in force. Between the two, the last value of the one before
+ * stays. The freshness is that of what is watched now.
+ */
+export const switchMap = <A, B>(
+  self: Watched<A>,
+  what: string,
+  f: (value: A) => Effect.Effect<Watched<B>, never, Scope.Scope>
+): Effect.Effect<Watched<B>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const ref = yield* SubscriptionRef.make(Option.none<B>())
+    let freshness = self.freshness
+    const changes = Stream.switchMap(self.changes, (value) =>
+      Stream.unwrap(Effect.map(f(value), (inner) => {
+        freshness = inner.freshness
+        return inner.changes
+      })))
+    yield* Effect.forkScoped(
+      Stream.runForEach(Stream.changes(changes), (value) => SubscriptionRef.set(ref, Option.some(value))),
+      { startImmediately: true }
+    )
+    return fromOptions(what, ref, () => freshness())
+  })
 
 /** Keeps the last result, for a function of a value that is asked for much more often than it changes. */
 const memoize = <A, B>(f: (value: A) => B, same: (a: A, b: A) => boolean) => {

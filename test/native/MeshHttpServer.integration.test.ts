@@ -304,17 +304,6 @@ describe("MeshHttpServer", () => {
       yield* eventually(() => mesh.stats().connections.cut === 1)
     }))
 
-  it.live("refuses what an intention with a token requirement allows", () =>
-    Effect.gen(function*() {
-      const { api, port, web } = yield* start()
-      yield* SubscriptionRef.set(
-        api.intentions,
-        policy(Intentions.make("web", "api", "allow", { JWT: { Providers: [{ Name: "okta" }] } }))
-      )
-      const ask = yield* Http.http2(port, web)
-      assert.strictEqual((yield* ask({ path: "/who" })).status, 403)
-    }))
-
   it.live("lets through in audit mode what it would refuse, and says so", () =>
     Effect.gen(function*() {
       const { api, materialOf, mesh, port } = yield* start()

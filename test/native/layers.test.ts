@@ -17,6 +17,7 @@ import type * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import type * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import type * as Endpoints from "../../src/watch/Endpoints.ts"
 import type * as Intentions from "../../src/watch/Intentions.ts"
+import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import type * as Watched from "../../src/watch/Watched.ts"
 
 type Server = ReturnType<typeof MeshHttpServer.layer>
@@ -31,8 +32,10 @@ describe("Mesh.layer", () => {
 })
 
 describe("MeshHttpServer.layer", () => {
-  it("needs certificates and intentions, no control plane", () => {
-    expectTypeOf<Layer.Services<Server>>().toEqualTypeOf<SecureContexts.SecureContexts | Intentions.Intentions>()
+  it("needs certificates, intentions and token providers, no control plane", () => {
+    expectTypeOf<Layer.Services<Server>>().toEqualTypeOf<
+      SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders
+    >()
     expectTypeOf<Layer.Services<Server>>().toExtend<Mesh.Mesh>()
     expectTypeOf<Layer.Error<Server>>().toEqualTypeOf<Listening.ListenError>()
   })

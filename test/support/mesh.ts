@@ -8,6 +8,7 @@ import * as CaRoots from "../../src/watch/CaRoots.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as Intentions from "../../src/watch/Intentions.ts"
+import * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import * as Watched from "../../src/watch/Watched.ts"
 import * as Certificates from "./certificates.ts"
@@ -42,15 +43,18 @@ export const member = Effect.fnUntraced(function*(name: string, authority: Certi
   const roots = yield* SubscriptionRef.make(Certificates.bundle(authority))
   const leaf = yield* SubscriptionRef.make(yield* Effect.promise(() => Certificates.leafOf(authority, name)))
   const intentions = yield* SubscriptionRef.make(policy(name, { web: "allow" }))
+  const providers = yield* SubscriptionRef.make<JwtProviders.Providers>(new Map())
   return {
     roots,
     leaf,
     intentions,
+    providers,
     layer: SecureContexts.layer.pipe(
       Layer.provideMerge(Layer.mergeAll(
         CaRoots.layerFrom(roots),
         LeafCertificate.layerFrom(leaf),
-        Intentions.layerFrom(intentions)
+        Intentions.layerFrom(intentions),
+        JwtProviders.layerFrom(providers)
       ))
     )
   }

@@ -9,6 +9,23 @@ export const Location = Schema.Struct({
   Cookie: Go.pointer(Schema.Struct({ Name: Go.text }))
 })
 
+/** How the server of remote keys is reached. */
+const Cluster = Schema.Struct({
+  DiscoveryType: Go.textOmitEmpty,
+  ConnectTimeout: Common.durationNanos,
+  TLSCertificates: Go.pointer(Schema.Struct({
+    CaCertificateProviderInstance: Schema.optionalKey(Schema.JsonObject),
+    /** One of these. */
+    TrustedCA: Go.pointer(Schema.Struct({
+      Filename: Go.textOmitEmpty,
+      EnvironmentVariable: Go.textOmitEmpty,
+      InlineString: Go.textOmitEmpty,
+      /** Base64. */
+      InlineBytes: Go.textOmitEmpty
+    }))
+  }))
+})
+
 export const JwtProvider = Schema.Struct({
   Kind: Schema.Literal("jwt-provider"),
   Name: Go.text,
@@ -26,7 +43,7 @@ export const JwtProvider = Schema.Struct({
           MaxInterval: Common.durationNanos
         }))
       })),
-      JWKSCluster: Schema.optionalKey(Schema.JsonObject)
+      JWKSCluster: Go.pointer(Cluster)
     }))
   })),
   Issuer: Go.textOmitEmpty,

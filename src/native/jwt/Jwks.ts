@@ -1,9 +1,12 @@
-/** The keys of a token provider, from the entry, a file or its URL. Fetched ones are kept while new ones can not be had. */
-import { Clock, Effect, Ref, Schedule, Schema, Semaphore } from "effect"
-import { HttpClient, HttpClientResponse } from "effect/http"
+/**
+ * The keys of a token provider, from its entry, a file or its URL. They are read ahead and again when they get old, so that
+ * requests do not wait; the last ones are used for as long as new ones can not be had.
+ */
+import { Clock, Deferred, Effect, Schedule, Schema, type Scope } from "effect"
 import * as Jose from "jose"
 import { readFile } from "node:fs/promises"
-import type * as JwtProvider from "./JwtProvider.ts"
+import type * as JwtProvider from "../../watch/JwtProvider.ts"
+import * as JwksFetch from "./JwksFetch.ts"
 
 /** The keys of a provider can not be had. Its tokens count as absent until they can. */
 export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("KeysUnavailable", {
@@ -14,98 +17,139 @@ export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("Keys
 }
 
 export interface Jwks {
+  /** Waits for the first reading. Afterwards it answers at once, or fails at once. */
   readonly current: Effect.Effect<Jose.LocalJWKSet, KeysUnavailable>
-  /** After a token named a key that is not there: fetches again, unless that was done a moment ago. */
+  /** After a token named a key that is not there: reads again, unless that was done too often. */
   readonly refreshed: Effect.Effect<Jose.LocalJWKSet, KeysUnavailable>
 }
 
 const KeySet = Schema.Struct({ keys: Schema.Array(Schema.Record(Schema.String, Schema.Unknown)) })
 
-/** A key that nobody knows makes us ask again this often at most, so that callers can not make us ask all the time. */
+/** So many keys that nobody knows make us read again at once, … */
+const burst = 3
+/** … then one in this time, so that callers can not make us ask all the time. */
 const cooldownMilliseconds = 30_000
 
+/** A file may be replaced at any time; a link to it as well. */
+const fileMilliseconds = 60_000
+
+/** Between readings that fail. */
+const backoff = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+/** Starts reading; ends with the scope. */
 export const make = (
-  provider: JwtProvider.JwtProvider
-): Effect.Effect<Jwks, never, HttpClient.HttpClient> => {
+  provider: JwtProvider.JwtProvider,
+  fetch: JwksFetch.Fetch = JwksFetch.fetch
+): Effect.Effect<Jwks, never, Scope.Scope> => {
   const { keys } = provider
   switch (keys._tag) {
     case "Inline":
-      return fixed(parse(provider, keys.jwks))
+      return Effect.map(
+        Effect.cached(
+          Effect.mapError(parse(keys.jwks), (why) => new KeysUnavailable({ provider: provider.name, why }))
+        ),
+        (current) => ({ current, refreshed: current })
+      )
     case "File":
-      return fixed(
-        Effect.flatMap(
-          Effect.tryPromise({ try: () => readFile(keys.path, "utf8"), catch: (cause) => unavailable(provider, cause) }),
-          (text) => parse(provider, text)
-        )
+      return follow(
+        provider.name,
+        Effect.tryPromise({
+          try: () => readFile(keys.path, "utf8"),
+          catch: (cause) => cause instanceof Error ? cause.message : String(cause)
+        }),
+        fileMilliseconds
       )
     case "Remote":
-      return remote(provider, keys)
+      return follow(
+        provider.name,
+        fetch(keys).pipe(
+          Effect.retry(Schedule.exponential(keys.retryMilliseconds).pipe(Schedule.upTo({ times: keys.retries }))),
+          Effect.mapError(({ message }) => message)
+        ),
+        keys.cacheMilliseconds
+      )
   }
 }
 
-const unavailable = (provider: JwtProvider.JwtProvider, cause: unknown) =>
-  new KeysUnavailable({ provider: provider.name, why: cause instanceof Error ? cause.message : String(cause) })
-
-const fixed = (read: Effect.Effect<Jose.LocalJWKSet, KeysUnavailable>): Effect.Effect<Jwks> =>
-  Effect.map(Effect.cached(read), (current) => ({ current, refreshed: current }))
-
-const parse = (
-  provider: JwtProvider.JwtProvider,
-  text: string
-): Effect.Effect<Jose.LocalJWKSet, KeysUnavailable> =>
+const parse = (text: string): Effect.Effect<Jose.LocalJWKSet, string> =>
   Schema.decodeEffect(Schema.fromJsonString(KeySet))(text).pipe(
+    Effect.mapError(() => "they are no JSON with a list of keys"),
     Effect.flatMap(({ keys }) =>
       Effect.try({
         try: () => Jose.createLocalJWKSet({ keys: keys.map((key) => ({ ...key })) } as Jose.JSONWebKeySet),
-        catch: (cause) => unavailable(provider, cause)
+        catch: (cause) => cause instanceof Error ? cause.message : String(cause)
       })
+    )
+  )
+
+const follow = Effect.fnUntraced(function*(
+  provider: string,
+  read: Effect.Effect<string, string>,
+  freshMilliseconds: number
+): Effect.fn.Return<Jwks, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  let held: { readonly text: string; readonly keys: Jose.LocalJWKSet } | undefined
+  let failure: KeysUnavailable | undefined
+  let underWay: Deferred.Deferred<void> | undefined
+  let allowance = { left: burst, at: yield* Clock.currentTimeMillis }
+
+  const attempt = Effect.gen(function*() {
+    const text = yield* read
+    // The same keys are the same object, so that a token is not tried again with them.
+    if (text !== held?.text) held = { text, keys: yield* parse(text) }
+    if (failure !== undefined) yield* Effect.logInfo(`the keys of the token provider ${provider} can be had again`)
+    failure = undefined
+  }).pipe(Effect.catch((why) => {
+    const news = failure?.why !== why
+    failure = new KeysUnavailable({ provider, why })
+    return news
+      ? Effect.logWarning(`${failure.message}${held === undefined ? "" : ". The last ones stay in force"}`)
+      : Effect.void
+  }))
+
+  /** One at a time, for all who ask meanwhile. It goes on when one of them goes away. */
+  const load = Effect.suspend(() => {
+    if (underWay !== undefined) return Deferred.await(underWay)
+    const done = underWay = Deferred.makeUnsafe<void>()
+    const reading = Effect.ensuring(
+      attempt,
+      Effect.sync(() => {
+        underWay = undefined
+        Deferred.doneUnsafe(done, Effect.void)
+      })
+    )
+    return Effect.andThen(Effect.forkIn(reading, scope, { startImmediately: true }), Deferred.await(done))
+  })
+
+  const current = Effect.suspend(() =>
+    held !== undefined
+      ? Effect.succeed(held.keys)
+      : failure === undefined || underWay !== undefined
+      ? Effect.flatMap(load, answer)
+      : failure
+  )
+  const answer = () =>
+    held === undefined
+      ? failure ?? new KeysUnavailable({ provider, why: "the server is closing" })
+      : Effect.succeed(held.keys)
+
+  yield* Effect.forkScoped(
+    Effect.flatMap(load, () => failure ?? Effect.void).pipe(
+      Effect.retry(backoff),
+      Effect.andThen(Effect.sleep(freshMilliseconds)),
+      Effect.forever
     ),
-    Effect.mapError((error) => unavailable(provider, error))
+    { startImmediately: true }
   )
-
-interface Fetched {
-  readonly keys: Jose.LocalJWKSet
-  readonly at: number
-}
-
-const remote = Effect.fnUntraced(function*(
-  provider: JwtProvider.JwtProvider,
-  source: Extract<JwtProvider.KeySource, { _tag: "Remote" }>
-) {
-  const client = yield* HttpClient.HttpClient
-  const held = yield* Ref.make<Fetched | undefined>(undefined)
-  const triedAt = yield* Ref.make(-Infinity)
-  const one = yield* Semaphore.make(1)
-
-  const fetch = client.get(source.uri).pipe(
-    Effect.flatMap(HttpClientResponse.filterStatusOk),
-    Effect.flatMap((response) => response.text),
-    Effect.timeout(source.timeoutMilliseconds),
-    Effect.retry(Schedule.exponential("1 second").pipe(Schedule.upTo({ times: source.retries }))),
-    Effect.mapError((error) => unavailable(provider, error)),
-    Effect.flatMap((text) => parse(provider, text))
-  )
-
-  /** Keys that are no older than this; older ones where no others can be had. */
-  const within = (milliseconds: number, cooldown: number) =>
-    one.withPermits(1)(Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      const present = yield* Ref.get(held)
-      const fresh = present !== undefined && now - present.at < milliseconds
-      if (fresh || (present !== undefined && now - (yield* Ref.get(triedAt)) < cooldown)) return present.keys
-      yield* Ref.set(triedAt, now)
-      return yield* fetch.pipe(
-        Effect.tap((keys) => Ref.set(held, { keys, at: now })),
-        Effect.catch((error) =>
-          present === undefined
-            ? Effect.fail(error)
-            : Effect.as(Effect.logWarning(`${error.message}: going on with those of before`), present.keys)
-        )
-      )
-    }))
 
   return {
-    current: within(source.cacheMilliseconds, 1000),
-    refreshed: within(0, cooldownMilliseconds)
+    current,
+    refreshed: Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const left = Math.min(burst, allowance.left + Math.max(0, now - allowance.at) / cooldownMilliseconds)
+      allowance = { left, at: now }
+      if (left < 1) return current
+      allowance = { left: left - 1, at: now }
+      return Effect.flatMap(load, answer)
+    })
   }
 })

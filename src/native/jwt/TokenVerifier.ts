@@ -1,17 +1,18 @@
 /**
- * From a request to the claims of the tokens that it carries. Missing and bad tokens refuse nothing by themselves: they leave a
- * provider without claims, and the `Authorizer` draws the conclusion. For the L7 proxy and the native server.
+ * From a request to the claims of the token of one provider. A missing or a bad token refuses nothing by itself: it leaves
+ * the provider without claims, and the `Authorizer` draws the conclusion.
  */
-import { Clock, Effect, Schema } from "effect"
-import type { HttpClient } from "effect/http"
+import { Clock, Effect, Schema, type Scope } from "effect"
 import * as Jose from "jose"
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as TokenLocation from "../../intention/TokenLocation.ts"
 import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
+import type * as JwtProvider from "../../watch/JwtProvider.ts"
 import * as Jwks from "./Jwks.ts"
-import type * as JwtProvider from "./JwtProvider.ts"
+import type * as JwksFetch from "./JwksFetch.ts"
+import * as RequestChanges from "../RequestChanges.ts"
 
-/** A token does not count. `unknownKey`: it may after new keys are fetched. */
+/** A token does not count. `unknownKey`: it may after new keys are read. */
 class TokenRejected extends Schema.TaggedError<TokenRejected>()("TokenRejected", {
   why: Schema.String,
   unknownKey: Schema.Boolean
@@ -19,62 +20,56 @@ class TokenRejected extends Schema.TaggedError<TokenRejected>()("TokenRejected",
   override readonly message = this.why
 }
 
+/** Of one provider and one request. */
 export interface Verified {
-  /** For `Authorizer.request`. */
-  readonly tokens: TokenRequirement.Tokens
-  /** Headers, in lower case, that must not reach the application: tokens, and payloads that a caller made up. */
-  readonly remove: ReadonlyArray<string>
-  /** Headers to add after that. */
-  readonly add: ReadonlyArray<readonly [name: string, value: string]>
-  /** By provider, why its token does not count. For the log: it names no token. */
-  readonly rejected: ReadonlyMap<string, string>
+  /** Of its token. Absent: there is none that counts. */
+  readonly claims: TokenRequirement.Claims | undefined
+  /** Why not, if there is one. It names no token, and no address. */
+  readonly rejected: string | undefined
+  /** What the application gets instead of what was sent, once the request is admitted. */
+  readonly changes: RequestChanges.RequestChanges
 }
 
 export interface TokenVerifier {
-  /** Never fails: see `rejected`. */
+  /** Never fails. Takes as long as the keys take to arrive. */
   readonly verify: (request: HttpRequest.HttpRequest) => Effect.Effect<Verified>
 }
 
-/** Remote keys are fetched when a token first needs them. */
+/** Reads the keys until the scope closes. */
 export const make = (
-  providers: ReadonlyArray<JwtProvider.JwtProvider>
-): Effect.Effect<TokenVerifier, never, HttpClient.HttpClient> =>
-  Effect.map(
-    Effect.forEach(providers, (provider) => Effect.map(Jwks.make(provider), (jwks) => ({ provider, jwks }))),
-    (sources): TokenVerifier => ({
-      verify: Effect.fnUntraced(function*(request) {
-        const claims = new Map<string, TokenRequirement.Claims>()
-        const rejected = new Map<string, string>()
-        const remove = new Set<string>()
-        const add: Array<readonly [string, string]> = []
-        for (const { jwks, provider } of sources) {
-          if (provider.payload !== undefined) remove.add(provider.payload.header)
-          for (const location of provider.locations) {
-            const token = TokenLocation.find(location, request)
-            if (token === undefined) continue
-            const result = yield* Effect.result(verify(provider, jwks, token))
-            if (result._tag === "Failure") {
-              rejected.set(provider.name, result.failure)
-              continue
-            }
-            rejected.delete(provider.name)
-            claims.set(provider.name, result.success)
-            if (location._tag === "Header" && !provider.forwardToken) remove.add(location.name)
-            if (provider.payload !== undefined) {
-              add.push([provider.payload.header, payloadOf(token, provider.payload.padded)])
-            }
-            break
-          }
-        }
-        return {
-          tokens: (provider) => claims.get(provider),
-          remove: [...remove],
-          add,
-          rejected
-        }
-      })
+  provider: JwtProvider.JwtProvider,
+  fetch?: JwksFetch.Fetch
+): Effect.Effect<TokenVerifier, never, Scope.Scope> =>
+  Effect.map(Jwks.make(provider, fetch), (jwks): TokenVerifier => ({
+    verify: Effect.fnUntraced(function*(request) {
+      let rejected: string | undefined
+      for (const location of provider.locations) {
+        const token = TokenLocation.find(location, request)
+        if (token === undefined) continue
+        const result = yield* Effect.result(verify(provider, jwks, token))
+        if (result._tag === "Failure") rejected = result.failure
+        else return { claims: result.success, rejected: undefined, changes: changesOf(provider, location, token) }
+      }
+      return { claims: undefined, rejected, changes: payloadRemoved(provider) }
     })
-  )
+  }))
+
+const payloadRemoved = ({ payload }: JwtProvider.JwtProvider): RequestChanges.RequestChanges =>
+  payload === undefined ? RequestChanges.none : { ...RequestChanges.none, remove: [payload.header] }
+
+const changesOf = (
+  provider: JwtProvider.JwtProvider,
+  location: TokenLocation.TokenLocation,
+  token: string
+): RequestChanges.RequestChanges => {
+  const { forwardToken, payload } = provider
+  const own = location._tag === "Header" && !forwardToken ? [location.name] : []
+  return {
+    remove: [...payloadRemoved(provider).remove, ...own],
+    add: payload === undefined ? [] : [[payload.header, payloadOf(token, payload.padded)]],
+    parameters: location._tag === "Query" && !forwardToken ? [location.name] : []
+  }
+}
 
 /** The payload as it stands in the token: base64url, without padding unless it is asked for. */
 const payloadOf = (token: string, padded: boolean): string => {
@@ -82,21 +77,41 @@ const payloadOf = (token: string, padded: boolean): string => {
   return padded ? payload.padEnd(Math.ceil(payload.length / 4) * 4, "=") : payload
 }
 
-const verify = Effect.fnUntraced(function*(provider: JwtProvider.JwtProvider, jwks: Jwks.Jwks, token: string) {
-  const now = new Date(yield* Clock.currentTimeMillis)
-  const keys = yield* Effect.mapError(jwks.current, (error) => error.message)
-  return yield* check(provider, keys, token, now).pipe(
-    Effect.catchIf(
-      (error) => error.unknownKey,
-      (error): Effect.Effect<TokenRequirement.Claims, TokenRejected | Jwks.KeysUnavailable> =>
-        Effect.flatMap(
-          jwks.refreshed,
-          (fresh) => fresh === keys ? error : check(provider, fresh, token, now)
-        )
-    ),
-    Effect.mapError((error) => error.message)
+const verify = Effect.fnUntraced(
+  function*(provider: JwtProvider.JwtProvider, jwks: Jwks.Jwks, token: string) {
+    const now = new Date(yield* Clock.currentTimeMillis)
+    // Nobody waits for keys because of a token of somebody else.
+    if (provider.issuer !== undefined && issuerOf(token) !== provider.issuer) {
+      return yield* Effect.fail("it is of another issuer")
+    }
+    const keys = yield* jwks.current
+    return yield* check(provider, keys, token, now).pipe(
+      Effect.catchIf(
+        (error) => error.unknownKey,
+        (error): Effect.Effect<TokenRequirement.Claims, TokenRejected | Jwks.KeysUnavailable> =>
+          Effect.flatMap(
+            jwks.refreshed,
+            (fresh) => fresh === keys ? error : check(provider, fresh, token, now)
+          )
+      )
+    )
+  },
+  Effect.mapError((error) =>
+    typeof error === "string"
+      ? error
+      : error._tag === "KeysUnavailable"
+      ? "the keys of its provider can not be had at the moment"
+      : error.message
   )
-})
+)
+
+const issuerOf = (token: string): string | undefined => {
+  try {
+    return Jose.decodeJwt(token).iss
+  } catch {
+    return undefined
+  }
+}
 
 const check = (
   provider: JwtProvider.JwtProvider,

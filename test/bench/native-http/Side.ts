@@ -10,6 +10,7 @@ import * as CaRoots from "../../../src/watch/CaRoots.ts"
 import * as DiscoveryChains from "../../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../../src/watch/Endpoints.ts"
 import * as Intentions from "../../../src/watch/Intentions.ts"
+import * as JwtProviders from "../../../src/watch/JwtProviders.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 
@@ -54,6 +55,7 @@ export const mesh = (side: Side) => {
     Layer.succeed(CaRoots.CaRoots, Watched.constant("roots", { trustDomain: identity.trustDomain, roots: [root] })),
     Layer.succeed(LeafCertificate.LeafCertificate, Watched.constant("leaf", leaf)),
     Layer.succeed(Intentions.Intentions, Watched.constant("intentions", authorizer)),
+    JwtProviders.layerStatic(),
     DiscoveryChains.layerStatic(() => Watched.constant("chain", { targets: [target], connectTimeoutMillis: 5000 })),
     Endpoints.layerStatic(() => Watched.constant("instances", instances))
   )))

@@ -1,45 +1,35 @@
 /** A `jwt-provider` config entry: who issues tokens, by which keys they are known, and where requests carry them. */
 import { Duration, Result, Schema } from "effect"
-import * as GoDuration from "../../consul/GoDuration.ts"
-import * as GoJson from "../../consul/GoJson.ts"
-import * as TokenLocation from "../../intention/TokenLocation.ts"
-
-const Location = Schema.Struct({
-  Header: GoJson.pointer(Schema.Struct({ Name: GoJson.text, ValuePrefix: GoJson.text, Forward: GoJson.flag })),
-  QueryParam: GoJson.pointer(Schema.Struct({ Name: GoJson.text })),
-  Cookie: GoJson.pointer(Schema.Struct({ Name: GoJson.text }))
-})
-
-const Entry = Schema.toCodecGoJson(Schema.Struct({
-  Name: Schema.NonEmptyString,
-  Issuer: GoJson.text,
-  Audiences: GoJson.list(Schema.String),
-  JSONWebKeySet: GoJson.pointer(Schema.Struct({
-    Local: GoJson.pointer(Schema.Struct({ JWKS: GoJson.text, Filename: GoJson.text })),
-    Remote: GoJson.pointer(Schema.Struct({
-      URI: GoJson.text,
-      RequestTimeoutMs: GoJson.number,
-      CacheDuration: Schema.optionalKey(GoDuration.FromNanos),
-      RetryPolicy: GoJson.pointer(Schema.Struct({ NumRetries: GoJson.number }))
-    }))
-  })),
-  Locations: GoJson.list(Location),
-  Forwarding: GoJson.pointer(Schema.Struct({ HeaderName: GoJson.text, PadForwardPayloadHeader: GoJson.flag })),
-  ClockSkewSeconds: GoJson.number
-}))
+import * as Entry from "../consul/config/JwtProvider.ts"
+import * as TokenLocation from "../intention/TokenLocation.ts"
+import * as Timeout from "./Timeout.ts"
 
 export type KeySource =
   /** The JSON text. */
   | { readonly _tag: "Inline"; readonly jwks: string }
   | { readonly _tag: "File"; readonly path: string }
-  | {
-    readonly _tag: "Remote"
-    readonly uri: string
-    readonly timeoutMilliseconds: number
-    /** How long a fetched set is used before it is fetched again. */
-    readonly cacheMilliseconds: number
-    readonly retries: number
-  }
+  | RemoteKeys
+
+export interface RemoteKeys {
+  readonly _tag: "Remote"
+  readonly uri: string
+  readonly timeoutMilliseconds: number
+  readonly connectTimeoutMilliseconds: number
+  /** How long a fetched set is used before it is fetched again. */
+  readonly cacheMilliseconds: number
+  /** How often a fetch that failed is repeated at once, … */
+  readonly retries: number
+  /** … the first time after this, then after twice as long each time. */
+  readonly retryMilliseconds: number
+  /** Who vouches for the server at `uri`. Absent: who vouches for others too, as Node knows them. */
+  readonly ca: CertificateAuthorities | undefined
+}
+
+export type CertificateAuthorities =
+  /** PEM. */
+  | { readonly _tag: "Inline"; readonly pem: string }
+  | { readonly _tag: "File"; readonly path: string }
+  | { readonly _tag: "Variable"; readonly name: string }
 
 export interface JwtProvider {
   readonly name: string
@@ -49,7 +39,7 @@ export interface JwtProvider {
   readonly audiences: ReadonlyArray<string>
   readonly keys: KeySource
   readonly locations: ReadonlyArray<TokenLocation.TokenLocation>
-  /** Whether headers with tokens reach the application. */
+  /** Whether tokens reach the application. */
   readonly forwardToken: boolean
   /** The header by which the application gets the payload, in lower case. */
   readonly payload: { readonly header: string; readonly padded: boolean } | undefined
@@ -58,7 +48,7 @@ export interface JwtProvider {
 
 /** Fails with a sentence that names the entry. Tokens of such a provider count as absent. */
 export const fromEntry = (entry: unknown): Result.Result<JwtProvider, string> =>
-  Schema.decodeUnknownResult(Entry)(entry).pipe(
+  decode(entry).pipe(
     Result.mapError((error) => `a jwt-provider can not be read: ${error.message}`),
     Result.flatMap((decoded) => {
       const { Audiences, ClockSkewSeconds, Forwarding, Issuer, Locations, Name } = decoded
@@ -96,16 +86,42 @@ export const fromEntry = (entry: unknown): Result.Result<JwtProvider, string> =>
     })
   )
 
-const keysOf = (set: (typeof Entry)["Type"]["JSONWebKeySet"]): KeySource | undefined => {
-  if (set?.Local?.JWKS) return { _tag: "Inline", jwks: Buffer.from(set.Local.JWKS, "base64").toString("utf8") }
+const decode = Schema.decodeUnknownResult(Schema.toCodecGoJson(Entry.JwtProvider))
+
+const keysOf = (set: Entry.JwtProvider["JSONWebKeySet"]): KeySource | undefined => {
+  if (set?.Local?.JWKS) return { _tag: "Inline", jwks: fromBase64(set.Local.JWKS) }
   if (set?.Local?.Filename) return { _tag: "File", path: set.Local.Filename }
   if (!set?.Remote?.URI) return undefined
-  const { CacheDuration, RequestTimeoutMs, RetryPolicy, URI } = set.Remote
+  const { CacheDuration, JWKSCluster, RequestTimeoutMs, RetryPolicy, URI } = set.Remote
   return {
     _tag: "Remote",
     uri: URI,
-    timeoutMilliseconds: RequestTimeoutMs || 5000,
-    cacheMilliseconds: CacheDuration === undefined ? 300_000 : Duration.toMillis(CacheDuration),
-    retries: RetryPolicy?.NumRetries ?? 0
+    timeoutMilliseconds: Timeout.clamp(RequestTimeoutMs || 5000),
+    connectTimeoutMilliseconds: millis(JWKSCluster?.ConnectTimeout, 5000),
+    cacheMilliseconds: millis(CacheDuration, 300_000),
+    retries: RetryPolicy?.NumRetries ?? 0,
+    retryMilliseconds: millis(RetryPolicy?.RetryPolicyBackOff?.BaseInterval, 1000),
+    ca: authoritiesOf(JWKSCluster?.TLSCertificates?.TrustedCA)
   }
 }
+
+type TrustedCA = NonNullable<
+  NonNullable<NonNullable<NonNullable<Entry.JwtProvider["JSONWebKeySet"]>["Remote"]>["JWKSCluster"]>["TLSCertificates"]
+>["TrustedCA"]
+
+const authoritiesOf = (trusted: TrustedCA): CertificateAuthorities | undefined =>
+  trusted?.InlineString
+    ? { _tag: "Inline", pem: trusted.InlineString }
+    : trusted?.InlineBytes
+    ? { _tag: "Inline", pem: fromBase64(trusted.InlineBytes) }
+    : trusted?.Filename
+    ? { _tag: "File", path: trusted.Filename }
+    : trusted?.EnvironmentVariable
+    ? { _tag: "Variable", name: trusted.EnvironmentVariable }
+    : undefined
+
+/** Zero and absent are the default. */
+const millis = (duration: Duration.Duration | undefined, otherwise: number): number =>
+  Timeout.clamp((duration === undefined ? 0 : Duration.toMillis(duration)) || otherwise)
+
+const fromBase64 = (text: string): string => Buffer.from(text, "base64").toString("utf8")
