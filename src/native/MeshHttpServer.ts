@@ -59,7 +59,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         caller,
         remote,
         decision,
-        tokens: presented.size === 0 ? noTokens : TokenAdmission.claims(presented)
+        tokens: presented.size === 0 ? PeerIdentity.noTokens : TokenAdmission.claims(presented)
       })
       const inTrace = traced === undefined ? handled : withTraceState(handled, traced, request)
       const seen = seenBy(request, admission)
@@ -146,8 +146,6 @@ const withTraceState = <A, E, R>(
     ? handled
     : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
 }
-
-const noTokens: PeerIdentity.Peer["tokens"] = new Map()
 
 /** What the handler gets: the path that was judged, and no tokens. */
 const seenBy = (

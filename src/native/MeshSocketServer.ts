@@ -70,7 +70,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         const handled = ConnectionSocket.make(own(connection), options).pipe(
           Effect.flatMap(handler),
           Effect.scoped,
-          Effect.provideContext(Context.add(context, PeerIdentity.PeerIdentity, { caller, decision, remote })),
+          Effect.provideContext(
+            Context.add(context, PeerIdentity.PeerIdentity, { caller, decision, remote, tokens: PeerIdentity.noTokens })
+          ),
           Effect.catchCauseIf((cause) => isOver(cause, connection), () => Effect.void),
           Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
         )

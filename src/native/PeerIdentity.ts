@@ -20,6 +20,9 @@ export interface Peer {
   readonly tokens: ReadonlyMap<string, TokenRequirement.Claims>
 }
 
+/** Of a connection, and of a request that needed none. */
+export const noTokens: Peer["tokens"] = new Map()
+
 export class PeerIdentity extends Context.Service<PeerIdentity, Peer>()("effect-mesh/native/PeerIdentity") {}
 
 /**

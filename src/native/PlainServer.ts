@@ -15,7 +15,6 @@ import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { Effect, FiberSet, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
-import type * as TokenRequirement from "../intention/TokenRequirement.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
@@ -24,6 +23,7 @@ import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import type * as Listening from "./Listening.ts"
 import * as MeshListener from "./MeshListener.ts"
+import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
@@ -246,18 +246,16 @@ const applyTokens = (
 const tokensKey = Symbol("tokens")
 
 interface Bearer {
-  readonly [tokensKey]?: ReadonlyMap<string, TokenRequirement.Claims>
+  readonly [tokensKey]?: PeerIdentity.Peer["tokens"]
   readonly stream?: Bearer
 }
-
-const noTokens: ReadonlyMap<string, TokenRequirement.Claims> = new Map()
 
 /** The payloads of the tokens that were required of a request, by the name of their provider. */
 export const tokensOf = (
   of: Http.IncomingMessage | Http2.Http2ServerRequest | Http2.ServerHttp2Stream
-): ReadonlyMap<string, TokenRequirement.Claims> => {
+): PeerIdentity.Peer["tokens"] => {
   const bearer: Bearer & typeof of = of
-  return bearer[tokensKey] ?? bearer.stream?.[tokensKey] ?? noTokens
+  return bearer[tokensKey] ?? bearer.stream?.[tokensKey] ?? PeerIdentity.noTokens
 }
 
 /** Kept in the socket itself: what HTTP/2 shows of its socket has nothing else in common with it. */
