@@ -78,6 +78,11 @@ export const connectionsCut = counter(
   ["direction"],
   "Open connections ended because they were no longer allowed"
 )
+export const connectionsRetired = counter(
+  "mesh_connections_retired_total",
+  ["direction", "reason"],
+  "Open connections ended because they had lasted, or been unused, for long enough"
+)
 export const connectionsFailed = counter(
   "mesh_connections_failed_total",
   ["direction"],
@@ -194,6 +199,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   connections,
   connectionsOpen,
   connectionsCut,
+  connectionsRetired,
   connectionsFailed,
   bytes,
   requests,

@@ -45,7 +45,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   let failed = 0
   let established = 0
   let relayed = 0
-  yield* Metrics.follow("outbound", () => ({ established, open: relayed, cut: 0, failed, ...traffic.total() }))
+  yield* Metrics.follow(
+    "outbound",
+    () => ({ established, open: relayed, cut: 0, lifetime: 0, idle: 0, failed, ...traffic.total() })
+  )
 
   const watchRoute = Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
     const held = yield* Scope.fork(scope)
@@ -106,7 +109,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     bound,
     stop: Listening.close(server),
     idle: FiberSet.awaitEmpty(connections),
-    stats: () => ({ open, handshaking: 0, accepted, failed, cut: 0, refused: {}, ...traffic.total() }),
+    stats: () => ({
+      open,
+      handshaking: 0,
+      accepted,
+      failed,
+      cut: 0,
+      retired: { lifetime: 0, idle: 0 },
+      refused: {},
+      ...traffic.total()
+    }),
     redirect: Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
       const before = watching
       watching = yield* watchRoute(to)

@@ -10,7 +10,7 @@
  *
  * A token that a request was admitted with counts until the request is over, even if it expires before that.
  */
-import { type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
@@ -35,8 +35,11 @@ import * as RequestChanges from "./RequestChanges.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
 import * as RequestTokens from "./jwt/RequestTokens.ts"
 
-export interface Options
-  extends Pick<MeshListener.Options<never>, "from" | "handshakeTimeout" | "maxConnections" | "reauthorize">
+export interface Options extends
+  Pick<
+    MeshListener.Options<never>,
+    "from" | "handshakeTimeout" | "maxConnections" | "reauthorize" | "maxLifetime" | "lifetimeJitter"
+  >
 {
   /** Where to listen: an IP address. Default: `0.0.0.0`. */
   readonly host?: string | undefined
@@ -93,7 +96,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const context = yield* Effect.context<never>()
   const tokens = yield* RequestTokens.make
   const run = yield* FiberSet.makeRuntime()
-  const drain = options.drain ?? "10 seconds"
+  const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
   const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
   /** Of requests at hand: of most of them nobody asked. */
   const presented = new Map<HttpExchange.Exchange, TokenAdmission.Presented>()
@@ -159,7 +162,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     drain: afterDrain,
     handshakeTimeout: options.handshakeTimeout,
     maxConnections: options.maxConnections,
-    reauthorize: options.reauthorize
+    reauthorize: options.reauthorize,
+    maxLifetime: options.maxLifetime,
+    lifetimeJitter: options.lifetimeJitter,
+    keep: (connection) => mayStay(authorizer(), connection),
+    retire: (connection, why) => connections.retire(connection, why === "denied" ? deniedGraceMillis : drainMillis)
   }).pipe(Effect.provideService(Intentions.Intentions, byRequest(intentions)))
 
   /** By the intentions in force, with the tokens that the request carries, verified as far as the verdict depends on them. */
@@ -244,7 +251,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     },
     drain: Effect.sync(connections.drain).pipe(
       Effect.andThen(listener.stop),
-      Effect.andThen(Effect.timeoutOption(listener.idle, drain)),
+      Effect.andThen(Effect.timeoutOption(listener.idle, drainMillis)),
       Effect.asVoid
     )
   }
@@ -252,6 +259,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
 /** After the drain: for the last words of what was interrupted, such as the close of a WebSocket. */
 const afterDrain = "500 millis"
+
+/** For the last words to a caller that may do nothing any more: its requests at hand have been ended. */
+const deniedGraceMillis = 1000
+
+/** Where requests are judged, a connection may stay unless no request could be allowed. */
+const mayStay = (authorizer: Authorizer.Authorizer, { caller }: MeshListener.Connection): Decision.Decision => {
+  const decision = authorizer.connection(caller)
+  return authorizer.http && decision.because === "needs-http" ? judgedByRequest : decision
+}
 
 /** Where requests are judged, everybody who is a service of the mesh may connect. */
 const byRequest = (

@@ -17,6 +17,7 @@ import * as Meter from "../metrics/Meter.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
+import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
 import type * as RouteInstances from "./RouteInstances.ts"
 import * as Tracing from "./Tracing.ts"
@@ -63,6 +64,8 @@ export interface PoolOptions {
   readonly idleMillis?: number | undefined
   /** How long a connection takes new requests. Default: no limit. */
   readonly maxAgeMillis?: number | undefined
+  /** The part of that which is left to chance, so that connections made at once do not end at once. Default: 0.1. */
+  readonly ageJitter?: number | undefined
   /** Offers HTTP/2, many requests on a connection. Default: HTTP/1.1 alone. */
   readonly http2?: boolean | undefined
 }
@@ -110,9 +113,10 @@ export const make = Effect.fnUntraced(function*(
     const { id } = endpoint
     const address = Listening.format(endpoint.address)
     const http2 = options.pool?.http2 ?? false
+    const maxAge = options.pool?.maxAgeMillis
     const pool = new Undici.Pool(`http://${service}`, {
       connections: options.pool?.connections ?? null,
-      clientTtl: options.pool?.maxAgeMillis ?? null,
+      clientTtl: maxAge ?? null,
       keepAliveTimeout: options.pool?.idleMillis ?? 30_000,
       allowH2: http2,
       connect: (_, callback) => {
@@ -129,6 +133,7 @@ export const make = Effect.fnUntraced(function*(
         }))
       }
     })
+    if (maxAge !== undefined) pool.on("connect", (_, targets) => grow(targets, maxAge))
     pools.add(pool)
     const instance: Instance = {
       id,
@@ -149,6 +154,12 @@ export const make = Effect.fnUntraced(function*(
       }
     }
     return instance
+  }
+
+  /** The pool has noted when they were made, as `ttl`: some are made to look older. */
+  const grow = (made: ReadonlyArray<object>, maxAge: number) => {
+    const left = Lifetimes.jittered(maxAge, options.pool?.ageJitter ?? 0.1, Math.random())
+    for (const one of made) Object.assign(one, { ttl: Date.now() - (maxAge - left) })
   }
 
   const refresh = (member: Member, target: TcpRoute.Target, list: ReadonlyArray<Endpoints.Endpoint>) => {

@@ -27,6 +27,7 @@ import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Arrivals from "./Arrivals.ts"
+import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
@@ -41,7 +42,7 @@ export interface Connection extends Splice.Side {
   readonly remote: string
 }
 
-export interface Options<R> {
+export interface Options<R> extends Lifetimes.Options {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
@@ -59,6 +60,13 @@ export interface Options<R> {
   readonly drain?: Duration.Input | undefined
   /** Judges open connections again, besides each change of intentions. Default: every minute. */
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
+  /** Whether an open connection may stay. Default: whether it would be admitted now. */
+  readonly keep?: ((connection: Connection, authorizer: Authorizer.Authorizer) => Decision.Decision) | undefined
+  /**
+   * Ends a connection that may not stay, or has lasted long enough, in the way of its protocol. Default: the former is
+   * reset, the latter as in `Lifetimes`.
+   */
+  readonly retire?: ((connection: Connection, why: Lifetimes.Why | "denied") => void) | undefined
 }
 
 /** Hands each connection that it accepts to `accept`, for good: once the listener is gone they are destroyed. */
@@ -87,6 +95,8 @@ export interface Stats {
   readonly failed: number
   /** Ended because policy changed. */
   readonly cut: number
+  /** Ended because they had lasted, or been unused, for long enough. */
+  readonly retired: Lifetimes.Counts
   readonly refused: Readonly<Partial<Record<Refusal.Reason, number>>>
   /** Bytes into the mesh. */
   readonly sent: number
@@ -111,6 +121,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const denials = DenialLog.make()
   const lines = LineLimit.make()
   const traffic = Traffic.make()
+  const lifetimes = yield* Lifetimes.make<Connection>(options, options.retire)
+  const keep = options.keep ?? ((connection, current) => current.connection(connection.caller))
+  const retire = options.retire ?? ((connection) => connection.reset())
   let accepted = 0
   let failed = 0
   let cut = 0
@@ -120,11 +133,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     accepted,
     failed,
     cut,
+    retired: lifetimes.retired(),
     refused: Object.fromEntries(refused),
     ...traffic.total()
   })
   const handshakes = Metrics.handshakes("inbound", context)
-  yield* Metrics.follow("inbound", () => ({ ...stats(), established: accepted }))
+  yield* Metrics.follow("inbound", () => ({ ...stats(), ...lifetimes.retired(), established: accepted }))
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
   yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
@@ -178,10 +192,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const started = performance.now()
     const denied = new Map<string, number>()
     for (const connection of open) {
-      const decision = current.connection(connection.caller)
+      const decision = keep(connection, current)
       if (decision.allowed) continue
       open.delete(connection)
-      connection.reset()
+      retire(connection, "denied")
       cut++
       const line = `${SpiffeId.display(connection.caller)} (${Decision.explain(decision)})`
       denied.set(line, (denied.get(line) ?? 0) + 1)
@@ -213,6 +227,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     accepted++
     handshakes.accepted(since)
     traffic.track(socket)
+    lifetimes.track(connection)
     socket.once("close", () => open.delete(connection))
     run(serve(connection))
   }

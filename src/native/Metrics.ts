@@ -12,6 +12,10 @@ export interface Totals {
   readonly open: number
   /** Ended because policy changed. */
   readonly cut: number
+  /** Ended because they had lasted for long enough. */
+  readonly lifetime: number
+  /** Ended because they had been unused for long enough. */
+  readonly idle: number
   /** Ended because what they were for, the application or the service, was not reached. */
   readonly failed: number
   /** Bytes from the application into the mesh. */
@@ -28,6 +32,8 @@ export const follow = Effect.fnUntraced(function*(
   yield* Meter.follow(Catalogue.connections, { direction }, () => totals().established)
   yield* Meter.follow(Catalogue.connectionsOpen, { direction }, () => totals().open)
   yield* Meter.follow(Catalogue.connectionsCut, { direction }, () => totals().cut)
+  yield* Meter.follow(Catalogue.connectionsRetired, { direction, reason: "lifetime" }, () => totals().lifetime)
+  yield* Meter.follow(Catalogue.connectionsRetired, { direction, reason: "idle" }, () => totals().idle)
   yield* Meter.follow(Catalogue.connectionsFailed, { direction }, () => totals().failed)
   yield* Meter.follow(Catalogue.bytes, { direction, flow: "sent" }, () => totals().sent)
   yield* Meter.follow(Catalogue.bytes, { direction, flow: "received" }, () => totals().received)

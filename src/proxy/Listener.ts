@@ -12,6 +12,7 @@ export const none: Counts = {
   accepted: 0,
   failed: 0,
   cut: 0,
+  retired: { lifetime: 0, idle: 0 },
   refused: {},
   sent: 0,
   received: 0

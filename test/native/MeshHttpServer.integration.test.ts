@@ -4,32 +4,25 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Tls from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream, SubscriptionRef } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema, Stream, SubscriptionRef } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { Socket } from "effect/socket"
 import * as NodeWS from "@effect/platform-node/NodeWS"
-import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Audit from "../../src/intention/Audit.ts"
-import type * as Authorizer from "../../src/intention/Authorizer.ts"
-import type * as Intention from "../../src/intention/Intention.ts"
 import * as Intentions from "../../src/intention/Intention.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
-import type * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as Certificates from "../support/certificates.ts"
 import { material } from "../support/handshake.ts"
 import * as Http from "../support/http.ts"
 import * as Mesh from "../support/mesh.ts"
+import * as Servers from "../support/httpServers.ts"
+import { policy, served, uriOf } from "../support/httpServers.ts"
+import * as Sockets from "../support/sockets.ts"
 import { eventually } from "../support/sockets.ts"
-
-/** Who may do what with `api`, judged by request. */
-const policy = (...intentions: ReadonlyArray<Intention.Intention>): Authorizer.Authorizer =>
-  Mesh.requestPolicy("api", ...intentions)
-
-const web = Intentions.make("web", "api", "allow")
-
-const uriOf = (service: string) => SpiffeId.format(Certificates.service(service))
+import * as TlsClients from "../support/tlsClients.ts"
+import * as Frames from "../support/h2Frames.ts"
 
 /** Only `GET` below `/public`. */
 const publicOnly = Intentions.make("web", "api", [
@@ -76,42 +69,8 @@ const routes = HttpRouter.addAll([
   )
 ])
 
-/** Whatever Effect serves, with nothing provided but the server's layer. */
-type App = Layer.Layer<never, never, Layer.Success<ReturnType<typeof MeshHttpServer.layer>>>
-
-const served = <A, R>(routes: Layer.Layer<A, never, R>) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })
-
-/** `api` with these routes, and what its clients need. */
-const start = Effect.fnUntraced(function*(
-  options: Partial<MeshHttpServer.Options> = {},
-  app: App = served(routes)
-) {
-  const authority = yield* Effect.promise(() => Certificates.root("root"))
-  const api = yield* Mesh.member("api", authority)
-  yield* SubscriptionRef.set(api.intentions, policy(web))
-  const server = MeshHttpServer.layer({ host: "127.0.0.1", port: 0, ...options }).pipe(Layer.provide(api.layer))
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const context = yield* Layer.buildWithScope(
-    app.pipe(Layer.provideMerge(server)),
-    scope
-  )
-  const mesh = yield* MeshHttpServer.MeshHttpServer.pipe(Effect.provideContext(context))
-  const materialOf = (service: string) =>
-    Effect.map(
-      Effect.promise(() => Certificates.issue(authority, { uris: [uriOf(service)] })),
-      (issued) => Object.assign(material(issued, Certificates.bundle(authority)), { issued })
-    )
-  return {
-    api,
-    authority,
-    mesh,
-    materialOf,
-    port: mesh.port,
-    close: Scope.close(scope, Exit.void),
-    web: yield* materialOf("web")
-  }
-})
+const start = (options?: Partial<MeshHttpServer.Options>, app: Servers.App = served(routes)) =>
+  Servers.start(app, options)
 
 const versions = [["HTTP/1.1", Http.http1], ["HTTP/2", Http.http2]] as const
 
@@ -176,7 +135,7 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
       yield* eventually(() => mesh.stats().handling === 0)
       const streaming = yield* Effect.forkChild(Effect.exit(other({ path: "/events" })))
       yield* eventually(() => mesh.stats().handling === 1)
-      yield* SubscriptionRef.set(api.intentions, policy())
+      yield* SubscriptionRef.set(api.intentions, policy(publicOnly))
       assert.isTrue(Exit.isFailure(yield* Fiber.join(streaming)))
       assert.strictEqual((yield* ask({ path: "/who" })).status, 403)
       assert.strictEqual(mesh.stats().aborted["denied"], 1)
@@ -239,42 +198,17 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
 })
 
 /** A TLS connection of a client that writes its own bytes. */
-const raw = (port: number, { client }: SecureContexts.Material, alpn?: string) =>
-  Effect.acquireRelease(
-    Effect.callback<Tls.TLSSocket>((resume) => {
-      const socket = Tls.connect({
-        host: "127.0.0.1",
-        port,
-        secureContext: client,
-        rejectUnauthorized: false,
-        ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] })
-      }, () => resume(Effect.succeed(socket)))
-      socket.on("error", () => {})
-    }),
-    (socket) => Effect.sync(() => socket.destroy())
+const raw = (port: number, { issued }: { readonly issued: Certificates.Issued }, alpn?: string) =>
+  Effect.map(
+    TlsClients.connect(port, issued, alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+    ({ socket }) => socket
   )
 
-const readAll = (socket: Tls.TLSSocket) =>
-  Effect.callback<string>((resume) => {
-    const chunks: Array<Buffer> = []
-    socket.on("data", (chunk: Buffer) => chunks.push(chunk))
-    socket.on("close", () => resume(Effect.succeed(Buffer.concat(chunks).toString("latin1"))))
-  })
-
-/** The header of a frame of HTTP/2. */
-const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer => {
-  const head = Buffer.alloc(9)
-  head.writeUIntBE(payload.length, 0, 3)
-  head[3] = type
-  head[4] = flags
-  head.writeUInt32BE(stream, 5)
-  return Buffer.concat([head, payload])
+/** What it is told until it is closed. */
+const readAll = (socket: Tls.TLSSocket) => {
+  const record = Sockets.record(socket)
+  return Effect.map(record.ending, record.text)
 }
-
-const preface = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0)])
-
-/** GET /who, as HPACK has it without a table. */
-const getWho = Buffer.from([0x82, 0x87, 0x44, 4, ...Buffer.from("/who"), 0x41, 3, ...Buffer.from("api")])
 
 describe("MeshHttpServer", () => {
   it.live("serves HttpApi as it is", () =>
@@ -307,7 +241,7 @@ describe("MeshHttpServer", () => {
   it.live("lets through in audit mode what it would refuse, and says so", () =>
     Effect.gen(function*() {
       const { api, materialOf, mesh, port } = yield* start()
-      yield* SubscriptionRef.set(api.intentions, Audit.authorizer(Audit.everywhere, policy(web)))
+      yield* SubscriptionRef.set(api.intentions, Audit.authorizer(Audit.everywhere, policy(Servers.web)))
       const ask = yield* Http.http2(port, yield* materialOf("ops"))
       assert.strictEqual((yield* ask({ path: "/who" })).body, "hello ops")
       assert.deepStrictEqual(mesh.denials().map(({ audited, source }) => [source, audited]), [["ops", 1]])
@@ -395,8 +329,9 @@ describe("MeshHttpServer", () => {
     Effect.gen(function*() {
       const { port, web } = yield* start()
       const socket = yield* raw(port, web)
+      const preface = Frames.preface()
       for (const byte of preface.subarray(0, 5)) socket.write(Buffer.from([byte]))
-      socket.write(Buffer.concat([preface.subarray(5), frame(1, 5, 1, getWho)]))
+      socket.write(Buffer.concat([preface.subarray(5), Frames.get(1, "/who")]))
       const answer = yield* Effect.callback<string>((resume) => {
         let seen = ""
         socket.on("data", (chunk: Buffer) => {
@@ -421,7 +356,7 @@ describe("MeshHttpServer", () => {
       Effect.gen(function*() {
         const { mesh, port, web } = yield* start()
         const socket = yield* raw(port, web, alpn)
-        if (alpn === "h2") socket.write(preface)
+        if (alpn === "h2") socket.write(Frames.preface())
         yield* eventually(() => mesh.stats().connections.open === 1)
         socket.resume().end()
         yield* eventually(() => mesh.stats().connections.open === 0)
@@ -438,40 +373,4 @@ describe("MeshHttpServer", () => {
         assert.deepStrictEqual(mesh.stats().aborted, { slow_headers: 1 })
       })
   )
-
-  it.live("ends headers without an end, and serves everybody else", () =>
-    Effect.gen(function*() {
-      const { mesh, port, web } = yield* start()
-      const ask = yield* Http.http2(port, web)
-      const one = yield* raw(port, web, "http/1.1")
-      one.write(`GET /who HTTP/1.1\r\nx: ${"x".repeat(100_000)}`)
-      assert.match(yield* readAll(one), /^HTTP\/1.1 431/)
-      const two = yield* raw(port, web, "h2")
-      const header = Buffer.concat([Buffer.from([0, 1, 0x78, 0x7f, 0xe1, 0x7e]), Buffer.alloc(16_352, 0x78)])
-      two.write(Buffer.concat([preface, frame(1, 0, 1, getWho)]))
-      const timer = setInterval(() => two.write(frame(9, 0, 1, header.subarray(0, 16_000))), 1)
-      yield* readAll(two)
-      clearInterval(timer)
-      assert.strictEqual((yield* ask({ path: "/who" })).status, 200)
-      assert.deepStrictEqual(mesh.stats().aborted, { headers_too_large: 2 })
-    }))
-
-  it.live("ends a flood of cancelled requests", () =>
-    Effect.gen(function*() {
-      const { mesh, port, web } = yield* start({ limits: { streamResets: { burst: 50, rate: 10 } } })
-      const ask = yield* Http.http2(port, web)
-      const flood = yield* raw(port, web, "h2")
-      flood.write(preface)
-      const timer = setInterval(() => {
-        for (let i = 0; i < 20; i++) {
-          flood.write(Buffer.concat([frame(1, 5, next, getWho), frame(3, 0, next, Buffer.from([0, 0, 0, 8]))]))
-          next += 2
-        }
-      }, 1)
-      let next = 1
-      yield* readAll(flood)
-      clearInterval(timer)
-      assert.deepStrictEqual(mesh.stats().aborted, { stream_resets: 1 })
-      assert.strictEqual((yield* ask({ path: "/who" })).status, 200)
-    }))
 })

@@ -1,0 +1,132 @@
+/**
+ * How long connections may last, and how long they may be unused. All of a listener are looked at together now and then,
+ * so that neither costs a timer, and a byte costs nothing.
+ *
+ *     open ─▶ too old, or unused for too long ─▶ quiet since the last look ─▶ ended ─▶ closed by the peer
+ *                                              │                                └─ not within the grace: reset
+ *                                              └─ not within the grace: reset
+ *
+ * Only a quiet connection is ended orderly: the peer must not take a stream that was cut for a whole one.
+ */
+import { Duration, Effect, Schedule, type Scope } from "effect"
+import type * as Splice from "./Splice.ts"
+
+export interface Options {
+  /** How long a connection may last. Default: no limit. */
+  readonly maxLifetime?: Duration.Input | undefined
+  /**
+   * The part of the lifetime that is left to chance, so that those who connected at once do not come back at once: with
+   * 0.1 it is up to a tenth shorter. Default: 0.1.
+   */
+  readonly lifetimeJitter?: number | undefined
+  /** How long a connection may go on without a byte in either direction. Default: no limit. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** For a connection that is due to become quiet, and for the peer to close its side. Default: 5 seconds. */
+  readonly closeGrace?: Duration.Input | undefined
+}
+
+/** The attribute `reason` of `mesh_connections_retired_total`: stable. */
+export type Why = "lifetime" | "idle"
+
+/** How many were ended, by reason. */
+export type Counts = Readonly<Record<Why, number>>
+
+export interface Lifetimes<in C> {
+  /** From now on, until it is closed. */
+  readonly track: (connection: C) => void
+  readonly retired: () => Counts
+}
+
+export interface Limits {
+  /** `Infinity`: no limit, here and below. */
+  readonly lifetimeMillis: number
+  readonly jitter: number
+  readonly idleMillis: number
+  readonly graceMillis: number
+}
+
+/** Of one connection; times as `now`. */
+export interface Life {
+  readonly expires: number
+  bytes: number
+  usedAt: number
+  /** Once it was ended: when it is reset. */
+  endedUntil: number | undefined
+}
+
+export const begin = (limits: Limits, now: number, random: number): Life => ({
+  expires: now + jittered(limits.lifetimeMillis, limits.jitter, random),
+  bytes: 0,
+  usedAt: now,
+  endedUntil: undefined
+})
+
+/** `random` is from 0 to 1. */
+export const jittered = (millis: number, jitter: number, random: number): number =>
+  millis === Infinity ? millis : millis * (1 - jitter * random)
+
+/** What is to be done, and why if that is new. `bytes` are those of both directions so far. */
+export const look = (
+  life: Life,
+  { graceMillis, idleMillis }: Limits,
+  bytes: number,
+  now: number
+): { readonly act: "end" | "reset"; readonly why: Why | undefined } | undefined => {
+  if (life.endedUntil !== undefined) return now < life.endedUntil ? undefined : { act: "reset", why: undefined }
+  const quiet = bytes === life.bytes
+  if (!quiet) {
+    life.bytes = bytes
+    life.usedAt = now
+  }
+  const idle = now - life.usedAt >= idleMillis
+  if (!idle && now < life.expires) return undefined
+  if (!quiet) return now < life.expires + graceMillis ? undefined : { act: "reset", why: "lifetime" }
+  life.endedUntil = now + graceMillis
+  return { act: "end", why: idle ? "idle" : "lifetime" }
+}
+
+/** `retire`: sees to the end of a connection that is due, quiet or not, instead of what is said above. */
+export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
+  options: Options,
+  retire: ((connection: C, why: Why) => void) | undefined
+): Effect.fn.Return<Lifetimes<C>, never, Scope.Scope> {
+  const limits = complete(options, retire === undefined)
+  const lives = new Map<C, Life>()
+  const retired = { lifetime: 0, idle: 0 }
+  const shortest = Math.min(limits.lifetimeMillis, limits.idleMillis)
+  if (shortest === Infinity) return { track: () => {}, retired: () => retired }
+
+  const sweep = Effect.sync(() => {
+    const now = performance.now()
+    for (const [connection, life] of lives) {
+      const { socket } = connection
+      // What is buffered has not gone out: who takes nothing is idle too.
+      const due = look(life, limits, socket.bytesRead + socket.bytesWritten - socket.writableLength, now)
+      if (due === undefined) continue
+      if (due.why !== undefined) retired[due.why]++
+      if (retire !== undefined) {
+        lives.delete(connection)
+        retire(connection, due.why ?? "lifetime")
+      } else if (due.act === "reset") connection.reset()
+      else socket.end()
+    }
+  })
+  const every = Math.max(10, Math.min(4000, shortest, limits.graceMillis || Infinity) / 4)
+  yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(every)))
+  return {
+    track: (connection) => {
+      lives.set(connection, begin(limits, performance.now(), Math.random()))
+      connection.socket.once("close", () => lives.delete(connection))
+    },
+    retired: () => retired
+  }
+})
+
+const complete = (options: Options, patient: boolean): Limits => ({
+  lifetimeMillis: millis(options.maxLifetime ?? Infinity),
+  jitter: options.lifetimeJitter ?? 0.1,
+  idleMillis: millis(options.idleTimeout ?? Infinity),
+  graceMillis: patient ? millis(options.closeGrace ?? "5 seconds") : 0
+})
+
+const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
