@@ -1,6 +1,7 @@
 export * as Connect from "./Connect.ts"
 export * as ConnectionCut from "./ConnectionCut.ts"
 export * as DialError from "./DialError.ts"
+export * as Forwarder from "./Forwarder.ts"
 export * as HttpLimits from "./HttpLimits.ts"
 export * as Listening from "./Listening.ts"
 export * as Mesh from "./Mesh.ts"

@@ -5,7 +5,9 @@ import { text } from "node:stream/consumers"
 import * as Tls from "node:tls"
 import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, SubscriptionRef } from "effect"
+import { Effect, Fiber, Schedule, SubscriptionRef } from "effect"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import * as PlainMesh from "../../src/native/PlainMesh.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
 import { get, greeting, pair } from "../support/plain.ts"
@@ -155,9 +157,11 @@ describe("PlainMesh", () => {
       const outcome = (name: string) =>
         Effect.callback<string>((resume) => {
           const socket = Tls.connect({ host: "127.0.0.1", port, ...web.mesh.tlsOptions(name) })
-          socket.once("secureConnect", () => resume(Effect.succeed("connected")))
           socket.on("error", (error) => resume(Effect.succeed("code" in error ? String(error.code) : error.name)))
-          return Effect.sync(() => socket.destroy())
+          socket.once("secureConnect", () => {
+            resume(Effect.succeed("connected"))
+            socket.destroy()
+          })
         })
       assert.strictEqual(yield* outcome("api"), "connected")
       assert.strictEqual(yield* outcome("api.service.dc1.consul"), "connected")
@@ -176,6 +180,34 @@ describe("PlainMesh", () => {
       const stranger = yield* Effect.promise(() => Certificates.root("stranger"))
       yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(stranger, "api")))
       assert.match(yield* outcome("api"), /ISSUER|VERIFY|SELF_SIGNED/)
+    }))
+
+  it.live("is in the catalog from register to close, and is called only while it is well", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "allow" })
+      const join = (service: string) =>
+        Effect.acquireRelease(
+          Effect.promise(() => PlainMesh.join({ service, consul: { address } })),
+          (mesh) => Effect.promise(mesh.close)
+        )
+      const api = yield* join("api")
+      const web = yield* join("web")
+      const server = Net.createServer((socket) => socket.on("error", () => {}).end("hello"))
+      const { port } = yield* Effect.promise(() => api.listen(server, { host: "127.0.0.1", port: 0 }))
+      const reason = (error: Error) => error.message.replace(/.*: /, "")
+      const call = Effect.promise(() => web.connect("api").then(text, reason))
+      const until = (outcome: string) =>
+        Effect.repeat(call, { until: (seen) => seen === outcome, schedule: Schedule.spaced("20 millis") })
+      yield* until("no instance with a sidecar or a native integration is registered")
+      const ill = yield* Effect.promise(() =>
+        api.register({ port, drain: 0, healthy: () => Promise.reject(new Error("out of paper")) })
+      )
+      yield* until("none of its 1 instances is healthy")
+      yield* Effect.promise(ill.close)
+      const well = yield* Effect.promise(() => api.register({ port, drain: 0 }))
+      yield* until("hello")
+      yield* Effect.promise(well.close)
+      yield* until("no instance with a sidecar or a native integration is registered")
     }))
 
   it.live("says what is wrong, and ends with nothing left open", () =>
