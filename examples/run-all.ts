@@ -4,6 +4,9 @@ import { spawnSync } from "node:child_process"
 const examples = [
   ["examples/native/main.ts"],
   ["examples/native-http/main.ts"],
+  ["examples/plain-http/main.ts"],
+  ["examples/fastify/main.ts"],
+  ["examples/postgres/main.ts"],
   ["examples/quickstart/main.ts", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
   ["src/cli/bin.ts", "policy", "verify", "-f", "examples/policy-tests/policy", "examples/policy-tests/assertions.json"]

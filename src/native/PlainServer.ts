@@ -70,6 +70,8 @@ const makeForConnections = (server: Server, announce: Announce, options: Options
         socket.once("close", () => resume(Effect.void))
         socket.allowHalfOpen = "allowHalfOpen" in server && server.allowHalfOpen === true
         rememberPeer(socket, caller)
+        // Ours are not held against the application, which Node warns of a leak otherwise.
+        socket.setMaxListeners(socket.getMaxListeners() + socket.listenerCount("close"))
         announce(event, socket)
       })
   })
