@@ -74,8 +74,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         const leftOut = lines.admit(error.reason._tag, performance.now())
         if (leftOut === undefined) return Effect.void
         return Effect.annotateLogs(Effect.logWarning(`${error.message}${LineLimit.suffix(leftOut)}`), {
+          direction: "outbound",
           reason: error.reason._tag,
-          direction: "outbound"
+          destination: error.service
         })
       }),
       Effect.ensuring(Effect.sync(local.reset))

@@ -29,6 +29,7 @@ import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import type * as Listening from "./Listening.ts"
+import * as LogKeys from "./LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
@@ -113,9 +114,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const verdict = decision.allowed ? "let through, in audit mode," : "refused"
     run(Effect.annotateLogs(
       Effect.logWarning(`${verdict} a request of ${connection.remote}: ${DenialLog.format(line)}`),
-      { reason: "denied", direction: "inbound" }
+      { ...keys(connection), reason: "denied" }
     ))
   }
+
+  const keys = (connection: MeshListener.Connection) => ({
+    direction: "inbound",
+    service: authorizer().destination.service,
+    ...LogKeys.peer(connection)
+  })
 
   const countRefusal = ({ connection }: HttpExchange.Exchange, refused: RequestAdmission.Refused) => {
     const edge = { source: connection.caller.service, destination: authorizer().destination.service }
@@ -126,12 +133,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     limits: HttpLimits.complete(options.limits),
     protocols: options.protocols,
     streams: options.streams,
-    abused: ({ caller, remote }, abuse) => {
+    abused: (connection, abuse) => {
+      const { caller, remote } = connection
       metrics.aborted(abuse)
       const leftOut = lines.admit(abuse, performance.now())
       if (leftOut === undefined) return
       const what = `ended a connection of ${SpiffeId.display(caller)} (${remote}): ${abuse}`
-      run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), { reason: abuse }))
+      run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), {
+        ...keys(connection),
+        reason: abuse
+      }))
     },
     started: (_, request) => {
       count++
@@ -186,16 +197,22 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   const end = (exchanges: ReadonlyMap<HttpExchange.Exchange, Decision.Decision>) => {
-    const ended = new Set<string>()
+    const ended = new Map<string, MeshListener.Connection>()
     for (const [exchange, decision] of exchanges) {
       metrics.aborted("denied")
       handling.delete(exchange) // once is enough
-      ended.add(`${exchange.connection.caller.service} (${Decision.explain(decision)})`)
+      ended.set(`${exchange.connection.caller.service} (${Decision.explain(decision)})`, exchange.connection)
       exchange.abort()
     }
-    return Effect.forEach(ended, (line) => Effect.logWarning(`ended requests of ${line}: the intentions changed`), {
-      discard: true
-    })
+    return Effect.forEach(
+      ended,
+      ([line, connection]) =>
+        Effect.annotateLogs(Effect.logWarning(`ended requests of ${line}: the intentions changed`), {
+          ...keys(connection),
+          reason: "denied"
+        }),
+      { discard: true }
+    )
   }
   const judgeLater = (exchange: HttpExchange.Exchange, request: HttpRequest.HttpRequest) =>
     Effect.flatMap(settle(exchange, request), (settled) => {

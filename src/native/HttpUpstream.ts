@@ -150,7 +150,13 @@ export const make = Effect.fnUntraced(function*(
         const leftOut = lines.admit(id, now)
         if (leftOut === undefined) return
         const what = `${service}: ejected ${id} at ${address} for a while, as requests to it fail`
-        run(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`))
+        run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), {
+          direction: "outbound",
+          reason: "ejected",
+          destination: target.service,
+          instance: id,
+          remote: address
+        }))
       }
     }
     return instance

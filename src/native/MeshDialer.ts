@@ -129,7 +129,13 @@ const connect = (
         index === last || performance.now() >= deadline
           ? Effect.fail(failure(index + 1, reason))
           : Effect.andThen(
-            Effect.logWarning(`${request.service}: ${reason.message}. Trying another instance`),
+            Effect.annotateLogs(Effect.logWarning(`${request.service}: ${reason.message}. Trying another instance`), {
+              direction: "outbound",
+              reason: reason._tag,
+              destination: target.service,
+              instance: endpoint.id,
+              remote: Listening.format(endpoint.address)
+            }),
             attempt({ endpoints, target }, deadline, index + 1)
           )
       )

@@ -7,7 +7,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeWS from "@effect/platform-node/NodeWS"
-import { Context, Effect, Layer, Scope } from "effect"
+import { Context, Effect, Layer, References, Scope } from "effect"
 import { Headers, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
@@ -16,6 +16,7 @@ import type * as JwtProviders from "../watch/JwtProviders.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import * as Listening from "./Listening.ts"
+import * as LogKeys from "./LogKeys.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
@@ -94,8 +95,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     serve: Effect.fnUntraced(function*(app, middleware) {
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
       const handler = { scope, middleware }
-      const request = yield* NodeHttpServer.makeHandler(guarded(app), handler)
-      const upgrade = yield* NodeHttpServer.makeUpgradeHandler(sockets, guarded(app), handler)
+      const annotated = Effect.updateService(References.CurrentLogAnnotations, LogKeys.ofRequests)
+      const request = yield* annotated(NodeHttpServer.makeHandler(guarded(app), handler))
+      const upgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, guarded(app), handler))
       listener.attach({ request, upgrade })
       // Runs before the scope of the handlers closes, which interrupts what is left.
       yield* Effect.addFinalizer(() => listener.drain)

@@ -29,6 +29,7 @@ import * as Watched from "../watch/Watched.ts"
 import * as Arrivals from "./Arrivals.ts"
 import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
+import * as LogKeys from "./LogKeys.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
@@ -154,25 +155,34 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)<R>()
 
+  const service = () => authorizer().destination.service
+  const keys = (peer: Pick<Connection, "caller" | "remote">) => ({
+    direction: "inbound",
+    service: service(),
+    ...LogKeys.peer(peer)
+  })
+
   /** A flood of refusals, or of failures, is counted, and makes a line a minute for each reason. */
   const refuse = (refusal: Refusal.Refusal, remote: string) => {
     const reason = Refusal.reason(refusal)
     refused.set(reason, (refused.get(reason) ?? 0) + 1)
     Refusal.count(refusal, "inbound", context)
     if (refusal._tag !== "TooManyConnections") handshakes.refused()
-    if (refusal._tag === "Denied") return recordDenial(refusal.caller, refusal.decision, remote)
+    if (refusal._tag === "Denied") return recordDenial({ ...refusal, remote })
     const leftOut = lines.admit(reason, performance.now())
-    if (leftOut !== undefined) run(Refusal.log(refusal, "inbound", remote, leftOut))
+    if (leftOut === undefined) return
+    run(Effect.annotateLogs(Refusal.log(refusal, "inbound", remote, leftOut), "service", service()))
   }
 
   /** The same for each caller and rule. */
-  const recordDenial = (caller: SpiffeId.Service, decision: Decision.Decision, remote: string) => {
-    const line = denials.record(SpiffeId.display(caller), authorizer().destination.service, decision, performance.now())
+  const recordDenial = (denied: Pick<Connection, "caller" | "decision" | "remote">) => {
+    const { caller, decision, remote } = denied
+    const line = denials.record(SpiffeId.display(caller), service(), decision, performance.now())
     if (line === undefined) return
     const verdict = decision.allowed ? "let through, in audit mode," : "refused"
     run(Effect.annotateLogs(Effect.logWarning(`${verdict} ${remote}: ${DenialLog.format(line)}`), {
-      reason: "denied",
-      direction: "inbound"
+      ...keys(denied),
+      reason: "denied"
     }))
   }
 
@@ -185,12 +195,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       connection.reset()
       if (Cause.hasInterruptsOnly(exit.cause)) return undefined
       failed++
-      return logFailure(lines, connection, exit.cause)
+      return Effect.annotateLogs(logFailure(lines, connection, exit.cause), keys(connection))
     }))
 
   const judge = (current: Authorizer.Authorizer, why: string) => {
     const started = performance.now()
-    const denied = new Map<string, number>()
+    const denied = new Map<string, { count: number; readonly peer: string }>()
     for (const connection of open) {
       const decision = keep(connection, current)
       if (decision.allowed) continue
@@ -198,13 +208,15 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       retire(connection, "denied")
       cut++
       const line = `${SpiffeId.display(connection.caller)} (${Decision.explain(decision)})`
-      denied.set(line, (denied.get(line) ?? 0) + 1)
+      const same = denied.get(line)
+      if (same === undefined) denied.set(line, { count: 1, peer: SpiffeId.format(connection.caller) })
+      else same.count++
     }
     const millis = Math.round((performance.now() - started) * 1000) / 1000
-    return Effect.forEach(denied, ([line, count]) =>
+    return Effect.forEach(denied, ([line, { count, peer }]) =>
       Effect.annotateLogs(
         Effect.logWarning(`cut ${count} open connection${count === 1 ? "" : "s"} of ${line}: ${why}`),
-        { reason: "denied", direction: "inbound", count, millis }
+        { reason: "denied", direction: "inbound", service: service(), peer, count, millis }
       ), { discard: true })
   }
 
@@ -222,7 +234,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       return transport.resetAndDestroy()
     }
     const connection: Connection = { ...Splice.tls(socket, transport), ...admitted.success, remote }
-    if (connection.decision.audited === true) recordDenial(connection.caller, connection.decision, remote)
+    if (connection.decision.audited === true) recordDenial(connection)
     open.add(connection)
     accepted++
     handshakes.accepted(since)

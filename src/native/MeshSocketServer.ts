@@ -17,6 +17,7 @@ import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import * as ConnectionSocket from "./ConnectionSocket.ts"
 import * as Listening from "./Listening.ts"
+import * as LogKeys from "./LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 
@@ -70,6 +71,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         const handled = ConnectionSocket.make(own(connection), options).pipe(
           Effect.flatMap(handler),
           Effect.scoped,
+          Effect.annotateLogs(LogKeys.peer(connection)),
           Effect.provideContext(
             Context.add(context, PeerIdentity.PeerIdentity, { caller, decision, remote, tokens: PeerIdentity.noTokens })
           ),

@@ -100,8 +100,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     attributes,
     () => known && check.last() === "passing" ? 1 : 0
   )
-  yield* Effect.acquireRelease(Effect.andThen(register, isKnown), () => leave)
-  yield* Effect.forkScoped(Effect.repeat(Effect.delay(beat, check.period), Schedule.forever))
+  const annotated = Effect.annotateLogs(attributes)
+  yield* Effect.acquireRelease(Effect.andThen(register, isKnown), () => annotated(leave))
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(annotated(beat), check.period), Schedule.forever))
 })
 
 export const layer = <R = never>(options: Options<R>): Layer.Layer<

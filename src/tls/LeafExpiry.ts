@@ -29,7 +29,7 @@ const watch = Effect.fnUntraced(function*(leaf: LeafCertificate.Leaf) {
     `the leaf certificate of ${name} has expired at ${notAfter.toISOString()}: ` +
       "peers refuse new connections until it is renewed. Check that the agent is reachable"
   )
-})
+}, (effect, { identity }) => Effect.annotateLogs(effect, "service", identity.service))
 
 /** In steps, as timers of Node hold no more than 24 days. */
 const sleepUntil = (time: number): Effect.Effect<void> =>

@@ -129,14 +129,28 @@ export const count = (self: Refusal, direction: Direction, context: Context.Cont
   Meter.count(Catalogue.refusals, { direction, reason: reason(self) }, context).value++
 }
 
+/** Who the peer is, where it has shown that before it was refused. */
+const proven = (self: Refusal): { readonly peer?: string } => {
+  switch (self._tag) {
+    case "Denied":
+      return { peer: SpiffeId.format(self.caller) }
+    case "NotAService":
+      return { peer: SpiffeId.format(self.identity) }
+    case "UnexpectedIdentity":
+      return { peer: self.presented }
+    default:
+      return {}
+  }
+}
+
 /**
  * One line, for `leftOut` more that had none. A peer that merely went away is not worth a warning: health checks do so every
  * few seconds.
  */
-export const log = (self: Refusal, direction: Direction, peer: string, leftOut = 0): Effect.Effect<void> => {
-  const line = `${direction === "inbound" ? "refused" : "gave up on"} ${peer}: ${explain(self)}${
+export const log = (self: Refusal, direction: Direction, remote: string, leftOut = 0): Effect.Effect<void> => {
+  const line = `${direction === "inbound" ? "refused" : "gave up on"} ${remote}: ${explain(self)}${
     LineLimit.suffix(leftOut)
   }`
   const logged = self._tag === "Disconnected" ? Effect.logDebug(line) : Effect.logWarning(line)
-  return Effect.annotateLogs(logged, { reason: reason(self), direction })
+  return Effect.annotateLogs(logged, { reason: reason(self), direction, remote, ...proven(self) })
 }

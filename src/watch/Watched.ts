@@ -99,13 +99,14 @@ export const make = <A>(
         freshness = { ...freshness, failures: freshness.failures + 1, lastError: message }
         failures.value++
         // The client says once, for all watches, that the agent is away; and a reason is not said twice.
-        return news
+        const line = news
           ? Effect.logWarning(
             `${what}: ${message}${
               Option.isSome(SubscriptionRef.getUnsafe(ref)) ? ". The last value stays in force" : ""
             }`
           )
           : Effect.logDebug(`${what}: ${message}`)
+        return Effect.annotateLogs(line, { watch, subject })
       }
       freshness = { answeredAt: seen.at, failures: 0, lastError: undefined }
       const before = SubscriptionRef.getUnsafe(ref)

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema, Stream, SubscriptionRef } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, References, Schema, Stream, SubscriptionRef } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
 import { TestConsole } from "effect/testing"
+import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Listening from "../../src/native/Listening.ts"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
@@ -34,7 +35,7 @@ const procedures = Procedures.toLayer({
 })
 
 describe("MeshSocketServer", () => {
-  it.live("tells its handler who calls, and its program where it listens", () =>
+  it.live("tells its handler and its log who calls, and its program where it listens", () =>
     Effect.gen(function*() {
       const { caller, api, serve } = yield* setUp
       yield* SubscriptionRef.set(api.intentions, Mesh.policy("api", { web: "allow", shop: "allow" }))
@@ -42,6 +43,8 @@ describe("MeshSocketServer", () => {
         Effect.scoped(Effect.gen(function*() {
           const peer = yield* PeerIdentity.PeerIdentity
           yield* socket.reader
+          const { peer: logged } = yield* References.CurrentLogAnnotations
+          assert.strictEqual(logged, SpiffeId.format(peer.caller))
           yield* Effect.flatMap(socket.writer, ({ write }) => write(`you are ${peer.caller.service}`))
         }))
       )

@@ -3,6 +3,7 @@ import { Effect, Option, Tracer } from "effect"
 
 export interface Spans {
   readonly tracer: Tracer.Tracer
+  readonly all: ReadonlyArray<Tracer.Span>
   /** Those with this name and kind that the mesh has said something about, or the test has made; oldest first. */
   readonly named: (kind: Tracer.SpanKind, name: string) => ReadonlyArray<Tracer.Span>
 }
@@ -18,7 +19,11 @@ export const collect = Effect.sync((): Spans => {
   })
   // A development agent in the same process has spans of its own.
   const ours = (span: Tracer.Span) => span.kind === "internal" || Object.keys(about(span)).length > 0
-  return { tracer, named: (kind, name) => all.filter((span) => span.kind === kind && span.name === name && ours(span)) }
+  return {
+    tracer,
+    all,
+    named: (kind, name) => all.filter((span) => span.kind === kind && span.name === name && ours(span))
+  }
 })
 
 /** The attributes of the mesh. */
