@@ -4,6 +4,7 @@
  */
 import { Duration, Result, Schema } from "effect"
 import { createHash } from "node:crypto"
+import * as TargetKey from "../../chain/TargetKey.ts"
 import { Route as RouterRoute } from "../../consul/config/ServiceRouter.ts"
 import { LoadBalancer, type ServiceResolver } from "../../consul/config/ServiceResolver.ts"
 import type { Split as SplitterSplit } from "../../consul/config/ServiceSplitter.ts"
@@ -162,18 +163,18 @@ class Compiler {
   }
 
   /** The node that resolves a target, after redirects and default subsets. `path` is the redirects so far. */
-  resolver(target: ChainTarget.TargetKey, path: ReadonlyArray<string>, forFailover: boolean): string {
+  resolver(target: TargetKey.TargetKey, path: ReadonlyArray<string>, forFailover: boolean): string {
     const { entries } = this.options
     if (target.peer === "") this.join(target.service)
-    const id = ChainTarget.id(target)
+    const id = TargetKey.id(target)
     if (path.includes(id)) {
       refuse(`detected circular resolver redirect: [${[...path.slice(path.indexOf(id)), id].join(" -> ")}]`)
     }
     const entry = EntrySet.resolver(entries, target.service)
     if (entry?.Redirect !== undefined) {
-      const next = ChainTarget.rewrite(target, entry.Redirect, this.options.datacenter)
+      const next = TargetKey.rewrite(target, entry.Redirect, this.options.datacenter)
       // A redirect to itself is none.
-      if (ChainTarget.id(next) !== id) return this.resolver(next, [...path, id], forFailover)
+      if (TargetKey.id(next) !== id) return this.resolver(next, [...path, id], forFailover)
     }
     if (target.subset === "" && entry !== undefined && entry.DefaultSubset !== "") {
       return this.resolver({ ...target, subset: entry.DefaultSubset }, [...path, id], forFailover)
@@ -211,27 +212,17 @@ class Compiler {
     return key
   }
 
-  failover(target: ChainTarget.TargetKey, entry: ServiceResolver | undefined): ReadonlyArray<string> {
-    const failover = entry?.Failover[target.subset === "" ? "*" : target.subset] ?? entry?.Failover["*"]
-    if (failover === undefined) return []
-    const home = this.options.datacenter
-    const wanted = failover.Targets.length > 0
-      ? failover.Targets.map((to) => ChainTarget.rewrite(target, to, home))
-      : failover.Datacenters.length > 0
-      ? failover.Datacenters.map((datacenter) =>
-        ChainTarget.rewrite(target, { ...failover, Datacenter: datacenter }, home)
-      )
-      : [ChainTarget.rewrite(target, failover, home)]
-    const self = ChainTarget.id(target)
-    const ids = wanted.filter((to) => ChainTarget.id(to) !== self).map((to) =>
+  failover(target: TargetKey.TargetKey, entry: ServiceResolver | undefined): ReadonlyArray<string> {
+    const self = TargetKey.id(target)
+    const ids = TargetKey.failover(target, entry?.Failover ?? {}, this.options.datacenter).map((to) =>
       this.resolver(to, [], true).slice("resolver:".length)
     )
     return [...new Set(ids)].filter((id) => id !== self)
   }
 
-  addTarget(key: ChainTarget.TargetKey, entry: ServiceResolver | undefined, connectTimeout: Duration.Duration): void {
+  addTarget(key: TargetKey.TargetKey, entry: ServiceResolver | undefined, connectTimeout: Duration.Duration): void {
     const { entries, overrides, trustDomain } = this.options
-    const id = ChainTarget.id(key)
+    const id = TargetKey.id(key)
     if (this.targets.has(id)) return
     const target = ChainTarget.make(key, trustDomain)
     const subset = key.subset === "" ? undefined : entry?.Subsets[key.subset]
@@ -276,7 +267,7 @@ class Compiler {
     return asked
   }
 
-  target(service: string, subset: string): ChainTarget.TargetKey {
+  target(service: string, subset: string): TargetKey.TargetKey {
     return { service, subset, datacenter: this.options.datacenter, peer: "" }
   }
 
