@@ -12,7 +12,7 @@
  *
  * @see https://developer.hashicorp.com/consul/api-docs/features/blocking
  */
-import { Clock, Context, Duration, Effect, Pull, Schedule, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Pull, Random, Schedule, Stream } from "effect"
 import * as ConsulError from "./ConsulError.ts"
 
 /** One thing heard from a source. `at` is in milliseconds since the epoch. */
@@ -65,6 +65,33 @@ export const byIndex = <A>(what: string, query: Query<A, bigint>): Stream.Stream
 /** For endpoints that answer `X-Consul-ContentHash`. */
 export const byHash = <A>(what: string, query: Query<A, string>): Stream.Stream<Observation<A>> =>
   make(what, query, (_, received) => received === "" ? undefined : received)
+
+/**
+ * For endpoints that never wait. Asks again after `every`, up to a tenth earlier, so that those who started together
+ * part. `ask` has to give up by itself, within the grace.
+ */
+export const polled = <A>(
+  what: string,
+  every: Duration.Input,
+  ask: Effect.Effect<A, ConsulError.ConsulError>
+): Stream.Stream<Observation<A>> =>
+  Stream.unwrap(Effect.map(Policy, (policy) => {
+    const most = Duration.fromInputUnsafe(every)
+    const pause = Effect.flatMap(Random.next, (share) => Effect.sleep(Duration.times(most, 1 - share / 10)))
+    return make(
+      what,
+      ({ cursor }) =>
+        Effect.andThen(
+          cursor === undefined ? Effect.void : pause,
+          Effect.map(ask, (value) => ({ value, cursor: true as const }))
+        ),
+      () => true as const
+    ).pipe(Stream.provideService(Policy, {
+      ...policy,
+      wait: most,
+      interval: Duration.min(most, Duration.fromInputUnsafe(policy.interval))
+    }))
+  }))
 
 /** The index to ask with next. Undefined: ask without one. */
 export const nextIndex = (asked: bigint | undefined, received: bigint): bigint | undefined =>

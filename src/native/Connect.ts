@@ -29,7 +29,8 @@ export interface Connection extends Splice.Side {
 
 export interface Options {
   readonly address: Address
-  readonly expected: SpiffeId.Service
+  /** Who has to be there; of several, one. */
+  readonly expected: SpiffeId.Service | ReadonlyArray<SpiffeId.Service>
   /** Absent: none is sent. */
   readonly sni: string | undefined
   /** The application protocols that are offered, best first. Absent: none. */
@@ -61,7 +62,8 @@ export const open = (options: Options, material: SecureContexts.Material, contex
     let connectedAt = 0
     const settle = (outcome: Outcome) => {
       settled = true
-      Meter.count(Catalogue.dials, { destination: expected.service, outcome }, context).value++
+      const destination = "service" in expected ? expected.service : expected[0]?.service ?? ""
+      Meter.count(Catalogue.dials, { destination, outcome }, context).value++
     }
     const fail = (reason: Failure) => {
       if (settled) return
@@ -131,7 +133,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
     })
   })
 
-type Failure = Exclude<DialError.Reason, DialError.NoHealthyInstance>
+type Failure = Exclude<DialError.Reason, DialError.NoHealthyInstance | DialError.UnknownName>
 
 /** The attribute `outcome` of `mesh_dials_total`. */
 type Outcome = "connected" | "cancelled" | (typeof outcomes)[keyof typeof outcomes]

@@ -42,9 +42,21 @@ export class UnexpectedIdentity extends Schema.TaggedError<UnexpectedIdentity>()
 /** The connection was not ready in time. */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   what: Schema.String,
-  millis: Schema.Finite
+  millis: Schema.Finite,
+  /** Why not, where somebody said so. */
+  lastError: Schema.optionalKey(Schema.String)
 }) {
-  override readonly message = `${this.what} was not ready within ${this.millis} ms`
+  override readonly message = `${this.what} was not ready within ${this.millis} ms${
+    this.lastError === undefined ? "" : `: ${this.lastError}`
+  }`
+}
+
+/** The name leads nowhere: it has no meaning, or what it means does not exist. Passes when that is created. */
+export class UnknownName extends Schema.TaggedError<UnknownName>()("UnknownName", {
+  name: Schema.String,
+  why: Schema.String
+}) {
+  override readonly message = `${JSON.stringify(this.name)} can not be called: ${this.why}`
 }
 
 /** One attempt to reach `service` by all means that its discovery chain offers. */
@@ -53,7 +65,7 @@ export class DialError extends Schema.TaggedError<DialError>()("DialError", {
   /** How many instances were tried. */
   attempts: Schema.Finite,
   /** Of the last attempt. */
-  reason: Schema.Union([NoHealthyInstance, ConnectFailed, HandshakeFailed, UnexpectedIdentity, TimedOut])
+  reason: Schema.Union([NoHealthyInstance, ConnectFailed, HandshakeFailed, UnexpectedIdentity, TimedOut, UnknownName])
 }) {
   override readonly message = `cannot reach ${this.service}${
     this.attempts > 1 ? ` (${this.attempts} instances tried)` : ""

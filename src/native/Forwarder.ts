@@ -2,18 +2,18 @@
 import * as Net from "node:net"
 import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
 import * as LineLimit from "../intention/LineLimit.ts"
-import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Listening from "./Listening.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as MeshListener from "./MeshListener.ts"
 import * as Metrics from "./Metrics.ts"
+import type * as Resolver from "./Resolver.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
 
 export interface Options {
   readonly bind: Listening.Bind
   /** Where it leads. */
-  readonly to: DiscoveryChains.Request
+  readonly to: Resolver.Input
   /** How long open connections may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
 }
@@ -24,7 +24,7 @@ export interface Forwarder {
   /** `accepted` are connections of the application. None are refused. */
   readonly stats: () => MeshListener.Stats
   /** From now on new connections lead there. */
-  readonly redirect: (to: DiscoveryChains.Request) => Effect.Effect<void>
+  readonly redirect: (to: Resolver.Input) => Effect.Effect<void>
   /** Stops accepting, at once. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */
@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     () => ({ established, open: relayed, cut: 0, lifetime: 0, idle: 0, failed, ...traffic.total() })
   )
 
-  const watchRoute = Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
+  const watchRoute = Effect.fnUntraced(function*(to: Resolver.Input) {
     const held = yield* Scope.fork(scope)
     const route = yield* Scope.provide(dialer.route(to), held)
     return { route, held }
@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       refused: {},
       ...traffic.total()
     }),
-    redirect: Effect.fnUntraced(function*(to: DiscoveryChains.Request) {
+    redirect: Effect.fnUntraced(function*(to: Resolver.Input) {
       const before = watching
       watching = yield* watchRoute(to)
       yield* Scope.close(before.held, Exit.void)

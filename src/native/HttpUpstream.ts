@@ -6,7 +6,7 @@
  * nobody at all, ejected instances are better than none.
  */
 import * as Undici from "@effect/platform-node/Undici"
-import { Effect, FiberSet, type Scope } from "effect"
+import { Effect, Equal, FiberSet, type Scope } from "effect"
 import * as HashKey from "../chain/HashKey.ts"
 import * as LoadBalancer from "../chain/LoadBalancer.ts"
 import * as OutlierDetection from "../chain/OutlierDetection.ts"
@@ -19,15 +19,18 @@ import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
-import type * as RouteInstances from "./RouteInstances.ts"
+import type * as Resolver from "./Resolver.ts"
+import * as RouteInstances from "./RouteInstances.ts"
 import * as Tracing from "./Tracing.ts"
 
 export interface Instance {
   /** Node and service id. */
   readonly id: string
-  /** Of the target, which a redirect may have made another one than was asked for. */
+  /** Who is expected there, which may be another one than was asked for. */
   readonly service: string
   readonly address: string
+  /** As in `Endpoint`: its connections are to nobody else. */
+  readonly expected: Endpoints.Endpoint["expected"]
   readonly pool: Undici.Pool
   /** Tells how a request went. */
   readonly report: (succeeded: boolean) => void
@@ -40,7 +43,10 @@ export interface Instance {
 
 export interface HttpUpstream {
   readonly service: string
-  /** Waits for the chain and for the instances of a target, at most as long as connecting may take. */
+  /**
+   * Waits for the targets, then for instances of them in their order, as nobody fails over from what is not known yet; for
+   * these at most as long as connecting may take.
+   */
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
   /** Where the next request goes, or why it can not. */
@@ -86,12 +92,9 @@ export type Open = (
   alpn: ReadonlyArray<string>
 ) => Effect.Effect<Connect.Connection, DialError.Reason>
 
-/** For the chain to arrive. */
-const chainTimeoutMillis = 5000
-
 /** Closes all its connections with the scope. */
 export const make = Effect.fnUntraced(function*(
-  service: string,
+  { name: service, patienceMillis }: Resolver.Resolver,
   routes: RouteInstances.RouteInstances,
   open: Open,
   options: Options
@@ -103,26 +106,31 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.forEach(pools, (pool) => Effect.promise(() => pool.destroy()), { concurrency: "unbounded", discard: true })
   )
+  // Requests bring their host: this one is for those that can not.
+  const origin = `http://${service.replaceAll(/[^\w.-]/g, "-")}`
   const members = new Map<string, Member>()
   let current: RouteInstances.Current | undefined
+  /** Where some target has kept silent for so long that others have to do without it. */
+  let waitedFor: RouteInstances.Current | undefined
 
   const retire = ({ pool }: Instance) =>
     run(Effect.andThen(Effect.promise(() => pool.close()), Effect.sync(() => pools.delete(pool))))
 
   const makeInstance = (member: Member, target: TcpRoute.Target, endpoint: Endpoints.Endpoint): Instance => {
-    const { id } = endpoint
+    const { expected, id } = endpoint
+    const called = RouteInstances.serviceOf(target, endpoint)
     const address = Listening.format(endpoint.address)
     const http2 = options.pool?.http2 ?? false
     const maxAge = options.pool?.maxAgeMillis
-    const pool = new Undici.Pool(`http://${service}`, {
+    const pool = new Undici.Pool(origin, {
       connections: options.pool?.connections ?? null,
       clientTtl: maxAge ?? null,
       keepAliveTimeout: options.pool?.idleMillis ?? 30_000,
       allowH2: http2,
       connect: (_, callback) => {
-        const timeoutMillis = current?.route.connectTimeoutMillis ?? chainTimeoutMillis
+        const timeoutMillis = current?.route.connectTimeoutMillis ?? patienceMillis
         const about = {
-          [Tracing.attributes.destination]: target.service,
+          [Tracing.attributes.destination]: called,
           [Tracing.attributes.instance]: id,
           [Tracing.attributes.address]: address
         }
@@ -137,8 +145,9 @@ export const make = Effect.fnUntraced(function*(
     pools.add(pool)
     const instance: Instance = {
       id,
-      service: target.service,
+      service: called,
       address,
+      expected,
       pool,
       weight: endpoint.weight,
       active: 0,
@@ -174,7 +183,10 @@ export const make = Effect.fnUntraced(function*(
     const healthy = new Map(list.filter(({ weight }) => weight > 0).map((endpoint) => [endpoint.id, endpoint]))
     for (const [id, instance] of member.instances) {
       const endpoint = healthy.get(id)
-      if (endpoint !== undefined && Listening.format(endpoint.address) === instance.address) continue
+      if (
+        endpoint !== undefined && Listening.format(endpoint.address) === instance.address &&
+        Equal.equals(endpoint.expected, instance.expected)
+      ) continue
       member.instances.delete(id)
       retire(instance)
     }
@@ -244,23 +256,33 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     service,
-    isReady: () => routes.latest()?.targets.some(({ instances }) => instances.latest() !== undefined) ?? false,
+    isReady: () => {
+      const latest = routes.latest()
+      return latest !== undefined && !RouteInstances.isUnknown(latest) &&
+        (isDecided(latest) || (latest === waitedFor && isKnown(latest)))
+    },
     ready: Effect.gen(function*() {
       const current = yield* routes.get.pipe(Effect.timeoutOrElse({
-        duration: chainTimeoutMillis,
-        orElse: () => Effect.fail(new DialError.TimedOut({ what: "its discovery chain", millis: chainTimeoutMillis }))
+        duration: patienceMillis,
+        orElse: () => Effect.fail(routes.late(patienceMillis))
       }))
       const millis = current.route.connectTimeoutMillis
-      yield* Effect.raceAll(current.targets.map(({ instances }) => instances.get)).pipe(Effect.timeoutOrElse({
+      yield* Effect.gen(function*() {
+        for (const { instances } of current.targets) if (hasHealthy(yield* instances.get)) return
+      }).pipe(Effect.timeoutOrElse({
         duration: millis,
-        orElse: () => Effect.fail(new DialError.TimedOut({ what: "the list of its instances", millis }))
+        orElse: () => {
+          waitedFor = current
+          return isKnown(current)
+            ? Effect.void
+            : Effect.fail(new DialError.TimedOut({ what: "the list of its instances", millis }))
+        }
       }))
     }),
     pick: (tried, request) => {
       const next = routes.latest()
-      if (next === undefined) {
-        return new DialError.TimedOut({ what: "its discovery chain", millis: chainTimeoutMillis })
-      }
+      if (next === undefined) return routes.late(patienceMillis)
+      if (RouteInstances.isUnknown(next)) return next
       follow(next)
       const now = performance.now()
       return pickWith(next, request, ({ outliers }, id) => tried.has(id) || outliers.isEjected(id, now)) ??
@@ -279,3 +301,18 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 })
+
+const hasHealthy = (list: ReadonlyArray<Endpoints.Endpoint>): boolean => list.some(({ weight }) => weight > 0)
+
+/** Whether what is known tells which target is to be called. */
+const isDecided = ({ targets }: RouteInstances.Current): boolean => {
+  for (const { instances } of targets) {
+    const list = instances.latest()
+    if (list === undefined) return false
+    if (hasHealthy(list)) return true
+  }
+  return true
+}
+
+const isKnown = ({ targets }: RouteInstances.Current): boolean =>
+  targets.some(({ instances }) => instances.latest() !== undefined)

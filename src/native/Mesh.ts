@@ -14,6 +14,7 @@ import * as Endpoints from "../watch/Endpoints.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 
@@ -43,6 +44,7 @@ export type Mesh =
   | SecureContexts.SecureContexts
   | DiscoveryChains.DiscoveryChains
   | Endpoints.Endpoints
+  | PreparedQueries.PreparedQueries
   | MeshDialer.MeshDialer
 
 /**
@@ -53,7 +55,14 @@ export type Mesh =
  */
 export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, ConsulClient.ConsulClient> =>
   MeshDialer.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(SecureContexts.layerWith(options), DiscoveryChains.layer, Endpoints.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        SecureContexts.layerWith(options),
+        DiscoveryChains.layer,
+        Endpoints.layer,
+        PreparedQueries.layer
+      )
+    ),
     Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
     Layer.provideMerge(JwtProviders.layer),
     Layer.provideMerge(

@@ -1,6 +1,6 @@
 /**
- * Connects to services of the mesh: discovery chain → targets → a healthy instance → mutual TLS with exactly the identity
- * of that target.
+ * Connects to services of the mesh: resolver → targets → a healthy instance → mutual TLS with exactly the identity that
+ * is expected there.
  *
  * What is tried: of the targets in order, the first one with a healthy instance; of its instances, drawn by weight, up to
  * three. All attempts share the connect timeout of the chain; while another instance stands by, an attempt may use half
@@ -11,12 +11,12 @@ import { Context, Effect, Layer, Option, RcMap, Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
-import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
-import * as Endpoints from "../watch/Endpoints.ts"
+import type * as Endpoints from "../watch/Endpoints.ts"
 import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as InstanceChoice from "./InstanceChoice.ts"
 import * as Listening from "./Listening.ts"
+import * as Resolver from "./Resolver.ts"
 import * as RouteInstances from "./RouteInstances.ts"
 import * as Tracing from "./Tracing.ts"
 
@@ -26,25 +26,22 @@ const maxAttempts = 3
 /** How long nobody has to ask for a service until its watches end. */
 const idleTimeToLive = "1 minute"
 
-/** For the chain to arrive, unless the request brings a connect timeout of its own. */
-const chainTimeoutMillis = 5000
-
-/** A service whose chain and instances are being watched. */
+/** A service whose instances are being watched. */
 export interface Route {
-  /** A new connection, closed with its scope. Waits for chain and instances at most as long as the connect timeout. */
+  /** A new connection, closed with its scope. Waits for targets and instances at most as long as the connect timeout. */
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
   /** The same without a scope, for those who hand it on at once: what it returns must be closed. */
   readonly acquire: Effect.Effect<Connect.Connection, DialError.DialError>
-  /** What is known of the way there now. Undefined until the chain has arrived. */
+  /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => RouteInstances.Current | undefined
 }
 
 export class MeshDialer extends Context.Service<MeshDialer, {
   /** Watches a service for as long as the scope is open. For those who dial often. */
-  readonly route: (request: DiscoveryChains.Request) => Effect.Effect<Route, never, Scope.Scope>
+  readonly route: (to: Resolver.Input) => Effect.Effect<Route, never, Scope.Scope>
   /** One connection, closed with the scope. The watches stay for a minute in case of another. */
   readonly dial: (
-    request: DiscoveryChains.Request
+    to: Resolver.Input
   ) => Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
   /** One connection to a known address, where `expected` must answer. No discovery, one attempt. */
   readonly dialAddress: (
@@ -55,47 +52,52 @@ export class MeshDialer extends Context.Service<MeshDialer, {
 export const layer: Layer.Layer<
   MeshDialer,
   never,
-  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+  SecureContexts.SecureContexts | Resolver.Sources
 > = Layer.effect(
   MeshDialer,
   Effect.gen(function*() {
     const contexts = yield* SecureContexts.SecureContexts
-    const chains = yield* DiscoveryChains.DiscoveryChains
-    const endpoints = yield* Endpoints.Endpoints
     const context = yield* Effect.context<never>()
     const open = (options: Connect.Options) => Connect.open(options, contexts.current(), context)
 
-    const follow = Effect.fnUntraced(function*(request: DiscoveryChains.Request) {
-      const instances = yield* RouteInstances.make(yield* chains.watch(request), endpoints)
-      const acquire = connect(request, instances, (target, endpoint, timeoutMillis) =>
-        open({
-          address: endpoint.address,
-          expected: SpiffeId.service({ ...target, trustDomain: contexts.current().roots.trustDomain }),
-          sni: target.sni === "" ? undefined : target.sni,
-          timeoutMillis
-        }))
-      const route: Route = { current: instances.latest, acquire, connect: Connect.scoped(acquire) }
+    const follow = Effect.fnUntraced(function*(resolver: Resolver.Resolver) {
+      const instances = yield* resolver.follow
+      const acquire = connect(
+        resolver,
+        instances,
+        (target, endpoint, timeoutMillis) =>
+          Effect.suspend(() =>
+            open({ ...RouteInstances.dialling(target, endpoint, contexts.current()), timeoutMillis })
+          )
+      )
+      const current = () => {
+        const latest = instances.latest()
+        return latest === undefined || RouteInstances.isUnknown(latest) ? undefined : latest
+      }
+      const route: Route = { current, acquire, connect: Connect.scoped(acquire) }
       return route
     })
 
-    const routes = yield* RcMap.make({ lookup: (key: string) => follow(JSON.parse(key)), idleTimeToLive })
-    const route = ({ connectTimeoutMillis, datacenter, service }: DiscoveryChains.Request) =>
-      RcMap.get(routes, JSON.stringify({ service, datacenter, connectTimeoutMillis }))
+    const routes = yield* RcMap.make({ lookup: follow, idleTimeToLive })
+    const route = (to: Resolver.Input) => RcMap.get(routes, Resolver.from(to))
     return MeshDialer.of({
       route,
-      dial: (request) =>
-        Effect.scopedWith((held) => Effect.flatMap(Scope.provide(route(request), held), ({ connect }) => connect)),
+      dial: (to) =>
+        Effect.scopedWith((held) => Effect.flatMap(Scope.provide(route(to), held), ({ connect }) => connect)),
       dialAddress: (options) =>
         Effect.mapError(
           Tracing.dialling(open(options), {
-            [Tracing.attributes.destination]: options.expected.service,
+            [Tracing.attributes.destination]: displayed(options.expected),
             [Tracing.attributes.address]: Listening.format(options.address)
           }),
-          (reason) => new DialError.DialError({ service: SpiffeId.display(options.expected), attempts: 1, reason })
+          (reason) => new DialError.DialError({ service: displayed(options.expected), attempts: 1, reason })
         )
     })
   })
 )
+
+const displayed = (expected: Connect.Options["expected"]): string =>
+  "service" in expected ? SpiffeId.display(expected) : expected.map(SpiffeId.display).join(" or ")
 
 type Open = (
   target: TcpRoute.Target,
@@ -104,12 +106,12 @@ type Open = (
 ) => Effect.Effect<Connect.Connection, DialError.Reason>
 
 const connect = (
-  request: DiscoveryChains.Request,
+  { name, patienceMillis }: Resolver.Resolver,
   instances: RouteInstances.RouteInstances,
   open: Open
 ): Effect.Effect<Connect.Connection, DialError.DialError> => {
   const failure = (attempts: number, reason: DialError.Reason) =>
-    new DialError.DialError({ service: request.service, attempts, reason })
+    new DialError.DialError({ service: name, attempts, reason })
 
   const attempt = (
     { endpoints, target }: Chosen,
@@ -121,7 +123,7 @@ const connect = (
     const endpoint = endpoints[index]!
     const opening = open(target, endpoint, Math.max(1, Math.ceil(index === last ? left : left / 2)))
     return Tracing.dialling(opening, {
-      [Tracing.attributes.destination]: target.service,
+      [Tracing.attributes.destination]: RouteInstances.serviceOf(target, endpoint),
       [Tracing.attributes.instance]: endpoint.id,
       [Tracing.attributes.address]: Listening.format(endpoint.address)
     }).pipe(
@@ -129,10 +131,10 @@ const connect = (
         index === last || performance.now() >= deadline
           ? Effect.fail(failure(index + 1, reason))
           : Effect.andThen(
-            Effect.annotateLogs(Effect.logWarning(`${request.service}: ${reason.message}. Trying another instance`), {
+            Effect.annotateLogs(Effect.logWarning(`${name}: ${reason.message}. Trying another instance`), {
               direction: "outbound",
               reason: reason._tag,
-              destination: target.service,
+              destination: RouteInstances.serviceOf(target, endpoint),
               instance: endpoint.id,
               remote: Listening.format(endpoint.address)
             }),
@@ -155,12 +157,11 @@ const connect = (
   return Effect.suspend(() => {
     const started = performance.now()
     const current = instances.latest()
-    if (current !== undefined) return start(current, started)
-    return within(
-      instances.get,
-      request.connectTimeoutMillis ?? chainTimeoutMillis,
-      (millis) => failure(0, new DialError.TimedOut({ what: "its discovery chain", millis }))
-    ).pipe(Effect.flatMap((current) => start(current, started)))
+    if (current !== undefined && !RouteInstances.isUnknown(current)) return start(current, started)
+    return within(instances.get, patienceMillis, instances.late).pipe(
+      Effect.mapError((reason) => failure(0, reason)),
+      Effect.flatMap((current) => start(current, started))
+    )
   })
 }
 
@@ -206,5 +207,9 @@ const choose = Effect.fnUntraced(function*(
     : new DialError.TimedOut({ what: `the list of instances of ${silent}`, millis: current.route.connectTimeoutMillis })
 })
 
-const within = <A, E>(self: Effect.Effect<A>, millis: number, orElse: (millis: number) => E): Effect.Effect<A, E> =>
+const within = <A, E, E2>(
+  self: Effect.Effect<A, E>,
+  millis: number,
+  orElse: (millis: number) => E2
+): Effect.Effect<A, E | E2> =>
   Effect.timeoutOrElse(self, { duration: Math.max(0, millis), orElse: () => Effect.fail(orElse(millis)) })

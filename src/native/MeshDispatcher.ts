@@ -6,24 +6,21 @@
 import * as Undici from "@effect/platform-node/Undici"
 import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope, type Tracer } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
-import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
-import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
-import * as Endpoints from "../watch/Endpoints.ts"
 import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import * as HttpUpstream from "./HttpUpstream.ts"
-import * as MeshUrl from "./MeshUrl.ts"
 import * as RequestFailed from "./RequestFailed.ts"
+import * as Resolver from "./Resolver.ts"
 import * as RouteInstances from "./RouteInstances.ts"
 import * as Tracing from "./Tracing.ts"
 
 export interface Options extends HttpUpstream.Options {
-  /** Which service a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
-  readonly resolve?: ((host: string) => DiscoveryChains.Request | undefined) | undefined
+  /** What a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
+  readonly resolve?: ((host: string) => Resolver.Input | undefined) | undefined
 }
 
 export interface Stats {
@@ -61,20 +58,18 @@ interface Origin {
   /** With its port. */
   readonly host: string
   readonly hostname: string
-  readonly named: Result.Result<DiscoveryChains.Request, string>
+  readonly named: Result.Result<Resolver.Resolver, DialError.UnknownName>
 }
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   MeshDispatcher["Service"],
   never,
-  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints | Scope.Scope
+  SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope
 > {
   const contexts = yield* SecureContexts.SecureContexts
-  const chains = yield* DiscoveryChains.DiscoveryChains
-  const endpoints = yield* Endpoints.Endpoints
   const context = yield* Effect.context<never>()
   const scope = yield* Effect.scope
-  const run = yield* FiberSet.makeRuntime()
+  const run = yield* FiberSet.makeRuntime<Resolver.Sources>()
   const entries = new Map<string, Entry>()
   const active = () => [...entries.values()].reduce((sum, { upstream }) => sum + (upstream?.active() ?? 0), 0)
   const metrics = yield* HttpMetrics.make("outbound", active)
@@ -84,21 +79,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     Effect.suspend(() => {
       const material = contexts.current()
       return Connect.open(
-        {
-          address: endpoint.address,
-          expected: SpiffeId.service({ ...target, trustDomain: material.roots.trustDomain }),
-          sni: target.sni === "" ? undefined : target.sni,
-          alpn,
-          timeoutMillis
-        },
+        { ...RouteInstances.dialling(target, endpoint, material), alpn, timeoutMillis },
         material,
         context
       )
     })
 
-  const entryOf = (request: DiscoveryChains.Request): Entry => {
-    const key = `${request.service} ${request.datacenter ?? ""} ${request.connectTimeoutMillis ?? ""}`
-    const known = entries.get(key)
+  const entryOf = (resolver: Resolver.Resolver): Entry => {
+    const known = entries.get(resolver.key)
     if (known !== undefined) return known
     const entry: Entry = {
       made: Deferred.makeUnsafe(),
@@ -106,11 +94,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       upstream: undefined,
       usedAt: performance.now()
     }
-    entries.set(key, entry)
+    entries.set(resolver.key, entry)
     run(
       Effect.gen(function*() {
-        const routes = yield* RouteInstances.make(yield* chains.watch(request), endpoints)
-        entry.upstream = yield* HttpUpstream.make(request.service, routes, open, options)
+        entry.upstream = yield* HttpUpstream.make(resolver, yield* resolver.follow, open, options)
         yield* Deferred.succeed(entry.made, entry.upstream)
       }).pipe(Scope.provide(entry.scope))
     )
@@ -137,14 +124,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const known = origins.get(text)
     if (known !== undefined) return known
     const { host, hostname } = URL.canParse(text) ? new URL(text) : { host: text, hostname: text }
-    const origin = { host, hostname, named: requestOf(hostname) }
+    const origin = { host, hostname, named: resolverOf(hostname) }
     if (origins.size < 1000) origins.set(text, origin)
     return origin
   }
 
-  const requestOf = (host: string): Result.Result<DiscoveryChains.Request, string> => {
+  const resolverOf = (host: string): Origin["named"] => {
     const resolved = options.resolve?.(host)
-    return resolved === undefined ? MeshUrl.parse(host) : Result.succeed(resolved)
+    return resolved === undefined ? Resolver.parse(host) : Result.succeed(Resolver.from(resolved))
   }
 
   const dispatch = (
@@ -232,8 +219,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       if (handler.onRequestStart === undefined) return this.#older.dispatch(request, handler)
       const { host, hostname, named } = originOf(String(request.origin))
       if (Result.isFailure(named)) {
-        const reason = new RequestFailed.UnknownName({ host: hostname, why: named.failure })
-        fail(handler, new RequestFailed.RequestFailed({ service: hostname, sent: false, reason }))
+        fail(handler, new RequestFailed.RequestFailed({ service: hostname, sent: false, reason: named.failure }))
         return true
       }
       const entry = entryOf(named.success)
@@ -245,7 +231,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           Effect.flatMap((upstream) => Effect.as(upstream.ready, upstream)),
           Effect.match({
             onSuccess: (upstream) => dispatch(upstream, host, request, handler, traced),
-            onFailure: (reason) => unreachable(handler, named.success.service, reason, traced)
+            onFailure: (reason) => unreachable(handler, named.success.name, reason, traced)
           })
         )
       )
@@ -266,7 +252,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 export const layer = (options: Options = {}): Layer.Layer<
   MeshDispatcher,
   never,
-  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+  SecureContexts.SecureContexts | Resolver.Sources
 > => Layer.effect(MeshDispatcher, make(options))
 
 const nobody: ReadonlySet<string> = new Set()

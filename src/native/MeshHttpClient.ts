@@ -12,12 +12,11 @@ import type * as Undici from "@effect/platform-node/Undici"
 import { Effect, Layer, Option, Result, Schedule, Tracer } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse, Url } from "effect/http"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
-import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
-import type * as Endpoints from "../watch/Endpoints.ts"
 import * as MeshDispatcher from "./MeshDispatcher.ts"
 import * as MeshHttpResponse from "./MeshHttpResponse.ts"
 import * as Reply from "./Reply.ts"
 import * as RequestFailed from "./RequestFailed.ts"
+import type * as Resolver from "./Resolver.ts"
 
 export interface Options extends MeshDispatcher.Options {
   /** When to try another instance. Default: at once, twice. `Schedule.recurs(0)`: never. */
@@ -160,7 +159,7 @@ const elsewhere = <R>(
 export const layer = (options: Options = {}): Layer.Layer<
   HttpClient.HttpClient | MeshDispatcher.MeshDispatcher,
   never,
-  SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+  SecureContexts.SecureContexts | Resolver.Sources
 > => Layer.provideMerge(Layer.effect(HttpClient.HttpClient, make(options)), MeshDispatcher.layer(options))
 
 const mayRetry = (request: HttpClientRequest.HttpClientRequest, error: HttpClientError.HttpClientError): boolean =>

@@ -24,7 +24,6 @@ import type * as Settings from "../consul/Settings.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
-import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as DialError from "./DialError.ts"
 import * as Forwarder from "./Forwarder.ts"
 import * as LateSocket from "./LateSocket.ts"
@@ -34,6 +33,7 @@ import * as MeshDispatcher from "./MeshDispatcher.ts"
 import * as MeshUrl from "./MeshUrl.ts"
 import * as PlainAgents from "./PlainAgents.ts"
 import * as PlainServer from "./PlainServer.ts"
+import * as Resolver from "./Resolver.ts"
 import * as ServiceRegistration from "./ServiceRegistration.ts"
 
 export interface Options extends Mesh.Options {
@@ -263,7 +263,7 @@ const plain = <R, E>(
     })
   }
 
-  const expected = ({ datacenter, service }: DiscoveryChains.Request): SpiffeId.Service => {
+  const expected = ({ datacenter, service }: Resolver.Request): SpiffeId.Service => {
     const { leaf, roots } = contexts.current()
     return SpiffeId.service({
       trustDomain: roots.trustDomain,
@@ -305,7 +305,7 @@ const plain = <R, E>(
     httpAgent,
     dispatcher: dispatcher.undici,
     tlsOptions: (name) => {
-      const request = Result.getOrThrowWith(MeshUrl.parse(name), (why) => notCallable(name, why))
+      const request = Result.getOrThrowWith(serviceOf(name), (why) => notCallable(name, why))
       return {
         secureContext: following,
         rejectUnauthorized: true,
@@ -344,5 +344,15 @@ const closed = "the mesh has been closed: join it again to go on"
 const notCallable = (name: string, why: string): TypeError =>
   new TypeError(`${JSON.stringify(name)} can not be called: ${why}`)
 
-const named = (name: string): Effect.Effect<DiscoveryChains.Request, TypeError> =>
-  Effect.mapError(Effect.fromResult(MeshUrl.parse(name)), (why) => notCallable(name, why))
+const named = (name: string): Effect.Effect<Resolver.Resolver, TypeError> =>
+  Effect.mapError(Effect.fromResult(Resolver.parse(name)), ({ why }) => notCallable(name, why))
+
+/** Who is meant, where that shows in the name. */
+const serviceOf = (name: string): Result.Result<Resolver.Request, string> =>
+  Result.flatMap(
+    MeshUrl.parse(name),
+    (named) =>
+      named._tag === "Service"
+        ? Result.succeed(named)
+        : Result.fail("who answers for a prepared query is known to it alone")
+  )

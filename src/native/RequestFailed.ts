@@ -10,14 +10,6 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
     "The instance may have gone, or its intentions may not allow this caller"
 }
 
-/** The host of the URL names no service. Retrying cannot help. */
-export class UnknownName extends Schema.TaggedError<UnknownName>()("UnknownName", {
-  host: Schema.String,
-  why: Schema.String
-}) {
-  override readonly message = `${JSON.stringify(this.host)} can not be called: ${this.why}`
-}
-
 /** The `cause` of the `HttpClientError`s of `MeshHttpClient`. */
 export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestFailed", {
   service: Schema.String,
@@ -26,7 +18,7 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
   address: Schema.optionalKey(Schema.String),
   /** Whether the instance may have carried it out. */
   sent: Schema.Boolean,
-  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost, UnknownName])
+  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost])
 }) {
   override readonly message = `the request to ${this.service}${
     this.instance === undefined ? "" : ` (instance ${this.instance} at ${this.address})`

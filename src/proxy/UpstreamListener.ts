@@ -3,6 +3,7 @@ import { type Duration, Effect, type Scope } from "effect"
 import * as Forwarder from "../native/Forwarder.ts"
 import * as Listening from "../native/Listening.ts"
 import type * as MeshDialer from "../native/MeshDialer.ts"
+import * as Resolver from "../native/Resolver.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import type * as Listener from "./Listener.ts"
 
@@ -11,8 +12,11 @@ export interface Options {
 }
 
 /** What can not change while it is open. */
-export const keyOf = ({ bind, datacenter, service }: ProxyRegistration.Upstream): string =>
-  JSON.stringify([service, datacenter, bind])
+export const keyOf = ({ bind, datacenter, query, service }: ProxyRegistration.Upstream): string =>
+  JSON.stringify([service, query, datacenter, bind])
+
+const resolverOf = (upstream: ProxyRegistration.Upstream): Resolver.Resolver =>
+  upstream.query === true ? Resolver.query(upstream.service, upstream) : Resolver.from(upstream)
 
 export const make = Effect.fnUntraced(function*(
   upstream: ProxyRegistration.Upstream,
@@ -21,7 +25,7 @@ export const make = Effect.fnUntraced(function*(
   const { bound, idle, redirect, stats, stop } = yield* Forwarder.make({
     ...options,
     bind: upstream.bind,
-    to: upstream
+    to: resolverOf(upstream)
   })
   let current = upstream
   return {
@@ -34,7 +38,7 @@ export const make = Effect.fnUntraced(function*(
         const next = upstreams.find(({ id }) => id === current.id)
         if (next === undefined || next.connectTimeoutMillis === current.connectTimeoutMillis) return Effect.void
         current = next
-        return redirect(next)
+        return redirect(resolverOf(next))
       })
   }
 })

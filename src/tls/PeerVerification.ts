@@ -76,17 +76,18 @@ export const acceptor = (
 export const caller = (peer: Presented, material: Material): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
   identify(peer, material, material.subordinateAnchors)
 
-/** The dialler's side: a valid path, and exactly the identity that was meant, trust domain included. */
+/** The dialler's side: a valid path, and exactly the identity, or one of those, that was meant, trust domain included. */
 export const dialler = (
   peer: Presented,
-  expected: SpiffeId.Service,
+  expected: SpiffeId.Service | ReadonlyArray<SpiffeId.Service>,
   material: Material
 ): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
   Result.flatMap(identify(peer, material, false), (identity) => {
-    const names = { expected: SpiffeId.format(expected), presented: SpiffeId.format(identity) }
-    return names.presented === names.expected
+    const presented = SpiffeId.format(identity)
+    const names = "service" in expected ? [SpiffeId.format(expected)] : expected.map(SpiffeId.format)
+    return names.includes(presented)
       ? Result.succeed(identity)
-      : Result.fail({ _tag: "UnexpectedIdentity", ...names })
+      : Result.fail({ _tag: "UnexpectedIdentity", expected: names.join(" or "), presented })
   })
 
 const identify = (

@@ -1,12 +1,12 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
-import { Context, Duration, Effect, Layer, Option, Result, Schema, type Scope } from "effect"
-import * as LoadBalancer from "../chain/LoadBalancer.ts"
+import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
 import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
-import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import * as Balancing from "./Balancing.ts"
+import * as SubsetRoute from "./SubsetRoute.ts"
 import * as Timeout from "./Timeout.ts"
 import * as Watched from "./Watched.ts"
 
@@ -19,23 +19,41 @@ export interface Request {
   readonly connectTimeoutMillis?: number | undefined
 }
 
+export type Subset = Result.Result<TcpRoute.TcpRoute, string>
+
 export class DiscoveryChains extends Context.Service<DiscoveryChains, {
   /** Shared and reference-counted: the watch ends when the last scope that asked for it closes. */
   readonly watch: (request: Request) => Effect.Effect<Watched.Watched<TcpRoute.TcpRoute>, never, Scope.Scope>
+  /** The same for a subset that the caller names; a failure says why there is none. All subsets share one watch. */
+  readonly watchSubset: (request: SubsetRoute.Request) => Effect.Effect<Watched.Watched<Subset>, never, Scope.Scope>
 }>()("effect-mesh/watch/DiscoveryChains") {}
 
 /** Serves what `resolve` says. */
 export const layerStatic = (
-  resolve: (request: Request) => Watched.Watched<TcpRoute.TcpRoute>
+  resolve: (request: Request) => Watched.Watched<TcpRoute.TcpRoute>,
+  resolveSubset: (request: SubsetRoute.Request) => Watched.Watched<Subset> = ({ service, subset }) =>
+    Watched.constant("the subset", Result.fail(`${service} has no subset ${subset}`))
 ): Layer.Layer<DiscoveryChains> =>
-  Layer.succeed(DiscoveryChains, { watch: (request) => Effect.sync(() => resolve(request)) })
+  Layer.succeed(DiscoveryChains, {
+    watch: (request) => Effect.sync(() => resolve(request)),
+    watchSubset: (request) => Effect.sync(() => resolveSubset(request))
+  })
 
 /** Watches the Consul agent: one watch for each different request, as long as somebody uses it. */
 export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClient> = Layer.effect(
   DiscoveryChains,
   Effect.gen(function*() {
     const consul = yield* ConsulClient.ConsulClient
-    return DiscoveryChains.of({ watch: (request) => watchRoute(consul, request) })
+    return DiscoveryChains.of({
+      watch: (request) => watchRoute(consul, request),
+      watchSubset: (request) =>
+        Effect.map(
+          watchResolvers(consul),
+          (all) =>
+            Watched.map(all, `the subset ${request.subset} of ${request.service}`, (all) =>
+              SubsetRoute.of(all, { ...request, datacenter: request.datacenter ?? consul.datacenter }))
+        )
+    })
   })
 )
 
@@ -77,6 +95,33 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
   )
 }
 
+/** All of them, as redirects and failover lead from one to others. */
+const watchResolvers = (consul: ConsulClient.ConsulClient["Service"]) => {
+  const name = "GET /v1/config/service-resolver"
+  return consul.share(
+    name,
+    Watched.make(
+      { what: "the service-resolvers", watch: "resolvers", subject: "*" },
+      BlockingQuery.byIndex(name, (known) =>
+        consul.hold(
+          name,
+          "many",
+          known.wait,
+          (api, wait) =>
+            api.config.list({
+              params: { kind: "service-resolver" },
+              query: ConsulClient.blocking({ ...known, wait })
+            })
+        ).pipe(
+          Effect.map(({ body, headers }) => ({
+            value: SubsetRoute.resolvers(body),
+            cursor: headers["x-consul-index"]
+          }))
+        ))
+    )
+  )
+}
+
 /** Follows the start node to its target and the targets that stand in for it. Ids are opaque: nothing is parsed. */
 export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.TcpRoute, string> =>
   Result.gen(function*() {
@@ -99,31 +144,9 @@ export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.Tcp
       : {
         targets: [first, ...rest] as const,
         connectTimeoutMillis: Timeout.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
-        ...toBalancing(chain.Nodes[chain.StartNode]?.LoadBalancer)
+        ...Balancing.of(chain.Nodes[chain.StartNode]?.LoadBalancer)
       }
   })
-
-/** What is not understood is as if it were not there: the requests still go somewhere. */
-const toBalancing = (entry: unknown): Pick<TcpRoute.TcpRoute, "balancing"> => {
-  const decoded = Schema.decodeUnknownOption(ServiceResolver.LoadBalancer)(entry)
-  if (Option.isNone(decoded)) return {}
-  const { HashPolicies, LeastRequestConfig, Policy, RingHashConfig } = decoded.value
-  const policy = Policy === "random"
-    ? LoadBalancer.random
-    : Policy === "least_request"
-    ? LoadBalancer.leastRequest(LeastRequestConfig?.ChoiceCount || 2)
-    : Policy === "ring_hash"
-    ? LoadBalancer.ringHash(RingHashConfig?.MinimumRingSize, RingHashConfig?.MaximumRingSize)
-    : Policy === "maglev"
-    ? LoadBalancer.maglev
-    : LoadBalancer.roundRobin
-  const hashBy = HashPolicies.flatMap(({ Field, FieldValue, Terminal }) =>
-    Field === "header" || Field === "cookie" || Field === "query_parameter"
-      ? [{ field: Field, name: FieldValue, terminal: Terminal } as const]
-      : []
-  )
-  return { balancing: { policy, hashBy } }
-}
 
 const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
   id: target.ID,

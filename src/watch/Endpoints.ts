@@ -14,6 +14,17 @@ export interface Endpoint {
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string }
   /** Share of the traffic; 0: unhealthy, must not be dialled. */
   readonly weight: number
+  /** Who may answer there: one of them. Absent: the target, and nobody else. */
+  readonly expected?: ReadonlyArray<Expected> | undefined
+}
+
+/** A service. What is left out is as in our own identity, or `default`. */
+export interface Expected {
+  readonly service: string
+  readonly trustDomain?: string | undefined
+  readonly datacenter?: string | undefined
+  readonly namespace?: string | undefined
+  readonly partition?: string | undefined
 }
 
 export class Endpoints extends Context.Service<Endpoints, {

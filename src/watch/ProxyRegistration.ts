@@ -17,7 +17,10 @@ export type Address = { readonly host: string; readonly port: number } | {
 export interface Upstream {
   /** Names the listener across updates: what is dialled, and where it binds. */
   readonly id: string
+  /** Or the prepared query, by name or id. */
   readonly service: string
+  /** Whether it is a prepared query. Absent: a service. */
+  readonly query?: boolean | undefined
   readonly datacenter: string | undefined
   readonly bind: Address
   /** Overrides the resolver's; absent: no override. */
@@ -132,7 +135,6 @@ const toUpstream = (
   if (upstream.DestinationPeer !== "") {
     return { ignored: `the upstream ${name} of the peer ${upstream.DestinationPeer}` }
   }
-  if (upstream.DestinationType === "prepared_query") return { ignored: `the prepared query upstream ${name}` }
   const mode = Number.parseInt(upstream.LocalBindSocketMode, 8)
   const bind: Address = upstream.LocalBindSocketPath === ""
     ? { host: upstream.LocalBindAddress || "127.0.0.1", port: upstream.LocalBindPort }
@@ -142,10 +144,12 @@ const toUpstream = (
     return { ignored: `the upstream ${name}, whose port to bind is ${bind.port}: register it with ${ports}` }
   }
   const datacenter = upstream.Datacenter || undefined
+  const query = upstream.DestinationType === "prepared_query"
   return {
     upstream: {
-      id: [name, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
+      id: [query ? `${name}.query` : name, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
       service: name,
+      ...(query ? { query } : {}),
       datacenter,
       bind,
       connectTimeoutMillis: timeout(upstream.Config["connect_timeout_ms"])

@@ -76,7 +76,10 @@ export interface Subject {
     | "providers"
     | "registration"
     | "files"
-  /** The attribute `subject`: the service, the target, the id of the registration; `*` where there is but one. */
+    | "resolvers"
+    | "query"
+    | "stream"
+  /** The attribute `subject`: the service, the target, the id of the registration, the query; `*` where there is but one. */
   readonly subject: string
 }
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Queue, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulError from "../../src/consul/ConsulError.ts"
@@ -177,5 +177,42 @@ describe("BlockingQuery", () => {
       yield* Effect.forkChild(Stream.runDrain(BlockingQuery.byHash("GET /v1/x", query)), { startImmediately: true })
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(asked, [undefined, "af5e", "f4c6"])
+    }))
+})
+
+describe("BlockingQuery.polled", () => {
+  const polling = (answers: (attempt: number) => Effect.Effect<string, ConsulError.ConsulError>) =>
+    Effect.gen(function*() {
+      const askedAt: Array<number> = []
+      const seen: Array<string> = []
+      const ask = Effect.gen(function*() {
+        askedAt.push(yield* Clock.currentTimeMillis)
+        return yield* answers(askedAt.length)
+      })
+      yield* BlockingQuery.polled("GET /v1/x", "30 seconds", ask).pipe(
+        Stream.runForEach((o) => Effect.sync(() => seen.push(o._tag === "Answer" ? o.value : o.error.reason._tag))),
+        Effect.provideService(BlockingQuery.Policy, policy),
+        Effect.forkChild({ startImmediately: true })
+      )
+      return { askedAt, seen }
+    })
+
+  it.effect("asks at once, then every interval, up to a tenth earlier", () =>
+    Effect.gen(function*() {
+      const { askedAt, seen } = yield* polling((attempt) => Effect.succeed(String(attempt)))
+      yield* TestClock.adjust("10 minutes")
+      const gaps = askedAt.slice(1).map((at, index) => at - askedAt[index]!)
+      assert.strictEqual(askedAt[0], 0)
+      assert.isTrue(gaps.every((gap) => gap >= 27_000 && gap <= 30_000), gaps.join())
+      assert.isAbove(new Set(gaps).size, 1)
+      assert.strictEqual(seen.length, askedAt.length)
+    }))
+
+  it.effect("asks sooner again after failures, by the schedule for these", () =>
+    Effect.gen(function*() {
+      const { askedAt, seen } = yield* polling((attempt) => attempt < 3 ? Effect.fail(down) : Effect.succeed("a"))
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(askedAt, [0, 1000, 3000])
+      assert.deepStrictEqual(seen, ["ServerError", "ServerError", "a"])
     }))
 })

@@ -143,6 +143,21 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a pair of si
       yield* agent.eventually(Effect.flip(Effect.scoped(connect(ports.upstream))))
     }))
 
+  it.effect("leads an upstream that is a prepared query to what the query finds", () =>
+    Effect.gen(function*() {
+      const { api, ports, sidecar, web } = yield* pair
+      const query = agent.fresh("geo")
+      yield* agent.allow(api, web)
+      yield* agent.query({ Name: query, Service: { Service: api } })
+      const found = yield* agent.freePort
+      const upstreams = [{ DestinationName: query, DestinationType: "prepared_query", LocalBindPort: found }]
+      yield* agent.put({ name: web, port: 1, sidecar: { port: ports.webPublic, upstreams } })
+      yield* sidecar(api)
+      const { status } = yield* sidecar(web)
+      yield* expectShout(found)
+      assert.deepStrictEqual(status().registration.ignored, [])
+    }))
+
   it.effect("starts without upstreams, and says at once which port is taken", () =>
     Effect.gen(function*() {
       const { api, ports, sidecar } = yield* pair

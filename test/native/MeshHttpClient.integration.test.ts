@@ -1,42 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Result, Schedule, SubscriptionRef } from "effect"
+import { Deferred, Effect, Fiber, Layer, Option, Schedule, SubscriptionRef } from "effect"
 import { HttpClientRequest, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
-import * as MeshUrl from "../../src/native/MeshUrl.ts"
+import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
+import * as Endpoints from "../../src/watch/Endpoints.ts"
+import * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
+import * as Watched from "../../src/watch/Watched.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
 import { apis, authorityOf, client, failureOf, instance } from "../support/httpMesh.ts"
 import { eventually, server as tcpServer } from "../support/sockets.ts"
 
 const nobodyAt = Effect.scoped(Effect.map(tcpServer(() => {}), ({ port }) => port))
-
-describe("MeshUrl", () => {
-  it.each([
-    ["api", "api", undefined],
-    ["api.service.consul", "api", undefined],
-    ["api.connect.consul", "api", undefined],
-    ["api.virtual.consul", "api", undefined],
-    ["api.service.dc2.consul", "api", "dc2"]
-  ])("reads %s", (host, service, datacenter) =>
-    assert.deepStrictEqual(
-      MeshUrl.parse(host),
-      Result.succeed({ service, ...(datacenter === undefined ? {} : { datacenter }) })
-    ))
-
-  it.each([
-    "api.query.consul",
-    "v1.api.service.consul",
-    "api.service.example.com",
-    "127.0.0.1",
-    "api.service",
-    "[::1]",
-    ""
-  ])(
-    "refuses %s",
-    (host) => assert.isTrue(Result.isFailure(MeshUrl.parse(host)))
-  )
-})
 
 describe("MeshHttpClient", () => {
   it.live.each(["http://api/", "https://api:4711/", "http://api.service.consul/", "http://api.service.dc1.consul/"])(
@@ -211,6 +187,46 @@ describe("MeshHttpClient", () => {
       yield* discovery.setRoute("api", { targets: [Mesh.target("first")], connectTimeoutMillis: 2000 })
       yield* discovery.setInstances(Mesh.target("first").id, [Mesh.endpoint(first.port)])
       assert.strictEqual(yield* get("http://api/"), "first")
+    }))
+
+  it.live("fails over from a target that has nobody healthy, not from one that is not known yet", () =>
+    Effect.gen(function*() {
+      const authority = yield* authorityOf
+      const [first, second] = [
+        yield* instance(yield* Mesh.member("first", authority), "first"),
+        yield* instance(yield* Mesh.member("second", authority), "second")
+      ]
+      const arrived = yield* Deferred.make<ReadonlyArray<Endpoints.Endpoint>>()
+      let known: ReadonlyArray<Endpoints.Endpoint> | undefined
+      const late: Watched.Watched<ReadonlyArray<Endpoints.Endpoint>> = {
+        ...Watched.constant("the first", []),
+        get: Deferred.await(arrived),
+        latest: () => known
+      }
+      let connectTimeoutMillis = 60_000
+      const discovery = Layer.mergeAll(
+        DiscoveryChains.layerStatic(() =>
+          Watched.constant("the chain", {
+            targets: [Mesh.target("first"), Mesh.target("second")],
+            connectTimeoutMillis
+          })
+        ),
+        Endpoints.layerStatic(({ service }) =>
+          service === "first" ? late : Watched.constant("the second", [Mesh.endpoint(second.port)])
+        ),
+        PreparedQueries.layerStatic()
+      )
+      const patient = yield* client(authority, discovery)
+      const asking = yield* Effect.forkChild(patient.get("http://api/"), { startImmediately: true })
+      connectTimeoutMillis = 20
+      // Nothing is known of the first target, hence the second one has to do after a while, and then at once.
+      const impatient = yield* client(authority, discovery)
+      assert.strictEqual(yield* impatient.get("http://api/"), "second")
+      assert.strictEqual(yield* impatient.get("http://api/"), "second")
+      known = [Mesh.endpoint(first.port)]
+      yield* Deferred.succeed(arrived, known)
+      assert.strictEqual(yield* Fiber.join(asking), "first")
+      assert.strictEqual(yield* impatient.get("http://api/"), "first")
     }))
 
   it.live("sends equal requests to one instance where the resolver hashes them", () =>

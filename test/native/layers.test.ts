@@ -18,6 +18,7 @@ import type * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import type * as Endpoints from "../../src/watch/Endpoints.ts"
 import type * as Intentions from "../../src/watch/Intentions.ts"
 import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
+import type * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import type * as Watched from "../../src/watch/Watched.ts"
 
 type Server = ReturnType<typeof MeshHttpServer.layer>
@@ -50,7 +51,10 @@ describe("MeshHttpServer.layer", () => {
 describe("MeshHttpClient.layer", () => {
   it("needs certificates and discovery, no control plane, and cannot fail", () => {
     expectTypeOf<Layer.Services<Client>>().toEqualTypeOf<
-      SecureContexts.SecureContexts | DiscoveryChains.DiscoveryChains | Endpoints.Endpoints
+      | SecureContexts.SecureContexts
+      | DiscoveryChains.DiscoveryChains
+      | Endpoints.Endpoints
+      | PreparedQueries.PreparedQueries
     >()
     expectTypeOf<Layer.Services<Client>>().toExtend<Mesh.Mesh>()
     expectTypeOf<Layer.Error<Client>>().toEqualTypeOf<never>()

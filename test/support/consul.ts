@@ -7,6 +7,7 @@ import { Effect, Layer, Schedule, type Schema } from "effect"
 import * as Net from "node:net"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import type * as PreparedQuery from "../../src/consul/PreparedQuery.ts"
 
 export const layer = process.env["TEST_REAL_CONSUL"] === undefined
   ? Layer.unwrap(
@@ -24,11 +25,19 @@ export const fresh = (prefix: string): string => `${prefix}-${process.pid}-${Dat
 
 export interface Service {
   readonly name: string
+  /** Default: the name. */
+  readonly id?: string
   readonly port: number
+  readonly meta?: Readonly<Record<string, string>>
+  readonly tags?: ReadonlyArray<string>
   readonly native?: boolean
   readonly sidecar?: {
     readonly port: number
-    readonly upstreams?: ReadonlyArray<{ readonly DestinationName: string; readonly LocalBindPort: number }>
+    readonly upstreams?: ReadonlyArray<{
+      readonly DestinationName: string
+      readonly DestinationType?: string
+      readonly LocalBindPort: number
+    }>
   }
 }
 
@@ -38,20 +47,23 @@ export const register = (service: Service) =>
     const consul = yield* ConsulClient.ConsulClient
     yield* Effect.acquireRelease(put(service), () =>
       consul.call("deregister", (api) =>
-        api.agent.deregisterService({ params: { id: service.name }, query: {} })).pipe(
+        api.agent.deregisterService({ params: { id: service.id ?? service.name }, query: {} })).pipe(
           Effect.ignore
         ))
   })
 
 /** Registers, or replaces a registration that somebody else takes back. */
-export const put = ({ name, native, port, sidecar }: Service) =>
+export const put = ({ id, meta, name, native, port, sidecar, tags }: Service) =>
   Effect.flatMap(ConsulClient.ConsulClient, (consul) =>
     consul.call("register", (api) =>
       api.agent.registerService({
         query: {},
         payload: {
           Name: name,
+          ID: id ?? name,
           Port: port,
+          Meta: meta ?? {},
+          Tags: tags ?? [],
           Connect: {
             ...(native === true ? { Native: true } : {}),
             // A check of its own, as the default one keeps a sidecar critical for its first ten seconds.
@@ -78,6 +90,30 @@ export const entry = (payload: Entry) =>
       () => consul.call("delete", (api) => api.config.delete({ params: { kind, name }, query: {} })).pipe(Effect.ignore)
     )
   })
+
+/** Takes an instance out of service, or back. */
+export const maintenance = (id: string, enable: boolean) =>
+  Effect.flatMap(
+    ConsulClient.ConsulClient,
+    (consul) => consul.call("maintenance", (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable } }))
+  )
+
+/** Creates a prepared query for the scope. */
+export const query = (definition: PreparedQuery.Definition) =>
+  Effect.gen(function*() {
+    const consul = yield* ConsulClient.ConsulClient
+    const { body } = yield* Effect.acquireRelease(
+      consul.call("create", (api) => api.query.create({ query: {}, payload: definition })),
+      ({ body }) => Effect.ignore(removeQuery(body.ID))
+    )
+    return body.ID
+  })
+
+export const removeQuery = (id: string) =>
+  Effect.flatMap(
+    ConsulClient.ConsulClient,
+    (consul) => consul.call("delete", (api) => api.query.delete({ params: { id }, query: {} }))
+  )
 
 /** Lets these services call `destination`, and nobody else, until the scope closes. */
 export const allow = (destination: string, ...sources: ReadonlyArray<string>) =>

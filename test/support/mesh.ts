@@ -1,5 +1,5 @@
 /** A mesh of values that a test changes by hand: roots, a leaf, intentions, chains and instances. */
-import { Effect, Layer, Stream, SubscriptionRef } from "effect"
+import { Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
 import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Intention from "../../src/intention/Intention.ts"
@@ -10,6 +10,7 @@ import * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as Intentions from "../../src/watch/Intentions.ts"
 import * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import * as Watched from "../../src/watch/Watched.ts"
 import * as Certificates from "./certificates.ts"
 
@@ -79,12 +80,20 @@ export const endpoint = (port: number, weight = 1): Endpoints.Endpoint => ({
   weight
 })
 
-/** Chains of one target each, with these instances by the target's id. Both can be changed. */
+/** Chains of one target each, with these instances by the target's id. Both can be changed, and queries be added. */
 export const discovery = Effect.fnUntraced(function*(
   instances: Readonly<Record<string, ReadonlyArray<Endpoints.Endpoint>>>
 ) {
   const routes = new Map<string, SubscriptionRef.SubscriptionRef<TcpRoute.TcpRoute>>()
   const lists = new Map<string, SubscriptionRef.SubscriptionRef<ReadonlyArray<Endpoints.Endpoint>>>()
+  const queries = new Map<string, SubscriptionRef.SubscriptionRef<PreparedQueries.Found>>()
+  const setQuery = (query: string, list: ReadonlyArray<Endpoints.Endpoint>) =>
+    Effect.gen(function*() {
+      const known = queries.get(query)
+      if (known === undefined) {
+        queries.set(query, yield* SubscriptionRef.make<PreparedQueries.Found>(Result.succeed(list)))
+      } else yield* SubscriptionRef.set(known, Result.succeed(list))
+    })
   const setRoute = (service: string, route: TcpRoute.TcpRoute) =>
     Effect.gen(function*() {
       const known = routes.get(service)
@@ -105,6 +114,7 @@ export const discovery = Effect.fnUntraced(function*(
   return {
     setRoute,
     setInstances,
+    setQuery,
     layer: Layer.mergeAll(
       DiscoveryChains.layerStatic(({ service }) => {
         const ref = routes.get(service)
@@ -113,6 +123,12 @@ export const discovery = Effect.fnUntraced(function*(
       Endpoints.layerStatic(({ id }) => {
         const ref = lists.get(id)
         return ref === undefined ? never("the instances") : Watched.fromRef("the instances", ref)
+      }),
+      PreparedQueries.layerStatic(({ query }) => {
+        const ref = queries.get(query)
+        return ref === undefined
+          ? Watched.constant("the query", Result.fail(`there is no prepared query ${query}`))
+          : Watched.fromRef("the query", ref)
       })
     )
   }

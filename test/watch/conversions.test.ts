@@ -4,11 +4,13 @@ import * as AgentService from "../../src/consul/AgentService.ts"
 import * as CertificateAuthority from "../../src/consul/CertificateAuthority.ts"
 import * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
 import * as Health from "../../src/consul/Health.ts"
+import * as PreparedQuery from "../../src/consul/PreparedQuery.ts"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as CaRoots from "../../src/watch/CaRoots.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import * as recordings from "../support/recordings.ts"
 
@@ -114,6 +116,40 @@ describe("DiscoveryChains", () => {
     const { Chain } = chain(recorded("chain-default", "/v1/discovery-chain/web"))
     const Targets = Object.fromEntries(Object.entries(Chain.Targets).map(([id, t]) => [id, { ...t, Peer: "east" }]))
     assert.match(failureOf(DiscoveryChains.toRoute({ ...Chain, Targets })), /cluster peers only/)
+  })
+})
+
+describe("PreparedQueries", () => {
+  const { Nodes } = decode(PreparedQuery.Execution)(recorded("prepared-query", "/v1/query/nearest-web/execute"))
+  const found = (entries: ReadonlyArray<Health.ServiceEntry>) => PreparedQueries.toEndpoints(entries, "dc1")
+
+  it("has the instances by id, whatever the order of the answer, each as the service behind it", () => {
+    const expected = [{ service: "web", datacenter: "dc1" }]
+    const address = { host: "127.0.0.1", port: 21000 }
+    assert.deepStrictEqual(found(Nodes), [
+      { id: "vm/web-1-sidecar-proxy", address, weight: 1, expected },
+      { id: "vm/web-sidecar-proxy", address, weight: 1, expected }
+    ])
+    assert.deepStrictEqual(found(Nodes.toReversed()), found(Nodes))
+  })
+
+  it("leaves health to the query, but for the weight of a warning", () => {
+    const entry = Nodes[0]!
+    const weights = (...Checks: ReadonlyArray<string>) =>
+      found([{
+        ...entry,
+        Service: { ...entry.Service, Weights: { Passing: 7, Warning: 3 } },
+        Checks: Checks.map((Status) => Health.Check.make({ Status }))
+      }]).map(({ weight }) => weight)
+    assert.deepStrictEqual([weights("passing"), weights("warning"), weights("critical")], [[7], [3], [7]])
+  })
+
+  it("takes native instances for themselves, and leaves out gateways and peers", () => {
+    const entry = Nodes[0]!
+    const as = (Service: Partial<Health.NodeService>) => ({ ...entry, Service: { ...entry.Service, ...Service } })
+    const native = as({ Kind: "", Service: "api", Connect: { Native: true } })
+    assert.deepStrictEqual(found([native]).flatMap(({ expected }) => expected), [{ service: "api", datacenter: "dc1" }])
+    assert.deepStrictEqual(found([as({ Kind: "mesh-gateway" }), as({ Kind: "" }), as({ PeerName: "east" })]), [])
   })
 })
 
@@ -237,6 +273,24 @@ describe("ProxyRegistration", () => {
     }
   })
 
+  it("tells prepared queries from services of the same name", () => {
+    const upstream = { ...proxy.Upstreams[0]!, DestinationName: "db" }
+    const { ignored, upstreams } = Result.getOrThrow(
+      ProxyRegistration.toRegistration({
+        ...answer,
+        Proxy: {
+          ...proxy,
+          Upstreams: [upstream, { ...upstream, DestinationType: "prepared_query", Datacenter: "dc2" }]
+        }
+      })
+    )
+    assert.deepStrictEqual(ignored, [])
+    assert.deepStrictEqual(upstreams.map(({ id, query, service }) => [id, service, query === true]), [
+      ["db", "db", false],
+      ["db.query@dc2", "db", true]
+    ])
+  })
+
   it("says what it leaves out", () => {
     const upstream = proxy.Upstreams[0]!
     const { ignored, upstreams } = Result.getOrThrow(ProxyRegistration.toRegistration({
@@ -245,7 +299,6 @@ describe("ProxyRegistration", () => {
         ...proxy,
         Mode: "transparent",
         Upstreams: [
-          { ...upstream, DestinationType: "prepared_query" },
           { ...upstream, DestinationPeer: "east" },
           { ...upstream, LocalBindPort: 0 },
           { ...upstream, CentrallyConfigured: true },
@@ -254,7 +307,7 @@ describe("ProxyRegistration", () => {
       }
     }))
     assert.deepStrictEqual(upstreams.map(({ bind }) => bind), [{ path: "/run/db.sock", mode: 0o700 }])
-    assert.strictEqual(ignored.length, 4)
+    assert.strictEqual(ignored.length, 3)
   })
 
   it("refuses what is not the proxy of a service, saying what it is", () => {

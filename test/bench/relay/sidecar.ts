@@ -15,6 +15,7 @@ import * as Endpoints from "../../../src/watch/Endpoints.ts"
 import * as Intentions from "../../../src/watch/Intentions.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
 import * as ProxyRegistration from "../../../src/watch/ProxyRegistration.ts"
+import * as PreparedQueries from "../../../src/watch/PreparedQueries.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 import * as Pair from "./Pair.ts"
 
@@ -73,7 +74,8 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
       Layer.succeed(Intentions.Intentions, Watched.constant("intentions", authorizer)),
       Layer.succeed(ProxyRegistration.ProxyRegistration, Watched.constant("registration", registration)),
       DiscoveryChains.layerStatic(() => Watched.constant("chain", route)),
-      Endpoints.layerStatic(() => Watched.constant("instances", instances))
+      Endpoints.layerStatic(() => Watched.constant("instances", instances)),
+      PreparedQueries.layerStatic()
     ]),
     Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
   )
