@@ -12,7 +12,7 @@ export interface Kind {
   /** As `SpiffeId.display` has it; `*` where there were too many to tell apart. */
   readonly source: string
   readonly destination: string
-  /** `web → api (precedence 9)`, with the permission where one decided; `default policy` where no intention did. */
+  /** `web → api (precedence 9)`, with the permission where one decided; `default policy` where no intention did; `agent: …` where it was asked. */
   readonly rule: string
 }
 
@@ -84,9 +84,9 @@ export const make = (options: Options = {}): DenialLog => {
   }
 }
 
-const ruleOf = ({ because, by, permission }: Decision.Decision): string =>
+const ruleOf = ({ because, by, detail, permission }: Decision.Decision): string =>
   by === undefined
-    ? because === "not-a-service" ? "not a service" : "default policy"
+    ? because === "not-a-service" ? "not a service" : because === "agent" ? `agent: ${detail}` : "default policy"
     : permission === undefined
     ? Decision.formatRule(by)
     : `permission ${permission} of ${Decision.formatRule(by)}`

@@ -17,6 +17,8 @@ export const needs = (decision: Decision.Decision): ReadonlyArray<string> => {
       return [`an intention without this flaw: ${decision.detail}`]
     case "no-intention":
       return ["an intention that allows this caller"]
+    case "agent":
+      return ["an intention without permissions that allows this caller"]
     case "intention":
       return [`another action in the intention ${Decision.formatRule(decision.by!)}`]
     case "not-a-service":

@@ -16,6 +16,7 @@ import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
+import * as Authorization from "./Authorization.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 
 export interface Options {
@@ -27,6 +28,13 @@ export interface Options {
   readonly protocol?: string | undefined
   /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
   readonly audit?: Audit.Scope | undefined
+  /**
+   * `ask`: instead of watching intentions, the agent is asked about each connection, and about open ones on the listener's
+   * schedule. Requests are then not judged: see docs/native.md for what that means. Default: `cached`.
+   */
+  readonly authorization?: "cached" | "ask" | undefined
+  /** How long the agent has for one answer, where it is asked. Default: 5 seconds. */
+  readonly askTimeout?: Duration.Input | undefined
   /**
    * `leaf`: for authorities that can not follow SPIFFE, at the risk of trusting those of other meshes under the same root;
    * see `SpiffeRules.Extent`. Default: `strict`.
@@ -66,12 +74,19 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
     Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
     Layer.provideMerge(JwtProviders.layer),
     Layer.provideMerge(
-      Intentions.layer({ ...options, destination: options.service }).pipe(
+      authorization(options).pipe(
         Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))
       )
     ),
     Layer.fresh
   )
+
+const authorization = (
+  options: Options
+): Layer.Layer<Intentions.Intentions, never, ConsulClient.ConsulClient | CaRoots.CaRoots> =>
+  options.authorization === "ask"
+    ? Authorization.layerAsked({ ...options, timeout: options.askTimeout })
+    : Layer.mergeAll(Intentions.layer({ ...options, destination: options.service }), Authorization.layerCached)
 
 const arrival = (within: Duration.Input) =>
   Layer.effectDiscard(

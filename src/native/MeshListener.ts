@@ -1,7 +1,8 @@
 /**
  * Accepts connections from the mesh: TLS, then who the caller is, then whether it may connect, all before anything is
  * done on its behalf; then one fiber runs the handler. Every open connection stays in a registry and is judged again when
- * intentions change (and on a Schedule): what is no longer allowed is cut.
+ * intentions change (and on a Schedule): what is no longer allowed is cut. Where the agent decides (`Authorization`), it is
+ * asked in between, and on the Schedule.
  *
  *     accepted ─▶ handshake ─▶ verified ─▶ authorized ─▶ handler ─▶ closed
  *        │            │            │            │            │
@@ -13,7 +14,7 @@
  */
 import type { Socket } from "node:net"
 import * as Tls from "node:tls"
-import { Cause, Duration, Effect, Exit, FiberSet, Function, Option, Result, Schedule, type Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, FiberSet, Function, Result, Schedule, type Scope, Stream } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
@@ -27,6 +28,9 @@ import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Arrivals from "./Arrivals.ts"
+import * as Asking from "./Asking.ts"
+import * as Authorization from "./Authorization.ts"
+import * as HandlerFailure from "./HandlerFailure.ts"
 import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
 import * as LogKeys from "./LogKeys.ts"
@@ -114,6 +118,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const contexts = yield* SecureContexts.SecureContexts
   const intentions = yield* Intentions.Intentions
   const authorizer = yield* Watched.ready(intentions)
+  const asked = yield* Authorization.Authorization
+  const questions = new WeakMap<Connection, Authorization.Question>()
   const context = yield* Effect.context<never>()
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
   const refused = new Map<Refusal.Reason, number>()
@@ -124,6 +130,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const traffic = Traffic.make()
   const lifetimes = yield* Lifetimes.make<Connection>(options, options.retire)
   const keep = options.keep ?? ((connection, current) => current.connection(connection.caller))
+  const byIntentions = (current: Authorizer.Authorizer) => (connection: Connection) => keep(connection, current)
   const retire = options.retire ?? ((connection) => connection.reset())
   let accepted = 0
   let failed = 0
@@ -143,12 +150,25 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
   yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
-  yield* Effect.forkScoped(
-    Stream.runForEach(intentions.changes, (changed) => judge(changed, "the intentions changed"))
-  )
+  if (asked === undefined) {
+    yield* Effect.forkScoped(
+      Stream.runForEach(intentions.changes, (changed) => judge(open, byIntentions(changed), "the intentions changed"))
+    )
+  }
   yield* Effect.forkScoped(
     Effect.schedule(
-      Effect.suspend(() => judge(authorizer(), "judged again on schedule")),
+      Effect.suspend(() => {
+        const why = "judged again on schedule"
+        return asked === undefined
+          ? judge(open, byIntentions(authorizer()), why)
+          : Asking.again(
+            asked,
+            open,
+            (connection) => questions.get(connection),
+            timeout,
+            (connections, decision) => judge(connections, () => decision, why)
+          )
+      }),
       options.reauthorize ?? Schedule.spaced("1 minute")
     )
   )
@@ -195,16 +215,19 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       connection.reset()
       if (Cause.hasInterruptsOnly(exit.cause)) return undefined
       failed++
-      return Effect.annotateLogs(logFailure(lines, connection, exit.cause), keys(connection))
+      return Effect.annotateLogs(HandlerFailure.log(lines, connection.caller, exit.cause), keys(connection))
     }))
 
-  const judge = (current: Authorizer.Authorizer, why: string) => {
+  const judge = (
+    connections: Iterable<Connection>,
+    decide: (connection: Connection) => Decision.Decision,
+    why: string
+  ) => {
     const started = performance.now()
     const denied = new Map<string, { count: number; readonly peer: string }>()
-    for (const connection of open) {
-      const decision = keep(connection, current)
-      if (decision.allowed) continue
-      open.delete(connection)
+    for (const connection of connections) {
+      const decision = decide(connection)
+      if (decision.allowed || !open.delete(connection)) continue
       retire(connection, "denied")
       cut++
       const line = `${SpiffeId.display(connection.caller)} (${Decision.explain(decision)})`
@@ -220,21 +243,37 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       ), { discard: true })
   }
 
-  const admit = (
+  const turnAway = (refusal: Refusal.Refusal, { remote, transport }: Arrivals.Arrival<SecureContexts.Material>) => {
+    refuse(refusal, remote)
+    transport.resetAndDestroy()
+  }
+
+  const admit = (socket: Tls.TLSSocket, arrival: Arrivals.Arrival<SecureContexts.Material>) => {
+    const presented = PeerVerification.presented(socket)
+    const caller = PeerVerification.acceptor(presented, arrival.material)
+    if (Result.isFailure(caller)) return turnAway(caller.failure, arrival)
+    if (asked === undefined) return enter(socket, arrival, caller.success, authorizer().connection(caller.success))
+    const question = Authorization.question(caller.success, presented.certificate!, arrival.material)
+    if (Result.isFailure(question)) return turnAway(question.failure, arrival)
+    const left = timeout - (performance.now() - arrival.since)
+    run(Effect.match(Asking.first(asked, question.success, socket, left), {
+      onFailure: (refusal) => turnAway(refusal, arrival),
+      onSuccess: (decision) => enter(socket, arrival, caller.success, decision, question.success)
+    }))
+  }
+
+  const enter = (
     socket: Tls.TLSSocket,
-    { material, remote, since, transport }: Arrivals.Arrival<SecureContexts.Material>
+    arrival: Arrivals.Arrival<SecureContexts.Material>,
+    caller: SpiffeId.Service,
+    decision: Decision.Decision,
+    question?: Authorization.Question
   ) => {
-    const admitted = PeerVerification.acceptor(
-      PeerVerification.presented(socket),
-      authorizer(),
-      material
-    )
-    if (Result.isFailure(admitted)) {
-      refuse(admitted.failure, remote)
-      return transport.resetAndDestroy()
-    }
-    const connection: Connection = { ...Splice.tls(socket, transport), ...admitted.success, remote }
-    if (connection.decision.audited === true) recordDenial(connection)
+    if (!decision.allowed) return turnAway({ _tag: "Denied", caller, decision }, arrival)
+    const { remote, since, transport } = arrival
+    const connection: Connection = { ...Splice.tls(socket, transport), caller, decision, remote }
+    if (question !== undefined) questions.set(connection, question)
+    if (decision.audited === true) recordDenial(connection)
     open.add(connection)
     accepted++
     handshakes.accepted(since)
@@ -327,18 +366,3 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     }
   }
 })
-
-/** What was expected to happen now and then is one line; anything else is a fault in the handler, and shown whole. */
-const logFailure = (
-  lines: LineLimit.LineLimit,
-  { caller }: Connection,
-  cause: Cause.Cause<unknown>
-): Effect.Effect<void> => {
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  const leftOut = lines.admit(String(Cause.squash(cause)), performance.now())
-  if (leftOut === undefined) return Effect.void
-  const what = `the connection of ${SpiffeId.display(caller)} failed`
-  return error instanceof Error
-    ? Effect.logWarning(`${what}: ${error.message}${LineLimit.suffix(leftOut)}`)
-    : Effect.logError(`${what}${LineLimit.suffix(leftOut)}`, cause)
-}

@@ -1,3 +1,4 @@
+export * as Authorization from "./Authorization.ts"
 export * as Connect from "./Connect.ts"
 export * as ConnectionCut from "./ConnectionCut.ts"
 export * as DialError from "./DialError.ts"

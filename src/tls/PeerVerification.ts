@@ -11,8 +11,6 @@ import { X509Certificate } from "node:crypto"
 import type { PeerCertificate, TLSSocket } from "node:tls"
 import { Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
-import type * as Authorizer from "../intention/Authorizer.ts"
-import type * as Decision from "../intention/Decision.ts"
 import * as PresentedChain from "./PresentedChain.ts"
 import type * as Refusal from "./Refusal.ts"
 import type * as SecureContexts from "./SecureContexts.ts"
@@ -55,25 +53,8 @@ export const presentedTo = (parsed: PeerCertificate): Presented => ({
   resumed: false
 })
 
-/** A caller that has been let in, and why. */
-export interface Admitted {
-  readonly caller: SpiffeId.Service
-  readonly decision: Decision.Decision
-}
-
-/** The acceptor's side: a valid path, the identity of a service, and leave to connect. */
-export const acceptor = (
-  peer: Presented,
-  authorizer: Authorizer.Authorizer,
-  material: Material
-): Result.Result<Admitted, Refusal.Refusal> =>
-  Result.flatMap(caller(peer, material), (caller) => {
-    const decision = authorizer.connection(caller)
-    return decision.allowed ? Result.succeed({ caller, decision }) : Result.fail({ _tag: "Denied", caller, decision })
-  })
-
-/** The same without leave to connect, for whoever sees to that. */
-export const caller = (peer: Presented, material: Material): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
+/** The acceptor's side: a valid path, and the identity of a service. Whether it may connect is left to be decided. */
+export const acceptor = (peer: Presented, material: Material): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
   identify(peer, material, material.subordinateAnchors)
 
 /** The dialler's side: a valid path, and exactly the identity, or one of those, that was meant, trust domain included. */

@@ -42,6 +42,10 @@ export type Refusal =
   | { readonly _tag: "NotAService"; readonly identity: SpiffeId.SpiffeId }
   | { readonly _tag: "UnexpectedIdentity"; readonly expected: string; readonly presented: string }
   | { readonly _tag: "Denied"; readonly caller: SpiffeId.Service; readonly decision: Decision.Decision }
+  /** Only where the agent is asked, which does not look at it: intentions say so themselves. */
+  | { readonly _tag: "ForeignTrustDomain"; readonly presented: string; readonly expected: string }
+  /** The agent was to be asked, and could not. */
+  | { readonly _tag: "AuthorizationUnavailable"; readonly caller: string; readonly why: string }
   | { readonly _tag: "TooManyConnections"; readonly limit: number }
 
 /** The attribute `reason` of `mesh_refusals_total`. Stable: dashboards are built on it. */
@@ -68,6 +72,8 @@ const reasons = {
   NotAService: "not_a_service",
   UnexpectedIdentity: "unexpected_identity",
   Denied: "denied",
+  ForeignTrustDomain: "foreign_trust_domain",
+  AuthorizationUnavailable: "authorization_unavailable",
   TooManyConnections: "too_many_connections"
 } as const
 
@@ -116,6 +122,10 @@ export const explain = (self: Refusal): string => {
       return `it is ${self.presented}, and ${self.expected} was expected`
     case "Denied":
       return `${SpiffeId.display(self.caller)} ${Decision.explain(self.decision)}`
+    case "ForeignTrustDomain":
+      return `${self.presented} is of another trust domain than ${self.expected}`
+    case "AuthorizationUnavailable":
+      return `the agent can not be asked about ${self.caller}, and nobody is let in until it can: ${self.why}`
     case "TooManyConnections":
       return `the limit of ${self.limit} connections is reached`
   }

@@ -1,5 +1,5 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
-import { Context, Effect, Layer, Schedule, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Schedule, type Scope, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
@@ -49,12 +49,7 @@ export const layer = (
     Effect.gen(function*() {
       const policies = yield* watchPolicy(options)
       const audit = options.audit ?? Audit.nowhere
-      if (Audit.isOn(audit, options.destination)) {
-        yield* Effect.forkScoped(
-          Effect.schedule(Effect.logWarning(Audit.warning(options.destination)), Schedule.spaced("10 minutes")),
-          { startImmediately: true }
-        )
-      }
+      yield* warnOfAudit(audit, options.destination)
       const protocol = options.protocol === undefined
         ? yield* ServiceProtocol.watch(options.destination)
         : Watched.constant("the protocol", options.protocol)
@@ -70,6 +65,17 @@ export const layer = (
       )
     })
   )
+
+/** Says so now and every ten minutes, where it is on. */
+export const warnOfAudit = (audit: Audit.Scope, destination: string): Effect.Effect<void, never, Scope.Scope> =>
+  Audit.isOn(audit, destination)
+    ? Effect.asVoid(
+      Effect.forkScoped(
+        Effect.schedule(Effect.logWarning(Audit.warning(destination)), Schedule.spaced("10 minutes")),
+        { startImmediately: true }
+      )
+    )
+    : Effect.void
 
 const watchPolicy = (options: Options) =>
   Effect.gen(function*() {

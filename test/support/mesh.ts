@@ -1,8 +1,11 @@
 /** A mesh of values that a test changes by hand: roots, a leaf, intentions, chains and instances. */
 import { Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
 import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
+import type * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Intention from "../../src/intention/Intention.ts"
+import * as PeerVerification from "../../src/tls/PeerVerification.ts"
+import type * as Refusal from "../../src/tls/Refusal.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as CaRoots from "../../src/watch/CaRoots.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
@@ -37,6 +40,17 @@ export const requestPolicy = (
     trustDomain: Certificates.trustDomain,
     intentions,
     defaultPolicy: "deny"
+  })
+
+/** What a listener makes of a caller: its identity, or why it is refused. */
+export const admit = (
+  peer: PeerVerification.Presented,
+  authorizer: Authorizer.Authorizer,
+  material: PeerVerification.Material
+): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
+  Result.flatMap(PeerVerification.acceptor(peer, material), (caller) => {
+    const decision = authorizer.connection(caller)
+    return decision.allowed ? Result.succeed(caller) : Result.fail({ _tag: "Denied", caller, decision })
   })
 
 /** What one service knows, each part of it settable. Lets `web` in and nobody else. */

@@ -6,7 +6,7 @@ import * as PeerVerification from "../../src/tls/PeerVerification.ts"
 import * as Refusal from "../../src/tls/Refusal.ts"
 import { bundle, issue, root, service } from "../support/certificates.ts"
 import { material } from "../support/handshake.ts"
-import { policy } from "../support/mesh.ts"
+import { admit, policy } from "../support/mesh.ts"
 
 const ca = await root("ca")
 const issued = await issue(ca)
@@ -25,14 +25,11 @@ const presented = (overrides: Partial<PeerVerification.Presented> = {}): PeerVer
 })
 
 /** `web`, or the reason. */
-const verdict = (result: Result.Result<{ readonly caller: SpiffeId.Service } | SpiffeId.Service, Refusal.Refusal>) =>
-  Result.match(result, {
-    onFailure: Refusal.reason,
-    onSuccess: (it) => SpiffeId.display("caller" in it ? it.caller : it)
-  })
+const verdict = (result: Result.Result<SpiffeId.Service, Refusal.Refusal>) =>
+  Result.match(result, { onFailure: Refusal.reason, onSuccess: SpiffeId.display })
 
 const accept = (peer: PeerVerification.Presented, subordinateAnchors = false) =>
-  verdict(PeerVerification.acceptor(peer, policy("api", { web: "allow" }), { ...self, subordinateAnchors }))
+  verdict(admit(peer, policy("api", { web: "allow" }), { ...self, subordinateAnchors }))
 
 describe("PeerVerification", () => {
   it.each([
@@ -55,7 +52,7 @@ describe("PeerVerification", () => {
   })
 
   it("says which intention denied", () => {
-    const result = PeerVerification.acceptor(presented(), policy("api", { web: "deny" }, "allow"), self)
+    const result = admit(presented(), policy("api", { web: "deny" }, "allow"), self)
     assert.strictEqual(
       Result.isFailure(result) && Refusal.explain(result.failure),
       "web denied by intention web → api (precedence 9)"

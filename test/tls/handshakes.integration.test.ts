@@ -18,7 +18,7 @@ import {
   trustDomain
 } from "../support/certificates.ts"
 import { handshake, material } from "../support/handshake.ts"
-import { policy } from "../support/mesh.ts"
+import { admit, policy } from "../support/mesh.ts"
 
 const name = Result.match({ onFailure: Refusal.reason, onSuccess: () => "accepted" })
 
@@ -34,7 +34,7 @@ const outcomes = Effect.fnUntraced(function*(
   const called = yield* handshake(other, self)
   const calling = yield* handshake(self, other)
   return [
-    name(PeerVerification.acceptor(called.client, policy("api", { web: "allow" }), self)),
+    name(admit(called.client, policy("api", { web: "allow" }), self)),
     name(PeerVerification.dialler(calling.server, service("web"), self))
   ]
 })
