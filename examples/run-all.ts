@@ -7,6 +7,7 @@ const examples = [
   ["examples/plain-http/main.ts"],
   ["examples/fastify/main.ts"],
   ["examples/postgres/main.ts"],
+  ["examples/redis/main.ts"],
   ["examples/quickstart/main.ts", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
   ["src/cli/bin.ts", "policy", "verify", "-f", "examples/policy-tests/policy", "examples/policy-tests/assertions.json"]

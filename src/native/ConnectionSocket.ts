@@ -24,7 +24,7 @@ export interface Link extends Splice.Side {
 const flushMillis = 10_000
 
 /** How long the other side then has to end. */
-const endMillis = 1000
+const endMillis = 5000
 
 /** Each reader opens, and its scope closes what it opened. `chunkSize` as for `NodeSocket`. */
 export const make = Effect.fnUntraced(function*<R>(

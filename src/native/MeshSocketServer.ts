@@ -21,7 +21,7 @@ import * as LogKeys from "./LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 
-export interface Options extends Omit<MeshListener.Options<never>, "handle" | "from" | "host"> {
+export interface Options extends Omit<MeshListener.Options<never>, "handle" | "from" | "host" | "keep" | "retire"> {
   /** Where to listen: an IP address. Default: `0.0.0.0`. */
   readonly host?: string | undefined
   /** At most how many chunks one pull gives. Default: 4096. */
