@@ -1,7 +1,7 @@
 /**
  * Effect's `Socket` to a service of the mesh, for any protocol over TCP.
  *
- *     const socket = yield* MeshSocket.make({ service: "db" })
+ *     const socket = yield* MeshSocket.make({ service: "db" })            // or any `Resolver`
  *
  * As with every `Socket`, acquiring the reader connects and closing its scope disconnects: what was written is sent first,
  * unless the scope closes by a failure, which resets. Each reader is a new connection to an instance chosen anew.
@@ -10,13 +10,13 @@
  */
 import { type Array, Cause, Channel, Effect, Exit, Layer, Option, Scope } from "effect"
 import { Socket } from "effect/socket"
-import type * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as ConnectionCut from "./ConnectionCut.ts"
 import * as ConnectionSocket from "./ConnectionSocket.ts"
 import * as DialError from "./DialError.ts"
 import * as MeshDialer from "./MeshDialer.ts"
+import type * as Resolver from "./Resolver.ts"
 
-export interface Options extends DiscoveryChains.Request {
+export interface Options {
   /** At most how many chunks one pull gives. Default: 4096. */
   readonly chunkSize?: number | undefined
 }
@@ -31,12 +31,16 @@ export const failure = (error: unknown): Option.Option<DialError.DialError | Con
 }
 
 /** Connects when its reader is acquired, which fails with a `SocketOpenError` whose cause is a `DialError`. */
-export const make = (options: Options): Effect.Effect<Socket.Socket, never, MeshDialer.MeshDialer> =>
-  MeshDialer.MeshDialer.use((dialer) => ConnectionSocket.make(open(dialer, options), options))
+export const make = (
+  to: Resolver.Input,
+  options: Options = {}
+): Effect.Effect<Socket.Socket, never, MeshDialer.MeshDialer> =>
+  MeshDialer.MeshDialer.use((dialer) => ConnectionSocket.make(open(dialer, to), options))
 
 /** The same as a channel: what it is given is sent, what it gives has arrived. Connects when it is run. */
 export const makeChannel = <IE = never>(
-  options: Options
+  to: Resolver.Input,
+  options?: Options
 ): Channel.Channel<
   Array.NonEmptyReadonlyArray<Uint8Array>,
   Socket.SocketError | IE,
@@ -45,17 +49,19 @@ export const makeChannel = <IE = never>(
   IE,
   unknown,
   MeshDialer.MeshDialer
-> => Channel.unwrap(Effect.map(make(options), Socket.toChannelWith<IE>()))
+> => Channel.unwrap(Effect.map(make(to, options), Socket.toChannelWith<IE>()))
 
-export const layer = (options: Options): Layer.Layer<Socket.Socket, never, MeshDialer.MeshDialer> =>
-  Layer.effect(Socket.Socket, make(options))
+export const layer = (
+  to: Resolver.Input,
+  options?: Options
+): Layer.Layer<Socket.Socket, never, MeshDialer.MeshDialer> => Layer.effect(Socket.Socket, make(to, options))
 
 const open = (
   dialer: MeshDialer.MeshDialer["Service"],
-  request: DiscoveryChains.Request
+  to: Resolver.Input
 ): Effect.Effect<ConnectionSocket.Link, Socket.SocketError, Scope.Scope> =>
   Effect.scopedWith((held) =>
-    Effect.flatMap(Scope.provide(dialer.route(request), held), ({ acquire }) =>
+    Effect.flatMap(Scope.provide(dialer.route(to), held), ({ acquire }) =>
       Effect.acquireRelease(
         Effect.mapError(acquire, unopened),
         (connection, exit) => mayFinish(exit) ? ConnectionSocket.finish(connection) : Effect.sync(connection.reset),

@@ -163,7 +163,7 @@ const plansOf = (registration: ProxyRegistration.Registration, options: Options)
   ...registration.upstreams.map((upstream): Plan => ({
     name: `upstream ${upstream.id}`,
     direction: "outbound",
-    service: upstream.service,
+    service: UpstreamListener.resolverOf(upstream).name,
     bind: upstream.bind,
     key: UpstreamListener.keyOf(upstream),
     start: (current) =>

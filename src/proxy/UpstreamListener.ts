@@ -15,7 +15,8 @@ export interface Options {
 export const keyOf = ({ bind, datacenter, query, service }: ProxyRegistration.Upstream): string =>
   JSON.stringify([service, query, datacenter, bind])
 
-const resolverOf = (upstream: ProxyRegistration.Upstream): Resolver.Resolver =>
+/** What it leads to. */
+export const resolverOf = (upstream: ProxyRegistration.Upstream): Resolver.Resolver =>
   upstream.query === true ? Resolver.query(upstream.service, upstream) : Resolver.from(upstream)
 
 export const make = Effect.fnUntraced(function*(

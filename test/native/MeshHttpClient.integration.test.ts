@@ -223,9 +223,10 @@ describe("MeshHttpClient", () => {
       const impatient = yield* client(authority, discovery)
       assert.strictEqual(yield* impatient.get("http://api/"), "second")
       assert.strictEqual(yield* impatient.get("http://api/"), "second")
+      const asked = yield* Effect.forkChild(patient.get("http://api/"), { startImmediately: true })
       known = [Mesh.endpoint(first.port)]
       yield* Deferred.succeed(arrived, known)
-      assert.strictEqual(yield* Fiber.join(asking), "first")
+      assert.deepStrictEqual([yield* Fiber.join(asking), yield* Fiber.join(asked)], ["first", "first"])
       assert.strictEqual(yield* impatient.get("http://api/"), "first")
     }))
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Option, Stream, SubscriptionRef } from "effect"
 import { Socket } from "effect/socket"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"
+import type * as Resolver from "../../src/native/Resolver.ts"
 import * as Mesh from "../support/mesh.ts"
 import { admitted, echo, endingOf, read, readAll, send, setUp } from "../support/socketServers.ts"
 import { eventually } from "../support/sockets.ts"
@@ -171,8 +172,8 @@ describe("MeshSocket", () => {
   it.live("fails to open with what the dialler says", () =>
     Effect.gen(function*() {
       const { web } = yield* setUp
-      const opening = (request: MeshSocket.Options) =>
-        Effect.provideContext(MeshSocket.make(request), web).pipe(
+      const opening = (to: Resolver.Input) =>
+        Effect.provideContext(MeshSocket.make(to), web).pipe(
           Effect.flatMap((socket) => Effect.flip(Effect.scoped(socket.reader)))
         )
       const none = yield* opening({ service: "empty" })
