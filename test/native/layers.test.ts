@@ -1,89 +1,325 @@
-/** What the layers require and provide is what their documentation says. The type checker is the judge. */
-import type { Layer } from "effect"
-import type { HttpClient, HttpServer } from "effect/http"
+/**
+ * What the layers require and provide is what the table in docs/native.md says. `rows` is that table: a test holds the two equal,
+ * and the type checker (`npm run check`) holds `rows` to the layers.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import { type Config, Effect, Layer, Schema, type Scope } from "effect"
+import { type HttpClient, HttpRouter, type HttpServer, HttpServerResponse } from "effect/http"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket, SocketServer } from "effect/socket"
-import { describe, expectTypeOf, it } from "vitest"
+import { createServer } from "node:http"
+import { readdirSync, readFileSync } from "node:fs"
+import { basename } from "node:path"
+import { expectTypeOf } from "vitest"
+import type * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import type * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import type * as ConsulError from "../../src/consul/ConsulError.ts"
+import type * as Settings from "../../src/consul/Settings.ts"
+import type * as Authorization from "../../src/native/Authorization.ts"
+import type * as Connect from "../../src/native/Connect.ts"
+import type * as Forwarder from "../../src/native/Forwarder.ts"
 import type * as Listening from "../../src/native/Listening.ts"
 import type * as Mesh from "../../src/native/Mesh.ts"
+import type * as MeshDialer from "../../src/native/MeshDialer.ts"
 import type * as MeshDispatcher from "../../src/native/MeshDispatcher.ts"
 import type * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
-import type * as MeshDialer from "../../src/native/MeshDialer.ts"
-import type * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
+import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
+import type * as MeshListener from "../../src/native/MeshListener.ts"
 import type * as MeshSocket from "../../src/native/MeshSocket.ts"
-import type * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
-import type * as PeerIdentity from "../../src/native/PeerIdentity.ts"
+import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
+import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
+import type * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import type * as ConsulSidecar from "../../src/proxy/ConsulSidecar.ts"
+import type * as Sidecar from "../../src/proxy/Sidecar.ts"
+import type * as TestMesh from "../../src/testing/TestMesh.ts"
 import type * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import type * as CaRoots from "../../src/watch/CaRoots.ts"
 import type * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import type * as Endpoints from "../../src/watch/Endpoints.ts"
+import type * as FileIdentity from "../../src/watch/FileIdentity.ts"
 import type * as Intentions from "../../src/watch/Intentions.ts"
 import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
+import type * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import type * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
+import type * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import type * as Watched from "../../src/watch/Watched.ts"
 
-type Server = ReturnType<typeof MeshHttpServer.layer>
-type Client = ReturnType<typeof MeshHttpClient.layer>
-type Joined = ReturnType<typeof Mesh.layer>
+/** What the names in the table stand for. */
+interface Names {
+  readonly Agent: DevelopmentAgent.Agent
+  readonly AgentError: DevelopmentAgent.AgentError
+  readonly CaRoots: CaRoots.CaRoots
+  readonly ConfigError: Config.ConfigError
+  readonly Connection: Connect.Connection
+  readonly ConsulClient: ConsulClient.ConsulClient
+  readonly ConsulError: ConsulError.ConsulError
+  readonly ConsulSidecar: ConsulSidecar.ConsulSidecar
+  readonly DiscoveryChains: DiscoveryChains.DiscoveryChains
+  readonly Endpoints: Endpoints.Endpoints
+  readonly Forwarder: Forwarder.Forwarder
+  readonly HttpClient: HttpClient.HttpClient
+  readonly HttpServer: HttpServer.HttpServer
+  readonly HttpServices: Layer.Success<typeof NodeHttpServer.layerHttpServices>
+  readonly Intentions: Intentions.Intentions
+  readonly InvalidSettings: Settings.InvalidSettings
+  readonly JwtProviders: JwtProviders.JwtProviders
+  readonly LeafCertificate: LeafCertificate.LeafCertificate
+  readonly ListenError: Listening.ListenError
+  readonly Mesh: Mesh.Mesh
+  readonly MeshDialer: MeshDialer.MeshDialer
+  readonly MeshDispatcher: MeshDispatcher.MeshDispatcher
+  readonly MeshHttpServer: MeshHttpServer.MeshHttpServer
+  readonly MeshListener: MeshListener.MeshListener
+  readonly MeshSocketServer: MeshSocketServer.MeshSocketServer
+  readonly NotReady: Watched.NotReady
+  readonly PeerIdentity: PeerIdentity.PeerIdentity
+  readonly PreparedQueries: PreparedQueries.PreparedQueries
+  readonly ProxyRegistration: ProxyRegistration.ProxyRegistration
+  readonly Scope: Scope.Scope
+  readonly SecureContexts: SecureContexts.SecureContexts
+  readonly Sidecar: Sidecar.Sidecar
+  readonly Socket: Socket.Socket
+  readonly SocketServer: SocketServer.SocketServer
+  readonly SocketServerError: SocketServer.SocketServerError
+  readonly TestMesh: TestMesh.TestMesh
+}
 
-describe("Mesh.layer", () => {
-  it("needs a Consul client, and fails only when something does not arrive", () => {
-    expectTypeOf<Layer.Services<Joined>>().toEqualTypeOf<ConsulClient.ConsulClient>()
-    expectTypeOf<Layer.Error<Joined>>().toEqualTypeOf<Watched.NotReady>()
+interface Row {
+  readonly requires: ReadonlyArray<keyof Names>
+  readonly provides: ReadonlyArray<keyof Names>
+  readonly fails: ReadonlyArray<keyof Names>
+}
+
+/** In the order of the table. */
+const rows = {
+  "ConsulClient.layer": { requires: [], provides: ["ConsulClient"], fails: ["InvalidSettings", "ConfigError"] },
+  "Mesh.layer": { requires: ["ConsulClient"], provides: ["Mesh"], fails: ["NotReady"] },
+  "MeshHttpServer.layer": {
+    requires: ["SecureContexts", "Intentions", "JwtProviders"],
+    provides: ["HttpServer", "MeshHttpServer", "PeerIdentity", "HttpServices"],
+    fails: ["ListenError"]
+  },
+  "MeshHttpClient.layer": {
+    requires: ["SecureContexts", "DiscoveryChains", "Endpoints", "PreparedQueries"],
+    provides: ["HttpClient", "MeshDispatcher"],
+    fails: []
+  },
+  "MeshDispatcher.layer": {
+    requires: ["SecureContexts", "DiscoveryChains", "Endpoints", "PreparedQueries"],
+    provides: ["MeshDispatcher"],
+    fails: []
+  },
+  "MeshSocketServer.layer": {
+    requires: ["SecureContexts", "Intentions"],
+    provides: ["SocketServer", "MeshSocketServer", "PeerIdentity"],
+    fails: ["SocketServerError"]
+  },
+  "MeshSocket.layer": { requires: ["MeshDialer"], provides: ["Socket"], fails: [] },
+  "MeshListener.make": {
+    requires: ["SecureContexts", "Intentions", "Scope"],
+    provides: ["MeshListener"],
+    fails: ["ListenError"]
+  },
+  "MeshDialer.layer": {
+    requires: ["SecureContexts", "DiscoveryChains", "Endpoints", "PreparedQueries"],
+    provides: ["MeshDialer"],
+    fails: []
+  },
+  "Forwarder.make": { requires: ["MeshDialer", "Scope"], provides: ["Forwarder"], fails: ["ListenError"] },
+  "ServiceRegistration.layer": { requires: ["ConsulClient"], provides: [], fails: ["ConsulError", "ListenError"] },
+  "CaRoots.layer": { requires: ["ConsulClient"], provides: ["CaRoots"], fails: [] },
+  "LeafCertificate.layer": { requires: ["ConsulClient"], provides: ["LeafCertificate"], fails: [] },
+  "Intentions.layer": { requires: ["ConsulClient", "CaRoots"], provides: ["Intentions"], fails: [] },
+  "JwtProviders.layer": { requires: ["ConsulClient", "Intentions"], provides: ["JwtProviders"], fails: [] },
+  "DiscoveryChains.layer": { requires: ["ConsulClient"], provides: ["DiscoveryChains"], fails: [] },
+  "Endpoints.layer": { requires: ["ConsulClient", "LeafCertificate"], provides: ["Endpoints"], fails: [] },
+  "PreparedQueries.layer": {
+    requires: ["ConsulClient", "LeafCertificate"],
+    provides: ["PreparedQueries"],
+    fails: []
+  },
+  "ProxyRegistration.layer": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
+  "CaRoots.layerFrom": { requires: [], provides: ["CaRoots"], fails: [] },
+  "LeafCertificate.layerFrom": { requires: [], provides: ["LeafCertificate"], fails: [] },
+  "Intentions.layerFrom": { requires: [], provides: ["Intentions"], fails: [] },
+  "ProxyRegistration.layerFrom": { requires: [], provides: ["ProxyRegistration"], fails: [] },
+  "JwtProviders.layerFrom": { requires: [], provides: ["JwtProviders"], fails: [] },
+  "JwtProviders.layerStatic": { requires: [], provides: ["JwtProviders"], fails: [] },
+  "DiscoveryChains.layerStatic": { requires: [], provides: ["DiscoveryChains"], fails: [] },
+  "Endpoints.layerStatic": { requires: [], provides: ["Endpoints"], fails: [] },
+  "PreparedQueries.layerStatic": { requires: [], provides: ["PreparedQueries"], fails: [] },
+  "Authorization.layerAsked": { requires: ["ConsulClient"], provides: ["Intentions"], fails: [] },
+  "Authorization.layerCached": { requires: [], provides: [], fails: [] },
+  "FileIdentity.layer": { requires: [], provides: ["CaRoots", "LeafCertificate"], fails: [] },
+  "SecureContexts.layer": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
+  "SecureContexts.layerWith": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
+  "Sidecar.layer": {
+    requires: ["ProxyRegistration", "SecureContexts", "Intentions", "MeshDialer"],
+    provides: ["Sidecar"],
+    fails: ["ListenError"]
+  },
+  "ConsulSidecar.make": {
+    requires: ["ConsulClient", "Scope"],
+    provides: ["ConsulSidecar"],
+    fails: ["NotReady", "ListenError"]
+  },
+  "DevelopmentAgent.layer": { requires: [], provides: ["Agent"], fails: ["AgentError"] },
+  "TestMesh.layer": {
+    requires: [],
+    provides: ["TestMesh", "ConsulClient"],
+    fails: ["AgentError", "InvalidSettings", "ConfigError"]
+  }
+} as const satisfies Readonly<Record<string, Row>>
+
+/** What the table is about. */
+interface Layers {
+  readonly "ConsulClient.layer": ReturnType<typeof ConsulClient.layer>
+  readonly "Mesh.layer": ReturnType<typeof Mesh.layer>
+  readonly "MeshHttpServer.layer": ReturnType<typeof MeshHttpServer.layer>
+  readonly "MeshHttpClient.layer": ReturnType<typeof MeshHttpClient.layer>
+  readonly "MeshDispatcher.layer": ReturnType<typeof MeshDispatcher.layer>
+  readonly "MeshSocketServer.layer": ReturnType<typeof MeshSocketServer.layer>
+  readonly "MeshSocket.layer": ReturnType<typeof MeshSocket.layer>
+  readonly "MeshListener.make": ReturnType<typeof MeshListener.make<never>>
+  readonly "MeshDialer.layer": typeof MeshDialer.layer
+  readonly "Forwarder.make": ReturnType<typeof Forwarder.make>
+  readonly "ServiceRegistration.layer": ReturnType<typeof ServiceRegistration.layer<never>>
+  readonly "CaRoots.layer": typeof CaRoots.layer
+  readonly "LeafCertificate.layer": ReturnType<typeof LeafCertificate.layer>
+  readonly "Intentions.layer": ReturnType<typeof Intentions.layer>
+  readonly "JwtProviders.layer": typeof JwtProviders.layer
+  readonly "DiscoveryChains.layer": typeof DiscoveryChains.layer
+  readonly "Endpoints.layer": typeof Endpoints.layer
+  readonly "PreparedQueries.layer": typeof PreparedQueries.layer
+  readonly "ProxyRegistration.layer": ReturnType<typeof ProxyRegistration.layer>
+  readonly "CaRoots.layerFrom": ReturnType<typeof CaRoots.layerFrom>
+  readonly "LeafCertificate.layerFrom": ReturnType<typeof LeafCertificate.layerFrom>
+  readonly "Intentions.layerFrom": ReturnType<typeof Intentions.layerFrom>
+  readonly "ProxyRegistration.layerFrom": ReturnType<typeof ProxyRegistration.layerFrom>
+  readonly "JwtProviders.layerFrom": ReturnType<typeof JwtProviders.layerFrom>
+  readonly "JwtProviders.layerStatic": ReturnType<typeof JwtProviders.layerStatic>
+  readonly "DiscoveryChains.layerStatic": ReturnType<typeof DiscoveryChains.layerStatic>
+  readonly "Endpoints.layerStatic": ReturnType<typeof Endpoints.layerStatic>
+  readonly "PreparedQueries.layerStatic": ReturnType<typeof PreparedQueries.layerStatic>
+  readonly "Authorization.layerAsked": ReturnType<typeof Authorization.layerAsked>
+  readonly "Authorization.layerCached": typeof Authorization.layerCached
+  readonly "FileIdentity.layer": ReturnType<typeof FileIdentity.layer>
+  readonly "SecureContexts.layer": typeof SecureContexts.layer
+  readonly "SecureContexts.layerWith": ReturnType<typeof SecureContexts.layerWith>
+  readonly "Sidecar.layer": ReturnType<typeof Sidecar.layer>
+  readonly "ConsulSidecar.make": ReturnType<typeof ConsulSidecar.make>
+  readonly "DevelopmentAgent.layer": ReturnType<typeof DevelopmentAgent.layer>
+  readonly "TestMesh.layer": ReturnType<typeof TestMesh.layer>
+}
+
+type Of<L, Column extends keyof Row> = L extends Layer.Layer<infer Provides, infer Fails, infer Requires>
+  ? { readonly requires: Requires; readonly provides: Provides; readonly fails: Fails }[Column]
+  : L extends Effect.Effect<infer Provides, infer Fails, infer Requires>
+    ? { readonly requires: Requires; readonly provides: Provides; readonly fails: Fails }[Column]
+  : "neither a layer nor an effect"
+
+/** Not merely assignable to each other: `any` would be that to everything. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+
+/** The rows whose column is not as in `rows`, with what it is: none, or the type checker names them. */
+type Wrong<Column extends keyof Row> = {
+  readonly [
+    K in keyof Layers as Same<Of<Layers[K], Column>, Names[(typeof rows)[K][Column][number]]> extends true ? never : K
+  ]: Of<Layers[K], Column>
+}
+
+describe("layers", () => {
+  it("require what they say", () => expectTypeOf<Wrong<"requires">>().toEqualTypeOf<{}>())
+
+  it("provide what they say", () => expectTypeOf<Wrong<"provides">>().toEqualTypeOf<{}>())
+
+  it("fail as they say", () => expectTypeOf<Wrong<"fails">>().toEqualTypeOf<{}>())
+
+  it("are those of the documentation", () => {
+    expectTypeOf<keyof typeof rows>().toEqualTypeOf<keyof Layers>()
+    const documented = readFileSync(new URL("../../docs/native.md", import.meta.url), "utf8")
+      .split("\n## ").find((section) => section.startsWith("Layers\n"))!
+      .split("\n").filter((line) => /^\| `\w+\.\w+`/.test(line))
+      .flatMap((line) => {
+        const [names, requires, provides, fails] = line.split("|").slice(1).map((cell) =>
+          [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)
+        )
+        return names!.map((name) => [name, { requires: requires!, provides: provides!, fails: fails! }] as const)
+      })
+    assert.deepStrictEqual<unknown>(documented, Object.entries(rows))
+  })
+
+  it("are all there", () => {
+    const src = new URL("../../src/", import.meta.url)
+    const exported = readdirSync(src, { recursive: true, encoding: "utf8" })
+      .filter((file) => /^(watch|tls|native|proxy|testing)\/\w+[.]ts$/.test(file))
+      .flatMap((file) =>
+        [...readFileSync(new URL(file, src), "utf8").matchAll(/^export const (layer\w*)\b/gm)].map(([, name]) =>
+          `${basename(file, ".ts")}.${name}`
+        )
+      )
+    // It provides nothing: it only tells the type checker.
+    const missing = exported.filter((name) => !(name in rows) && name !== "PeerIdentity.layerOfRequests")
+    assert.deepStrictEqual(missing, [])
+  })
+
+  it("of a service find all they need in a mesh", () => {
+    for (
+      const name of [
+        "MeshHttpServer.layer",
+        "MeshHttpClient.layer",
+        "MeshSocketServer.layer",
+        "MeshDialer.layer"
+      ] as const
+    ) {
+      expectTypeOf<Of<Layers[typeof name], "requires">>().toExtend<Mesh.Mesh>()
+    }
   })
 })
 
-describe("MeshHttpServer.layer", () => {
-  it("needs certificates, intentions and token providers, no control plane", () => {
-    expectTypeOf<Layer.Services<Server>>().toEqualTypeOf<
-      SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders
-    >()
-    expectTypeOf<Layer.Services<Server>>().toExtend<Mesh.Mesh>()
-    expectTypeOf<Layer.Error<Server>>().toEqualTypeOf<Listening.ListenError>()
+const whoAmI = Effect.map(PeerIdentity.PeerIdentity, ({ caller }) => caller.service)
+
+/** Three ways to write an application, all of which ask who calls. */
+const routes = HttpRouter.add("GET", "/", Effect.map(whoAmI, HttpServerResponse.text))
+
+const Api = HttpApi.make("api").add(
+  HttpApiGroup.make("about").add(HttpApiEndpoint.get("whoAmI", "/", { success: Schema.String }))
+)
+const api = HttpApiBuilder.layer(Api).pipe(
+  Layer.provide(HttpApiBuilder.group(Api, "about", (handlers) => handlers.handle("whoAmI", () => whoAmI)))
+)
+
+class Calls extends RpcGroup.make(Rpc.make("whoAmI", { success: Schema.String })) {}
+const calls = RpcServer.layerHttp({ group: Calls, path: "/rpc", protocol: "http" }).pipe(
+  Layer.provide([Calls.toLayer({ whoAmI: () => whoAmI }), RpcSerialization.layerJson])
+)
+
+describe("an application that asks who calls", () => {
+  const inMesh = MeshHttpServer.layer({ port: 0 })
+  const elsewhere = NodeHttpServer.layer(() => createServer(), { port: 0 })
+  type Needed = Layer.Services<typeof inMesh>
+
+  it("finds out on a server of the mesh, whichever way it is written", () => {
+    const byRoutes = HttpRouter.serve(routes).pipe(Layer.provide(inMesh))
+    const byApi = HttpRouter.serve(api).pipe(Layer.provide(inMesh))
+    const byCalls = HttpRouter.serve(calls).pipe(Layer.provide(inMesh))
+    expectTypeOf<Layer.Services<typeof byRoutes>>().toEqualTypeOf<Needed>()
+    expectTypeOf<Layer.Services<typeof byApi>>().toEqualTypeOf<Needed>()
+    expectTypeOf<Layer.Services<typeof byCalls>>().toEqualTypeOf<Needed>()
+    const sockets = RpcServer.layer(Calls).pipe(
+      Layer.provide([
+        Calls.toLayer({ whoAmI: () => whoAmI }),
+        RpcServer.layerProtocolSocketServer.pipe(Layer.provide(RpcSerialization.layerNdjson))
+      ]),
+      Layer.provide(MeshSocketServer.layer({ port: 0 }))
+    )
+    expectTypeOf<Layer.Services<typeof sockets>>().toEqualTypeOf<Layer.Services<Layers["MeshSocketServer.layer"]>>()
   })
 
-  it("gives Effect's server, and handlers their peer", () => {
-    expectTypeOf<HttpServer.HttpServer>().toExtend<Layer.Success<Server>>()
-    expectTypeOf<PeerIdentity.PeerIdentity>().toExtend<Layer.Success<Server>>()
-    expectTypeOf<MeshHttpServer.MeshHttpServer>().toExtend<Layer.Success<Server>>()
-  })
-})
-
-describe("MeshHttpClient.layer", () => {
-  it("needs certificates and discovery, no control plane, and cannot fail", () => {
-    expectTypeOf<Layer.Services<Client>>().toEqualTypeOf<
-      | SecureContexts.SecureContexts
-      | DiscoveryChains.DiscoveryChains
-      | Endpoints.Endpoints
-      | PreparedQueries.PreparedQueries
-    >()
-    expectTypeOf<Layer.Services<Client>>().toExtend<Mesh.Mesh>()
-    expectTypeOf<Layer.Error<Client>>().toEqualTypeOf<never>()
-  })
-
-  it("gives Effect's client, and the dispatcher under it", () => {
-    expectTypeOf<Layer.Success<Client>>().toEqualTypeOf<HttpClient.HttpClient | MeshDispatcher.MeshDispatcher>()
-  })
-})
-
-describe("MeshSocketServer.layer", () => {
-  type Sockets = ReturnType<typeof MeshSocketServer.layer>
-
-  it("needs certificates and intentions, no control plane, and fails as Effect's own", () => {
-    expectTypeOf<Layer.Services<Sockets>>().toEqualTypeOf<SecureContexts.SecureContexts | Intentions.Intentions>()
-    expectTypeOf<Layer.Error<Sockets>>().toEqualTypeOf<SocketServer.SocketServerError>()
-  })
-
-  it("gives Effect's server, and handlers their peer", () => {
-    expectTypeOf<Layer.Success<Sockets>>().toEqualTypeOf<
-      SocketServer.SocketServer | MeshSocketServer.MeshSocketServer | PeerIdentity.PeerIdentity
-    >()
-  })
-})
-
-describe("MeshSocket.layer", () => {
-  it("needs a dialler, gives Effect's socket, and cannot fail", () => {
-    expectTypeOf<ReturnType<typeof MeshSocket.layer>>().toEqualTypeOf<
-      Layer.Layer<Socket.Socket, never, MeshDialer.MeshDialer>
-    >()
+  it("is not complete on any other server", () => {
+    const served = HttpRouter.serve(api).pipe(Layer.provide(elsewhere))
+    expectTypeOf<Layer.Services<typeof served>>().toEqualTypeOf<PeerIdentity.PeerIdentity>()
   })
 })
