@@ -51,7 +51,8 @@ export type Refusal =
 /** The attribute `reason` of `mesh_refusals_total`. Stable: dashboards are built on it. */
 export type Reason = (typeof reasons)[Refusal["_tag"]]
 
-const reasons = {
+/** By tag. */
+export const reasons = {
   NotTls: "not_tls",
   HandshakeTimedOut: "handshake_timeout",
   Disconnected: "disconnected",

@@ -1,12 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Catalogue from "../../src/metrics/Catalogue.ts"
+import * as Refusal from "../../src/tls/Refusal.ts"
+
+const page = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")
 
 /** The cells of the rows whose first one is a name of ours. */
-const documented = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")
+const documented = page
   .split("\n")
   .filter((line) => line.startsWith("| `mesh_"))
   .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+
+describe("the reasons of refusals", () => {
+  it("are those in the documentation", () => {
+    const [list] = page.split("### Reasons\n\n")[1]!.split("\n\n")
+    assert.deepStrictEqual([...list!.matchAll(/`([^`]+)`/g)].map(([, name]) => name), Object.values(Refusal.reasons))
+  })
+})
 
 describe("the catalogue of metrics", () => {
   it("is the one in the documentation: names, types, attributes", () => {
