@@ -12,19 +12,13 @@ import { Cause, Effect, Exit, Latch, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as ConnectionCut from "./ConnectionCut.ts"
-import type * as Splice from "./Splice.ts"
+import * as Splice from "./Splice.ts"
 
 /** One end of a connection. */
 export interface Link extends Splice.Side {
   readonly peer: SpiffeId.Service
   readonly remote: string
 }
-
-/** How long what was written may take to leave, once the reader's scope has closed. */
-const flushMillis = 10_000
-
-/** How long the other side then has to end. */
-const endMillis = 5000
 
 /** Each reader opens, and its scope closes what it opened. `chunkSize` as for `NodeSocket`. */
 export const make = Effect.fnUntraced(function*<R>(
@@ -88,7 +82,7 @@ export const make = Effect.fnUntraced(function*<R>(
     opened.whenOpen(Effect.suspend(() => {
       closing = event
       if (link === undefined) return Effect.void
-      return event.code > 1000 ? Effect.sync(link.reset) : finish(link)
+      return event.code > 1000 ? Effect.sync(link.reset) : Splice.finish(link)
     }))
   const writer = Effect.map(
     Effect.tap(inner.writer, () =>
@@ -104,37 +98,6 @@ export const make = Effect.fnUntraced(function*<R>(
   )
   return Socket.make({ reader, writer })
 })
-
-/**
- * Sends what was written, ends, and waits until the other side has ended as well: to a socket that is closed before, the
- * kernel answers what still arrives with a reset, and a reset takes with it what the other side has yet to read. Even one
- * that says nothing sends the tickets of TLS 1.3. Interrupted, it resets.
- */
-export const finish = ({ reset, socket }: Splice.Side): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (socket.destroyed) return resume(Effect.void)
-    let timer = setTimeout(reset, flushMillis)
-    const sent = () => {
-      clearTimeout(timer)
-      timer = setTimeout(() => socket.destroy(), endMillis)
-    }
-    const discard = () => {
-      while (socket.read() !== null) continue
-    }
-    socket.once("close", () => {
-      clearTimeout(timer)
-      resume(Effect.void)
-    })
-    socket.once("finish", sent)
-    socket.end()
-    if (socket.writableFinished) sent()
-    socket.on("readable", discard)
-    discard()
-    return Effect.sync(() => {
-      clearTimeout(timer)
-      reset()
-    })
-  })
 
 /** Whether a scope closed with nothing wrong. That the other side has ended is a failure of Effect's reader, and in order. */
 export const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>

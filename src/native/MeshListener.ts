@@ -209,8 +209,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const serve = (connection: Connection): Effect.Effect<unknown, never, R> =>
     Effect.exit(Effect.onExitPrimitive(options.handle(connection), (exit) => {
       if (Exit.isSuccess(exit)) {
-        connection.socket.destroySoon()
-        return undefined
+        return connection.socket.destroyed
+          ? undefined
+          : Effect.interruptible(Splice.finish(connection))
       }
       connection.reset()
       if (Cause.hasInterruptsOnly(exit.cause)) return undefined

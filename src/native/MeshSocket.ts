@@ -15,6 +15,7 @@ import * as ConnectionSocket from "./ConnectionSocket.ts"
 import * as DialError from "./DialError.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as Resolver from "./Resolver.ts"
+import * as Splice from "./Splice.ts"
 
 export interface Options {
   /** At most how many chunks one pull gives. Default: 4096. */
@@ -64,7 +65,7 @@ const open = (
     Effect.flatMap(Scope.provide(dialer.route(to), held), ({ acquire }) =>
       Effect.acquireRelease(
         Effect.mapError(acquire, unopened),
-        (connection, exit) => mayFinish(exit) ? ConnectionSocket.finish(connection) : Effect.sync(connection.reset),
+        (connection, exit) => mayFinish(exit) ? Splice.finish(connection) : Effect.sync(connection.reset),
         { interruptible: true }
       ))
   )

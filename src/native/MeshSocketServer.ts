@@ -20,6 +20,7 @@ import * as Listening from "./Listening.ts"
 import * as LogKeys from "./LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
+import * as Splice from "./Splice.ts"
 
 export interface Options extends Omit<MeshListener.Options<never>, "handle" | "from" | "host" | "keep" | "retire"> {
   /** Where to listen: an IP address. Default: `0.0.0.0`. */
@@ -122,7 +123,7 @@ const own = ({ caller, remote, reset, socket }: MeshListener.Connection) =>
     Effect.succeed<ConnectionSocket.Link>({ peer: caller, remote, reset, socket }),
     (link, exit) =>
       ConnectionSocket.isOrderly(exit)
-        ? Effect.interruptible(ConnectionSocket.finish(link)) // what the drain does not wait for is reset
+        ? Effect.interruptible(Splice.finish(link)) // what the drain does not wait for is reset
         : Effect.sync(reset)
   )
 

@@ -92,7 +92,8 @@ const makeForRequests = Effect.fnUntraced(function*(
     settled: Effect.Effect<RequestAdmission.Concluded>,
     then: (concluded: RequestAdmission.Concluded) => void
   ): void => {
-    run(Effect.map(settled, (concluded) => exchange.over ? undefined : then(concluded)))
+    // What the application throws is for Node to report, not for a fiber.
+    run(Effect.map(settled, (concluded) => queueMicrotask(() => exchange.over ? undefined : then(concluded))))
   }
 
   const judge = (request: Http.IncomingMessage, exchange: HttpExchange.Exchange): RequestAdmission.Admission => {

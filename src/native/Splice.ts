@@ -14,6 +14,12 @@ export interface Side {
   readonly reset: () => void
 }
 
+/** How long what was written may take to leave. */
+const flushMillis = 10_000
+
+/** How long the other side then has to end. */
+const endMillis = 5000
+
 /** A plain socket. Unix sockets know no reset: they are closed. */
 export const plain = (socket: Socket): Side => ({
   socket,
@@ -81,3 +87,34 @@ export const spliceWith = <S extends Side, E, R>(
       return restore(splice(local, side))
     })
   )
+
+/**
+ * Sends what was written, ends, and waits until the other side has ended as well: to a socket that is closed before, the
+ * kernel answers what still arrives with a reset, and a reset takes with it what the other side has yet to read. Even one
+ * that says nothing sends the tickets of TLS 1.3. Interrupted, it resets.
+ */
+export const finish = ({ reset, socket }: Side): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (socket.destroyed) return resume(Effect.void)
+    let timer = setTimeout(reset, flushMillis)
+    const sent = () => {
+      clearTimeout(timer)
+      timer = setTimeout(() => socket.destroy(), endMillis)
+    }
+    const discard = () => {
+      while (socket.read() !== null) continue
+    }
+    socket.once("close", () => {
+      clearTimeout(timer)
+      resume(Effect.void)
+    })
+    socket.once("finish", sent)
+    socket.end()
+    if (socket.writableFinished) sent()
+    socket.on("readable", discard)
+    discard()
+    return Effect.sync(() => {
+      clearTimeout(timer)
+      reset()
+    })
+  })

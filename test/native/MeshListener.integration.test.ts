@@ -43,6 +43,21 @@ describe("MeshListener", () => {
       assert.strictEqual(remote, `127.0.0.1:${client.socket.localPort}`)
     }))
 
+  it.live("delivers all that its handler wrote, also to a caller who is still sending", () =>
+    Effect.gen(function*() {
+      const running = yield* Listeners.listen({
+        handle: ({ socket }) => Effect.sync(() => void socket.write(Buffer.alloc(1024 * 1024, 120)))
+      })
+      for (let i = 0; i < 5; i++) {
+        const client = yield* TlsClients.connect(running.listener.port, yield* running.issue("web"))
+        const answer = Sockets.record(client.socket)
+        client.socket.write(Buffer.alloc(1024 * 1024, 121))
+        assert.strictEqual(yield* answer.ending, "ended")
+        assert.strictEqual(answer.text().length, 1024 * 1024)
+        client.socket.destroy()
+      }
+    }))
+
   /** Does something to the listener, which refuses it for this reason, runs no handler and serves the next caller. */
   const refuses = (
     title: string,
