@@ -66,9 +66,7 @@ export const layer: Layer.Layer<
         resolver,
         instances,
         (target, endpoint, timeoutMillis) =>
-          Effect.suspend(() =>
-            open({ ...RouteInstances.dialling(target, endpoint, contexts.current()), timeoutMillis })
-          )
+          open({ ...RouteInstances.dialling(target, endpoint, contexts.current()), timeoutMillis })
       )
       const current = () => {
         const latest = instances.latest()
