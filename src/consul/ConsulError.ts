@@ -98,7 +98,10 @@ const explain = (reason: Reason): string => {
     case "TimedOut":
       return `no answer within ${reason.waited}. Check the agent's health and the network between`
     case "PermissionDenied":
-      return `permission denied (${reason.body}). Check the token in CONSUL_HTTP_TOKEN and its policies`
+      return reason.body.includes("ACL not found")
+        ? "the agent does not know the token (ACL not found): it was deleted, or has expired. Set a valid one, such as in " +
+          "CONSUL_HTTP_TOKEN"
+        : `permission denied (${reason.body}). Check the token in CONSUL_HTTP_TOKEN and its policies`
     case "NotFound":
       return `not found (${reason.body || "no such object or endpoint"})`
     case "InvalidRequest":

@@ -8,8 +8,9 @@ export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("
   known: Schema.Finite
 }) {
   override readonly message = this.known === 0
-    ? "no instance with a sidecar or a native integration is registered"
-    : `none of its ${this.known} instances is healthy`
+    ? "no instance with a sidecar or a native integration is registered under this name. Check the name, that an " +
+      "instance has registered, and that the token may read it (service:read, node:read)"
+    : `none of its ${this.known} instances is healthy. Look at their checks, at the agent under /v1/health/service`
 }
 
 /** TCP did not connect. `code` is Node's. */
@@ -58,6 +59,10 @@ export class UnknownName extends Schema.TaggedError<UnknownName>()("UnknownName"
 }) {
   override readonly message = `${JSON.stringify(this.name)} can not be called: ${this.why}`
 }
+
+/** The agent has not said in time where calls to a service go, or to whom. */
+export const unheard = (what: string, millis: number, lastError: string | undefined): TimedOut =>
+  new TimedOut({ what, millis, lastError: lastError ?? "the agent has not answered yet. Check that it is reachable" })
 
 /** One attempt to reach `service` by all means that its discovery chain offers. */
 export class DialError extends Schema.TaggedError<DialError>()("DialError", {

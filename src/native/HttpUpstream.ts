@@ -275,7 +275,13 @@ export const make = Effect.fnUntraced(function*(
           waitedFor = current
           return isKnown(current)
             ? Effect.void
-            : Effect.fail(new DialError.TimedOut({ what: "the list of its instances", millis }))
+            : Effect.fail(
+              DialError.unheard(
+                "the list of its instances",
+                millis,
+                current.targets[0]?.instances.freshness().lastError
+              )
+            )
         }
       }))
     }),

@@ -3,7 +3,7 @@
  * Consul agent. Building it waits for roots, leaf and intentions, since nothing may open before they are there.
  */
 import { Clock, Duration, Effect, Layer, Result } from "effect"
-import type * as ConsulClient from "../consul/ConsulClient.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -91,12 +91,13 @@ const authorization = (
 const arrival = (within: Duration.Input) =>
   Layer.effectDiscard(
     Effect.gen(function*() {
+      const { address } = yield* ConsulClient.ConsulClient
       const watched = [
         yield* CaRoots.CaRoots,
         yield* LeafCertificate.LeafCertificate,
         yield* Intentions.Intentions
       ] as const
-      yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within), {
+      yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within, `the agent at ${address}`), {
         concurrency: "unbounded",
         discard: true
       })

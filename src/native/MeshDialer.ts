@@ -186,14 +186,15 @@ const choose = Effect.fnUntraced(function*(
   deadline: number
 ): Effect.fn.Return<Chosen, DialError.Reason> {
   let known = 0
-  let silent: string | undefined
-  for (const [index, { instances, target }] of current.targets.entries()) {
+  let silent: RouteInstances.TargetInstances | undefined
+  for (const [index, each] of current.targets.entries()) {
+    const { instances, target } = each
     const left = deadline - performance.now()
     const list = yield* Effect.option(
       within(instances.get, index === current.targets.length - 1 ? left : left / 2, () => "silent" as const)
     )
     if (Option.isNone(list)) {
-      silent ??= target.id
+      silent ??= each
       continue
     }
     known += list.value.length
@@ -202,7 +203,11 @@ const choose = Effect.fnUntraced(function*(
   }
   return yield* silent === undefined
     ? new DialError.NoHealthyInstance({ known })
-    : new DialError.TimedOut({ what: `the list of instances of ${silent}`, millis: current.route.connectTimeoutMillis })
+    : DialError.unheard(
+      `the list of instances of ${silent.target.id}`,
+      current.route.connectTimeoutMillis,
+      silent.instances.freshness().lastError
+    )
 })
 
 const within = <A, E, E2>(

@@ -23,9 +23,9 @@ export interface Options extends MeshDispatcher.Options {
   readonly retry?: Schedule.Schedule<unknown, HttpClientError.HttpClientError> | undefined
 }
 
-/** What the mesh has to say about a failure, if it comes from there. */
+/** What the mesh has to say about a failure, of a request or of the body of its answer, if it comes from there. */
 export const failure = (error: unknown): Option.Option<RequestFailed.RequestFailed> =>
-  HttpClientError.isHttpClientError(error) && error.reason._tag === "TransportError" &&
+  HttpClientError.isHttpClientError(error) && "cause" in error.reason &&
     error.reason.cause instanceof RequestFailed.RequestFailed
     ? Option.some(error.reason.cause)
     : Option.none()
@@ -165,11 +165,15 @@ export const layer = (options: Options = {}): Layer.Layer<
 const mayRetry = (request: HttpClientRequest.HttpClientRequest, error: HttpClientError.HttpClientError): boolean =>
   Option.match(failure(error), {
     onNone: () => false,
-    onSome: ({ reason, sent }) =>
-      reason._tag !== "NoHealthyInstance" && reason._tag !== "UnknownName" &&
-      (sent
-        ? idempotent.has(request.method) && (request.body._tag === "Empty" || request.body._tag === "Uint8Array")
-        : request.body._tag !== "Raw")
+    onSome: ({ instance, reason, sent }) =>
+      instance !== undefined && (sent
+        ? idempotent.has(request.method) && isThere(request.body)
+        // A stream may have been begun on where a connection was lost: not where there was none.
+        : isThere(request.body) || (request.body._tag !== "Raw" && reason._tag !== "ConnectionLost"))
   })
+
+/** To be sent again, whatever has been sent of it. */
+const isThere = (body: HttpClientRequest.HttpClientRequest["body"]): boolean =>
+  body._tag === "Empty" || body._tag === "Uint8Array"
 
 const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"])

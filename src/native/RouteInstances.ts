@@ -121,7 +121,5 @@ export const serviceOf = (target: TcpRoute.Target, { expected }: Endpoints.Endpo
 const orUnknown = (current: Current | DialError.UnknownName): Effect.Effect<Current, DialError.UnknownName> =>
   isUnknown(current) ? Effect.fail(current) : Effect.succeed(current)
 
-const late = (what: string, { freshness }: Watched.Watched<unknown>): RouteInstances["late"] => (millis) => {
-  const { lastError } = freshness()
-  return new DialError.TimedOut({ what, millis, ...(lastError === undefined ? {} : { lastError }) })
-}
+const late = (what: string, { freshness }: Watched.Watched<unknown>): RouteInstances["late"] => (millis) =>
+  DialError.unheard(what, millis, freshness().lastError)

@@ -46,10 +46,13 @@ export interface Freshness {
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   what: Schema.String,
   waited: Schema.String,
-  lastError: Schema.optionalKey(Schema.String)
+  lastError: Schema.optionalKey(Schema.String),
+  /** Who was asked, where that is known: `the agent at http://127.0.0.1:8500`. */
+  asked: Schema.optionalKey(Schema.String)
 }) {
   override readonly message = `${this.what} did not arrive within ${this.waited}: ${
-    this.lastError ?? "the control plane has not answered yet. Check that it is running and reachable"
+    this.lastError ??
+      `${this.asked ?? "the control plane"} has not answered yet. Check that it is running and reachable`
   }`
 }
 
@@ -213,8 +216,12 @@ const memoize = <A, B>(f: (value: A) => B, same: (a: A, b: A) => boolean) => {
 export const ready = <A>(self: Watched<A>): Effect.Effect<() => A> =>
   Effect.map(self.get, (first) => () => self.latest() ?? first)
 
-/** Like `ready`, but gives up, saying what is missing and why. */
-export const readyWithin = <A>(self: Watched<A>, within: Duration.Input): Effect.Effect<() => A, NotReady> =>
+/** Like `ready`, but gives up, saying what is missing and why. `asked` is for the error. */
+export const readyWithin = <A>(
+  self: Watched<A>,
+  within: Duration.Input,
+  asked?: string
+): Effect.Effect<() => A, NotReady> =>
   ready(self).pipe(
     Effect.timeoutOrElse({
       duration: within,
@@ -224,7 +231,8 @@ export const readyWithin = <A>(self: Watched<A>, within: Duration.Input): Effect
           new NotReady({
             what: self.what,
             waited: Duration.format(Duration.fromInputUnsafe(within)),
-            ...(lastError === undefined ? {} : { lastError })
+            ...(lastError === undefined ? {} : { lastError }),
+            ...(asked === undefined ? {} : { asked })
           })
         )
       }

@@ -7,8 +7,10 @@ import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as agent from "../support/consul.ts"
 import * as Http from "../support/http.ts"
+import { failureOf } from "../support/httpMesh.ts"
 
 const routes = HttpRouter.serve(
   HttpRouter.add(
@@ -89,5 +91,27 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("HTTP between
         policy: { _tag: "ring-hash", minimumSize: 1024, maximumSize: 8192 },
         hashBy: [{ field: "header", name: "x-user", terminal: false }]
       })
+    }))
+
+  it.effect("says at once of a service without instances what is missing, and of one without healthy ones", () =>
+    Effect.gen(function*() {
+      const [web, api] = [agent.fresh("web"), agent.fresh("api")]
+      const context = yield* Layer.build(MeshHttpClient.layer().pipe(Layer.provideMerge(Mesh.layer({ service: web }))))
+      const client = yield* HttpClient.HttpClient.pipe(Effect.provideContext(context))
+      const unknown = yield* failureOf(client.get(`http://${api}.service.consul/`))
+      assert.match(
+        unknown.message,
+        /no instance with a sidecar or a native integration is registered under this name\. /
+      )
+      yield* agent.allow(api, web)
+      yield* serve(api)
+      yield* agent.eventually(client.get(`http://${api}.service.consul/`))
+      const consul = yield* ConsulClient.ConsulClient
+      yield* consul.call(
+        "maintenance",
+        ({ agent }) => agent.serviceMaintenance({ params: { id: api }, query: { enable: true, reason: "a test" } })
+      )
+      const unhealthy = yield* agent.eventually(failureOf(client.get(`http://${api}.service.consul/`)))
+      assert.match(unhealthy.message, /none of its 1 instances is healthy\. Look at their checks/)
     }))
 })

@@ -114,7 +114,11 @@ describe("MeshDialer", () => {
     Effect.gen(function*() {
       const { dialer } = yield* setUp
       const error = yield* Effect.flip(dialer.dial({ service: "unknown", connectTimeoutMillis: 20 }))
-      assert.strictEqual(error.message, "cannot reach unknown: its discovery chain was not ready within 20 ms")
+      assert.strictEqual(
+        error.message,
+        "cannot reach unknown: its discovery chain was not ready within 20 ms: " +
+          "the agent has not answered yet. Check that it is reachable"
+      )
     }))
 
   it.live("tries another instance when one does not accept", () =>

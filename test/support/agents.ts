@@ -1,6 +1,6 @@
 /** HTTP servers on loopback that answer as no Consul agent should. */
 import { Effect, type Scope } from "effect"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, request as ask, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 
 export interface BadAgent {
@@ -51,3 +51,47 @@ export const json = (response: ServerResponse, body: unknown, index = 1): void =
   response.setHeader("X-Consul-Index", String(index))
   response.end(JSON.stringify(body))
 }
+
+export type Fault = (response: ServerResponse) => void
+
+export const refusing = (status: number, body: string): Fault => (response) => {
+  response.writeHead(status, { "content-type": "text/plain" })
+  response.end(body)
+}
+
+/** What an agent can do wrong while its address still answers. */
+export const faults = {
+  "has gone": (response) => response.destroy(),
+  "does not answer": () => {},
+  "has no leader": refusing(500, "No cluster leader"),
+  "does not know the token": refusing(403, "ACL not found"),
+  "denies": refusing(403, "Permission denied: token lacks permission 'service:write' on \"web\"")
+} as const satisfies Readonly<Record<string, Fault>>
+
+/** The agent at `port` behind an address of its own, where it can be made to fail. */
+export const agentBehind = (port: number) =>
+  Effect.gen(function*() {
+    let fault: Fault | undefined
+    const held = new Set<ServerResponse>()
+    const front = yield* badAgent((request, response) => {
+      if (fault !== undefined) return fault(response)
+      held.add(response)
+      response.once("close", () => held.delete(response))
+      const { headers, method, url } = request
+      const behind = ask({ host: "127.0.0.1", port, path: url, method, headers, agent: false }, (answer) => {
+        response.writeHead(answer.statusCode!, answer.headers)
+        answer.pipe(response)
+      })
+      behind.on("error", () => response.destroy())
+      response.once("close", () => behind.destroy())
+      request.pipe(behind)
+    })
+    return {
+      ...front,
+      /** From now on, also for what is being held. Undefined: as the one behind it. */
+      become: (next: Fault | undefined) => {
+        fault = next
+        held.forEach((response) => response.destroy())
+      }
+    }
+  })

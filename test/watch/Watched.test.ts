@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Queue, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
-import type * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
+import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Watched from "../../src/watch/Watched.ts"
 import * as scrape from "../support/scrape.ts"
@@ -82,6 +82,37 @@ describe("Watched", () => {
       }).pipe(Effect.scoped)
       assert.deepStrictEqual(yield* metrics, [undefined, undefined, 1])
     }).pipe(scrape.fresh))
+
+  it.effect("stays in force for an hour without the agent, which is asked once a minute, and is current a minute later", () =>
+    Effect.gen(function*() {
+      let away = false
+      let asked = 0
+      const watched = yield* Watched.make(
+        { what: "the value", watch: "intentions", subject: "api" },
+        BlockingQuery.byIndex(
+          "GET /v1/x",
+          () => (asked++,
+            away ? Effect.fail(down) : Effect.delay(Effect.succeed({ value: "a", cursor: 1n }), "2 seconds"))
+        )
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(watched.latest(), "a")
+      away = true
+      yield* TestClock.adjust("5 minutes")
+      const { answeredAt, failures } = watched.freshness()
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(watched.latest(), "a")
+      assert.strictEqual(watched.freshness().answeredAt, answeredAt)
+      assert.strictEqual(watched.freshness().lastError, down.message)
+      const inAnHour = watched.freshness().failures - failures
+      assert.isTrue(inAnHour >= 50 && inAnHour <= 75, `${inAnHour} attempts`)
+      away = false
+      const before = asked
+      yield* TestClock.adjust("75 seconds")
+      assert.isAbove(asked, before)
+      assert.strictEqual(watched.freshness().failures, 0)
+      assert.isAbove(watched.freshness().answeredAt!, answeredAt! + 3_600_000)
+    }))
 
   it.effect("announces the value in force, then only what differs", () =>
     Effect.gen(function*() {

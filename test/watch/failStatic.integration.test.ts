@@ -40,7 +40,7 @@ const faults: ReadonlyArray<readonly [string, RegExp, (response: ServerResponse)
   }],
   ["answers 500", /No cluster leader/, (response) => text(response, 500, "No cluster leader")],
   ["answers 429", /limiting/, (response) => text(response, 429, "Too many requests")],
-  ["answers 403", /permission denied/, (response) => text(response, 403, "ACL not found")],
+  ["answers 403", /does not know the token/, (response) => text(response, 403, "ACL not found")],
   ["hangs up", /cannot be reached/, (response) => response.destroy()],
   ["hangs", /no answer within/, () => {}]
 ]
