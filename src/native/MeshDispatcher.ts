@@ -3,6 +3,7 @@
  * connection to it is mutual TLS with exactly its identity. For Effect's `HttpClient` there is `MeshHttpClient`; everything
  * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request.
  */
+import * as Http2 from "node:http2"
 import * as Undici from "@effect/platform-node/Undici"
 import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope, type Tracer } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
@@ -339,7 +340,13 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
     const { address, id: instance } = this.instance
     this.handler.onResponseError?.(
       controller,
-      new RequestFailed.RequestFailed({ service: this.service, instance, address, sent: this.started, reason })
+      new RequestFailed.RequestFailed({
+        service: this.service,
+        instance,
+        address,
+        sent: this.started && !(this.status === 0 && isUntouched(error)),
+        reason
+      })
     )
   }
 
@@ -359,6 +366,14 @@ class Observed implements Undici.Dispatcher.DispatchHandler {
 const isDialReason = (error: Error): error is DialError.Reason =>
   error instanceof DialError.ConnectFailed || error instanceof DialError.HandshakeFailed ||
   error instanceof DialError.UnexpectedIdentity || error instanceof DialError.TimedOut
+
+/**
+ * The instance says that it has not looked at the request (RFC 9113, section 8.7): by resetting its stream as refused, or by
+ * a GOAWAY that leaves it out, of which undici tells in words only.
+ */
+const isUntouched = (error: Error): boolean =>
+  ("http2ErrorCode" in error && error.http2ErrorCode === Http2.constants.NGHTTP2_REFUSED_STREAM) ||
+  error.message.startsWith("HTTP/2: \"GOAWAY\" frame received")
 
 const codeOf = (error: Error): string => "code" in error ? String(error.code) : error.message
 

@@ -143,7 +143,9 @@ export const leafOf = async (
 ): Promise<LeafCertificate.Leaf> => toLeaf(await issue(issuer, { uris: [SpiffeId.format(service(name))], ...options }))
 
 /** What `CaRoots` serves. The first one is active. */
-export const bundle = (...roots: readonly [Authority, ...Array<Authority>]): TrustBundle.TrustBundle => {
+export const bundle = (
+  ...roots: readonly [Pick<Authority, "name" | "pem">, ...Array<Pick<Authority, "name" | "pem">>]
+): TrustBundle.TrustBundle => {
   const [first, ...rest] = roots.map((authority, index) =>
     Result.getOrThrow(TrustBundle.root({
       id: `${authority.name}-${index}`,

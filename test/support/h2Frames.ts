@@ -86,6 +86,10 @@ export const data = (stream: number, payload: Buffer, last = false): Buffer =>
 
 export const rstStream = (stream: number, code: number): Buffer => frame(type.rstStream, 0, stream, uint32(code))
 
+/** Streams above `lastStream` have not been looked at. */
+export const goAway = (lastStream: number, code: number): Buffer =>
+  frame(type.goAway, 0, 0, Buffer.concat([uint32(lastStream), uint32(code)]))
+
 export const windowUpdate = (stream: number, increment: number): Buffer =>
   frame(type.windowUpdate, 0, stream, uint32(increment))
 

@@ -6,6 +6,7 @@ import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Intention from "../../src/intention/Intention.ts"
 import * as PeerVerification from "../../src/tls/PeerVerification.ts"
 import type * as Refusal from "../../src/tls/Refusal.ts"
+import type * as TrustBundle from "../../src/identity/TrustBundle.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as CaRoots from "../../src/watch/CaRoots.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
@@ -54,9 +55,20 @@ export const admit = (
   })
 
 /** What one service knows, each part of it settable. Lets `web` in and nobody else. */
-export const member = Effect.fnUntraced(function*(name: string, authority: Certificates.Authority) {
-  const roots = yield* SubscriptionRef.make(Certificates.bundle(authority))
-  const leaf = yield* SubscriptionRef.make(yield* Effect.promise(() => Certificates.leafOf(authority, name)))
+export const member = (name: string, authority: Certificates.Authority) =>
+  Effect.flatMap(
+    Effect.promise(() => Certificates.leafOf(authority, name)),
+    (leaf) => memberWith(name, Certificates.bundle(authority), leaf)
+  )
+
+/** The same with a leaf and roots that were made elsewhere. */
+export const memberWith = Effect.fnUntraced(function*(
+  name: string,
+  bundle: TrustBundle.TrustBundle,
+  certificate: LeafCertificate.Leaf
+) {
+  const roots = yield* SubscriptionRef.make(bundle)
+  const leaf = yield* SubscriptionRef.make(certificate)
   const intentions = yield* SubscriptionRef.make(policy(name, { web: "allow" }))
   const providers = yield* SubscriptionRef.make<JwtProviders.Providers>(new Map())
   return {
