@@ -52,11 +52,14 @@ class Talk implements HttpExchange.Served {
     else if (this.response?.headersSent === false) this.response.setHeader("connection", "close")
   }
 
-  sweep(now: number): void {
+  /** Node looks after those that nobody uses. */
+  sweep(now: number): boolean {
     const { socket } = this.connection
-    if (socket.writableLength === 0) return
-    this.stall ??= Stall.make(socket)
-    if (this.stall.millis(now) > this.observer.limits.stallMillis) this.reset("slow_reader")
+    if (socket.writableLength > 0) {
+      this.stall ??= Stall.make(socket)
+      if (this.stall.millis(now) > this.observer.limits.stallMillis) this.reset("slow_reader")
+    }
+    return false
   }
 
   reset(abuse: HttpExchange.Abuse): void {

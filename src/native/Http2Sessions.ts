@@ -26,6 +26,8 @@ class Session implements HttpExchange.Served {
   readonly streams = new Map<Http2.ServerHttp2Stream, number>()
   /** Those that were seen to wait for the client. */
   readonly stalls = new WeakMap<Http2.ServerHttp2Stream, Stall.Stall>()
+  /** How many there were. */
+  seen = 0
   greeted = false
   /** When it was made, or its last stream ended; `performance.now()`. */
   since: number
@@ -47,6 +49,7 @@ class Session implements HttpExchange.Served {
   }
 
   begin(stream: Http2.ServerHttp2Stream): void {
+    this.seen++
     const { bodyMillis } = this.observer.limits
     this.streams.set(stream, bodyMillis === 0 || stream.endAfterHeaders ? Infinity : performance.now() + bodyMillis)
     if (stream.aborted) this.aborted(stream) // before anybody could hear of it
@@ -84,17 +87,26 @@ class Session implements HttpExchange.Served {
     this.http2.destroy(undefined, code)
   }
 
-  sweep(now: number): void {
-    const { headersMillis, idleMillis } = this.observer.limits
+  sweep(now: number): boolean {
+    const { headersMillis, idleMillis, streamResets } = this.observer.limits
+    if (this.unseen() > streamResets.burst) {
+      this.destroy("headers_too_large", Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    }
     if (this.streams.size === 0) {
       if (!this.greeted && now - this.since > headersMillis) this.destroy("slow_headers")
-      else if (now - this.since > idleMillis) this.retire()
-      return
+      return now - this.since > idleMillis
     }
     for (const [stream, bodyDue] of this.streams) {
       if (now > bodyDue) this.judgeBody(stream)
       if (stream.writableLength > 0) this.judgeReader(stream, now)
     }
+    return false
+  }
+
+  /** Node refuses streams whose headers are too large without a word: its numbers tell. */
+  unseen(): number {
+    const { lastProcStreamID = 0 } = this.http2.destroyed ? {} : this.http2.state
+    return (lastProcStreamID + 1) / 2 - this.seen
   }
 
   judgeBody(stream: Http2.ServerHttp2Stream): void {
@@ -208,7 +220,7 @@ export const make = Effect.fnUntraced(
 )
 
 /** Of a connection that was over before its session began. */
-const nobody: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constVoid }
+const nobody: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constFalse }
 
 /** What ended a session, if it was a fault. A connection that merely broke is nobody's, nor is a client that takes its leave. */
 const faultOf = (

@@ -42,8 +42,8 @@ interface Entry {
   due: number
 }
 
-/** For a client that was told to leave because of a fault. */
-const faultGraceMillis = 1000
+/** For a client that was told to leave, for a fault or because nothing is at hand, to do so. */
+const leaveGraceMillis = 1000
 
 export const make = Effect.fnUntraced(
   function*(
@@ -57,7 +57,7 @@ export const make = Effect.fnUntraced(
     const faulty: HttpExchange.Observer["abused"] = (connection, abuse) => {
       abused(connection, abuse)
       const entry = open.get(connection)
-      if (entry !== undefined) entry.due = Math.min(entry.due, performance.now() + faultGraceMillis)
+      if (entry !== undefined) entry.due = Math.min(entry.due, performance.now() + leaveGraceMillis)
     }
     const observer: HttpExchange.Observer = { limits, started, closed, abused: faulty, handlers: () => handlers }
     const http1 = yield* Http1Connections.make(observer)
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(
       const now = performance.now()
       for (const [connection, { due, served }] of open) {
         if (now > due) connection.reset()
-        else served?.sweep(now)
+        else if (served?.sweep(now) === true) retire(connection, leaveGraceMillis)
       }
     })
     yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(HttpLimits.interval(limits))))

@@ -123,6 +123,6 @@ export interface Observer {
 export interface Served {
   /** No new requests. It ends once those at hand are finished, at once where there are none. */
   readonly retire: () => void
-  /** Looks for what takes too long. `now` is `performance.now()`. */
-  readonly sweep: (now: number) => void
+  /** Looks for what takes too long, and tells whether nobody uses the connection. `now` is `performance.now()`. */
+  readonly sweep: (now: number) => boolean
 }

@@ -12,7 +12,7 @@ export interface HttpLimits {
   readonly idleTimeout?: Duration.Input | undefined
   /** Of all headers of a request together. Beyond it the answer is 431. Default: 60 KiB, as in Consul's sidecars. */
   readonly maxHeaderBytes?: number | undefined
-  /** Requests at once on one HTTP/1.1 connection, of clients that do not wait for the answer. Default: 100. */
+  /** Requests at once on one HTTP/1.1 connection, of clients that do not wait for the answer. Default: 32. */
   readonly maxPipelined?: number | undefined
   /** Requests at once on one HTTP/2 connection. Default: 256. */
   readonly maxConcurrentStreams?: number | undefined
@@ -45,7 +45,7 @@ export const complete = (limits: HttpLimits = {}): Limits => ({
   stallMillis: millis(limits.stallTimeout ?? "5 minutes"),
   idleMillis: millis(limits.idleTimeout ?? "65 seconds"),
   maxHeaderBytes: limits.maxHeaderBytes ?? 60 * 1024,
-  maxPipelined: limits.maxPipelined ?? 100,
+  maxPipelined: limits.maxPipelined ?? 32,
   maxConcurrentStreams: limits.maxConcurrentStreams ?? 256,
   maxSessionMemory: limits.maxSessionMemory ?? 10,
   streamResets: limits.streamResets ?? { burst: 1000, rate: 33 }

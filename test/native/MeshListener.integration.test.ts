@@ -98,6 +98,18 @@ describe("MeshListener", () => {
     { handshakeTimeout: "50 millis" }
   )
   refuses(
+    "a handshake that goes on and on",
+    "handshake_timeout",
+    ({ listener }) =>
+      Effect.flatMap(Sockets.connect(listener.port), (socket) => {
+        // A record of 16 KiB with the length of a ClientHello, a byte at a time.
+        socket.write(Buffer.from([0x16, 0x03, 0x01, 0x40, 0x00, 0x01, 0x00, 0x3f, 0xfc]))
+        const timer = setInterval(() => socket.write(Buffer.from([0])), 1)
+        return Effect.ensuring(Sockets.record(socket).ending, Effect.sync(() => clearInterval(timer)))
+      }),
+    { handshakeTimeout: "100 millis" }
+  )
+  refuses(
     "a peer that leaves during the handshake",
     "disconnected",
     ({ listener }) => Effect.map(Sockets.connect(listener.port), (socket) => socket.end(Buffer.from([0x16, 0x03])))

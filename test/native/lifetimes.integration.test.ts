@@ -1,6 +1,6 @@
 /** How connections end while both sides live on: too old, unused, no longer allowed, or because the server stops. */
 import type * as Tls from "node:tls"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
@@ -188,6 +188,33 @@ describe("MeshHttpServer", () => {
         }
       })
   )
+
+  it.live("ages the connections of our own client with jitter", () =>
+    Effect.gen(function*() {
+      const authority = yield* HttpMesh.authorityOf
+      const api = yield* Mesh.member("api", authority)
+      const { mesh, port } = yield* Servers.startAs(api, Servers.served(routes))
+      const discovery = yield* Mesh.discovery({ "api.default": [Mesh.endpoint(port)] })
+      const connectionsAfter = Effect.fnUntraced(function*(ageJitter: number) {
+        const before = mesh.stats().connections.accepted
+        const { get } = yield* HttpMesh.client(authority, discovery.layer, {
+          pool: { maxAgeMillis: 3_600_000, ageJitter }
+        })
+        for (let turn = 0; turn < 3; turn++) {
+          yield* get("http://api/who")
+          yield* Effect.sleep("2 millis")
+        }
+        return mesh.stats().connections.accepted - before
+      })
+      const random = yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(Math, "random").mockReturnValue(1)),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      assert.strictEqual(yield* connectionsAfter(0.5), 1)
+      assert.strictEqual(yield* connectionsAfter(1), 3)
+      random.mockReturnValue(0)
+      assert.strictEqual(yield* connectionsAfter(1), 1)
+    }))
 
   it.live("says that it closes on a new request of a busy connection while it stops", () =>
     Effect.gen(function*() {
