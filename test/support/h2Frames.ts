@@ -53,8 +53,6 @@ export const preface = (settings: Readonly<Record<number, number>> = {}): Buffer
 /** `SETTINGS_INITIAL_WINDOW_SIZE` */
 export const initialWindow = 4
 
-export const settingsAck = frame(type.settings, 1, 0)
-
 /** A header as HPACK has it without a table. Shorter than 127 bytes each. */
 export const literal = (name: string, value: string): Buffer =>
   Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)])
