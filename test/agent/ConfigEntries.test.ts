@@ -378,8 +378,41 @@ describe("ConfigEntries", () => {
       "Services[0]: must have at least one consumer"
     ],
     [{ Kind: "exported-services", Name: "foo" }, `exported-services Name must be "default"`],
-    [{ Kind: "jwt-provider", Name: "o" }, "JSONWebKeySet is required"],
-    [{ Kind: "jwt-provider", Name: "o", JSONWebKeySet: { Local: { JWKS: "e30=" } } }, true],
     [{ Kind: "tcp-route", Name: "r", Parents: [{ Name: "gw" }] }, true]
+  ])
+
+  const jwt = (fields: object) => ({
+    Kind: "jwt-provider",
+    Name: "o",
+    JSONWebKeySet: { Local: { JWKS: "e30=" } },
+    ...fields
+  })
+  const remote = (fields: object) => jwt({ JSONWebKeySet: { Remote: { URI: "https://x", ...fields } } })
+  const trusted = (TrustedCA: object) => remote({ JWKSCluster: { TLSCertificates: { TrustedCA } } })
+  const oneCa =
+    "must specify exactly one of: Filename, EnvironmentVariable, InlineString or InlineBytes for JWKS' TrustedCA"
+  refusals("jwt-provider", [
+    [{ Kind: "jwt-provider", Name: "o" }, "JSONWebKeySet is required"],
+    [jwt({}), true],
+    [jwt({ JSONWebKeySet: {} }), "must specify exactly one of Local or Remote JSON Web key set"],
+    [jwt({ JSONWebKeySet: { Local: { JWKS: "***" } }, Locations: [{}] }), "JWKS must be valid base64 encoded string"],
+    [remote({ URI: "x" }), "Remote JWKS URI is invalid: parse \"x\": invalid URI for request, uri: x"],
+    [remote({ JWKSCluster: { DiscoveryType: "static" } }), "unsupported jwks cluster discovery type: \"static\""],
+    [remote({ JWKSCluster: { DiscoveryType: "STATIC", ConnectTimeout: "3s" } }), true],
+    [
+      remote({ RetryPolicy: { RetryPolicyBackOff: { BaseInterval: "10s", MaxInterval: "1s" } } }),
+      "retry policy backoff's MaxInterval should be greater or equal to BaseInterval"
+    ],
+    [remote({ RetryPolicy: { RetryPolicyBackOff: { BaseInterval: "10s" } } }), true],
+    [trusted({ Filename: "/ca" }), true],
+    [trusted({}), oneCa],
+    [trusted({ Filename: "/ca", InlineString: "x" }), oneCa],
+    [
+      jwt({ Locations: [{}, { Header: { Name: "" } }, { QueryParam: { Name: "" } }, { Cookie: { Name: "" } }] }),
+      "4 errors occurred:\n\t* must set exactly one of: JWT location header, query param or cookie\n" +
+      "\t* JWT location header name must be specified\n\t* JWT location query param name must be specified\n" +
+      "\t* JWT location cookie name must be specified\n\n"
+    ],
+    [jwt({ Forwarding: {} }), "Header name required for forwarding config"]
   ])
 })

@@ -4,12 +4,12 @@
  */
 import { Result } from "effect"
 import type { ExportedServices } from "../../consul/config/ExportedServices.ts"
-import type { JwtProvider } from "../../consul/config/JwtProvider.ts"
 import type { ProxyDefaults } from "../../consul/config/ProxyDefaults.ts"
 import type { ServiceSplitter } from "../../consul/config/ServiceSplitter.ts"
 import type { StoredEntry } from "../../consul/config/StoredEntry.ts"
 import * as DecodeEntry from "./DecodeEntry.ts"
 import * as ValidateDefaults from "./ValidateDefaults.ts"
+import * as ValidateJwtProvider from "./ValidateJwtProvider.ts"
 import * as ValidateMesh from "./ValidateMesh.ts"
 import * as ValidateIntentions from "./ValidateIntentions.ts"
 import * as ValidateResolver from "./ValidateResolver.ts"
@@ -36,7 +36,7 @@ export const validate = (entry: StoredEntry): Result.Result<StoredEntry, string>
       case "exported-services":
         return exported(entry)
       case "jwt-provider":
-        return jwtProvider(entry)
+        return ValidateJwtProvider.validate(entry)
       default:
         return entry.Name === "" ? Result.fail("Name is required") : Result.succeed(entry)
     }
@@ -123,26 +123,4 @@ const exported = (entry: ExportedServices): Result.Result<ExportedServices, stri
     }
   }
   return Result.succeed(entry)
-}
-
-const jwtProvider = (entry: JwtProvider): Result.Result<JwtProvider, string> => {
-  if (entry.Name === "") return Result.fail("Name is required")
-  const keys = entry.JSONWebKeySet
-  if (keys === undefined) return Result.fail("JSONWebKeySet is required")
-  if ((keys.Local === undefined) === (keys.Remote === undefined)) {
-    return Result.fail("must specify exactly one of Local or Remote JSON Web key set")
-  }
-  if (keys.Local !== undefined && (keys.Local.JWKS === "") === (keys.Local.Filename === "")) {
-    return Result.fail("must specify exactly one of String or filename for local keyset")
-  }
-  if (keys.Remote !== undefined && keys.Remote.URI === "") return Result.fail("Remote JWKS URI is required")
-  for (const location of entry.Locations) {
-    const given = [location.Header, location.QueryParam, location.Cookie].filter((one) => one !== undefined)
-    if (given.length !== 1) {
-      return Result.fail(
-        DecodeEntry.errors(["must set exactly one of: JWT location header, query param or cookie"])
-      )
-    }
-  }
-  return Result.succeed({ ...entry, ClockSkewSeconds: entry.ClockSkewSeconds === 0 ? 30 : entry.ClockSkewSeconds })
 }

@@ -12,7 +12,6 @@ export const Location = Schema.Struct({
 /** How the server of remote keys is reached. */
 const Cluster = Schema.Struct({
   DiscoveryType: Go.textOmitEmpty,
-  ConnectTimeout: Common.durationNanos,
   TLSCertificates: Go.pointer(Schema.Struct({
     CaCertificateProviderInstance: Schema.optionalKey(Schema.JsonObject),
     /** One of these. */
@@ -23,7 +22,8 @@ const Cluster = Schema.Struct({
       /** Base64. */
       InlineBytes: Go.textOmitEmpty
     }))
-  }))
+  })),
+  ConnectTimeout: Common.durationNanos
 })
 
 export const JwtProvider = Schema.Struct({
