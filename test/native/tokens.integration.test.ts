@@ -286,6 +286,33 @@ describe("tokens", () => {
       assert.deepStrictEqual(Object.keys(both.tokens), ["okta", "auth0"])
     }))
 
+  it.live("are still what a request at hand came with after they were taken out of it", () =>
+    Effect.gen(function*() {
+      const pair = yield* Tokens.keyPair("a")
+      const { api, mesh, port, web } = yield* start([
+        Tokens.entry([pair.jwk]),
+        Tokens.entry([pair.jwk], { Name: "other" })
+      ])
+      const ask = yield* Http.http2(port, web)
+      const session = yield* Http.session(port, web)
+      const events = session.request({ ":path": "/events", ...bearer(yield* pair.sign({ role: "user" })) })
+      events.on("error", () => {})
+      yield* Effect.callback<void>((resume) => void events.once("response", () => resume(Effect.void)))
+      const demand = (provider: Intention.JwtProvider) =>
+        SubscriptionRef.set(
+          api.intentions,
+          policy(Intention.make("web", "api", "allow", { JWT: { Providers: [provider] } }))
+        )
+      yield* demand({ Name: "other" })
+      // Judged by both: the first change has been heard when the second one is.
+      yield* demand({ Name: "other", VerifyClaims: [{ Path: ["role"], Value: "user" }] })
+      assert.strictEqual((yield* ask({ path: "/", headers: bearer(yield* pair.sign({ role: "user" })) })).status, 200)
+      assert.isFalse(events.closed)
+      yield* demand({ Name: "other", VerifyClaims: [{ Path: ["role"], Value: "admin" }] })
+      yield* eventually(() => events.closed)
+      assert.strictEqual(mesh.stats().aborted["denied"], 1)
+    }))
+
   it.live("are only recorded in audit mode", () =>
     Effect.gen(function*() {
       const pair = yield* Tokens.keyPair("a")

@@ -29,7 +29,7 @@ export const fetch: Fetch = (source) =>
   }).pipe(
     Effect.scoped,
     Effect.timeout(source.timeoutMilliseconds),
-    Effect.mapError((error) => new NotFetched({ why: `GET ${source.uri}: ${rootOf(error)}` })),
+    Effect.mapError((error) => new NotFetched({ why: `GET ${withoutSecrets(source.uri)}: ${rootOf(error)}` })),
     // Whoever needs them first is not what they are fetched for, and nobody there has to know.
     Effect.provideService(HttpClient.TracerPropagationEnabled, false)
   )
@@ -55,6 +55,9 @@ const trust = (
     }
   }
 }
+
+/** User and query may be there to prove who asks. */
+const withoutSecrets = (uri: string): string => uri.replace(/\/\/[^/?#]*@/, "//").replace(/[?#].*$/s, "")
 
 /** What undici and Effect wrap says the least. */
 const rootOf = (error: unknown): string => {
