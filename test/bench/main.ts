@@ -1,5 +1,6 @@
 /** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
 import * as Authorization from "./authorization.ts"
+import * as Authorize from "./authorize.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
@@ -8,6 +9,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   authorization: [
     "One authorization, beside a Map lookup",
     () => Promise.resolve(Authorization.format(Authorization.run()))
+  ],
+  authorize: [
+    "New connections where the agent is asked about each, beside intentions that are watched",
+    async () => Authorize.format(await Authorize.run())
   ],
   policy: ["Looking through the policy of a whole mesh", () => Promise.resolve(Policy.format(Policy.run()))],
   "native-http": [

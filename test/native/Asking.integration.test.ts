@@ -1,7 +1,7 @@
 /** Listeners that ask the agent about each connection. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Socket } from "node:net"
-import { Effect, Exit, Layer, Queue, Result, Schedule, Scope } from "effect"
+import { Effect, Exit, Layer, Queue, Result, Schedule, Scope, SubscriptionRef } from "effect"
 import { TestConsole } from "effect/testing"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Certificate from "../../src/identity/Certificate.ts"
@@ -12,6 +12,7 @@ import type * as MeshListener from "../../src/native/MeshListener.ts"
 import * as AskedAgent from "../support/askedAgent.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Listeners from "../support/listeners.ts"
+import { policy } from "../support/mesh.ts"
 import * as Sockets from "../support/sockets.ts"
 import * as TlsClients from "../support/tlsClients.ts"
 
@@ -67,6 +68,18 @@ describe("a listener that asks", () => {
       agent.answer(AskedAgent.allow)
       yield* record.until("EARLY")
       assert.deepStrictEqual([handled, listener.stats().open, listener.stats().handshaking], [["web"], 1, 0])
+    }))
+
+  it.live("does not mind intentions", () =>
+    Effect.gen(function*() {
+      const { agent, api, dial, listener } = yield* listen()
+      agent.answer(AskedAgent.allow)
+      const client = yield* dial("web")
+      yield* served(client)
+      yield* SubscriptionRef.set(api.intentions, policy("api", { web: "deny" }))
+      yield* served(yield* dial("web"))
+      yield* served(client)
+      assert.deepInclude(listener.stats(), { open: 2, cut: 0 })
     }))
 
   it.live("refuses whom the agent does not authorize, with its reason", () =>
