@@ -6,8 +6,8 @@
  *   request → Gate (path, method, token, parameters) → handlers → AgentState → Store.commit → whoever waits
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Cause, Context, Duration, Effect, Layer, Schema, type Scope } from "effect"
-import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { ByteSize, Cause, Context, Duration, Effect, Function, Layer, Schema, type Scope } from "effect"
+import { HttpMiddleware, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import * as Http from "node:http"
 import * as Os from "node:os"
@@ -90,7 +90,10 @@ export const make = Effect.fnUntraced(function*(
     NodeHttpServer.make(() => nodeServer, { host, port }),
     (error) => cannotListen(host, port, error.cause)
   )
-  yield* server.serve(gated(api, { datacenter: settings.datacenter, requireToken: options.requireToken }))
+  yield* server.serve(gated(api, { datacenter: settings.datacenter, requireToken: options.requireToken })).pipe(
+    // Spans would last as long as requests wait, and could carry tokens.
+    Effect.provideService(HttpMiddleware.TracerDisabledWhen, Function.constTrue)
+  )
   // Runs before the finalizers above: without it they would wait for whoever waits for a change.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -1,6 +1,7 @@
 /**
  * Series of the `Catalogue` that cost nothing until somebody reads them: what counts is a plain field, and Effect's registry
- * asks for it when metrics are exported. An update of a metric of Effect takes a microsecond or two; this one is an addition.
+ * asks for it when metrics are exported. So counting needs no context, what is counted anyway is not counted twice, and
+ * exports are exact.
  *
  * Whoever asks for the same series of the same registry gets the same one. What a scope brought stays in counters after it
  * has closed, and leaves gauges.

@@ -1,7 +1,7 @@
 /** What is written in the log of a mesh: who it is about, and nothing that must stay secret. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
-import { HttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpClient, HttpClientRequest, HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { inspect } from "node:util"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
@@ -238,7 +238,10 @@ describe("logs, spans, metrics and errors", () => {
           failures.push(refused.message, String(refused), inspect(refused, { depth: 10 }))
         }).pipe(
           Effect.provide(DevelopmentAgent.layer({ port: 0, requireToken: token })),
-          Effect.provideService(Tracer.Tracer, spans.tracer)
+          Effect.provideService(Tracer.Tracer, spans.tracer),
+          // The most that somebody can ask for.
+          Effect.provideService(HttpClient.TracerHeaderFilter, () => true),
+          Effect.provideService(HttpMiddleware.TracerHeaderFilter, () => true)
         )
         const attributes = spans.all.flatMap((span) =>
           [...span.attributes].map(([name, value]) => `${name}=${String(value)}`)
