@@ -192,7 +192,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       (decision): RequestAdmission.Admitted | RequestAdmission.Denied =>
         decision.allowed
           ? { _tag: "Admitted", request, decision, presented: known }
-          : { _tag: "Denied", decision, challenge: TokenAdmission.challenge(decision, known) }
+          : { _tag: "Denied", decision, challenge: TokenAdmission.challenge(decision, known), presented: known }
     )
   }
 

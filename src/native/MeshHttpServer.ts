@@ -53,6 +53,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const traced = Tracing.current("server")
       if (traced !== undefined) describe(traced, caller, listener.service(), admission)
       if (admission._tag !== "Admitted") {
+        if (admission._tag === "Denied") withoutTokens(request, admission)
         return Effect.succeed(refusal(admission, request.headers["content-type"], options.reasonHeader ?? true))
       }
       const { decision, presented } = admission
@@ -149,15 +150,24 @@ const withTraceState = <A, E, R>(
     : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
 }
 
+/** For who looks at Node's object: the handler, and middleware and spans, which show the URL at the end. */
+const withoutTokens = (
+  request: HttpServerRequest.HttpServerRequest,
+  { presented }: Pick<RequestAdmission.Admitted, "presented">
+): RequestChanges.RequestChanges => {
+  const changes = TokenAdmission.changes(presented)
+  RequestChanges.apply(NodeHttpServerRequest.toIncomingMessage(request), changes)
+  return changes
+}
+
 /** What the handler gets: the path that was judged, and no tokens. */
 const seenBy = (
   request: HttpServerRequest.HttpServerRequest,
   { presented, request: { path } }: RequestAdmission.Admitted
 ): HttpServerRequest.HttpServerRequest => {
   if (presented.size === 0) return path === request.url ? request : request.modify({ url: path })
-  const changes = TokenAdmission.changes(presented)
-  // In Node's object for who looks there, in Effect's as it may have been read already, by a middleware.
-  RequestChanges.apply(NodeHttpServerRequest.toIncomingMessage(request), changes)
+  // In Node's object and in Effect's, which may have been read already, by a middleware.
+  const changes = withoutTokens(request, { presented })
   return request.modify({
     url: RequestChanges.withoutParameters(path, changes.parameters),
     headers: Headers.setAll(Headers.removeMany(request.headers, changes.remove), Object.fromEntries(changes.add))

@@ -34,6 +34,7 @@ export interface Denied {
   readonly decision: Decision.Decision
   /** What is wrong with the caller's tokens, where another one could help. */
   readonly challenge: TokenAdmission.Challenge | undefined
+  readonly presented: TokenAdmission.Presented
 }
 
 export type Admission =
@@ -90,7 +91,7 @@ export const judge = (
   }
   return decision.allowed
     ? { _tag: "Admitted", request, decision, presented: TokenAdmission.nobody }
-    : { _tag: "Denied", decision, challenge: undefined }
+    : { _tag: "Denied", decision, challenge: undefined, presented: TokenAdmission.nobody }
 }
 
 /** Whether the judgement under way, which is synchronous, has asked for a token. */
