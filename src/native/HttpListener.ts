@@ -192,7 +192,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       (decision): RequestAdmission.Admitted | RequestAdmission.Denied =>
         decision.allowed
           ? { _tag: "Admitted", request, decision, presented: known }
-          : { _tag: "Denied", decision, challenge: TokenAdmission.challenge(decision, known), presented: known }
+          : { _tag: "Denied", decision, presented: known }
     )
   }
 
@@ -239,7 +239,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const conclude = <A extends RequestAdmission.Concluded>(exchange: HttpExchange.Exchange, admission: A): A => {
     if (admission._tag !== "Admitted") countRefusal(exchange, admission)
     if (admission._tag === "Denied") {
-      exchange.refused = RequestAdmission.statusOf(admission)
+      exchange.refused = 403
       recordDenial(exchange, admission.decision)
     } else if (admission._tag === "Admitted") {
       if (admission.decision.audited === true) recordDenial(exchange, admission.decision)

@@ -2,7 +2,7 @@
  * Effect's `HttpServer` in the mesh: HTTP/1.1 and HTTP/2 on one port, mutual TLS that follows rotation, and intentions.
  *
  * `HttpListener` judges each request; what it admits is handled, with `PeerIdentity`. A refusal is a 403 (for gRPC
- * status 7), or a 401 (status 16) where a token is missing. What cannot be judged is refused.
+ * status 7). What cannot be judged is refused.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"

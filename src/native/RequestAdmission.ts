@@ -32,8 +32,6 @@ export interface Admitted {
 export interface Denied {
   readonly _tag: "Denied"
   readonly decision: Decision.Decision
-  /** What is wrong with the caller's tokens, where another one could help. */
-  readonly challenge: TokenAdmission.Challenge | undefined
   readonly presented: TokenAdmission.Presented
 }
 
@@ -56,7 +54,7 @@ export type Refused = Exclude<Concluded, { readonly _tag: "Admitted" }>
 export const reasonOf = (refused: Refused): string => {
   switch (refused._tag) {
     case "Denied":
-      return refused.challenge === undefined ? "denied" : "unauthenticated"
+      return TokenAdmission.isUnauthenticated(refused.decision, refused.presented) ? "unauthenticated" : "denied"
     case "Redirected":
       return "redirected"
     case "Malformed":
@@ -91,7 +89,7 @@ export const judge = (
   }
   return decision.allowed
     ? { _tag: "Admitted", request, decision, presented: TokenAdmission.nobody }
-    : { _tag: "Denied", decision, challenge: undefined, presented: TokenAdmission.nobody }
+    : { _tag: "Denied", decision, presented: TokenAdmission.nobody }
 }
 
 /** Whether the judgement under way, which is synchronous, has asked for a token. */
@@ -127,33 +125,21 @@ export const refusal = (
       return { status: 307, headers: { location: admission.path }, body: "" }
     case "Denied": {
       const reason = withReason ? { "x-mesh-denied": reasonHeader(admission.decision) } : {}
-      const { body, grpc, status, ...headers } = refusals[admission.challenge ?? "none"]
       return contentType?.startsWith("application/grpc") === true
         ? {
           status: 200,
-          headers: { ...reason, "content-type": "application/grpc", "grpc-status": grpc, "grpc-message": body },
+          headers: { ...reason, "content-type": "application/grpc", "grpc-status": "7", "grpc-message": accessDenied },
           body: ""
         }
-        : { status, headers: { ...reason, ...text, ...headers }, body }
+        : { status: 403, headers: { ...reason, ...text }, body: accessDenied }
     }
   }
 }
 
 const text = { "content-type": "text/plain" }
 
-/** In the words of sidecars, which however answer 403 to all of them. */
-const refusals = {
-  none: { status: 403, grpc: "7", body: "RBAC: access denied" },
-  missing: { status: 401, grpc: "16", body: "Jwt is missing", "www-authenticate": "Bearer realm=\"mesh\"" },
-  invalid: {
-    status: 401,
-    grpc: "16",
-    body: "Jwt verification fails",
-    "www-authenticate": "Bearer realm=\"mesh\", error=\"invalid_token\""
-  }
-} as const
-
-export const statusOf = ({ challenge }: Denied): number => refusals[challenge ?? "none"].status
+/** What sidecars answer, also where a token is missing. */
+const accessDenied = "RBAC: access denied"
 
 /** The decision as a header can carry it: visible ASCII. */
 const reasonHeader = (decision: Decision.Decision): string =>

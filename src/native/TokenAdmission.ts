@@ -56,16 +56,9 @@ export const claims = (presented: Presented): ReadonlyMap<string, TokenRequireme
 export const changes = (presented: Presented): RequestChanges.RequestChanges =>
   RequestChanges.merge([...presented.values()].map(({ changes }) => changes))
 
-/** There is no token that would do, or one that does not count. */
-export type Challenge = "missing" | "invalid"
-
-/** Undefined where the caller has proved who its user is, and that one may not. */
-export const challenge = (decision: Decision.Decision, presented: Presented): Challenge | undefined => {
-  if (decision.because !== "token-missing") return undefined
-  const outcomes = demanded(decision).map((name) => presented.get(name))
-  if (outcomes.some((outcome) => outcome?.claims !== undefined)) return undefined
-  return outcomes.some((outcome) => outcome?.rejected !== undefined) ? "invalid" : "missing"
-}
+/** Whether it was refused for want of a token that counts. Otherwise the user is known, and may not. */
+export const isUnauthenticated = (decision: Decision.Decision, presented: Presented): boolean =>
+  decision.because === "token-missing" && demanded(decision).every((name) => presented.get(name)?.claims === undefined)
 
 /** `okta (its token is expired) or auth0 (there is no token)`, instead of the names alone. */
 const explained = (decision: Decision.Decision, presented: Presented): Decision.Decision =>

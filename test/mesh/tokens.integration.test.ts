@@ -64,13 +64,13 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("tokens of re
           return yield* ask({ path, headers })
         })
       // The intention gets around in a moment; until then it is 403.
-      yield* agent.eventually(Effect.filterOrFail(request("/"), ({ status }) => status === 401, ({ body }) => body))
+      yield* agent.eventually(Effect.filterOrFail(request("/"), ({ status }) => status === 403, ({ body }) => body))
       const user = { aud: "shop", sub: "alice" }
       assert.strictEqual(
         (yield* request("/", user)).body,
         JSON.stringify([[okta, { iss: Tokens.issuer, ...user }]])
       )
-      assert.strictEqual((yield* request("/", { aud: "other" })).status, 401)
+      assert.strictEqual((yield* request("/", { aud: "other" })).status, 403)
       assert.strictEqual((yield* request("/admin", user)).status, 403)
       assert.strictEqual((yield* request("/admin", { ...user, roles: { shop: "admin" } })).status, 200)
     }))
@@ -93,9 +93,9 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("tokens of re
           pair.sign(),
           (token) => Effect.map(ask({ headers: { authorization: `Bearer ${token}` } }), ({ status }) => status)
         )
-      assert.deepStrictEqual([yield* statusOf(first), yield* statusOf(second)], [200, 401])
+      assert.deepStrictEqual([yield* statusOf(first), yield* statusOf(second)], [200, 403])
       yield* agent.entry(Tokens.entry([second.jwk], { Name: okta }))
       yield* agent.eventually(Effect.filterOrFail(statusOf(second), (status) => status === 200))
-      assert.strictEqual(yield* statusOf(first), 401)
+      assert.strictEqual(yield* statusOf(first), 403)
     }))
 })
