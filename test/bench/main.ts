@@ -1,6 +1,7 @@
 /** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
+import * as Deny from "./deny.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
@@ -18,6 +19,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   "native-http": [
     "A native service called by another: https + undici by hand, Effect over them, the mesh, two sidecars",
     async () => NativeHttp.format(await NativeHttp.run())
+  ],
+  deny: [
+    "Connections of a caller that is not allowed any more, until it sees their end",
+    async () => Deny.format(await Deny.run())
   ],
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",

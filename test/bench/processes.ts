@@ -1,0 +1,64 @@
+/** Benchmarks whose sides are processes of their own, with one development agent in this one. */
+import { type ChildProcess, fork } from "node:child_process"
+import type { Schema } from "effect"
+
+/** Milliseconds on a clock that all processes of this machine share. */
+export const clock = (): number => Number(process.hrtime.bigint()) / 1e6
+
+/** The next thing that a child says. */
+export const told = <A>(child: ChildProcess): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const gone = (code: number | null) => reject(new Error(`a child of the benchmark ended with ${code}`))
+    child.once("exit", gone)
+    child.once("message", (message) => {
+      child.off("exit", gone)
+      resolve(message as A)
+    })
+  })
+
+/** Children that end with what `use` returns. */
+export const withChildren = async <A>(use: (start: (script: URL) => ChildProcess) => Promise<A>): Promise<A> => {
+  const children: Array<ChildProcess> = []
+  try {
+    return await use((script) => {
+      const child = fork(script.pathname)
+      children.push(child)
+      return child
+    })
+  } finally {
+    for (const child of children) child.kill()
+  }
+}
+
+/** The value below which this share of them lies. */
+export const quantile = (values: ReadonlyArray<number>, share: number): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+}
+
+/** The agent at `address`, spoken to without Effect. */
+export const consulAt = (address: string) => {
+  const ask = async (method: string, path: string, body?: object): Promise<Schema.Json> => {
+    const response = await fetch(`${address}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+    return text === "" ? null : JSON.parse(text)
+  }
+  return {
+    ask,
+    entry: (Kind: string, Name: string, rest: object) => ask("PUT", "/v1/config", { Kind, Name, ...rest }),
+    register: (Name: string, Port: number) =>
+      ask("PUT", "/v1/agent/service/register", { Name, Port, Address: "127.0.0.1", Connect: { Native: true } })
+  }
+}
+
+/** Lines of text, the first column to the left. */
+export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows.map((row) =>
+    row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
+  ).join("\n")
+}
