@@ -5,6 +5,7 @@ import * as Deny from "./deny.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
+import * as Rotation from "./rotation.ts"
 
 const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
   authorization: [
@@ -23,6 +24,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   deny: [
     "Connections of a caller that is not allowed any more, until it sees their end",
     async () => Deny.format(await Deny.run())
+  ],
+  rotation: [
+    "1,000 requests a second while root and leaves are replaced",
+    async () => Rotation.format(await Rotation.run())
   ],
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
