@@ -22,6 +22,39 @@ export const fromRaw = (method: string, path: string, rawHeaders: ReadonlyArray<
   header: (name) => headerOf(rawHeaders, name)
 })
 
+/**
+ * Headers that a request has once at most, and of which Node hands applications the first line, whatever follows. `host`
+ * stands for the authority.
+ */
+const single: ReadonlySet<string> = new Set([
+  "authorization",
+  "content-length",
+  "content-type",
+  "from",
+  "host",
+  "if-modified-since",
+  "if-unmodified-since",
+  "max-forwards",
+  "proxy-authorization",
+  "referer",
+  "user-agent"
+])
+
+/** Whether a header, named in lower case, says two things where it can say one, so that readers may differ about it. */
+export const isAmbiguous = (rawHeaders: ReadonlyArray<string>, name: string): boolean => {
+  if (!single.has(name)) return false
+  let lines = 0
+  let value: string | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() !== name) continue
+    if (++lines > 1) return true
+    value = rawHeaders[i + 1]
+  }
+  // Both may be there, and are to be the same (RFC 9113, 8.3.1).
+  const authority = name === "host" && lines > 0 ? linesOf(rawHeaders, ":authority", ",") : undefined
+  return authority !== undefined && authority !== value
+}
+
 /** From text and a record, where a list stands for several lines. */
 export const make = (
   method: string,

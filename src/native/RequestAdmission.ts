@@ -71,26 +71,30 @@ export const judge = (
   raw: Raw,
   normalization: PathNormalization.RequestNormalization | undefined
 ): Judgement => {
+  // Readers take these for what they are not: routers for methods in upper case, parsers of URLs for paths of their own.
+  if (raw.method !== raw.method.toUpperCase()) return malformed("the method is not in upper case")
+  if (!raw.target.startsWith("/") && raw.target !== "*") return malformed("the path does not start with a slash")
   const normalized = raw.target === "*"
     ? { _tag: "Path" as const, path: raw.target }
     : PathNormalization.normalize(raw.target, normalization)
-  if (normalized._tag === "Rejected") return { _tag: "Malformed", why: normalized.why }
+  if (normalized._tag === "Rejected") return malformed(normalized.why)
   if (normalized._tag === "Redirect") return { _tag: "Redirected", path: normalized.path }
   const { path } = normalized
-  const request = withAuthority(HttpRequest.fromRaw(raw.method, path, raw.rawHeaders), raw.authority)
+  const request = requestOf(raw, path, raw.rawHeaders)
   open = false
+  ambiguous = undefined
   const decision = authorizer.request(caller, request, notingTokens)
+  if (ambiguous !== undefined) return malformed(`the header ${ambiguous} says several things`)
   if (open) {
     // A copy, as what is judged again later is what was sent, not what was made of it for the application.
-    return {
-      _tag: "Open",
-      request: withAuthority(HttpRequest.fromRaw(raw.method, path, [...raw.rawHeaders]), raw.authority)
-    }
+    return { _tag: "Open", request: requestOf(raw, path, [...raw.rawHeaders]) }
   }
   return decision.allowed
     ? { _tag: "Admitted", request, decision, presented: TokenAdmission.nobody }
     : { _tag: "Denied", decision, presented: TokenAdmission.nobody }
 }
+
+const malformed = (why: string): Refused => ({ _tag: "Malformed", why })
 
 /** Whether the judgement under way, which is synchronous, has asked for a token. */
 let open = false
@@ -100,10 +104,25 @@ const notingTokens: TokenRequirement.Tokens = () => {
   return undefined
 }
 
-const withAuthority = (request: HttpRequest.HttpRequest, authority: string | undefined): HttpRequest.HttpRequest =>
-  authority === undefined
-    ? request
-    : { ...request, header: (name) => name === "host" ? authority : request.header(name) }
+/** A header that the judgement under way has looked at, and that the application may read in another way. */
+let ambiguous: string | undefined
+
+const requestOf = (
+  { authority, method }: Raw,
+  path: string,
+  rawHeaders: ReadonlyArray<string>
+): HttpRequest.HttpRequest => {
+  const { header } = HttpRequest.fromRaw(method, path, rawHeaders)
+  return {
+    method,
+    path,
+    header: (name) => {
+      if (authority !== undefined && name === "host") return authority
+      if (HttpRequest.isAmbiguous(rawHeaders, name)) ambiguous = name
+      return header(name)
+    }
+  }
+}
 
 /** What is answered instead of handing a request to the application. */
 export interface Answer {
@@ -122,7 +141,7 @@ export const refusal = (
     case "Malformed":
       return { status: 400, headers: text, body: admission.why }
     case "Redirected":
-      return { status: 307, headers: { location: admission.path }, body: "" }
+      return { status: 307, headers: { location: local(admission.path) }, body: "" }
     case "Denied": {
       const reason = withReason ? { "x-mesh-denied": reasonHeader(admission.decision) } : {}
       return contentType?.startsWith("application/grpc") === true
@@ -140,6 +159,9 @@ const text = { "content-type": "text/plain" }
 
 /** What sidecars answer, also where a token is missing. */
 const accessDenied = "RBAC: access denied"
+
+/** Two slashes at the start would lead to another host (RFC 3986, 4.2), and so do backslashes with many a client. */
+const local = (path: string): string => /^\/[/\\]/.test(path) ? `/.${path}` : path
 
 /** The decision as a header can carry it: visible ASCII. */
 const reasonHeader = (decision: Decision.Decision): string =>

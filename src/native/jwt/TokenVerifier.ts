@@ -42,15 +42,20 @@ export const make = (
 ): Effect.Effect<TokenVerifier, never, Scope.Scope> =>
   Effect.map(Jwks.make(provider, fetch), (jwks): TokenVerifier => ({
     verify: Effect.fnUntraced(function*(request) {
-      let rejected: string | undefined
+      let counts: Verified | undefined
       for (const location of provider.locations) {
         const token = TokenLocation.find(location, request)
         if (token === undefined) continue
         const result = yield* Effect.result(verify(provider, jwks, token))
-        if (result._tag === "Failure") rejected = result.failure
-        else return { claims: result.success, rejected: undefined, changes: changesOf(provider, location, token) }
+        // Of several all have to count: the application may go by another one than we do.
+        if (result._tag === "Failure") {
+          return { claims: undefined, rejected: result.failure, changes: payloadRemoved(provider) }
+        }
+        counts = counts === undefined
+          ? { claims: result.success, rejected: undefined, changes: changesOf(provider, location, token) }
+          : { ...counts, changes: RequestChanges.merge([counts.changes, removalOf(provider, location)]) }
       }
-      return { claims: undefined, rejected, changes: payloadRemoved(provider) }
+      return counts ?? { claims: undefined, rejected: undefined, changes: payloadRemoved(provider) }
     })
   }))
 
@@ -62,14 +67,21 @@ const changesOf = (
   location: TokenLocation.TokenLocation,
   token: string
 ): RequestChanges.RequestChanges => {
-  const { forwardToken, payload } = provider
-  const own = location._tag === "Header" && !forwardToken ? [location.name] : []
-  return {
-    remove: [...payloadRemoved(provider).remove, ...own],
-    add: payload === undefined ? [] : [[payload.header, payloadOf(token, payload.padded)]],
-    parameters: location._tag === "Query" && !forwardToken ? [location.name] : []
-  }
+  const { payload } = provider
+  const forwarded = payload === undefined
+    ? RequestChanges.none
+    : { ...RequestChanges.none, add: [[payload.header, payloadOf(token, payload.padded)] as const] }
+  return RequestChanges.merge([payloadRemoved(provider), removalOf(provider, location), forwarded])
 }
+
+const removalOf = (
+  { forwardToken }: JwtProvider.JwtProvider,
+  location: TokenLocation.TokenLocation
+): RequestChanges.RequestChanges => ({
+  remove: location._tag === "Header" && !forwardToken ? [location.name] : [],
+  add: [],
+  parameters: location._tag === "Query" && !forwardToken ? [location.name] : []
+})
 
 /** The payload as it stands in the token: base64url, without padding unless it is asked for. */
 const payloadOf = (token: string, padded: boolean): string => {

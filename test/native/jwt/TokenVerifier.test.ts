@@ -70,7 +70,7 @@ describe("TokenVerifier", () => {
         })
       assert.isTrue(yield* found([], "/", { Authorization: `Bearer ${token}` }))
       assert.isTrue(yield* found([], `/?a=b&access_token=${token}`, {}))
-      assert.isTrue(yield* found([], `/?access_token=${token}`, { authorization: "Bearer none.of.these" }))
+      assert.isTrue(yield* found([], `/?access_token=${token}`, { authorization: "Basic bm9uZTpub25l" }))
       assert.isFalse(yield* found([], "/", { authorization: token }))
       const header = [{ Header: { Name: "X-Token", ValuePrefix: "t:" } }]
       assert.isTrue(yield* found(header, "/", { "x-token": `t:${token}` }))
@@ -109,6 +109,24 @@ describe("TokenVerifier", () => {
         })
       )
       assert.deepStrictEqual((yield* forwarded.verify(bearer(token))).changes.remove, [])
+    }))
+
+  it.effect("counts one of several tokens only if all of them do, and takes all of them out", () =>
+    Effect.gen(function*() {
+      const [own, foreign] = [yield* Tokens.keyPair("a"), yield* Tokens.keyPair("a")]
+      const { verify } = yield* make(Tokens.entry([own.jwk]))
+      const both = (header: string, parameter: string) =>
+        verify(HttpRequest.make("GET", `/?access_token=${parameter}`, { authorization: `Bearer ${header}` }))
+      const [good, better] = [yield* own.sign({ sub: "a" }), yield* own.sign({ sub: "b" })]
+      for (const bad of [yield* foreign.sign(), Tokens.unsigned({ sub: "root" }), yield* own.sign({ iss: "other" })]) {
+        for (const verified of [yield* both(bad, good), yield* both(good, bad)]) {
+          assert.isUndefined(verified.claims)
+          assert.isDefined(verified.rejected)
+        }
+      }
+      const { changes, claims } = yield* both(good, better)
+      assert.strictEqual(claims?.["sub"], "a")
+      assert.deepStrictEqual([changes.remove, changes.parameters], [["authorization"], ["access_token"]])
     }))
 
   it.effect("tries every key that fits where none is named", () =>
