@@ -71,7 +71,9 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
         PreparedQueries.layer
       )
     ),
-    Layer.provideMerge(arrival(options.readyWithin ?? "30 seconds")),
+    Layer.provideMerge(Layer.unwrap(
+      Effect.map(ConsulClient.ConsulClient, ({ address }) => arrival(options.readyWithin, `the agent at ${address}`))
+    )),
     Layer.provideMerge(JwtProviders.layer),
     Layer.provideMerge(
       authorization(options).pipe(
@@ -88,16 +90,19 @@ const authorization = (
     ? Authorization.layerAsked({ ...options, timeout: options.askTimeout })
     : Layer.mergeAll(Intentions.layer({ ...options, destination: options.service }), Authorization.layerCached)
 
-const arrival = (within: Duration.Input) =>
+/** Waits for what nothing may open without. `asked` is for the error. */
+export const arrival = (
+  within: Duration.Input = "30 seconds",
+  asked?: string
+): Layer.Layer<never, Watched.NotReady, CaRoots.CaRoots | LeafCertificate.LeafCertificate | Intentions.Intentions> =>
   Layer.effectDiscard(
     Effect.gen(function*() {
-      const { address } = yield* ConsulClient.ConsulClient
       const watched = [
         yield* CaRoots.CaRoots,
         yield* LeafCertificate.LeafCertificate,
         yield* Intentions.Intentions
       ] as const
-      yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within, `the agent at ${address}`), {
+      yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within, asked), {
         concurrency: "unbounded",
         discard: true
       })

@@ -19,6 +19,7 @@ import type * as ConsulError from "../../src/consul/ConsulError.ts"
 import type * as Settings from "../../src/consul/Settings.ts"
 import type * as Authorization from "../../src/native/Authorization.ts"
 import type * as Connect from "../../src/native/Connect.ts"
+import type * as FileMesh from "../../src/native/FileMesh.ts"
 import type * as Forwarder from "../../src/native/Forwarder.ts"
 import type * as Listening from "../../src/native/Listening.ts"
 import type * as Mesh from "../../src/native/Mesh.ts"
@@ -153,6 +154,7 @@ const rows = {
   "Authorization.layerAsked": { requires: ["ConsulClient"], provides: ["Intentions"], fails: [] },
   "Authorization.layerCached": { requires: [], provides: [], fails: [] },
   "FileIdentity.layer": { requires: [], provides: ["CaRoots", "LeafCertificate"], fails: [] },
+  "FileMesh.layer": { requires: [], provides: ["Mesh"], fails: ["NotReady"] },
   "SecureContexts.layer": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "SecureContexts.layerWith": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "Sidecar.layer": {
@@ -206,6 +208,7 @@ interface Layers {
   readonly "Authorization.layerAsked": ReturnType<typeof Authorization.layerAsked>
   readonly "Authorization.layerCached": typeof Authorization.layerCached
   readonly "FileIdentity.layer": ReturnType<typeof FileIdentity.layer>
+  readonly "FileMesh.layer": ReturnType<typeof FileMesh.layer>
   readonly "SecureContexts.layer": typeof SecureContexts.layer
   readonly "SecureContexts.layerWith": ReturnType<typeof SecureContexts.layerWith>
   readonly "Sidecar.layer": ReturnType<typeof Sidecar.layer>
