@@ -7,6 +7,7 @@ import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as Intention from "../../src/intention/Intention.ts"
+import { table } from "./table.ts"
 
 const trustDomain = "11111111-2222-3333-4444-555555555555.consul"
 
@@ -116,13 +117,7 @@ export const format = (rows: ReadonlyArray<Row>): string => {
     (row.nanoseconds / row.mapNanoseconds).toFixed(1),
     (row.nanoseconds / first.get(row.question)!.nanoseconds).toFixed(2)
   ])
-  const table = [["one authorization", "rules", "ns", "Map ns", "x Map", "x smallest"], ...cells]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
-  return table
-    .map((line) =>
-      line.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-    )
-    .join("\n")
+  return table([["one authorization", "rules", "ns", "Map ns", "x Map", "x smallest"], ...cells])
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

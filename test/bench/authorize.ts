@@ -11,6 +11,7 @@ import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
 import * as MeshListener from "../../src/native/MeshListener.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import { table } from "./table.ts"
 
 export interface Row {
   readonly agent: string
@@ -158,13 +159,10 @@ export const format = (rows: ReadonlyArray<Row>): string => {
       (row.perSecond / cached.perSecond).toFixed(2)
     ]
   })
-  const table = [["agent", "authorization", "connections/s", "µs CPU each", "p50 ms", "p99 ms", "x cached"], ...cells]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
-  const text = table
-    .map((line) =>
-      line.map((cell, column) => column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)).join("  ")
-    )
-    .join("\n")
+  const text = table(
+    [["agent", "authorization", "connections/s", "µs CPU each", "p50 ms", "p99 ms", "x cached"], ...cells],
+    new Set([0, 1])
+  )
   return rows.length > 2 ? text : `${text}\n\nA real Consul is compared too where CONSUL_HTTP_ADDR names one.`
 }
 

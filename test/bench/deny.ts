@@ -17,6 +17,7 @@ import type * as Connections from "./deny/connections.ts"
 import * as Kind from "./deny/Kind.ts"
 import type * as Server from "./deny/server.ts"
 import * as Processes from "./processes.ts"
+import { table } from "./table.ts"
 
 export interface Row {
   readonly kind: Kind.Kind
@@ -114,7 +115,7 @@ const deny = (consul: ReturnType<typeof Processes.consulAt>, service: string): P
 export const format = (rows: ReadonlyArray<Row>): string => {
   const bareOf = (connections: number) =>
     rows.find((row) => row.kind === "bare TLS" && row.connections === connections)?.p99
-  return Processes.table([
+  return table([
     ["from the agent's answer", "connections", "p50 ms", "p99 ms", "max ms", "p99 / bare"],
     ...rows.map(({ connections, kind, max, p50, p99 }) => [
       kind,

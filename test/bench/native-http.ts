@@ -3,13 +3,15 @@
  * server and client over them, this package, and two sidecars between Effect's server and client. Client and server are
  * processes of their own. Rounds of the competitors alternate, medians count. Runs alone too: `node test/bench/native-http.ts`.
  */
-import { type ChildProcess, fork } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { pathToFileURL } from "node:url"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import { ciphers } from "../../src/tls/SecureContexts.ts"
 import { issue, root, service } from "../support/certificates.ts"
 import type * as Client from "./native-http/client.ts"
 import type * as Side from "./native-http/Side.ts"
+import * as Processes from "./processes.ts"
+import { table } from "./table.ts"
 
 export interface Row {
   readonly name: string
@@ -24,14 +26,17 @@ const rounds = 5
 const warmups = 3
 const load: Client.Run = { seconds: 1, concurrency: 16 }
 
-export const run = async (): Promise<ReadonlyArray<Row>> => {
-  const children: Array<ChildProcess> = []
-  const child = (script: string) => {
-    const started = fork(new URL(script, import.meta.url).pathname)
-    children.push(started)
-    return started
-  }
-  try {
+const competing = [
+  ["https + undici", "raw"],
+  ["Effect", "effect"],
+  ["mesh", "mesh"],
+  ["mesh, spans", "traced"],
+  ["sidecars", "plain"]
+] as const
+
+export const run = (): Promise<ReadonlyArray<Row>> =>
+  Processes.withChildren(async (start) => {
+    const child = (script: string) => start(new URL(script, import.meta.url))
     const ca = await root("bench")
     const side = async (name: string) => {
       const { chainPem, keyPem } = await issue(ca, { uris: [SpiffeId.format(service(name))] })
@@ -41,18 +46,10 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     const listening = async (script: string, message: object): Promise<number> => {
       const started = child(script)
       started.send(message)
-      return (await told<{ readonly port: number }>(started)).port
+      return (await Processes.told<{ readonly port: number }>(started)).port
     }
     const competitors = new Map<string, ChildProcess>()
-    for (
-      const [name, kind] of [["https + undici", "raw"], ["Effect", "effect"], ["mesh", "mesh"], [
-        "mesh, spans",
-        "traced"
-      ], [
-        "sidecars",
-        "plain"
-      ]] as const
-    ) {
+    for (const [name, kind] of competing) {
       let port = await listening("native-http/server.ts", { ...api, kind, port: 0 } satisfies Side.Side)
       if (kind === "plain") {
         port = await listening("relay/sidecar.ts", { ...api, role: "inbound", target: port })
@@ -60,14 +57,14 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
       }
       const client = child("native-http/client.ts")
       client.send({ ...web, kind, port } satisfies Side.Side)
-      await told(client)
+      await Processes.told(client)
       competitors.set(name, client)
     }
     const ran = new Map<string, Array<Client.Ran>>()
     for (let round = 0; round < warmups + rounds; round++) {
       for (const [name, client] of round % 2 === 0 ? competitors : [...competitors].toReversed()) {
         client.send(load)
-        const result = await told<Client.Ran>(client)
+        const result = await Processes.told<Client.Ran>(client)
         if (round >= warmups) ran.set(name, [...ran.get(name) ?? [], result])
       }
     }
@@ -77,15 +74,12 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
         results.map((result) => result[field]).sort((a, b) => a - b)[Math.floor(results.length / 2)]!
       return { name, perSecond: median("perSecond"), p50: median("p50"), p99: median("p99") }
     })
-  } finally {
-    for (const each of children) each.kill()
-  }
-}
+  })
 
 /** The last column is what the mesh reaches of each competitor's requests per second. */
 export const format = (rows: ReadonlyArray<Row>): string => {
   const mesh = rows.find(({ name }) => name === "mesh")!
-  const table = [
+  return table([
     [`${load.concurrency} at a time`, "requests/s", "p50 ms", "p99 ms", "mesh / this", "its p50", "its p99"],
     ...rows.map((row) => [
       row.name,
@@ -96,22 +90,8 @@ export const format = (rows: ReadonlyArray<Row>): string => {
       (mesh.p50 / row.p50).toFixed(2),
       (mesh.p99 / row.p99).toFixed(2)
     ])
-  ]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
-  return table.map((line) =>
-    line.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-  ).join("\n")
+  ])
 }
-
-const told = <A>(child: ChildProcess): Promise<A> =>
-  new Promise((resolve, reject) => {
-    const gone = (code: number | null) => reject(new Error(`a child of the benchmark ended with ${code}`))
-    child.once("exit", gone)
-    child.once("message", (message) => {
-      child.off("exit", gone)
-      resolve(message as A)
-    })
-  })
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   process.stdout.write(`${format(await run())}\n`)

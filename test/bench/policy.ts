@@ -7,6 +7,7 @@ import * as Difference from "../../src/policy/Difference.ts"
 import * as Matrix from "../../src/policy/Matrix.ts"
 import * as Mesh from "../../src/policy/Mesh.ts"
 import * as Meshes from "../support/meshes.ts"
+import { table } from "./table.ts"
 
 export interface Row {
   readonly question: string
@@ -43,7 +44,7 @@ export const run = (): ReadonlyArray<Row> => {
 }
 
 export const format = (rows: ReadonlyArray<Row>): string => {
-  const cells = [
+  return table([
     ["100 services, 1,000 intentions", "ms", "limit", "MiB", "answer"],
     ...rows.map(({ answer, limitMilliseconds, megabytes, milliseconds, question }) => [
       question,
@@ -52,15 +53,7 @@ export const format = (rows: ReadonlyArray<Row>): string => {
       megabytes.toFixed(0),
       answer
     ])
-  ]
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)))
-  return cells
-    .map((line) =>
-      line.map((cell, column) =>
-        column === 0 || column === 4 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
-      ).join("  ").trimEnd()
-    )
-    .join("\n")
+  ], new Set([0, 4]))
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -54,11 +54,3 @@ export const consulAt = (address: string) => {
       ask("PUT", "/v1/agent/service/register", { Name, Port, Address: "127.0.0.1", Connect: { Native: true } })
   }
 }
-
-/** Lines of text, the first column to the left. */
-export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map((row) =>
-    row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-  ).join("\n")
-}

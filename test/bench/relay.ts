@@ -12,9 +12,11 @@ import { pathToFileURL } from "node:url"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import { ciphers } from "../../src/tls/SecureContexts.ts"
 import { issue, root, service } from "../support/certificates.ts"
+import { told } from "./processes.ts"
 import * as Haproxy from "./relay/haproxy.ts"
 import * as Load from "./relay/load.ts"
 import * as Pair from "./relay/Pair.ts"
+import { table } from "./table.ts"
 
 interface Competitor {
   readonly name: string
@@ -83,12 +85,8 @@ export const format = (rows: ReadonlyArray<Row>): string => {
     }),
     ratio(row)
   ])
-  const table = [["", ...names, "sidecar / node"], ...cells]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
-  const lines = table.map((line) =>
-    line.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-  )
-  return [...lines, "", `sidecar and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`].join("\n")
+  const lines = table([["", ...names, "sidecar / node"], ...cells])
+  return `${lines}\n\nsidecar and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`
 }
 
 const ratio = ({ more, values }: Row): string => {
@@ -192,12 +190,6 @@ const haproxy = async (sides: Sides, target: number, folder: string): Promise<Co
 }
 
 const file = (name: string): string => new URL(`./relay/${name}`, import.meta.url).pathname
-
-const told = <A>(child: ChildProcess): Promise<A> =>
-  new Promise((resolve, reject) => {
-    child.once("message", (message) => resolve(message as A))
-    child.once("exit", (code) => reject(new Error(`a child of the benchmark ended with ${code}`)))
-  })
 
 const freePort = (): Promise<number> =>
   new Promise((resolve) => {

@@ -10,6 +10,7 @@ import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as Processes from "./processes.ts"
 import type * as Client from "./rotation/client.ts"
 import type * as Server from "./rotation/server.ts"
+import { table } from "./table.ts"
 
 export interface Row {
   readonly phase: string
@@ -120,7 +121,7 @@ const rotate = async (consul: ReturnType<typeof Processes.consulAt>): Promise<vo
 
 export const format = (rows: ReadonlyArray<Row>): string => {
   const [quiet] = rows
-  const table = Processes.table([
+  const lines = table([
     ["", "sent", "failed", "HTTP ended", "echoes", "dialled", "roots", "leaves", "p50 ms", "p99 ms", "p50", "p99"],
     ...rows.map((row) => [
       row.phase,
@@ -138,7 +139,7 @@ export const format = (rows: ReadonlyArray<Row>): string => {
     ])
   ])
   const why = [...new Set(rows.flatMap(({ failures }) => failures))].slice(0, 10)
-  return [table, "", "The last two columns: beside those at rest.", ...why].join("\n")
+  return [lines, "", "The last two columns: beside those at rest.", ...why].join("\n")
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
