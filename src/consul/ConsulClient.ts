@@ -320,5 +320,7 @@ const reasonOf = (cause: unknown): string =>
   cause instanceof AggregateError && cause.errors.length > 0
     ? reasonOf(cause.errors[0])
     : cause instanceof Error
-    ? cause.message || codeOf(cause) || cause.name
+    ? codeOf(cause) === "ERR_SSL_WRONG_VERSION_NUMBER"
+      ? ConsulError.noTls
+      : cause.message || codeOf(cause) || cause.name
     : "the connection failed"

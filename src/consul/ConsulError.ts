@@ -91,10 +91,18 @@ const retryable: Record<Reason["_tag"], boolean> = {
   Undecodable: true
 }
 
+const remedy = (why: string): string =>
+  why.includes(noTls)
+    ? "It does not speak TLS there: write http://, or name its HTTPS port"
+    : "Check that it runs and that CONSUL_HTTP_ADDR names it"
+
+/** What is said of a transport where TLS was begun with somebody who speaks something else. */
+export const noTls = "the answer is not TLS"
+
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `the agent cannot be reached (${reason.why}). Check that it runs and that CONSUL_HTTP_ADDR names it`
+      return `the agent cannot be reached (${reason.why}). ${remedy(reason.why)}`
     case "TimedOut":
       return `no answer within ${reason.waited}. Check the agent's health and the network between`
     case "PermissionDenied":

@@ -115,7 +115,7 @@ const explain = (code: string): string => {
     case "EACCES":
       return "permission denied. Choose a port above 1023, or a directory that may be written"
     case "EADDRNOTAVAIL":
-      return "this machine has no such address"
+      return "this machine has no such address. Choose one of its own, or 0.0.0.0 for all of them"
     case "ENOENT":
       return "the directory does not exist"
     case "ERR_SOCKET_BAD_PORT":

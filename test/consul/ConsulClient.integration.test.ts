@@ -8,6 +8,7 @@ import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import type * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Settings from "../../src/consul/Settings.ts"
 import { badAgent, json } from "../support/agents.ts"
+import { server } from "../support/sockets.ts"
 import * as temporary from "../support/temporary.ts"
 
 const token = "3f9a5f0e-secret"
@@ -111,6 +112,14 @@ describe("ConsulClient", () => {
       const error = yield* Effect.flip(leader(yield* client({ address: gone.address })))
       assert.strictEqual(error.reason._tag, "Unreachable")
       assert.include(error.message, gone.address)
+    }))
+
+  it.live("tells an agent that does not speak TLS from one that is away", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))
+      const error = yield* Effect.flip(leader(yield* client({ address: `https://127.0.0.1:${port}` })))
+      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.include(error.message, "It does not speak TLS there: write http://, or name its HTTPS port")
     }))
 
   it.live("closes the request of a blocking query that nobody needs any more", () =>
