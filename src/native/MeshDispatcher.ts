@@ -71,6 +71,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const context = yield* Effect.context<never>()
   const scope = yield* Effect.scope
   const run = yield* FiberSet.makeRuntime<Resolver.Sources>()
+  let closed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+    })
+  )
   const entries = new Map<string, Entry>()
   const active = () => [...entries.values()].reduce((sum, { upstream }) => sum + (upstream?.active() ?? 0), 0)
   const metrics = yield* HttpMetrics.make("outbound", active)
@@ -223,17 +229,23 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         fail(handler, new RequestFailed.RequestFailed({ service: hostname, sent: false, reason: named.failure }))
         return true
       }
+      const { name } = named.success
+      const traced = Tracing.current("client")
+      if (closed) {
+        unreachable(handler, name, ours, traced)
+        return true
+      }
       const entry = entryOf(named.success)
       entry.usedAt = performance.now()
-      const traced = Tracing.current("client")
       if (entry.upstream?.isReady() === true) return dispatch(entry.upstream, host, request, handler, traced)
       run(
         Deferred.await(entry.made).pipe(
           Effect.flatMap((upstream) => Effect.as(upstream.ready, upstream)),
           Effect.match({
             onSuccess: (upstream) => dispatch(upstream, host, request, handler, traced),
-            onFailure: (reason) => unreachable(handler, named.success.name, reason, traced)
-          })
+            onFailure: (reason) => unreachable(handler, name, reason, traced)
+          }),
+          Effect.onInterrupt(() => Effect.sync(() => unreachable(handler, name, ours, traced)))
         )
       )
       return true
@@ -257,6 +269,8 @@ export const layer = (options: Options = {}): Layer.Layer<
 > => Layer.effect(MeshDispatcher, make(options))
 
 const nobody: ReadonlySet<string> = new Set()
+
+const ours = new RequestFailed.ConnectionLost({ code: "UND_ERR_DESTROYED" })
 
 type Answered = (code: number | string, since: number | undefined) => void
 

@@ -68,6 +68,9 @@ export interface Listening {
   readonly close: () => Promise<void>
 }
 
+/** Of `undici`, and of the one that is part of Node, whose types know nothing of each other. */
+export type Dispatcher = Undici.Dispatcher & NonNullable<RequestInit["dispatcher"]>
+
 export interface PlainMesh {
   /** Who we are now, as a URI. */
   readonly identity: () => string
@@ -102,7 +105,7 @@ export interface PlainMesh {
   /** For `http.request`, which is encrypted all the same. Keeps connections. */
   readonly httpAgent: Http.Agent
   /** For `fetch`, `undici.request` and `undici.fetch`. */
-  readonly dispatcher: Undici.Dispatcher
+  readonly dispatcher: Dispatcher
   /**
    * For `tls.connect`, `https.Agent` and undici's `connect`, to an instance of `service` whose address is known. They can be
    * kept: each handshake has the certificate and the roots of its time. The other side is who it should be, or the
@@ -303,7 +306,7 @@ const plain = <R, E>(
       ),
     agent,
     httpAgent,
-    dispatcher: dispatcher.undici,
+    dispatcher: dispatcher.undici as Dispatcher,
     tlsOptions: (name) => {
       const request = Result.getOrThrowWith(serviceOf(name), (why) => notCallable(name, why))
       return {

@@ -6,8 +6,10 @@ import * as DialError from "./DialError.ts"
 export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
   code: Schema.String
 }) {
-  override readonly message = `the connection ended before the answer (${this.code}). ` +
-    "The instance may have gone, or its intentions may not allow this caller"
+  override readonly message = this.code === "UND_ERR_DESTROYED"
+    ? "our own side of the mesh has been closed"
+    : `the connection ended before the answer (${this.code}). ` +
+      "The instance may have gone, or its intentions may not allow this caller"
 }
 
 /** The `cause` of the `HttpClientError`s of `MeshHttpClient`. */

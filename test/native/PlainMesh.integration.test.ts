@@ -130,7 +130,7 @@ describe("PlainMesh", () => {
           get(Https, url, { agent: fresh }),
           Effect.promise(() => requested(Undici.request("http://api/", { dispatcher: mesh.dispatcher }))),
           Effect.promise(() => fetched(Undici.fetch("http://api/", { dispatcher: mesh.dispatcher }))),
-          Effect.promise(() => fetched(globalFetch("http://api.service.consul/", { dispatcher: mesh.dispatcher }))),
+          Effect.promise(() => fetched(fetch("http://api.service.consul/", { dispatcher: mesh.dispatcher }))),
           Effect.promise(() => requested(Undici.request(url, { dispatcher: pool }))),
           Effect.promise(() => requested(Undici.request(url, { dispatcher: single }))),
           Effect.promise(overTls)
@@ -222,17 +222,23 @@ describe("PlainMesh", () => {
       yield* serve(Http.createServer(greeting(api.mesh)))
       const { port } = yield* Effect.promise(() => mesh.forward({ service: "api" }))
       assert.strictEqual(yield* get(Http, `http://127.0.0.1:${port}/`, { agent: false }), "hello web /")
+      yield* Effect.promise(() => Undici.request("http://api/", { dispatcher: mesh.dispatcher }))
       const socket = yield* Effect.promise(() => mesh.connect("api"))
       const silent = yield* server(() => {})
       yield* at(silent.port)
       const late = yield* Effect.forkChild(failure(() => mesh.connect("api")))
       yield* eventually(() => silent.sockets.length === 1)
+      const request = (service: string) => () => Undici.request(`http://${service}/`, { dispatcher: mesh.dispatcher })
+      const waiting = yield* Effect.forkChild(failure(request("api")), { startImmediately: true })
       yield* Effect.promise(() => Promise.all([mesh.close(), mesh.close()]))
       assert.isTrue(socket.destroyed)
       assert.include(yield* Fiber.join(late), "the mesh has been closed")
       assert.include(yield* failure(() => mesh.connect("api")), "the mesh has been closed")
       assert.include(yield* failure(() => mesh.forward({ service: "api" })), "the mesh has been closed")
-      yield* Effect.promise(api.mesh.close)
+      assert.include(yield* Fiber.join(waiting), "our own side of the mesh has been closed")
+      for (const service of ["api", "other"]) {
+        assert.include(yield* failure(request(service)), "our own side of the mesh has been closed")
+      }
     }))
 
   it.live("keeps neither sockets nor timers once it is closed", () =>
@@ -254,9 +260,3 @@ describe("PlainMesh", () => {
       yield* eventually(() => held(/TCP|TLS/) === 0 && held(/Timeout/) <= timers)
     }))
 })
-
-/** Node's own, which takes a dispatcher too, though its types do not say so. */
-const globalFetch = (
-  url: string,
-  options: { readonly dispatcher: Undici.Dispatcher }
-): Promise<{ readonly text: () => Promise<string> }> => Reflect.apply(fetch, undefined, [url, options])
