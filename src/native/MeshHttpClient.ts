@@ -61,10 +61,7 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     Effect.callback((resume) => {
       const reply = new Reply.Reply(
         (reply) => resume(Effect.succeed(reply)),
-        (cause) =>
-          resume(Effect.fail(
-            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
-          ))
+        (cause) => resume(Effect.fail(noAnswer(request, cause)))
       )
       dispatcher.dispatch({
         ...options,
@@ -115,7 +112,7 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
       Effect.flatMap(requests, (request) =>
         Effect.withFiber((fiber) => {
           if (request.body._tag === "Stream" || request.body._tag === "FormData" || "upgrade" in request.headers) {
-            return full.execute(request)
+            return Effect.mapError(full.execute(request), explained)
           }
           if (!fiber.getRef(Tracer.DisablePropagation) && !fiber.getRef(HttpClient.TracerDisabledWhen)(request)) {
             return tracked.execute(request)
@@ -128,6 +125,18 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     Effect.succeed
   )
 }
+
+/** With a message that tells what a `RequestFailed` tells. */
+const noAnswer = (
+  request: HttpClientRequest.HttpClientRequest,
+  cause: unknown
+): HttpClientError.HttpClientError =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request, cause, ...RequestFailed.described(cause) })
+  })
+
+const explained = (error: HttpClientError.HttpClientError): HttpClientError.HttpClientError =>
+  error.reason._tag === "TransportError" ? noAnswer(error.reason.request, error.reason.cause) : error
 
 /** The first failure is the schedule's first input; what it named is what to avoid. Most requests never come here. */
 const elsewhere = <R>(

@@ -13,6 +13,7 @@ import {
 import type { Schema } from "effect"
 import type * as Socket from "effect/socket/Socket"
 import type * as Reply from "./Reply.ts"
+import * as RequestFailed from "./RequestFailed.ts"
 
 export class MeshHttpResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
@@ -119,7 +120,12 @@ export class MeshHttpResponse extends Inspectable.Class implements HttpClientRes
 
   #failure(cause: unknown): HttpClientError.HttpClientError {
     return new HttpClientError.HttpClientError({
-      reason: new HttpClientError.DecodeError({ request: this.request, response: this, cause })
+      reason: new HttpClientError.DecodeError({
+        request: this.request,
+        response: this,
+        cause,
+        ...RequestFailed.described(cause)
+      })
     })
   }
 }

@@ -28,3 +28,7 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
 }
 
 export type Reason = RequestFailed["reason"]
+
+/** For the message of an error that it is the cause of. Other causes may quote what was sent: they stay out of logs. */
+export const described = (cause: unknown): { readonly description?: string } =>
+  cause instanceof RequestFailed ? { description: cause.message } : {}

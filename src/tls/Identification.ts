@@ -112,7 +112,7 @@ export const make = (roots: ReadonlyArray<TrustBundle.Root>, extent: SpiffeRules
       if (Result.isFailure(certificate)) return Result.fail({ _tag: "InvalidPath", code: "MALFORMED" })
       const found = SpiffeRules.leaf(certificate.success)
       let until = Infinity
-      if (extent === "strict" && Result.isSuccess(found)) {
+      if (extent !== "leaf" && Result.isSuccess(found)) {
         const path = follow(leaf, authorities(), found.success.trustDomain, now)
         // With other intermediates there may be a path.
         if (Result.isFailure(path)) return Result.fail(path.failure)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Option, Schedule, SubscriptionRef } from "effect"
-import { HttpClientRequest, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Deferred, Effect, Fiber, Layer, Option, Schedule, Stream, SubscriptionRef } from "effect"
+import { HttpBody, HttpClientRequest, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
@@ -105,6 +105,19 @@ describe("MeshHttpClient", () => {
       assert.strictEqual(flaky.asked(), 2)
       status = 200
       yield* eventuallyEffect(Effect.map(get("http://api/"), () => flaky.asked() > 2))
+    }))
+
+  it.live("says in its own message what has happened, and not only in the cause, with a stream to send too", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* Mesh.discovery({})
+      const { http } = yield* client(yield* authorityOf, layer)
+      const stream = HttpBody.stream(Stream.make(new Uint8Array(1)))
+      for (const asking of [http.get("http://db/"), http.post("http://db/", { body: stream })]) {
+        assert.match(
+          (yield* Effect.flip(asking)).message,
+          /^Transport: the request to db failed: .+ \((GET|POST) http:\/\/db\/\)$/
+        )
+      }
     }))
 
   it.live("names the instance that has another identity than it should", () =>
