@@ -1,6 +1,6 @@
 /**
  * SPIFFE ids in the five forms that Consul uses. Parsing accepts exactly what `agent/connect/uri.go` accepts, except
- * that ports, users, queries and fragments are refused: no identity of a mesh has them.
+ * that ports, users, queries and fragments are refused: no identity of a mesh has them. Trust domains are in lower case.
  */
 import { Result, Schema } from "effect"
 import type * as TrustDomain from "./TrustDomain.ts"
@@ -65,7 +65,7 @@ export const service = (options: {
   readonly partition?: string | undefined
 }): Service => ({
   _tag: "Service",
-  trustDomain: options.trustDomain,
+  trustDomain: options.trustDomain.toLowerCase(),
   partition: options.partition || "default",
   namespace: options.namespace || "default",
   datacenter: options.datacenter,
@@ -77,8 +77,9 @@ export const parse = (uri: string): Result.Result<SpiffeId, InvalidSpiffeId> => 
   const fail = (why: string) => Result.fail(new InvalidSpiffeId({ uri: uri.slice(0, 256), why }))
   const match = /^spiffe:\/\/([^/]*)(\/.*)?$/s.exec(uri)
   if (match === null) return fail("it does not start with spiffe://<trust domain>")
-  const trustDomain = match[1]!
-  if (!/^[A-Za-z0-9._-]+$/.test(trustDomain)) {
+  // Consul signs it in any letter case, and there must be one way only to write a caller (SPIFFE-ID, 2.1).
+  const trustDomain = match[1]!.toLowerCase()
+  if (!/^[a-z0-9._-]+$/.test(trustDomain)) {
     return fail("the trust domain may consist of letters, digits, dots, dashes and underscores only")
   }
   const path = match[2] ?? ""

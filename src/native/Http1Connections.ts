@@ -28,6 +28,11 @@ class Talk implements HttpExchange.Served {
   /** It is being ended for a fault, and what still comes is not looked at. */
   faulty = false
   stall: Stall.Stall | undefined
+  /** It was asked to speak something else, and Node looks after it no more. */
+  upgraded = false
+  /** What had come when something came last, and when that was seen; `performance.now()`. */
+  received = 0
+  receivedAt = 0
 
   constructor(connection: MeshListener.Connection, observer: HttpExchange.Observer, last: boolean) {
     this.connection = connection
@@ -52,14 +57,24 @@ class Talk implements HttpExchange.Served {
     else if (this.response?.headersSent === false) this.response.setHeader("connection", "close")
   }
 
-  /** Node looks after those that nobody uses. */
   sweep(now: number): boolean {
     const { socket } = this.connection
     if (socket.writableLength > 0) {
       this.stall ??= Stall.make(socket)
       if (this.stall.millis(now) > this.observer.limits.stallMillis) this.reset("slow_reader")
     }
-    return false
+    // Node looks after the others that nobody uses.
+    return this.upgraded && socket.writableFinished && this.isSilent(now)
+  }
+
+  /** Whether the client, to whom there is nothing more to say, keeps the connection for nothing. */
+  isSilent(now: number): boolean {
+    const { bytesRead } = this.connection.socket
+    if (bytesRead !== this.received || this.receivedAt === 0) {
+      this.received = bytesRead
+      this.receivedAt = now
+    }
+    return now - this.receivedAt > this.observer.limits.idleMillis
   }
 
   reset(abuse: HttpExchange.Abuse): void {
@@ -105,6 +120,7 @@ export const make = Effect.fnUntraced(
       const upgrade = observer.handlers()?.upgrade
       if (talk === undefined || upgrade === undefined) return void socket.destroy()
       talk.begin(request, undefined)
+      talk.upgraded = true
       const exchange = new HttpExchange.Exchange(talk.connection, undefined)
       HttpExchange.remember(request, exchange)
       socket.once("close", () => observer.closed(exchange))

@@ -26,6 +26,8 @@ class Session implements HttpExchange.Served {
   readonly streams = new Map<Http2.ServerHttp2Stream, number>()
   /** Those that were seen to wait for the client. */
   readonly stalls = new WeakMap<Http2.ServerHttp2Stream, Stall.Stall>()
+  /** Those that were seen to be closed with something left to send. */
+  readonly abandoned = new WeakSet<Http2.ServerHttp2Stream>()
   /** How many there were. */
   seen = 0
   greeted = false
@@ -62,7 +64,7 @@ class Session implements HttpExchange.Served {
     if (HttpExchange.endedByClient(stream)) this.count(now)
   }
 
-  /** Node waits for writes that nobody will take where the client's reset names no error. */
+  /** Node waits for writes that nobody will take where the client's reset names no error: see also `judgeClosed`. */
   aborted(stream: Http2.ServerHttp2Stream): void {
     if (stream.rstCode !== Http2.constants.NGHTTP2_NO_ERROR || stream.destroyed) return
     stream.destroy()
@@ -97,6 +99,10 @@ class Session implements HttpExchange.Served {
       return now - this.since > idleMillis
     }
     for (const [stream, bodyDue] of this.streams) {
+      if (stream.closed && !stream.writableFinished) {
+        this.judgeClosed(stream, now)
+        continue
+      }
       if (now > bodyDue) this.judgeBody(stream)
       if (stream.writableLength > 0) this.judgeReader(stream, now)
     }
@@ -107,6 +113,13 @@ class Session implements HttpExchange.Served {
   unseen(): number {
     const { lastProcStreamID = 0 } = this.http2.destroyed ? {} : this.http2.state
     return (lastProcStreamID + 1) / 2 - this.seen
+  }
+
+  /** Where the answer had been ended already, nothing tells of such a reset. One look may come before Node's own. */
+  judgeClosed(stream: Http2.ServerHttp2Stream, now: number): void {
+    if (!this.abandoned.has(stream)) return void this.abandoned.add(stream)
+    stream.destroy()
+    this.count(now)
   }
 
   judgeBody(stream: Http2.ServerHttp2Stream): void {

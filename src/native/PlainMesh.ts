@@ -82,7 +82,8 @@ export interface PlainMesh {
   readonly listen: (server: PlainServer.Server, options: ListenOptions) => Promise<Listening>
   /**
    * The same for a server that listens itself, called before it does: connections that it accepts become connections of
-   * the mesh before it sees anything of them. When it closes, what is at hand is finished. Returns the server.
+   * the mesh before it sees anything of them. When it closes, what is at hand is finished. Returns the server. Throws at one
+   * that listens already.
    */
   readonly follow: <S extends PlainServer.Server>(server: S, options?: FollowOptions) => S
   /**
@@ -238,6 +239,7 @@ const plain = <R, E>(
     )
 
   const follow: PlainMesh["follow"] = (server, options) => {
+    if (server.listening) throw new Error(tooLate)
     const announce: PlainServer.Announce = server.emit.bind(server)
     const stop = server.close.bind(server)
     // Connections that come before intentions have.
@@ -341,6 +343,9 @@ const plain = <R, E>(
   }
   return { mesh, lasting }
 }
+
+const tooLate =
+  "the server listens already, and may have connections that nobody has judged: follow it before it listens"
 
 const closed = "the mesh has been closed: join it again to go on"
 

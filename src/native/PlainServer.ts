@@ -165,6 +165,7 @@ const makeForRequests = Effect.fnUntraced(function*(
   const stream: HttpExchange.Handlers["stream"] = (request, exchange) => {
     const { headers, rawHeaders, stream } = request
     const target = headers[":path"]
+    if (isGone(stream)) return
     // CONNECT has no path, and nothing that could be judged.
     if (target === undefined) return stream.respond({ ":status": 405 }, { endStream: true })
     const admission = listener.admit(exchange, {
@@ -182,6 +183,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     concluded: RequestAdmission.Concluded
   ): void => {
     const { flags, headers, rawHeaders, stream } = request
+    if (isGone(stream)) return
     if (concluded._tag !== "Admitted") {
       const refused = RequestAdmission.refusal(concluded, headers["content-type"], options.reasonHeader ?? true)
       stream.respond({ ":status": refused.status, ...refused.headers }, { endStream: refused.body === "" })
@@ -193,10 +195,31 @@ const makeForRequests = Effect.fnUntraced(function*(
     if (headers[":path"] !== path) setRaw(rawHeaders, ":path", path)
     headers[":path"] = path
     applyTokens(request, stream, concluded)
+    const { session } = stream
     announce("stream", stream, headers, flags, rawHeaders)
+    if (session !== undefined) listeners.get(session)?.(stream, headers, flags, rawHeaders)
   }
 
-  const session = (session: Http2.ServerHttp2Session) => void announce("session", session)
+  /** Whoever listens to a session, too, hears of a request once it has been judged. */
+  const listeners = new WeakMap<Http2.Http2Session, (...details: ReadonlyArray<unknown>) => void>()
+  const session = (session: Http2.ServerHttp2Session) => {
+    const ours = session.rawListeners("stream")
+    const emit: Announce = session.emit.bind(session)
+    Object.assign(session, {
+      emit: (event: string, ...details: ReadonlyArray<unknown>) => {
+        if (event !== "stream") return emit(event, ...details)
+        for (const listener of ours) Reflect.apply(listener, session, details)
+        return true
+      }
+    })
+    listeners.set(session, (...details) => {
+      if (session.listenerCount("stream") === ours.length) return
+      for (const listener of session.rawListeners("stream")) {
+        if (!ours.includes(listener)) Reflect.apply(listener, session, details)
+      }
+    })
+    announce("session", session)
+  }
   const attach = (upgrades: boolean) =>
     listener.attach({ request, upgrade: upgrades ? upgrade : undefined, stream, session })
   const listened = (event: string | symbol) => {
@@ -209,6 +232,9 @@ const makeForRequests = Effect.fnUntraced(function*(
   )
   return { port: listener.port }
 })
+
+/** Whether nobody waits for the answer any more. Node throws at those who give it all the same. */
+const isGone = (stream: Http2.ServerHttp2Stream): boolean => stream.closed || stream.destroyed
 
 /** Of a request line, which may name the authority too. That goes before any `Host` then (RFC 9112, 3.2.2). */
 const targetOf = (url: string): { readonly target: string; readonly authority: string | undefined } => {

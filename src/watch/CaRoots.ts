@@ -70,5 +70,5 @@ export const toBundle = (answer: CertificateAuthority.Roots): Result.Result<Trus
     }
     const [first, ...rest] = roots
     if (first === undefined || answer.TrustDomain === "") return yield* Result.fail("it names no CA root")
-    return { trustDomain: answer.TrustDomain, roots: [first, ...rest] as const }
+    return { trustDomain: answer.TrustDomain.toLowerCase(), roots: [first, ...rest] as const }
   })

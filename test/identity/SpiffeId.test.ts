@@ -54,6 +54,12 @@ describe("SpiffeId", () => {
     assert.strictEqual(SpiffeId.format(id), uri)
   })
 
+  it("has one way to write a trust domain", () =>
+    assert.strictEqual(
+      SpiffeId.format(Result.getOrThrow(SpiffeId.parse("spiffe://Mesh.CONSUL/ns/default/dc/DC1/svc/Web"))),
+      "spiffe://mesh.consul/ns/default/dc/DC1/svc/Web"
+    ))
+
   it.each([
     ["", "empty"],
     ["http://x", "another scheme"],

@@ -7,13 +7,14 @@ import * as Http2 from "node:http2"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope, SubscriptionRef } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Intention from "../../src/intention/Intention.ts"
+import * as Certificates from "../support/certificates.ts"
 import * as Frames from "../support/h2Frames.ts"
 import * as Servers from "../support/httpServers.ts"
 import * as Plain from "../support/plain.ts"
 import * as Sockets from "../support/sockets.ts"
 import * as TlsClients from "../support/tlsClients.ts"
-import type * as Certificates from "../support/certificates.ts"
 
 /** Nothing below /admin, no DELETE, not the virtual host `internal`, no x-role, no content of one type: everything else. */
 const guarded = Servers.policy(Intention.make("web", "api", [
@@ -267,5 +268,35 @@ describe.each(
     Effect.gen(function*() {
       const text = yield* told(frame)
       assert.deepStrictEqual(spied(text), [], text)
+    }))
+})
+
+describe("who calls", () => {
+  it.live("is the same in any letter case of the trust domain, which Consul signs as it is asked to", () =>
+    Effect.gen(function*() {
+      const { api, authority, port } = yield* Servers.start(
+        Servers.served(HttpRouter.addAll([HttpRouter.route("*", "/*", HttpServerResponse.text("seen {} end"))])),
+        { drain: "0 millis" }
+      )
+      yield* SubscriptionRef.set(
+        api.intentions,
+        Authorizer.compile({
+          destination: { service: "api", protocol: "http" },
+          trustDomain: Certificates.trustDomain,
+          intentions: [Intention.make("web", "api", "deny")],
+          defaultPolicy: "allow"
+        })
+      )
+      const ask = (uri: string) =>
+        Effect.gen(function*() {
+          const issued = yield* Effect.promise(() => Certificates.issue(authority, { uris: [uri] }))
+          return yield* answerTo({ port, issued }, "http/1.1", Buffer.from(head("GET / HTTP/1.1", "host: api")))
+        })
+      const uri = Servers.uriOf("web")
+      const shouted = uri.replace(Certificates.trustDomain, Certificates.trustDomain.toUpperCase())
+      assert.notStrictEqual(shouted, uri)
+      assert.match(yield* ask(Servers.uriOf("other")), /^HTTP\/1.1 200/)
+      assert.match(yield* ask(uri), /^HTTP\/1.1 403/)
+      assert.match(yield* ask(shouted), /^HTTP\/1.1 403/)
     }))
 })
