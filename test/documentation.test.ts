@@ -1,0 +1,49 @@
+/** The programs in the documentation compile as they stand there, against the entry points that users import. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFile } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { promisify } from "node:util"
+
+const root = new URL("..", import.meta.url).pathname
+const pages = [
+  "README.md",
+  ...readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
+]
+
+const programs = pages.flatMap((page) =>
+  [...readFileSync(join(root, page), "utf8").matchAll(/^```ts\n(.*?)^```/gms)]
+    .map(([, text], index) => ({ name: `${page.replaceAll(/\W/g, "-")}-${index}.ts`, text: text! }))
+)
+
+/** Where packages are found: within this one. */
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(root, "test", ".documentation-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+const config = {
+  extends: "../../tsconfig.json",
+  compilerOptions: {
+    rootDir: "../..",
+    noUnusedLocals: false,
+    paths: { "effect-mesh": ["../../src/index.ts"], "effect-mesh/testing": ["../../src/testing/index.ts"] }
+  },
+  include: ["*.ts"]
+}
+
+describe("the documentation", () => {
+  it.live("has programs that compile", () =>
+    Effect.gen(function*() {
+      assert.isAbove(programs.length, 5)
+      const path = yield* folder
+      for (const { name, text } of programs) writeFileSync(join(path, name), text)
+      writeFileSync(join(path, "tsconfig.json"), JSON.stringify(config))
+      const { stdout } = yield* Effect.promise(() =>
+        promisify(execFile)(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", path])
+          .catch((error: { readonly stdout: string }) => error)
+      )
+      assert.strictEqual(stdout, "")
+    }), 60_000)
+})
