@@ -6,10 +6,10 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Schedule } from "effect"
 import { HttpApiClient } from "effect/http-api"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
-import { agent } from "../native/agent.ts"
 import { Api, stock } from "./api.ts"
 
 const shop = Effect.gen(function*() {
@@ -23,18 +23,18 @@ const shop = Effect.gen(function*() {
   yield* Console.log(`removing it was refused: ${refused.message}`)
 }).pipe(Effect.provide(MeshHttpClient.layer().pipe(Layer.provide(Mesh.layer({ service: "shop" })))))
 
-const policy = Effect.gen(function*() {
-  const consul = yield* ConsulClient.ConsulClient
-  const Sources = [{
-    Name: "shop",
-    Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/items/", Methods: ["GET"] } }]
-  }]
-  for (
-    const payload of [
-      { Kind: "service-defaults", Name: "stock", Protocol: "http" },
-      { Kind: "service-intentions", Name: "stock", Sources }
-    ]
-  ) yield* consul.call("policy", (api) => api.config.write({ query: {}, payload }))
-})
+const Permissions = [{ Action: "allow", HTTP: { PathPrefix: "/items/", Methods: ["GET"] } }]
+const entries = [
+  { Kind: "service-defaults", Name: "stock", Protocol: "http" },
+  { Kind: "service-intentions", Name: "stock", Sources: [{ Name: "shop", Permissions }] }
+]
+const policy = ConsulClient.ConsulClient.use((consul) =>
+  Effect.forEach(entries, (payload) => consul.call("policy", (api) => api.config.write({ query: {}, payload })))
+)
+
+const ownAgent = DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" })
+const agent = process.env["CONSUL_HTTP_ADDR"] === undefined
+  ? Layer.unwrap(Effect.map(ownAgent, ({ address }) => ConsulClient.layer({ address })))
+  : ConsulClient.layer()
 
 policy.pipe(Effect.andThen(Effect.provide(shop, stock)), Effect.scoped, Effect.provide(agent), NodeRuntime.runMain)

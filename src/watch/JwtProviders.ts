@@ -35,7 +35,7 @@ export const fromList = (providers: ReadonlyArray<JwtProvider.JwtProvider>): Pro
 
 /**
  * Watches the config entries at the Consul agent: one watch, whatever their number, shared by the services of one client.
- * Needs `mesh:read`. Builds at once.
+ * Needs `mesh:read`, or `service:write` for any service. Builds at once.
  */
 export const layer: Layer.Layer<JwtProviders, never, ConsulClient.ConsulClient | Intentions.Intentions> = Layer.effect(
   JwtProviders,
