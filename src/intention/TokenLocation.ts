@@ -26,6 +26,20 @@ export const find = (location: TokenLocation, request: HttpRequest.HttpRequest):
   }
 }
 
+/** Whether something stands there that a reader less strict than `find` may take for a token. */
+export const isTaken = (location: TokenLocation, request: HttpRequest.HttpRequest): boolean => {
+  switch (location._tag) {
+    case "Header": {
+      const value = request.header(location.name.toLowerCase())
+      return value?.toLowerCase().includes(location.prefix.trim().toLowerCase()) === true
+    }
+    case "Query":
+      return queryParameter(request.path, location.name) !== undefined
+    case "Cookie":
+      return false
+  }
+}
+
 /** Three parts of base64url. What follows them, as the next line of a repeated header does, is not a part of it. */
 const token = (text: string | undefined): string | undefined =>
   text === undefined ? undefined : /^[\w-]+\.[\w-]+\.[\w-]*(?=$|[\s,])/.exec(text)?.[0]

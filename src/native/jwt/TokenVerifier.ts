@@ -43,9 +43,13 @@ export const make = (
   Effect.map(Jwks.make(provider, fetch), (jwks): TokenVerifier => ({
     verify: Effect.fnUntraced(function*(request) {
       let counts: Verified | undefined
+      const taken: Array<TokenLocation.TokenLocation> = []
       for (const location of provider.locations) {
         const token = TokenLocation.find(location, request)
-        if (token === undefined) continue
+        if (token === undefined) {
+          if (TokenLocation.isTaken(location, request)) taken.push(location)
+          continue
+        }
         const result = yield* Effect.result(verify(provider, jwks, token))
         // Of several all have to count: the application may go by another one than we do.
         if (result._tag === "Failure") {
@@ -55,7 +59,12 @@ export const make = (
           ? { claims: result.success, rejected: undefined, changes: changesOf(provider, location, token) }
           : { ...counts, changes: RequestChanges.merge([counts.changes, removalOf(provider, location)]) }
       }
-      return counts ?? { claims: undefined, rejected: undefined, changes: payloadRemoved(provider) }
+      if (counts === undefined) return { claims: undefined, rejected: undefined, changes: payloadRemoved(provider) }
+      // Nobody has looked at what stands there, and beside a token that counts the application might trust it.
+      return taken.length === 0 ? counts : {
+        ...counts,
+        changes: RequestChanges.merge([counts.changes, ...taken.map(without)])
+      }
     })
   }))
 
@@ -77,10 +86,12 @@ const changesOf = (
 const removalOf = (
   { forwardToken }: JwtProvider.JwtProvider,
   location: TokenLocation.TokenLocation
-): RequestChanges.RequestChanges => ({
-  remove: location._tag === "Header" && !forwardToken ? [location.name] : [],
+): RequestChanges.RequestChanges => forwardToken ? RequestChanges.none : without(location)
+
+const without = (location: TokenLocation.TokenLocation): RequestChanges.RequestChanges => ({
+  remove: location._tag === "Header" ? [location.name] : [],
   add: [],
-  parameters: location._tag === "Query" && !forwardToken ? [location.name] : []
+  parameters: location._tag === "Query" ? [location.name] : []
 })
 
 /** The payload as it stands in the token: base64url, without padding unless it is asked for. */

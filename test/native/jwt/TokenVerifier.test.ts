@@ -129,6 +129,34 @@ describe("TokenVerifier", () => {
       assert.deepStrictEqual([changes.remove, changes.parameters], [["authorization"], ["access_token"]])
     }))
 
+  it.effect("leaves nothing beside a token that counts that others may take for one", () =>
+    Effect.gen(function*() {
+      const { jwk, sign } = yield* Tokens.keyPair("a")
+      const token = yield* sign()
+      const forged = Tokens.unsigned({ sub: "root" })
+      for (const Forward of [false, true]) {
+        const { verify } = yield* make(Tokens.entry([jwk], {
+          Locations: [
+            { Header: { Name: "Authorization", ValuePrefix: "Bearer ", Forward } },
+            { QueryParam: { Name: "t" } }
+          ]
+        }))
+        const changes = (authorization: string, parameter: string) =>
+          Effect.map(
+            verify(HttpRequest.make("GET", `/?t=${parameter}`, { authorization })),
+            ({ changes, claims }) => [claims !== undefined, changes.remove, changes.parameters]
+          )
+        for (const value of [`bearer ${forged}`, `Bearer  ${forged}`, `Bearer ${forged}=`, `x, Bearer ${forged}`]) {
+          assert.deepStrictEqual(yield* changes(value, token), [true, ["authorization"], Forward ? [] : ["t"]])
+        }
+        assert.deepStrictEqual(yield* changes("Basic eDp5", token), [true, [], Forward ? [] : ["t"]])
+        assert.deepStrictEqual(
+          yield* changes(`Bearer ${token}`, `${forged}%3D`),
+          [true, Forward ? [] : ["authorization"], ["t"]]
+        )
+      }
+    }))
+
   it.effect("tries every key that fits where none is named", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* Tokens.keyPair(), yield* Tokens.keyPair()]
