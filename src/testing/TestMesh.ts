@@ -1,7 +1,7 @@
 /**
  * A mesh for tests: the development agent, and services in it with real certificates and real TLS on loopback, all in this
  * process. What changes something (an intention, the root, an instance) returns once everybody it is about has heard,
- * so that the next line of a test may rely on it.
+ * so that the next line of a test may rely on it. The mesh lives in real time, whatever clock the test has.
  *
  *     layer(TestMesh.layer())("orders", (it) => {
  *       it.effect("are for the shop alone", () => Effect.gen(function*() {
@@ -13,7 +13,7 @@
  *       }))
  *     })
  */
-import { Context, Effect, Equal, Layer, Schema, Scope, Stream } from "effect"
+import { Clock, Context, Effect, Equal, Layer, Schema, Scope, Stream } from "effect"
 import type { HttpClient } from "effect/http"
 import { HttpClient as Client } from "effect/http"
 import * as DevelopmentAgent from "../agent/DevelopmentAgent.ts"
@@ -86,6 +86,11 @@ export interface Options {
   readonly defaultPolicy?: "allow" | "deny" | undefined
 }
 
+/** Certificates and sockets know no other; the application that is served keeps the clock of the test. */
+const realTime = Clock.Clock.defaultValue()
+
+const inRealTime = Effect.provideService(Clock.Clock, realTime)
+
 const make = Effect.gen(function*() {
   const agent = yield* DevelopmentAgent.Agent
   const consul = yield* ConsulClient.ConsulClient
@@ -121,12 +126,13 @@ const make = Effect.gen(function*() {
     )
     members.set(service, joined)
     return joined
-  })
+  }, inRealTime)
 
   const entry = (payload: Schema.JsonObject & { readonly Kind: string; readonly Name: string }) =>
     consul.call("write", (api) => api.config.write({ query: {}, payload })).pipe(
       orFail(`write ${payload.Kind}/${payload.Name}`),
-      Effect.asVoid
+      Effect.asVoid,
+      inRealTime
     )
 
   const intend = Effect.fnUntraced(function*(source: string, destination: string, rule: object) {
@@ -148,7 +154,7 @@ const make = Effect.gen(function*() {
       Context.get(member, Intentions.Intentions).changes,
       ({ intentions }) => Equal.equals(intentions, expected)
     )
-  })
+  }, inRealTime)
 
   /** Lets everybody see whether an instance is to be called. */
   const visible = (service: string, id: string, healthy: boolean) =>
@@ -164,7 +170,7 @@ const make = Effect.gen(function*() {
               endpoint.id.endsWith(`/${id}`) && endpoint.weight > 0
             ) === healthy)
         }
-      }).pipe(Effect.scoped), { concurrency: "unbounded", discard: true })
+      }).pipe(Effect.scoped), { concurrency: "unbounded", discard: true }).pipe(inRealTime)
 
   return TestMesh.of({
     join,
@@ -177,14 +183,20 @@ const make = Effect.gen(function*() {
         Effect.provideContext(yield* join(service))
       )
       return Context.get(context, Client.HttpClient)
-    }),
+    }, inRealTime),
     serve: Effect.fnUntraced(function*(service, application, options) {
       const id = `${service}-${++instances}`
       yield* entry({ Kind: "service-defaults", Name: service, Protocol: "http" })
       const member = yield* join(service)
-      yield* heard(`serve ${service}`, Context.get(member, Intentions.Intentions).changes, ({ http }) => http)
+      yield* heard(`serve ${service}`, Context.get(member, Intentions.Intentions).changes, ({ http }) => http).pipe(
+        inRealTime
+      )
       const server = MeshHttpServer.layer({ host: "127.0.0.1", port: 0, drain: "1 second", limits: options?.limits })
-      const context = yield* Layer.build(server).pipe(Effect.provideContext(member), orFail(`serve ${service}`))
+      const context = yield* Layer.build(server).pipe(
+        Effect.provideContext(member),
+        orFail(`serve ${service}`),
+        inRealTime
+      )
       yield* Layer.build(application).pipe(Effect.provideContext(context))
       const { port, stats } = Context.get(context, MeshHttpServer.MeshHttpServer)
       yield* Effect.acquireRelease(
@@ -227,7 +239,7 @@ const make = Effect.gen(function*() {
           ),
         { concurrency: "unbounded", discard: true }
       )
-    })
+    }).pipe(inRealTime)
   })
 })
 
@@ -242,5 +254,6 @@ export const layer = (
     Layer.provideMerge(
       Layer.unwrap(Effect.map(DevelopmentAgent.Agent, ({ address }) => ConsulClient.layer({ address })))
     ),
-    Layer.provide(DevelopmentAgent.layer({ port: 0, defaultIntentionPolicy: options.defaultPolicy ?? "deny" }))
+    Layer.provide(DevelopmentAgent.layer({ port: 0, defaultIntentionPolicy: options.defaultPolicy ?? "deny" })),
+    Layer.provide(Layer.succeed(Clock.Clock, realTime))
   )

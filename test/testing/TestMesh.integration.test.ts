@@ -1,6 +1,7 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
@@ -65,5 +66,30 @@ layer(TestMesh.layer(), { excludeTestServices: true })("TestMesh", (it) => {
       const another = yield* mesh.client("shop")
       assert.strictEqual((yield* another.get("http://bank/")).status, 200)
       assert.strictEqual(bank.stats().connections.accepted, 2)
+    }))
+})
+
+layer(TestMesh.layer())("TestMesh beside a test clock", (it) => {
+  it.effect("lives in real time, and leaves the application that of the test", () =>
+    Effect.gen(function*() {
+      const mesh = yield* TestMesh.TestMesh
+      const time = HttpRouter.add(
+        "GET",
+        "/",
+        Effect.map(Clock.currentTimeMillis, (at) => HttpServerResponse.text(`${at}`))
+      )
+      const { bringBack, takeDown } = yield* mesh.serve(
+        "clock",
+        HttpRouter.serve(time, { disableLogger: true, disableListenLog: true })
+      )
+      yield* mesh.allow("shop", "clock")
+      const client = yield* mesh.client("shop")
+      const told = Effect.flatMap(client.get("http://clock/"), ({ text }) => text)
+      assert.strictEqual(yield* told, "0")
+      yield* TestClock.adjust("1 minute")
+      yield* mesh.rotate
+      yield* takeDown
+      yield* bringBack
+      assert.strictEqual(yield* told, "60000")
     }))
 })
