@@ -5,6 +5,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Schedule } from "effect"
+import { HttpClientError } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
@@ -20,7 +21,8 @@ const shop = Effect.gen(function*() {
   )
   yield* Console.log(`${answer.left} of ${answer.item} left, stock told ${answer.toldTo}`)
   const refused = yield* Effect.flip(client.items.remove({ params: { item: "lamp" } }))
-  yield* Console.log(`removing it was refused: ${refused.message}`)
+  const reason = HttpClientError.isHttpClientError(refused) ? refused.response?.headers["x-mesh-denied"] : undefined
+  yield* Console.log(`removing it was refused: ${reason ?? refused.message}`)
 }).pipe(Effect.provide(MeshHttpClient.layer().pipe(Layer.provide(Mesh.layer({ service: "shop" })))))
 
 const Permissions = [{ Action: "allow", HTTP: { PathPrefix: "/items/", Methods: ["GET"] } }]

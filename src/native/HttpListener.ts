@@ -146,8 +146,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     },
     started: (_, request) => {
       count++
-      const reserved = tokens.reserved()
-      if (reserved.size > 0) RequestChanges.removeHeaders(request, reserved)
+      RequestChanges.removeHeaders(request, tokens.reserved())
     },
     closed: (exchange) => {
       count--

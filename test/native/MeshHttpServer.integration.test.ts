@@ -82,6 +82,23 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
       assert.strictEqual((yield* ask({ path: "/who" })).body, "hello web")
     }))
 
+  it.live("hands on no certificate that a caller makes up", () =>
+    Effect.gen(function*() {
+      const seen = HttpRouter.add(
+        "GET",
+        "/headers",
+        Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => HttpServerResponse.jsonUnsafe({ ...headers }))
+      )
+      const { port, web } = yield* start({}, served(seen))
+      const ask = yield* client(port, web)
+      const { body } = yield* ask({
+        path: "/headers",
+        headers: { "X-Forwarded-Client-Cert": "URI=spiffe://mesh/ns/default/dc/dc1/svc/admin", "x-other": "stays" }
+      })
+      assert.notInclude(body, "admin")
+      assert.include(body, "stays")
+    }))
+
   it.live("answers 403 with the reason to a caller that no intention is about", () =>
     Effect.gen(function*() {
       const { materialOf, mesh, port } = yield* start()

@@ -12,7 +12,7 @@ import * as JwksFetch from "./JwksFetch.ts"
 import * as TokenVerifier from "./TokenVerifier.ts"
 
 export interface RequestTokens {
-  /** Headers, in lower case, that carry payloads. What callers make up in them must not be seen by anybody. */
+  /** Headers, in lower case, that carry payloads or identities. What callers make up in them must not be seen by anybody. */
   readonly reserved: () => ReadonlySet<string>
   /** Of the provider of this name. Waits for it and its keys, but not long, then says that they are not there. */
   readonly verify: (provider: string, request: HttpRequest.HttpRequest) => Effect.Effect<TokenVerifier.Verified>
@@ -27,6 +27,12 @@ interface Entry {
 /** How long a request waits for a provider and its keys. */
 const patience: Duration.Input = "5 seconds"
 
+/**
+ * What sidecars say of the caller's certificate. An application that came from behind one may believe it, and a service,
+ * unlike a gateway, is not believed what it says about others.
+ */
+const claimed: ReadonlySet<string> = new Set(["x-forwarded-client-cert"])
+
 /** Waits until the providers are known, but not long: they may never be. */
 export const make = Effect.gen(function*(): Effect.fn.Return<
   RequestTokens,
@@ -37,7 +43,7 @@ export const make = Effect.gen(function*(): Effect.fn.Return<
   const fetch = yield* Fetch
   const scope = yield* Effect.scope
   const entries = yield* SubscriptionRef.make<ReadonlyMap<string, Entry>>(new Map())
-  let reserved: ReadonlySet<string> = new Set()
+  let reserved: ReadonlySet<string> = claimed
   /** Names that somebody has waited for in vain, as of the last change: nobody else does. */
   let missing = new Set<string>()
 
@@ -54,7 +60,7 @@ export const make = Effect.gen(function*(): Effect.fn.Return<
   const follow = Effect.fnUntraced(function*(current: JwtProviders.Providers) {
     const before = SubscriptionRef.getUnsafe(entries)
     const after = new Map<string, Entry>()
-    const headers = new Set<string>()
+    const headers = new Set(claimed)
     for (const [name, provider] of current) {
       const known = before.get(name)
       const kept = known !== undefined && Equal.equals(known.provider, provider)
