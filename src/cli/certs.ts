@@ -12,6 +12,7 @@ import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
+import { startTimeout } from "./startTimeout.ts"
 
 /** The files could not be written. The ones before are still there. */
 export class WriteFailed extends Schema.TaggedError<WriteFailed>()("WriteFailed", {
@@ -66,10 +67,7 @@ export const certs = Command.make(
       Flag.withDescription("Write them once, and stop; otherwise they are kept current"),
       Flag.withDefault(false)
     ),
-    startTimeout: Flag.Int("start-timeout").pipe(
-      Flag.withDescription("Seconds to wait for the agent before giving up"),
-      Flag.withDefault(60)
-    )
+    startTimeout: startTimeout("the agent")
   },
   Effect.fn("cli.certs")(function*(options) {
     const { once, service, startTimeout, write: folder } = options

@@ -7,6 +7,7 @@ import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
+import { startTimeout } from "./startTimeout.ts"
 
 /** The command line contradicts itself or what is registered. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { why: Schema.String }) {
@@ -47,10 +48,7 @@ export const proxy = Command.make(
       Flag.withDescription("How far peers must follow SPIFFE; leaf: for authorities that can not, see docs/native.md"),
       Flag.withDefault("strict" as const)
     ),
-    startTimeout: Flag.Int("start-timeout").pipe(
-      Flag.withDescription("Seconds to wait for the agent, certificates and intentions before giving up"),
-      Flag.withDefault(60)
-    )
+    startTimeout: startTimeout("the agent, certificates and intentions")
   },
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying

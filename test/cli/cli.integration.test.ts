@@ -72,6 +72,7 @@ describe("effect-mesh", () => {
       ["an unknown flag", ["proxy", "--nope"], "nope"],
       ["no proxy named", ["proxy"], "--sidecar-for SERVICE or --proxy-id ID"],
       ["a file that is not there", ["up", "/none/mesh.json"], "/none/mesh.json"],
+      ["a time that is none", ["proxy", "--proxy-id", "x", "--start-timeout", "-2"], "a number of seconds above 0"],
       ["settings that cannot work", ["proxy", "--proxy-id", "x", "--http-addr", "ftp://x"], "unknown scheme"]
     ] as const
   )("ends with 1 on %s, saying what to do", ([, args, text]) =>
