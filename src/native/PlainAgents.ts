@@ -1,6 +1,5 @@
 /** Agents of Node whose connections lead to the service that the host of a request names. */
-import * as Http from "node:http"
-import * as Https from "node:https"
+import type * as Http from "node:http"
 import type { Duplex } from "node:stream"
 
 type Connected = ((error: Error | null, stream: Duplex) => void) | undefined
@@ -15,26 +14,9 @@ const connectFor = (open: Open, host: string | null | undefined, callback: Conne
   )
 }
 
-export class MeshHttpAgent extends Http.Agent {
-  readonly #open: Open
-
-  constructor(open: Open) {
-    super({ keepAlive: true })
-    this.#open = open
-  }
-
-  override createConnection: Http.Agent["createConnection"] = (options, callback) =>
-    connectFor(this.#open, options.host, callback)
-}
-
-export class MeshHttpsAgent extends Https.Agent {
-  readonly #open: Open
-
-  constructor(open: Open) {
-    super({ keepAlive: true })
-    this.#open = open
-  }
-
-  override createConnection: Https.Agent["createConnection"] = (options, callback) =>
-    connectFor(this.#open, options.host, callback)
-}
+/** The same agent, over the mesh. */
+export const lead = <A extends Http.Agent>(agent: A, open: Open): A =>
+  Object.assign(agent, {
+    createConnection: (options: { readonly host?: string | null | undefined }, callback: Connected): undefined =>
+      connectFor(open, options.host, callback)
+  })

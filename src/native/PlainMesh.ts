@@ -14,8 +14,8 @@
  * Certificates, roots and intentions are followed for as long as it is open.
  */
 import type * as Undici from "@effect/platform-node/Undici"
-import type * as Http from "node:http"
-import type * as Https from "node:https"
+import * as Http from "node:http"
+import * as Https from "node:https"
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import { type Duration, Effect, Exit, Layer, ManagedRuntime, Result, Schema, Scope } from "effect"
@@ -284,8 +284,8 @@ const plain = <R, E>(
     }
   }
 
-  const agent = new PlainAgents.MeshHttpsAgent(connect)
-  const httpAgent = new PlainAgents.MeshHttpAgent(connect)
+  const agent = PlainAgents.lead(new Https.Agent({ keepAlive: true }), connect)
+  const httpAgent = PlainAgents.lead(new Http.Agent({ keepAlive: true }), connect)
   let closing: Promise<void> | undefined
 
   const mesh: PlainMesh = {

@@ -53,9 +53,10 @@ export class Reply implements Undici.Dispatcher.DispatchHandler {
     this.#controller?.resume()
   }
 
-  /** The body piece by piece, what is here first. To be destroyed by whoever leaves it unread. */
+  /** The body piece by piece, what is here first. To be destroyed by whoever leaves it unread. What is whole can be read again. */
   stream(): Readable {
     if (this.#stream !== undefined) return this.#stream
+    if (this.ended && this.#error === undefined) return Readable.from(this.#chunks, { objectMode: false })
     this.#stream = new Readable({
       highWaterMark: highWater,
       read: () => this.#controller?.resume(),
@@ -67,7 +68,6 @@ export class Reply implements Undici.Dispatcher.DispatchHandler {
     for (const chunk of this.#chunks) this.#stream.push(chunk)
     this.#chunks = []
     if (this.#error !== undefined) this.#stream.destroy(this.#error)
-    else if (this.ended) this.#stream.push(null)
     return this.#stream
   }
 
