@@ -1,19 +1,15 @@
 /** What `effect-mesh policy` analyses: files and folders of config entries, or what a running agent has stored. */
-import { Effect, Option, Result, Schema } from "effect"
+import { Effect, Option, Result } from "effect"
 import { Flag } from "effect/cli"
-import { readdir, readFile, stat } from "node:fs/promises"
-import { join } from "node:path"
+import { readFile } from "node:fs/promises"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as ConsulError from "../../consul/ConsulError.ts"
 import * as Entries from "../../policy/Entries.ts"
 import * as Json from "../../policy/Json.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Consul from "../consul.ts"
-
-/** The policy can not be read, or the question makes no sense: nothing was analysed. Exit code 1. */
-export class PolicyError extends Schema.TaggedError<PolicyError>()("PolicyError", { why: Schema.String }) {
-  override readonly message = this.why
-}
+import * as Files from "./Files.ts"
+import { PolicyError } from "./PolicyError.ts"
 
 /** Flags that every command shares. */
 export const context = {
@@ -55,11 +51,11 @@ export type Context = Consul.Flags & {
 
 /** From these paths, or from the agent where there are none. */
 export const load = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<string>) {
-  const listed = yield* Effect.forEach(given.services, (file) => attempt(file, () => readFile(file, "utf8")))
+  const listed = yield* Effect.forEach(given.services, (file) => Files.attempt(file, () => readFile(file, "utf8")))
   const names = listed.flatMap((text) => text.split("\n")).map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)
   const options = { ...given, service: [...given.service, ...names] }
   return yield* paths.length > 0
-    ? Effect.flatMap(Effect.forEach(paths, files), (found) => assemble(options, found.flat()))
+    ? Effect.flatMap(Effect.forEach(paths, Files.read), (found) => assemble(options, found.flat()))
     : Effect.flatMap(stored, (found) => assemble(options, found.sources, found)).pipe(
       Effect.provide(Consul.layer(options))
     )
@@ -88,40 +84,6 @@ const assemble = (
     ),
     Effect.fromResult
   )
-
-/** The file, or all of the folder's, in order of their names. */
-const files = (path: string): Effect.Effect<ReadonlyArray<Entries.Source>, PolicyError> =>
-  Effect.gen(function*() {
-    const isFolder = yield* attempt(path, async () => (await stat(path)).isDirectory())
-    const names = isFolder
-      ? (yield* attempt(path, () => readdir(path, { recursive: true, withFileTypes: true })))
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name))
-        .sort()
-      : [path]
-    const foreign = names.find((name) => name.endsWith(".hcl"))
-    if (foreign !== undefined) {
-      return yield* new PolicyError({
-        why: `${foreign}: HCL is not read; write the entry as JSON: store it and let ` +
-          "`consul config read -kind KIND -name NAME` print it"
-      })
-    }
-    const wanted = isFolder ? names.filter((name) => name.endsWith(".json")) : names
-    if (wanted.length === 0) {
-      return yield* new PolicyError({
-        why: `${path}: there is no file that ends in .json; name the folder of the entries`
-      })
-    }
-    return yield* Effect.forEach(wanted, (file) =>
-      Effect.map(attempt(file, () => readFile(file, "utf8")), (text) => ({ file, text })))
-  })
-
-const attempt = <A>(path: string, body: () => Promise<A>): Effect.Effect<A, PolicyError> =>
-  Effect.tryPromise({
-    try: body,
-    catch: (cause) =>
-      new PolicyError({ why: `${path} can not be read: ${cause instanceof Error ? cause.message : String(cause)}` })
-  })
 
 const kinds = ["service-intentions", "service-defaults", "proxy-defaults", "mesh", "jwt-provider"]
 

@@ -11,6 +11,7 @@ import * as Mesh from "../../policy/Mesh.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
+import { PolicyError } from "./PolicyError.ts"
 
 export const check = Command.make(
   "check",
@@ -38,7 +39,7 @@ export const check = Command.make(
     const destination = yield* Input.destination(policy, options.destination)
     const caller = Callers.classes([policy]).find((each) => Callers.covers(options.source, each))
     if (caller === undefined) {
-      return yield* new Input.PolicyError({
+      return yield* new PolicyError({
         why: `no caller is named ${options.source}: write web, team/web or peer:east/web`
       })
     }
@@ -62,7 +63,7 @@ export const check = Command.make(
         ? Effect.succeed(
           [line.slice(0, colon).trim(), Buffer.from(line.slice(colon + 1).trim()).toString("latin1")] as const
         )
-        : new Input.PolicyError({ why: `--header ${JSON.stringify(line)} has no colon: write --header "Name: value"` })
+        : new PolicyError({ why: `--header ${JSON.stringify(line)} has no colon: write --header "Name: value"` })
     })
     const request = HttpRequest.make(Option.getOrElse(options.method, () => "GET"), path.path)
     const decision = mesh.ask(caller, destination, { method: request.method, path: request.path, headers, tokens: [] })

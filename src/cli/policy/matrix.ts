@@ -7,6 +7,7 @@ import * as Mesh from "../../policy/Mesh.ts"
 import * as Page from "../../policy/Page.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
+import { PolicyError } from "./PolicyError.ts"
 
 export const matrix = Command.make(
   "matrix",
@@ -27,7 +28,7 @@ export const matrix = Command.make(
       yield* Effect.tryPromise({
         try: () => writeFile(file, Page.render(matrix, policy.defaultPolicy)),
         catch: (cause) =>
-          new Input.PolicyError({
+          new PolicyError({
             why: `${file} can not be written: ${cause instanceof Error ? cause.message : String(cause)}`
           })
       })

@@ -8,6 +8,7 @@ import * as Mesh from "../../policy/Mesh.ts"
 import * as Report from "../../policy/Report.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
+import { PolicyError } from "./PolicyError.ts"
 
 export const verify = Command.make(
   "verify",
@@ -48,18 +49,18 @@ const read = (file: string) =>
     const text = yield* Effect.tryPromise({
       try: () => readFile(file, "utf8"),
       catch: (cause) =>
-        new Input.PolicyError({
+        new PolicyError({
           why: `${file} can not be read: ${cause instanceof Error ? cause.message : String(cause)}`
         })
     })
     const document = new Json.Document(file, text)
     const value = document.root === undefined ? undefined : document.read(document.root, Json.free, false)
     if (document.problems.length > 0) {
-      return yield* new Input.PolicyError({ why: document.problems.map(Json.format).join("\n") })
+      return yield* new PolicyError({ why: document.problems.map(Json.format).join("\n") })
     }
     const decoded = Schema.decodeUnknownResult(Assertion.Assertions, { onExcessProperty: "error", errors: "all" })(
       value
     )
-    if (Result.isFailure(decoded)) return yield* new Input.PolicyError({ why: `${file}: ${decoded.failure.message}` })
+    if (Result.isFailure(decoded)) return yield* new PolicyError({ why: `${file}: ${decoded.failure.message}` })
     return decoded.success.assertions
   })
