@@ -10,6 +10,7 @@ import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as IntentionRules from "./IntentionRules.ts"
 import * as Json from "./Json.ts"
 import * as Names from "./Names.ts"
+import * as Origin from "./Origin.ts"
 import type * as Policy from "./Policy.ts"
 
 export interface Source {
@@ -194,11 +195,19 @@ const toIntentions = (
       JWT: value["JWT"]
     })
     if (Result.isSuccess(decoded)) {
-      return [{ ...decoded.success, Precedence: Intention.precedence(decoded.success) }]
+      const intention = { ...decoded.success, Precedence: Intention.precedence(decoded.success) }
+      if (!stored) markOrigins(document, intention, source)
+      return [intention]
     }
     document.problemAt(source, undefined, `this source can not be read: ${decoded.failure.message}`)
     return []
   })
+}
+
+const markOrigins = (document: Json.Document, intention: Intention.Intention, source: Json.Value) => {
+  Origin.mark(intention, document.origin(source))
+  const permissions = source["Permissions"] as ReadonlyArray<Json.Value> | undefined ?? []
+  intention.Permissions?.forEach((permission, i) => Origin.mark(permission, document.origin(permissions[i]!)))
 }
 
 /** As Consul does on writing. */

@@ -3,12 +3,9 @@
  * strictly, and no key twice or unknown. All problems are found, not just the first.
  */
 import * as Jsonc from "jsonc-parser"
+import * as Origin from "./Origin.ts"
 
-export interface Problem {
-  readonly file: string
-  /** From 1. */
-  readonly line: number
-  readonly column: number
+export interface Problem extends Origin.Origin {
   /** What is wrong, and what to do. */
   readonly message: string
 }
@@ -54,8 +51,7 @@ export class Document {
   }
 
   problem(offset: number, message: string): void {
-    const before = this.#text.slice(0, offset).split("\n")
-    const problem = { file: this.file, line: before.length, column: before.at(-1)!.length + 1, message }
+    const problem = { ...this.#place(offset), message }
     // The same text may be read in several shapes.
     if (!this.problems.some((known) => format(known) === format(problem))) this.problems.push(problem)
   }
@@ -67,8 +63,17 @@ export class Document {
   }
 
   position(value: object): string {
-    const before = this.#text.slice(0, this.#offsets.get(value)?.get("") ?? 0).split("\n")
-    return `${this.file}:${before.length}:${before.at(-1)!.length + 1}`
+    return Origin.format(this.origin(value))
+  }
+
+  /** Where an object that `read` made stands. */
+  origin(value: object): Origin.Origin {
+    return this.#place(this.#offsets.get(value)?.get("") ?? 0)
+  }
+
+  #place(offset: number): Origin.Origin {
+    const before = this.#text.slice(0, offset).split("\n")
+    return { file: this.file, line: before.length, column: before.at(-1)!.length + 1 }
   }
 
   /** `null` reads as absent, as Go has it. With `lenient`, unknown keys stay. */

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as Entries from "../../src/policy/Entries.ts"
 import * as Json from "../../src/policy/Json.ts"
+import * as Origin from "../../src/policy/Origin.ts"
 import * as Policy from "../../src/policy/Policy.ts"
 
 const read = (...texts: ReadonlyArray<unknown>) =>
@@ -178,6 +179,15 @@ describe("Entries", () => {
 
   it("finds all problems, not just the first", () => {
     assert.strictEqual(problems(entry({ Actoin: 1 }), "{", { Kind: "x" }).length, 3)
+  })
+
+  it("remembers where intentions and permissions are written, and nothing of what an agent answers", () => {
+    const list = entry({ Permissions: [{ Action: "allow", HTTP: { PathExact: "/" } }] })
+    const [written] = Result.getOrThrow(read(list)).intentions
+    assert.strictEqual(Origin.format(Origin.of(written)!), "0.json:5:3")
+    assert.strictEqual(Origin.format(Origin.ofRule(written, 0)!), "0.json:8:5")
+    const stored = Entries.read([{ file: "GET /v1/config", stored: true, text: JSON.stringify([list]) }])
+    assert.isUndefined(Origin.ofRule(Result.getOrThrow(stored).intentions[0], 0))
   })
 
   it("keeps what it does not know of entries that an agent has stored", () => {
