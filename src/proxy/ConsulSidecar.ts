@@ -35,7 +35,7 @@ export interface ConsulSidecar {
   readonly authorizer: Watched.Watched<Authorizer.Authorizer>
 }
 
-/** Ready when all listeners accept. A registration that moves to another service is not followed: run another sidecar. */
+/** Ready when all listeners accept. It serves one service: once the registration is that of another one, nothing is open. */
 export const make = (options: Options): Effect.Effect<
   ConsulSidecar,
   Watched.NotReady | Listening.ListenError,

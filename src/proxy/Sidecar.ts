@@ -6,12 +6,15 @@
  *
  * A listener that goes away stops accepting and lets its open connections finish. At the start every listener has to
  * bind; later on, one that can not is said at once and tried again until it binds or is no longer wanted.
+ *
+ * Identity, intentions and application belong together. A registration that names another service than the one whose
+ * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
 import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
 import * as Listening from "../native/Listening.ts"
 import type * as MeshDialer from "../native/MeshDialer.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
-import type * as Intentions from "../watch/Intentions.ts"
+import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import type * as Listener from "./Listener.ts"
@@ -40,7 +43,10 @@ export interface ListenerStatus {
 }
 
 export interface Status {
+  /** The one in force. */
   readonly registration: ProxyRegistration.Registration
+  /** The service to which the registration has moved. While it is there, nothing is open. */
+  readonly movedTo: string | undefined
   /** Those that drain included. */
   readonly listeners: ReadonlyArray<ListenerStatus>
 }
@@ -61,6 +67,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
 > {
   const watched = yield* ProxyRegistration.ProxyRegistration
   const registration = yield* Watched.ready(watched)
+  const service = (yield* Watched.ready(yield* Intentions.Intentions))().destination.service
   const listeners = new Set<Running>()
   const wanted = new Map<string, Running>()
   const warned = new Set<string>()
@@ -76,13 +83,31 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     return running
   }
 
+  const first = registration()
+  let applied = first
+  let movedTo: string | undefined
+  const sayMoved = Effect.suspend(() =>
+    movedTo === undefined ? Effect.void : Effect.annotateLogs(
+      Effect.logError(
+        `${applied.proxyId} is registered as the proxy of ${movedTo} now, and this sidecar holds the certificate and the ` +
+          `intentions of ${service}: it has closed its ports, and open connections may end. To serve ${movedTo}, start it ` +
+          `again; to go on with ${service}, register it as the proxy of ${service}`
+      ),
+      { service }
+    )
+  )
+
   /** Those that go stop first, so that what comes may have their addresses. */
   const apply = Effect.fnUntraced(function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
+    movedTo = next.service === service ? undefined : next.service
+    if (movedTo === undefined) applied = next
+    else yield* sayMoved
     for (const line of next.ignored) {
       if (!warned.has(line)) yield* Effect.logWarning(`not supported, and ignored: ${line}`)
       warned.add(line)
     }
-    const plans = new Map(plansOf(next, options).map((plan) => [plan.name, plan]))
+    const planned = movedTo === undefined ? plansOf(next, options) : []
+    const plans = new Map(planned.map((plan) => [plan.name, plan]))
     for (const [name, { plan, supervised }] of wanted) {
       if (plans.get(name)?.key === plan.key) continue
       wanted.delete(name)
@@ -97,22 +122,23 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     return launched
   })
 
-  const launched = yield* apply(registration())
-  for (const { supervised } of launched) yield* supervised.bound
-  let applied = registration()
+  for (const { supervised } of yield* apply(first)) yield* supervised.bound
+  let seen = first
   yield* Effect.forkScoped(
     Stream.runForEach(watched.changes, (next) => {
-      if (next === applied) return Effect.void
-      applied = next
+      if (next === seen) return Effect.void
+      seen = next
       return Effect.andThen(
         Effect.logInfo(`the registration of ${next.proxyId} has changed`),
         apply(next, options.rebind ?? Schedule.spaced("3 seconds"))
       )
     })
   )
+  yield* Effect.forkScoped(Effect.schedule(sayMoved, Schedule.spaced("1 minute")))
   return {
     status: () => ({
       registration: applied,
+      movedTo,
       listeners: Array.from(listeners, ({ plan, supervised }) => ({
         name: plan.name,
         direction: plan.direction,

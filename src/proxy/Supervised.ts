@@ -5,7 +5,7 @@
  *        │            ▲            ▲
  *        └─▶ Failed ──┴── retire ──┘        a failed one binds again on a Schedule
  */
-import { Cause, Deferred, Effect, Option, Schedule, Scope } from "effect"
+import { Cause, Deferred, Effect, Option, Schedule, Scope, Semaphore } from "effect"
 import type * as Listening from "../native/Listening.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Listener from "./Listener.ts"
@@ -52,6 +52,13 @@ export const make = <R>(
   let listener: Listener.Listener | undefined
   let state: State = { _tag: "Starting" }
 
+  // One at a time, and each of them the latest: none that is older ends last.
+  const turn = Semaphore.makeUnsafe(1)
+  const adjust = Semaphore.withPermit(
+    turn,
+    Effect.suspend(() => listener === undefined ? Effect.void : listener.update(registration))
+  )
+
   // A scope for each attempt: what one that failed had begun ends with it, not with the listener.
   const attempt = Effect.flatMap(
     Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope)),
@@ -86,6 +93,7 @@ export const make = <R>(
     if (Option.isNone(running)) return
     listener = running.value
     state = { _tag: "Listening" }
+    yield* adjust // to what was registered while it was binding
     yield* Effect.logInfo(`${plan.name}: listening on ${listener.address}`)
     yield* Deferred.succeed(bound, undefined)
     yield* Deferred.await(retired)
@@ -112,7 +120,7 @@ export const make = <R>(
       update: (next) =>
         Effect.suspend(() => {
           registration = next
-          return listener === undefined ? Effect.void : listener.update(next)
+          return adjust
         }),
       retire: Effect.andThen(Deferred.succeed(retired, undefined), Deferred.await(stopped)),
       bound: Deferred.await(bound)

@@ -428,6 +428,49 @@ describe("a sidecar", () => {
       yield* open.answer.until(" AGAIN")
     }))
 
+  it.live("never leads callers of its service to the application of the one that it is registered for now", () =>
+    Effect.gen(function*() {
+      const [ours, theirs] = [yield* Sockets.shouting, yield* Sockets.shouting]
+      const { apiSidecar, discovery, port } = yield* Sidecars.pair(ours.port)
+      const open = yield* talk(port)
+      const before = apiSidecar.status().registration
+      yield* apiSidecar.register({
+        ...before,
+        service: "payments",
+        application: { host: "127.0.0.1", port: theirs.port },
+        upstreams: [Sidecars.upstream("api")]
+      })
+      yield* Sockets.eventually(() => apiSidecar.listener("public")?.state._tag === "Draining")
+      const client = yield* Sockets.connect(port)
+      client.write("hello")
+      assert.strictEqual(yield* Sockets.record(client).ending, "ECONNRESET")
+      assert.strictEqual(theirs.sockets.length, 0)
+      const { listeners, movedTo, registration } = apiSidecar.status()
+      assert.deepStrictEqual([movedTo, registration.service], ["payments", "api"])
+      assert.deepStrictEqual(listeners.map(({ name, state }) => [name, state._tag]), [["public", "Draining"]])
+      assert.include(
+        JSON.stringify(yield* TestConsole.logLines),
+        "registered as the proxy of payments now, and this sidecar holds the certificate and the intentions of api"
+      )
+      open.socket.write(" again")
+      yield* open.answer.until(" AGAIN")
+
+      yield* apiSidecar.register({ ...before })
+      yield* Sockets.eventually(() => apiSidecar.status().listeners.some(({ state }) => state._tag === "Listening"))
+      const back = apiSidecar.status().listeners.find(({ state }) => state._tag === "Listening")!
+      yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(Number(back.address.split(":").at(-1)))])
+      yield* served(port)
+    }).pipe(Effect.provide(TestConsole.layer)))
+
+  it.live("opens nothing for a service that is not the one of its certificate", () =>
+    Effect.gen(function*() {
+      const ca = yield* Effect.promise(() => Certificates.root("ca"))
+      const discovery = yield* Mesh.discovery({ api: [] })
+      const registration = Sidecars.registration("payments", { upstreams: [Sidecars.upstream("api")] })
+      const sidecar = yield* Sidecars.start(yield* Mesh.member("web", ca), discovery, registration)
+      assert.deepStrictEqual([sidecar.status().movedTo, sidecar.status().listeners], ["payments", []])
+    }))
+
   it.live("keeps trying to bind a new upstream whose port is taken, and says so at once", () =>
     Effect.gen(function*() {
       const sidecar = yield* alone({}, { rebind: Schedule.spaced("10 millis") })

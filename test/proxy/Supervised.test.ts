@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Schedule, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schedule, type Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import * as Listening from "../../src/native/Listening.ts"
 import * as Listener from "../../src/proxy/Listener.ts"
@@ -91,5 +91,20 @@ describe("Supervised", () => {
       const exit = yield* Effect.exit(it.supervised.bound)
       assert.isTrue(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))
       assert.strictEqual(it.open(), 0)
+    }))
+
+  it.effect("applies what was registered while it was binding, once it listens", () =>
+    Effect.gen(function*() {
+      const binding = yield* Deferred.make<void>()
+      const limits: Array<number> = []
+      const update: Listener.Listener["update"] = (next) => Effect.sync(() => limits.push(next.maxInboundConnections))
+      const it = supervise(() => Effect.as(Deferred.await(binding), { ...listener, update }), undefined)
+      const fiber = yield* Effect.forkChild(it.run, { startImmediately: true })
+      yield* it.supervised.update(Sidecars.registration("web", { maxInboundConnections: 1 }))
+      yield* it.supervised.update(Sidecars.registration("web", { maxInboundConnections: 2 }))
+      yield* Deferred.succeed(binding, undefined)
+      yield* it.supervised.bound
+      assert.deepStrictEqual(limits, [2])
+      yield* Fiber.interrupt(fiber)
     }))
 })
