@@ -36,6 +36,11 @@ export interface Options {
   readonly leafTtl?: Duration.Input | undefined
   /** Requests without this token are denied. Default: none is needed. */
   readonly requireToken?: string | undefined
+  /**
+   * Names under which it may be asked. Default: none, so that only requests to an IP address or localhost are answered, and
+   * no web page can ask under a name of its own.
+   */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
 }
 
 export interface DevelopmentAgent {
@@ -90,7 +95,12 @@ export const make = Effect.fnUntraced(function*(
     NodeHttpServer.make(() => nodeServer, { host, port }),
     (error) => cannotListen(host, port, error.cause)
   )
-  yield* server.serve(gated(api, { datacenter: settings.datacenter, requireToken: options.requireToken })).pipe(
+  const gate: Gate.Settings = {
+    datacenter: settings.datacenter,
+    requireToken: options.requireToken,
+    allowedHosts: [host, ...options.allowedHosts ?? []]
+  }
+  yield* server.serve(gated(api, gate)).pipe(
     // Spans would last as long as requests wait, and could carry tokens.
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, Function.constTrue)
   )

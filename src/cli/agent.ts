@@ -3,6 +3,15 @@ import { Console, Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Log from "./Log.ts"
 
+export const allowHost = Flag.String("allow-host").pipe(
+  Flag.withDescription(
+    "Name under which the agent may be asked, besides IP addresses and localhost; may be repeated. Others are refused, " +
+      "as web pages could use them"
+  ),
+  Flag.withMetavar("NAME"),
+  Flag.atLeast(0)
+)
+
 const duration = (name: string) =>
   Flag.String(name).pipe(
     Flag.mapTryCatch(
@@ -29,6 +38,7 @@ export const agent = Command.make(
       Flag.withDescription("What holds where no intention matches"),
       Flag.withDefault("allow")
     ),
+    allowHost,
     leafTtl: duration("leaf-ttl").pipe(
       Flag.withDescription("Lifetime of leaf certificates; they are renewed after 60 to 90 % of it"),
       Flag.withDefault(Duration.hours(72))
@@ -43,6 +53,7 @@ export const agent = Command.make(
       datacenter: options.datacenter,
       defaultIntentionPolicy: options.defaultPolicy,
       leafTtl: options.leafTtl,
+      allowedHosts: options.allowHost,
       ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
     })
     yield* Console.log(

@@ -2,6 +2,7 @@
 import { Console, Effect, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
+import { allowHost } from "./agent.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
 
@@ -14,6 +15,7 @@ export const up = Command.make(
       Flag.withDescription("Port of the development agent, when no agent is given; 0 takes any free one"),
       Flag.withDefault(8500)
     ),
+    allowHost,
     audit: Flag.String("audit").pipe(
       Flag.withDescription("Enforce nothing at this service: log who would be refused; may be repeated"),
       Flag.withMetavar("SERVICE"),
@@ -47,6 +49,7 @@ export const up = Command.make(
 const run = Effect.fn(function*(
   options: Consul.Flags & {
     readonly agentPort: number
+    readonly allowHost: ReadonlyArray<string>
     readonly audit: ReadonlyArray<string>
     readonly files: ReadonlyArray<string>
   }
@@ -57,6 +60,7 @@ const run = Effect.fn(function*(
     files: options.files,
     consul: Consul.settings(options),
     agentPort: options.agentPort,
+    allowedHosts: options.allowHost,
     audit: options.audit
   })
   yield* Console.log(`\nThe mesh is up. Consul's API is at ${mesh.address}.`)

@@ -57,6 +57,16 @@ const checkBecomes = (agent: { readonly address: string }, check: string, status
     Effect.tap(statusOf(agent, check), (found) => Effect.sync(() => assert.strictEqual(found?.Status, status)))
   )
 
+/** Of the answer with a private key, asked for under another name. */
+const statusUnder = (host: string, { port }: { readonly port: number }): Effect.Effect<number | undefined> =>
+  Effect.callback((resume) => {
+    const path = "/v1/agent/connect/ca/leaf/payments"
+    Http.get({ host: "127.0.0.1", port, path, headers: { host } }, (response) => {
+      response.resume()
+      resume(Effect.succeed(response.statusCode))
+    })
+  })
+
 /** A TCP listener on a free port, until the scope closes. */
 const listener = (handle: (socket: Net.Socket) => void = (socket) => socket.end()) =>
   Effect.map(
@@ -373,6 +383,22 @@ describe("DevelopmentAgent", () => {
         Config: { PrivateKeyType: "ec", PrivateKeyBits: 384 }
       })
       assert.strictEqual((yield* roots()).Roots.find(({ Active }) => Active)?.PrivateKeyBits, 384)
+    }))
+
+  it.live("answers no web page, and changes nothing on its behalf", () =>
+    Effect.gen(function*() {
+      const agent = yield* start()
+      const body = { SourceName: "*", DestinationName: "payments", Action: "allow" }
+      const asked = yield* request(agent, "POST", "/v1/connect/intentions", {
+        body,
+        headers: { origin: "https://evil.example", "content-type": "text/plain" }
+      })
+      assert.strictEqual(asked.status, 403)
+      assert.include(asked.text, "takes no requests of web pages")
+      assert.strictEqual((yield* get(agent, "/v1/connect/intentions")).text, "[]")
+      assert.strictEqual(yield* statusUnder("evil.example", agent), 400)
+      assert.strictEqual(yield* statusUnder("consul:8500", agent), 400)
+      assert.strictEqual(yield* statusUnder("consul:8500", yield* start({ allowedHosts: ["consul"] })), 200)
     }))
 
   it.live("denies who does not bring the token, when one is asked for", () =>

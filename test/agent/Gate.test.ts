@@ -5,7 +5,7 @@ const check = (line: string, options: { token?: string; headers?: Record<string,
   const [method = "", url = ""] = line.split(" ")
   const refusal = Gate.check(
     { method, url, headers: options.headers ?? {} },
-    { datacenter: "dc1", requireToken: options.token }
+    { datacenter: "dc1", requireToken: options.token, allowedHosts: [] }
   )
   return refusal === undefined ? "goes on" : `${refusal.status} ${refusal.body}`
 }
@@ -101,7 +101,8 @@ describe("Gate", () => {
     assert.deepStrictEqual(
       Gate.check({ method: "POST", url: "/v1/connect/ca/configuration", headers: {} }, {
         datacenter: "dc1",
-        requireToken: undefined
+        requireToken: undefined,
+        allowedHosts: []
       })?.headers,
       { allow: "OPTIONS,GET,PUT" }
     ))

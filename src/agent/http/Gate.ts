@@ -6,11 +6,14 @@ import { Option, SchemaAST } from "effect"
 import { HttpApi, type HttpApiEndpoint } from "effect/http-api"
 import { ConsulApi } from "../../consul/ConsulApi.ts"
 import * as GoDuration from "../../consul/GoDuration.ts"
+import * as WebPages from "./WebPages.ts"
 
 export interface Settings {
   readonly datacenter: string
   /** When there is one, requests without it are denied. */
   readonly requireToken: string | undefined
+  /** Names under which it may be asked, besides IP addresses and localhost. */
+  readonly allowedHosts: ReadonlyArray<string>
 }
 
 export interface Request {
@@ -81,6 +84,8 @@ const split = (url: string): readonly [path: string, query: string] => {
 const refuse = (status: number, body: string, headers: Refusal["headers"] = {}): Refusal => ({ status, body, headers })
 
 export const check = (request: Request, settings: Settings): Refusal | undefined => {
+  const page = WebPages.refusal(request, settings.allowedHosts)
+  if (page !== undefined) return refuse(page.status, page.body)
   const [path, search] = split(request.url)
   const query = new URLSearchParams(search)
   const undecodable = checkPath(path)

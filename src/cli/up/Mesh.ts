@@ -22,6 +22,8 @@ export interface Options {
   readonly consul?: Partial<Settings.Settings> | undefined
   /** Of the development agent; 0: any free one. */
   readonly agentPort: number
+  /** Names under which the development agent may be asked. */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Services at which nothing is enforced, and refusals are only recorded. */
   readonly audit?: ReadonlyArray<string> | undefined
   /** Of the leaves of the development agent. Default: 72 hours. */
@@ -132,6 +134,7 @@ const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.
   yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
   const running = yield* DevelopmentAgent.make({
     port: options.agentPort,
+    ...(options.allowedHosts === undefined ? {} : { allowedHosts: options.allowedHosts }),
     ...(file.datacenter === undefined ? {} : { datacenter: file.datacenter }),
     ...(file.nodeName === undefined ? {} : { nodeName: file.nodeName }),
     ...(file.defaultIntentionPolicy === undefined ? {} : { defaultIntentionPolicy: file.defaultIntentionPolicy }),
