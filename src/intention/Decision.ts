@@ -46,6 +46,8 @@ export interface Decision {
   readonly detail: string | undefined
   /** It would have been a refusal, and audit mode turned it into an allow. */
   readonly audited?: true
+  /** A refusal of a request that has several lines of one header, and would be allowed if they were joined. */
+  readonly byLine?: true
 }
 
 export const make = (
@@ -56,12 +58,27 @@ export const make = (
   detail?: string
 ): Decision => ({ allowed, because, by, permission, detail })
 
+/** The refusal, as one that rests on reading the lines of a header one by one. Remembered, not made anew. */
+export const byLine = (decision: Decision): Decision => {
+  const present = knownByLine.get(decision)
+  if (present !== undefined) return present
+  const made: Decision = { ...decision, byLine: true }
+  knownByLine.set(decision, made)
+  return made
+}
+
+/** Decisions live as long as the Authorizer that made them. */
+const knownByLine = new WeakMap<Decision, Decision>()
+
 /** Whether the default policy answered, and no intention did. */
 export const byDefault = (decision: Decision): boolean =>
   decision.because === "no-intention" || decision.because === "no-permission" || decision.because === "token-missing"
 
 /** One line for a log: `denied by intention * → api (precedence 8)`. */
-export const explain = (decision: Decision): string => {
+export const explain = (decision: Decision): string =>
+  decision.byLine === true ? `${reason(decision)} (by the lines of a header that it has several of)` : reason(decision)
+
+const reason = (decision: Decision): string => {
   const verdict = decision.audited === true
     ? "let through by audit mode, would be denied"
     : decision.allowed
@@ -107,6 +124,7 @@ export const toJson = (decision: Decision): Json => ({
     }
   }),
   ...(decision.audited === true ? { audited: true } : {}),
+  ...(decision.byLine === true ? { byLine: true } : {}),
   ...(decision.permission === undefined ? {} : { permission: decision.permission }),
   ...(decision.detail === undefined ? {} : { detail: decision.detail })
 })
@@ -116,6 +134,7 @@ export interface Json {
   readonly because: Because
   readonly default: boolean
   readonly audited?: true
+  readonly byLine?: true
   readonly intention?: Omit<Rule, "intention">
   readonly permission?: number
   readonly detail?: string

@@ -9,7 +9,13 @@ import * as Intention from "./Intention.ts"
 import * as RegularExpression from "./RegularExpression.ts"
 import * as Verdict from "./Verdict.ts"
 
-export type Condition = (request: HttpRequest.HttpRequest) => Verdict.Verdict
+/**
+ * How several lines of one header are read: as one value, joined by commas, or one by one. Line by line, a matcher is fulfilled
+ * where any line does, and an inverted one where none does. Older Envoys join, newer ones do not.
+ */
+export type Reading = "joined" | "lines"
+
+export type Condition = (request: HttpRequest.HttpRequest, reading: Reading) => Verdict.Verdict
 
 /** Called with what is wrong, for each condition that can not be judged. */
 export type Report = (flaw: string) => void
@@ -35,10 +41,17 @@ export const compile = (http: Intention.HttpPermission | undefined, report: Repo
   return all(conditions)
 }
 
-const all = (conditions: ReadonlyArray<Condition>): Condition => (request) => {
+/** The headers that it looks at, in lower case. Only requests that have several lines of one can be read in two ways. */
+export const headers = (http: Intention.HttpPermission | undefined): ReadonlyArray<string> =>
+  (http?.Header ?? []).flatMap((matcher) => {
+    const name = Bytes.foldCase(matcher.Name)
+    return name === ":authority" ? ["host"] : name.startsWith(":") ? [] : [name]
+  })
+
+const all = (conditions: ReadonlyArray<Condition>): Condition => (request, reading) => {
   let verdict: Verdict.Verdict = Verdict.Yes
   for (let i = 0; i < conditions.length; i++) {
-    const next = conditions[i]!(request)
+    const next = conditions[i]!(request, reading)
     if (next === Verdict.No) return Verdict.No
     if (next === Verdict.Unknown) verdict = Verdict.Unknown
   }
@@ -93,7 +106,14 @@ const compileHeader = (matcher: Intention.HeaderMatcher, report: Report): Condit
     matcher.IgnoreCase === true,
     (flaw) => report(`${shown}: ${flaw}`)
   )
-  return (request) => {
+  const [header] = headers({ Header: [matcher] })
+  return (request, reading) => {
+    const lines = reading === "lines" && header !== undefined ? request.lines(header) : undefined
+    if (lines !== undefined) {
+      let verdict: Verdict.Verdict = Verdict.No
+      for (const line of lines) verdict = Verdict.some(verdict, compare(line))
+      return invert ? Verdict.not(verdict) : verdict
+    }
     const value = valueOf(request)
     if (value === undefined) return Verdict.No
     const verdict = compare(value)

@@ -10,6 +10,11 @@ export interface HttpRequest {
    * absent, which is not the same as empty. `host` is the authority of the request, in every version of HTTP.
    */
   readonly header: (name: string) => string | undefined
+  /**
+   * The lines of a header, named in lower case, in order. `undefined` where there are not several: then `header` says all.
+   * Proxies differ on whether they join them, so that a permission is judged both ways; see `RequestRuling`.
+   */
+  readonly lines: (name: string) => ReadonlyArray<string> | undefined
 }
 
 /**
@@ -19,7 +24,8 @@ export interface HttpRequest {
 export const fromRaw = (method: string, path: string, rawHeaders: ReadonlyArray<string>): HttpRequest => ({
   method,
   path,
-  header: (name) => headerOf(rawHeaders, name)
+  header: (name) => headerOf(rawHeaders, name),
+  lines: (name) => severalOf(rawHeaders, name)
 })
 
 /**
@@ -76,13 +82,30 @@ const headerOf = (raw: ReadonlyArray<string>, name: string): string | undefined 
   return linesOf(raw, name, http2 && name === "cookie" ? "; " : ",")
 }
 
+const severalOf = (raw: ReadonlyArray<string>, name: string): ReadonlyArray<string> | undefined => {
+  const http2 = raw.length > 0 && raw[0]!.charCodeAt(0) === colon
+  if (http2 && name === "cookie") return undefined
+  const found = http2 && name === "host" && linesOf(raw, ":authority", ",") !== undefined ? ":authority" : name
+  let first: string | undefined
+  let lines: Array<string> | undefined
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (!isNamed(raw[i]!, found)) continue
+    if (first === undefined) first = raw[i + 1]!
+    else if (lines === undefined) lines = [first, raw[i + 1]!]
+    else lines.push(raw[i + 1]!)
+  }
+  return lines
+}
+
 const colon = 58
+
+const isNamed = (candidate: string, name: string): boolean =>
+  candidate.length === name.length && (candidate === name || candidate.toLowerCase() === name)
 
 const linesOf = (raw: ReadonlyArray<string>, name: string, separator: string): string | undefined => {
   let value: string | undefined
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const candidate = raw[i]!
-    if (candidate.length !== name.length || (candidate !== name && candidate.toLowerCase() !== name)) continue
+    if (!isNamed(raw[i]!, name)) continue
     value = value === undefined ? raw[i + 1]! : value + separator + raw[i + 1]!
   }
   return value

@@ -16,6 +16,9 @@ export type Report = (flaw: string, permission: number | undefined) => void
  * policy, never another intention. A condition that can not be judged denies the requests that it leaves in doubt.
  *
  * Tokens guard a verdict that departs from the default policy, and nothing else: without them the default policy answers.
+ *
+ * A request with several lines of a header that some permission looks at is judged twice, with the lines joined and one by one,
+ * and denied if either denies: sidecars differ on how they read them, and a policy is to mean the same beside each of them.
  */
 export const compile = (rule: Decision.Rule, defaultAllows: boolean, report: Report): RequestRuling => {
   const required = TokenRequirement.compile(rule.intention.JWT, (flaw) => report(flaw, undefined))
@@ -28,15 +31,33 @@ export const compile = (rule: Decision.Rule, defaultAllows: boolean, report: Rep
     compilePermission(rule, permission, index, defaultAllows, required, (flaw) => report(flaw, index))
   )
   const noPermission = Decision.make(defaultAllows, "no-permission", rule)
-  return (request, tokens) => {
+  const decide = (
+    request: HttpRequest.HttpRequest,
+    tokens: TokenRequirement.Tokens,
+    reading: HttpCondition.Reading
+  ): Decision.Decision => {
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!
-      const verdict = entry.condition(request)
+      const verdict = entry.condition(request, reading)
       if (verdict === Verdict.Yes) return entry.ruling(request, tokens)
       if (verdict === Verdict.Unknown) return entry.undecidable
     }
     return noPermission
   }
+  const names = [
+    ...new Set((rule.intention.Permissions ?? []).flatMap((permission) => HttpCondition.headers(permission.HTTP)))
+  ]
+  return (request, tokens) => {
+    const joined = decide(request, tokens, "joined")
+    if (!joined.allowed || !hasSeveral(request, names)) return joined
+    const byLine = decide(request, tokens, "lines")
+    return byLine.allowed ? joined : Decision.byLine(byLine)
+  }
+}
+
+const hasSeveral = (request: HttpRequest.HttpRequest, names: ReadonlyArray<string>): boolean => {
+  for (let i = 0; i < names.length; i++) if (request.lines(names[i]!) !== undefined) return true
+  return false
 }
 
 interface Entry {
@@ -65,7 +86,7 @@ const compilePermission = (
   for (const field of unknown) note(`the condition ${field} is not known`)
   const condition: HttpCondition.Condition = unknown.length === 0
     ? http
-    : (request) => Verdict.all(http(request), Verdict.Unknown)
+    : (request, reading) => Verdict.all(http(request, reading), Verdict.Unknown)
   const undecidable = Decision.make(
     false,
     "undecidable",

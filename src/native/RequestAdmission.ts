@@ -112,7 +112,7 @@ const requestOf = (
   path: string,
   rawHeaders: ReadonlyArray<string>
 ): HttpRequest.HttpRequest => {
-  const { header } = HttpRequest.fromRaw(method, path, rawHeaders)
+  const { header, lines } = HttpRequest.fromRaw(method, path, rawHeaders)
   return {
     method,
     path,
@@ -120,7 +120,8 @@ const requestOf = (
       if (authority !== undefined && name === "host") return authority
       if (HttpRequest.isAmbiguous(rawHeaders, name)) ambiguous = name
       return header(name)
-    }
+    },
+    lines: (name) => authority !== undefined && name === "host" ? undefined : lines(name)
   }
 }
 

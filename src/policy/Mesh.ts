@@ -96,7 +96,8 @@ const forwardedHeader = "x-forwarded-client-cert"
 
 const forwarded = (id: SpiffeId.Service, request: HttpRequest.HttpRequest): HttpRequest.HttpRequest => ({
   ...request,
-  header: (name) => name === forwardedHeader ? `URI=${SpiffeIds.format(id)}` : request.header(name)
+  header: (name) => name === forwardedHeader ? `URI=${SpiffeIds.format(id)}` : request.header(name),
+  lines: (name) => name === forwardedHeader ? undefined : request.lines(name)
 })
 
 /** Without permissions and tokens there is nothing about a request that matters. */
@@ -158,6 +159,7 @@ export const locate = (
   const atoms: Array<number> = []
   const cut = request.path.split("?")[0]!
   for (const { find, kind, name, values } of space.dimensions) {
+    if (kind === "header" && request.lines(name) !== undefined) return undefined
     const atom = kind === "method"
       ? find(request.method)
       : kind === "path"

@@ -126,6 +126,50 @@ describe("Authorizer.request", () => {
     assert.strictEqual(holds({ Header: [{ Name: ":scheme", Exact: "https" }] }, get("/")), "undecidable")
   })
 
+  describe("with several lines of a header", () => {
+    const denying = (http: Http) => [
+      make("web", "api", [permission("deny", http), permission("allow", { PathPrefix: "/" })])
+    ]
+    const evil = denying({ Header: [{ Name: "x-a", Exact: "evil" }] })
+
+    it("denies what either reading denies, and says when it is the lines one by one", () => {
+      const { request } = compile(evil)
+      assert.isTrue(request(web, get("/", { "x-a": "good,evil" })).allowed)
+      const decision = request(web, get("/", { "x-a": ["good", "evil"] }))
+      assert.strictEqual(
+        Decision.explain(decision),
+        "denied by permission 0 of intention web → api (precedence 9) (by the lines of a header that it has several of)"
+      )
+      assert.isTrue(Decision.toJson(decision).byLine)
+      assert.strictEqual(request(web, get("/", { "x-a": ["evil", "fair"] })), decision)
+    })
+
+    it("needs one line that is understood, unless a line is what is asked for", () => {
+      const allowing = [make("web", "api", [permission("allow", { Header: [{ Name: "x-a", Regex: "[a-z,]+" }] })])]
+      const ask = (...lines: ReadonlyArray<string>) =>
+        compile(allowing).request(web, HttpRequest.fromRaw("GET", "/", lines.flatMap((line) => ["x-a", line])))
+      assert.isTrue(ask("good", "fair").allowed)
+      assert.strictEqual(ask("good", "\xff").because, "undecidable")
+      assert.strictEqual(compile(evil).request(web, get("/", { "x-a": ["evil", "\xff"] })).permission, 0)
+    })
+
+    it("looks at each line of the authority, whatever it is called", () => {
+      const { request } = compile(denying({ Header: [{ Name: ":authority", Exact: "evil" }] }))
+      assert.isFalse(request(web, HttpRequest.fromRaw("GET", "/", ["Host", "good", "hOST", "evil"])).allowed)
+      const http2 = (...rest: ReadonlyArray<string>) => HttpRequest.fromRaw("GET", "/", [":method", "GET", ...rest])
+      assert.isFalse(request(web, http2(":authority", "good", ":authority", "evil")).allowed)
+      assert.isFalse(request(web, http2("host", "good", "host", "evil")).allowed)
+      assert.isTrue(request(web, http2(":authority", "good", "host", "evil", "host", "evil")).allowed)
+    })
+
+    it("leaves a Cookie header whole that HTTP/2 split", () => {
+      const { request } = compile(denying({ Header: [{ Name: "cookie", Exact: "b=2" }] }))
+      const raw = ["cookie", "a=1", "cookie", "b=2"]
+      assert.isTrue(request(web, HttpRequest.fromRaw("GET", "/", [":path", "/", ...raw])).allowed)
+      assert.isFalse(request(web, HttpRequest.fromRaw("GET", "/", raw)).allowed)
+    })
+  })
+
   it("puts a Cookie header together that HTTP/2 split", () => {
     const raw = ["cookie", "a=1", "cookie", "b=2"]
     const condition = { Header: [{ Name: "Cookie", Exact: "a=1; b=2" }] }
@@ -327,12 +371,20 @@ describe("trap", () => {
     assert.isFalse(header({ Present: true, Invert: true }, ""))
   })
 
-  it("8: repeated headers are joined by a comma", () => {
+  it("8: the lines of a repeated header have to pass joined by a comma, and one by one", () => {
     assert.isFalse(header({ Exact: "good" }, ["good", "evil"]))
-    assert.isTrue(header({ Exact: "good,evil" }, ["good", "evil"]))
+    assert.isFalse(header({ Exact: "good,evil" }, ["good", "evil"]))
     assert.isFalse(header({ Exact: "good" }, "good,evil"))
     assert.isTrue(header({ Prefix: "good" }, ["good", "evil"]))
     assert.isTrue(header({ Suffix: "good" }, ["evil", "good"]))
+    assert.isFalse(header({ Prefix: "good" }, ["evil", "good"]))
+    assert.isFalse(header({ Contains: "d,e" }, ["good", "evil"]))
+    assert.isTrue(header({ Contains: "d,e" }, "good,evil"))
+    // One by one, an inverted matcher fails where any line is what it excludes.
+    assert.isFalse(header({ Exact: "evil", Invert: true }, ["good", "evil"]))
+    assert.isFalse(header({ Exact: "good,evil", Invert: true }, ["good", "evil"]))
+    assert.isTrue(header({ Exact: "evil", Invert: true }, ["good", "fair"]))
+    assert.isTrue(header({ Present: true }, ["good", "evil"]))
   })
 
   it("9: only ASCII letters fold", () => {

@@ -81,6 +81,17 @@ export const slowly = (
   tokens: ReadonlyArray<string>,
   defaultPolicy: string
 ): string => {
+  const readings = ["joined", "lines"].map((reading) => slowlyRead(reading, rule, request, tokens, defaultPolicy))
+  return readings.includes("deny") ? "deny" : "allow"
+}
+
+const slowlyRead = (
+  reading: string,
+  rule: Intention.Intention,
+  request: Request,
+  tokens: ReadonlyArray<string>,
+  defaultPolicy: string
+): string => {
   const path = request.path.split("?")[0]!
   const satisfied = (jwt: Intention.JwtRequirement | undefined) => {
     const providers = jwt?.Providers ?? []
@@ -103,7 +114,9 @@ export const slowly = (
     const lines = request.headers.filter(({ name }) => name.toLowerCase() === matcher.Name.toLowerCase())
     const invert = matcher.Invert ?? false
     if (matcher.Present) return (lines.length > 0) !== invert
-    return lines.length > 0 && compare(matcher, lines.map(({ value }) => value).join(",")) !== invert
+    const values = lines.map(({ value }) => value)
+    const read = reading === "joined" ? [values.join(",")] : values
+    return lines.length > 0 && read.some((value) => compare(matcher, value)) !== invert
   }
   const matches = (http: Intention.HttpPermission): boolean =>
     (http.Methods ?? [request.method]).includes(request.method) &&

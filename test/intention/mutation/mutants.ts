@@ -136,7 +136,27 @@ export const all: ReadonlyArray<Mutant> = [
       "Verdict.fromBoolean((valueOf(request) !== undefined) !== invert)",
       "Verdict.fromBoolean(valueOf(request) !== undefined)"
     ],
-    ["ignores Invert of values", "return invert ? Verdict.not(verdict) : verdict", "return verdict"],
+    [
+      "ignores Invert of values",
+      "const verdict = compare(value)\n    return invert ? Verdict.not(verdict) : verdict",
+      "return compare(value)"
+    ],
+    [
+      "ignores Invert of lines",
+      "compare(line))\n      return invert ? Verdict.not(verdict) : verdict",
+      "compare(line))\n      return verdict"
+    ],
+    [
+      "needs every line of a header",
+      "let verdict: Verdict.Verdict = Verdict.No\n      for (const line of lines) verdict = Verdict.some(",
+      "let verdict: Verdict.Verdict = Verdict.Yes\n      for (const line of lines) verdict = Verdict.all("
+    ],
+    [
+      "looks at the first line of a header",
+      "for (const line of lines) verdict = Verdict.some(verdict, compare(line))",
+      "verdict = compare(lines[0]!)"
+    ],
+    ["forgets the lines of the authority", "name === \":authority\" ? [\"host\"] :", ""],
     ["matches the query", "path(withoutQuery(request.path))", "path(request.path)"],
     ["matches the fragment", "code === questionMark || code === hash", "code === questionMark"],
     [
@@ -220,12 +240,19 @@ export const all: ReadonlyArray<Mutant> = [
       "linesOf(raw, name, http2 && name === \"cookie\" ? \"; \" : \",\")",
       "linesOf(raw, name, \", \")"
     ],
+    ["splits a Cookie header into what HTTP/2 made of it", "if (http2 && name === \"cookie\") return undefined", ""],
+    [
+      "looks at the lines of Host beside an authority",
+      "? \":authority\" : name\n  let first",
+      "? name : name\n  let first"
+    ],
+    ["finds two lines of a header", "else lines.push(raw[i + 1]!)", ""],
     [
       "takes the last line of a header",
       "value === undefined ? raw[i + 1]! : value + separator + raw[i + 1]!",
       "raw[i + 1]!"
     ],
-    ["finds lower-case headers only", " && candidate.toLowerCase() !== name)", ")"]
+    ["finds lower-case headers only", "(candidate === name || candidate.toLowerCase() === name)", "candidate === name"]
   ]),
   ...mutants("RequestRuling", [
     [
@@ -249,6 +276,18 @@ export const all: ReadonlyArray<Mutant> = [
       "if (demands.length === 0)"
     ],
     ["demands no tokens", "if (verdict === Verdict.No) return missing", ""],
+    ["joins the lines of a header, whatever others do", "!joined.allowed || !hasSeveral(request, names)", "true"],
+    [
+      "takes the lines of a header one by one, whatever others do",
+      "const joined = decide(request, tokens, \"joined\")",
+      "const joined = decide(request, tokens, \"lines\")"
+    ],
+    [
+      "lets in whom either reading lets in",
+      "return byLine.allowed ? joined : Decision.byLine(byLine)",
+      "return joined"
+    ],
+    ["looks at the lines of one header only", "i < names.length; i++) if", "i < 1; i++) if"],
     [
       "goes on after a condition that it can not judge",
       "if (verdict === Verdict.Unknown) return entry.undecidable",
