@@ -1,11 +1,12 @@
 /**
  * Tests of a policy, as they would stand beside it: `npx vitest run --config examples/policy-tests/vitest.config.ts`. The statements of
- * `assertions.json` are proved by `npm run mesh -- policy verify -f examples/policy-tests/policy examples/policy-tests/assertions.json`.
+ * `assertions.json` are proved by
+ * `npm run mesh -- policy verify --default-policy deny -f examples/policy-tests/policy examples/policy-tests/assertions.json`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Policy } from "../../src/testing/index.ts"
 
-const policy = Policy.read(new URL("policy", import.meta.url).pathname)
+const policy = Policy.read(new URL("policy", import.meta.url).pathname, { defaultPolicy: "deny" })
 
 describe("our policy", () => {
   it.prop("only payments writes to the ledger", ...Policy.only(policy, { from: "payments", to: "ledger" }))

@@ -30,7 +30,9 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (error === undefined) process.stderr.write(`effect-mesh: a bug: ${Cause.pretty(exit.cause)}\n`)
   onExit(
-    CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 1
+    CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length === 0
+      ? 0
+      : Runtime.getErrorExitCode(error)
   )
 }
 

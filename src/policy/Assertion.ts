@@ -71,6 +71,24 @@ export const verify = (mesh: Mesh.Mesh, assertion: Assertion): Finding => ({
   verdict: judge(mesh, assertion)
 })
 
+/** Proved only where it is under each of these: the same policy under each default that may hold. */
+export const verifyUnderEach = (meshes: ReadonlyArray<Mesh.Mesh>, assertion: Assertion): Finding => {
+  const findings = meshes.map((mesh) => ({ mesh, ...verify(mesh, assertion) }))
+  const worst = findings.find(({ verdict }) => verdict._tag === "Refuted") ??
+    findings.find(({ verdict }) => verdict._tag !== "Proved") ?? findings[0]!
+  const { mesh, name, verdict } = worst
+  return verdict._tag === "Proved" || findings.every((each) => each.verdict._tag === verdict._tag)
+    ? { name, verdict }
+    : {
+      name,
+      verdict: {
+        ...verdict,
+        why:
+          `if the default policy is ${mesh.policy.defaultPolicy}, which nobody says (--default-policy would): ${verdict.why}`
+      }
+    }
+}
+
 export const statement = (assertion: Assertion): string => {
   const kind = kinds.find((kind) => assertion[kind] !== undefined)
   return kind === undefined ? "says nothing" : `${kind} ${JSON.stringify(assertion[kind])}`

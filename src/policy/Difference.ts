@@ -19,12 +19,15 @@ export interface Change {
   readonly after: string
   /** Absent where every request, or every connection, is affected. */
   readonly witness: Analysis.Witness | undefined
+  /** Present where it is so under one default policy only, and nobody says which one holds. */
+  readonly underDefault?: Policy.Policy["defaultPolicy"]
 }
 
 export interface Undecided {
   readonly callers: ReadonlyArray<string>
   readonly destinations: ReadonlyArray<string>
   readonly why: string
+  readonly underDefault?: Policy.Policy["defaultPolicy"]
 }
 
 export interface Difference {
@@ -41,7 +44,46 @@ type Changes =
   | { readonly _tag: "Changes"; readonly pairs: ReadonlyArray<readonly [Pair, Analysis.Witness | undefined]> }
   | { readonly _tag: "Undecided"; readonly why: string }
 
+/**
+ * Where nobody says which default policy holds, both versions are compared under each; where one of them says it, under
+ * that one. Two defaults that both are said are a change like any other.
+ */
 export const make = (before: Policy.Policy, after: Policy.Policy, budget?: Partial<Space.Budget>): Difference => {
+  const versions = [before, after]
+  const said = versions.find(({ basis }) => basis.defaultPolicy === "said")
+  if (versions.every(({ basis }) => basis.defaultPolicy === "said")) return compareVersions(before, after, budget)
+  const under = (defaultPolicy: Policy.Policy["defaultPolicy"]) =>
+    compareVersions({ ...before, defaultPolicy }, { ...after, defaultPolicy }, budget)
+  return said === undefined ? eitherWay(under("deny"), under("allow")) : under(said.defaultPolicy)
+}
+
+/** What differs under both defaults as it is, the rest with the default under which it does. */
+const eitherWay = (deny: Difference, allow: Difference): Difference => {
+  const both = <A extends object>(denied: ReadonlyArray<A>, allowed: ReadonlyArray<A>): ReadonlyArray<A> => {
+    const keys = (list: ReadonlyArray<A>) => new Set(list.map((each) => JSON.stringify(each)))
+    const [inDenied, inAllowed] = [keys(denied), keys(allowed)]
+    return [
+      ...denied.map((each) => inAllowed.has(JSON.stringify(each)) ? each : { ...each, underDefault: "deny" }),
+      ...allowed.filter((each) => !inDenied.has(JSON.stringify(each))).map((each) => ({
+        ...each,
+        underDefault: "allow"
+      }))
+    ]
+  }
+  return {
+    changes: sort(both(deny.changes, allow.changes)),
+    undecided: both(deny.undecided, allow.undecided)
+  }
+}
+
+const sort = (changes: ReadonlyArray<Change>): ReadonlyArray<Change> =>
+  changes.toSorted((a, b) => a.newly < b.newly ? -1 : a.newly > b.newly ? 1 : 0)
+
+const compareVersions = (
+  before: Policy.Policy,
+  after: Policy.Policy,
+  budget?: Partial<Space.Budget>
+): Difference => {
   // The paths that one of them can meet, when they do not normalise alike.
   const normalization = JSON.stringify(before.normalization) === JSON.stringify(after.normalization)
     ? after.normalization
@@ -131,7 +173,7 @@ const collect = (
       changes.push({ ...change, callers, destinations })
     }
   }
-  return { changes: changes.sort((a, b) => a.newly < b.newly ? -1 : a.newly > b.newly ? 1 : 0), undecided }
+  return { changes: sort(changes), undecided }
 }
 
 /** Rulings that say the same have the same number. */
@@ -184,19 +226,26 @@ const few = (names: ReadonlyArray<string>): string =>
   names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`
 
 export const format = ({ changes, undecided }: Difference): string => {
-  const lines = changes.flatMap(({ after, before, callers, destinations, newly, witness }) => [
+  const lines = changes.flatMap(({ after, before, callers, destinations, newly, underDefault, witness }) => [
     `${newly === "allowed" ? "+ newly allowed" : "- newly denied"}: ${few(callers)} → ${few(destinations)}`,
+    ...condition(underDefault),
     `    ${witness === undefined ? "every request" : `for example ${Witnesses.describe(witness)}`}`,
     `    before: ${before}`,
     `    after:  ${after}`
   ])
-  const open = undecided.flatMap(({ callers, destinations, why }) => [
+  const open = undecided.flatMap(({ callers, destinations, underDefault, why }) => [
     `? not decided: ${few(callers)} → ${few(destinations)}`,
+    ...condition(underDefault),
     `    ${why}`
   ])
   const total = [...lines, ...open]
   return total.length === 0 ? "Nothing is newly allowed, and nothing newly denied." : total.join("\n")
 }
+
+const condition = (underDefault: Change["underDefault"]): ReadonlyArray<string> =>
+  underDefault === undefined
+    ? []
+    : [`    if the default policy is ${underDefault}, which nobody says: give --default-policy`]
 
 export const toJson = ({ changes, undecided }: Difference) => ({
   newlyAllowed: changes.filter(({ newly }) => newly === "allowed").map(changeToJson),
@@ -204,9 +253,10 @@ export const toJson = ({ changes, undecided }: Difference) => ({
   undecided
 })
 
-const changeToJson = ({ after, before, callers, destinations, witness }: Change) => ({
+const changeToJson = ({ after, before, callers, destinations, underDefault, witness }: Change) => ({
   callers,
   destinations,
+  ...(underDefault === undefined ? {} : { underDefault }),
   before,
   after,
   ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) })

@@ -20,6 +20,8 @@ export interface Explanation {
   /** Callers that the same rule decides about. */
   readonly groups: ReadonlyArray<Group>
   readonly surprises: ReadonlyArray<Surprises.Surprise>
+  /** What has to stand beside it, in every format. */
+  readonly remarks: ReadonlyArray<string>
 }
 
 export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanation => {
@@ -42,12 +44,14 @@ export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanat
     protocol: Policy.protocol(mesh.policy, destination),
     defaultPolicy: mesh.policy.defaultPolicy,
     groups: [...groups.values()],
-    surprises: Surprises.find(mesh, destination, callers)
+    surprises: Surprises.find(mesh, destination, callers),
+    remarks: Policy.remarks(mesh.policy)
   }
 }
 
-export const format = ({ defaultPolicy, destination, groups, protocol, surprises }: Explanation): string =>
+export const format = ({ defaultPolicy, destination, groups, protocol, remarks, surprises }: Explanation): string =>
   [
+    ...remarks,
     `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
     ...groups.flatMap(formatGroup),
     ...(surprises.length === 0
@@ -95,8 +99,9 @@ const words: { readonly [V in Matrix.Verdict]: string } = {
 
 export const groupToJson = ({ callers, cell }: Group) => ({ callers, ...Matrix.toReason(cell) })
 
-export const toJson = ({ defaultPolicy, destination, groups, protocol, surprises }: Explanation) => ({
+export const toJson = ({ defaultPolicy, destination, groups, protocol, remarks, surprises }: Explanation) => ({
   destination: destination.label,
+  ...(remarks.length === 0 ? {} : { remarks }),
   ...protocol,
   defaultPolicy,
   groups: groups.map(groupToJson),

@@ -20,6 +20,8 @@ export interface Matrix {
   readonly destinations: ReadonlyArray<Policy.Destination>
   /** One row for each caller. */
   readonly rows: ReadonlyArray<ReadonlyArray<Cell>>
+  /** What has to stand beside it, in every format. */
+  readonly remarks: ReadonlyArray<string>
 }
 
 export const make = (mesh: Mesh.Mesh): Matrix => {
@@ -28,6 +30,7 @@ export const make = (mesh: Mesh.Mesh): Matrix => {
   return {
     callers,
     destinations,
+    remarks: Policy.remarks(mesh.policy),
     rows: callers.map((caller) =>
       destinations.map((destination) => {
         const answer = mesh.answer(caller, destination)
@@ -67,6 +70,7 @@ export const toJson = (matrix: Matrix) => {
       ...(peer === undefined ? {} : { peer })
     })),
     destinations: matrix.destinations.map(({ label, other }) => ({ name: label, other })),
+    ...(matrix.remarks.length === 0 ? {} : { remarks: matrix.remarks }),
     reasons,
     /** `rows[caller][destination]` is a position in `reasons`. */
     rows
@@ -113,6 +117,7 @@ export const format = (matrix: Matrix): string => {
   const numbers = destinations.map((_, i) => String(i + 1).padStart(digits))
   const total = counts(matrix)
   return [
+    ...matrix.remarks,
     "Callers down, destinations across:",
     ...destinations.map((destination, i) => `  ${numbers[i]} ${destination.label}`),
     "",

@@ -20,6 +20,7 @@ export const render = (matrix: Matrix.Matrix, defaultPolicy: "allow" | "deny"): 
 <header>
 <h1>Who can reach whom</h1>
 <p>Callers down, services across. Default policy: <b>${defaultPolicy}</b>. Exact for all requests.</p>
+${matrix.remarks.map((remark) => `<p class="remark" role="alert">${text(remark)}</p>`).join("\n")}
 <div class="bar">
 <input id="filter" type="search" placeholder="Filter by name" aria-label="Filter by name" autofocus>
 <label><input type="checkbox" data-verdict="allow" checked><i class="allow"></i>allowed ${total.allow}</label>
@@ -43,6 +44,8 @@ ${
 </html>
 `
 }
+
+const text = (value: string): string => value.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`)
 
 /** No text of a policy may end the element that it stands in. */
 const embed = (data: unknown): string =>

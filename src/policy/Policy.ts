@@ -10,6 +10,14 @@ export interface Service extends Names.Name {
   readonly protocol?: string | undefined
 }
 
+/** What a policy rests on, as far as somebody should know it who relies on an answer. */
+export interface Basis {
+  /** `assumed`: nobody said which default policy holds, and it could be the other one. */
+  readonly defaultPolicy: "said" | "assumed"
+  /** What was not read, in sentences. Empty: the policy is all there is. */
+  readonly missing: ReadonlyArray<string>
+}
+
 export interface Policy {
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly defaultPolicy: Authorizer.DefaultPolicy
@@ -18,6 +26,7 @@ export interface Policy {
   /** Of services that do not say (`proxy-defaults`). */
   readonly defaultProtocol: string | undefined
   readonly normalization: PathNormalization.RequestNormalization
+  readonly basis: Basis
 }
 
 export const make = (
@@ -25,6 +34,7 @@ export const make = (
     readonly services?: ReadonlyArray<string | (Partial<Service> & { readonly service: string })> | undefined
     readonly defaultProtocol?: string | undefined
     readonly normalization?: PathNormalization.RequestNormalization | undefined
+    readonly basis?: Basis | undefined
   }
 ): Policy => ({
   intentions: policy.intentions,
@@ -33,8 +43,23 @@ export const make = (
     typeof each === "string" ? Names.parse(each) : { namespace: "default", partition: "default", ...each }
   ),
   defaultProtocol: policy.defaultProtocol,
-  normalization: policy.normalization ?? {}
+  normalization: policy.normalization ?? {},
+  basis: policy.basis ?? { defaultPolicy: "said", missing: [] }
 })
+
+/** The policy under each default that may hold: the one it has, or both where that is assumed. */
+export const possible = (policy: Policy): ReadonlyArray<Policy> =>
+  policy.basis.defaultPolicy === "said"
+    ? [policy]
+    : (["deny", "allow"] as const).map((defaultPolicy) => ({ ...policy, defaultPolicy }))
+
+/** What has to stand beside every answer, in every format. Mostly nothing. */
+export const remarks = ({ basis, defaultPolicy }: Policy): ReadonlyArray<string> => [
+  ...basis.missing.map((sentence) => `INCOMPLETE: ${sentence}`),
+  ...(basis.defaultPolicy === "said" ? [] : [
+    `The default policy ${defaultPolicy} is assumed: nobody says which one holds. Say it with --default-policy.`
+  ])
+]
 
 /** A callee: a service, or whichever one no intention and no list of services names. */
 export interface Destination extends Names.Name {

@@ -12,6 +12,7 @@ body { margin: 0; display: flex; flex-direction: column; background: var(--back)
 header { padding: 14px 20px 10px; border-bottom: 1px solid var(--line); }
 h1 { font-size: 18px; margin: 0; }
 header p { margin: 2px 0 10px; color: var(--soft); }
+header p.remark { padding: 6px 10px; border: 2px solid; color: inherit; font-weight: 600; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 18px; align-items: center; }
 input[type=search] { font: inherit; padding: 5px 10px; width: 240px; border: 1px solid var(--line); border-radius: 6px;
   background: var(--back); color: inherit; }

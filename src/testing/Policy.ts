@@ -2,7 +2,7 @@
  * Laws of a policy in one line, for `it.prop`:
  *
  * ```ts
- * const policy = Policy.read("policy/")
+ * const policy = Policy.read("policy/", { defaultPolicy: "deny" })
  *
  * it.prop("only checkout reaches payments", ...Policy.never(policy, { from: "*", except: ["checkout"], to: "payments" }))
  * ```
@@ -28,7 +28,7 @@ export type { Policy } from "../policy/Policy.ts"
 export { make } from "../policy/Policy.ts"
 
 export interface Options {
-  /** Default: `deny`. */
+  /** What holds where no intention matches. Must be given unless a file says it (an agent's configuration): it is never guessed. */
   readonly defaultPolicy?: "allow" | "deny"
   /** Services that exist, besides those that are named anyway. */
   readonly services?: ReadonlyArray<string>
@@ -60,9 +60,16 @@ const fromSources = (sources: ReadonlyArray<Entries.Source>, options: Options): 
   if (Result.isFailure(entries)) {
     throw new Error(`the policy can not be read:\n${entries.failure.map(Json.format).join("\n")}`)
   }
+  const defaultPolicy = options.defaultPolicy ?? entries.success.defaultPolicy
+  if (defaultPolicy === undefined) {
+    throw new Error(
+      "which default policy holds where no intention matches? The files do not say: give { defaultPolicy: \"deny\" }, or " +
+        "\"allow\", as your agents have it"
+    )
+  }
   return Policy.make({
     ...entries.success,
-    defaultPolicy: options.defaultPolicy ?? entries.success.defaultPolicy ?? "deny",
+    defaultPolicy,
     services: [...entries.success.services, ...options.services ?? []]
   })
 }

@@ -46,6 +46,8 @@ const run = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
     return { code: failed ? 1 : code, out: lines.join(""), err: failed ? String(exit.failure.message) : "" }
   })
 
+const deny = ["--default-policy", "deny"]
+
 const entry = (permissions: ReadonlyArray<object>) => [
   { Kind: "service-defaults", Name: "api", Protocol: "http" },
   { Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Permissions: permissions }] }
@@ -63,6 +65,10 @@ const fixture = Effect.map(temporary.folder, (folder) => {
   write("broken/a.json", entry([{ Action: "allow", HTTP: { PathRegex: "/a(" } }]))
   write("broken/b.json", "{\n  \"Kind\" 1\n}")
   write("hcl/api.hcl", "Kind = \"service-intentions\"")
+  write("one.json", { Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Action: "allow" }] })
+  write("always.json", {
+    assertions: [{ always: { from: "web", to: "api", when: { PathPrefix: "/v1/", Methods: ["GET"] } } }]
+  })
   write("good.json", { assertions: [{ only: { from: "web", to: "api" } }] })
   write("bad.json", { assertions: [{ name: "closed", never: { to: "api" } }] })
   write("unclear.json", { assertions: [{ nevr: { to: "api" } }] })
@@ -77,7 +83,7 @@ describe("effect-mesh policy", () => {
         const { at } = yield* fixture
         const [allowed, denied, open, unknown] = yield* Effect.all([
           run("check", "-f", at("before"), "web", "api", "--path", "/v1/x"),
-          run("check", "-f", at("before"), "web", "api", "--path", "/v1/../v2", "--json"),
+          run("check", ...deny, "-f", at("before"), "web", "api", "--path", "/v1/../v2", "--json"),
           run("check", "-f", at("before"), "web", "api"),
           run("check", "-f", at("none"), "web", "api")
         ])
@@ -102,11 +108,11 @@ describe("effect-mesh policy", () => {
       Effect.gen(function*() {
         const { at } = yield* fixture
         const [wider, narrower, proved, refuted, unclear] = yield* Effect.all([
-          run("diff", at("before"), at("after")),
-          run("diff", at("after"), at("before")),
-          run("verify", "-f", at("before"), at("good.json")),
-          run("verify", "-f", at("before"), at("bad.json"), "--format", "tap"),
-          run("verify", "-f", at("before"), at("unclear.json"))
+          run("diff", ...deny, at("before"), at("after")),
+          run("diff", ...deny, at("after"), at("before")),
+          run("verify", ...deny, "-f", at("before"), at("good.json")),
+          run("verify", ...deny, "-f", at("before"), at("bad.json"), "--format", "tap"),
+          run("verify", ...deny, "-f", at("before"), at("unclear.json"))
         ])
         assert.strictEqual(wider.code, 2)
         assert.match(wider.out, /newly allowed: web → api\n {4}for example POST \/v1\/\n/)
@@ -169,6 +175,57 @@ describe("effect-mesh policy", () => {
       assert.deepStrictEqual([denied.code, broken.code], [2, 1])
       assert.match(denied.out, /^denied by the default policy/)
       assert.match(broken.err, /nothing was analysed/)
+    }), 30_000)
+
+  it.live(
+    "never guesses which default policy holds: verify and diff answer for both, matrix, explain and check say so",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        const [open, closed, always, diff, json, text, matrix, page, explain, denied, allowed] = yield* Effect.all([
+          run("verify", "-f", at("before"), at("good.json")),
+          run("verify", ...deny, "-f", at("before"), at("good.json")),
+          run("verify", "-f", at("before"), at("always.json")),
+          run("diff", at("before"), at("after")),
+          run("diff", at("before"), at("after"), "--json"),
+          run("matrix", "-f", at("before")),
+          run("matrix", "-f", at("before"), "--json"),
+          run("matrix", "-f", at("before"), "--html", at("page.html")),
+          run("explain", "-f", at("before"), "api"),
+          run("check", "-f", at("before"), "db", "api"),
+          run("check", "-f", at("before"), "web", "api", "--path", "/v1/x")
+        ])
+        assert.strictEqual(open.code, 2)
+        assert.match(open.out, /refuted: if the default policy is allow, which nobody says/)
+        assert.strictEqual(closed.code, 0)
+        // What an intention decides is so under each.
+        assert.strictEqual(always.code, 0)
+        assert.strictEqual(diff.code, 2)
+        assert.match(diff.out, /newly allowed: web → api\n {4}if the default policy is deny, which nobody says/)
+        assert.include(json.out, "\"underDefault\": \"deny\"")
+        const assumed = "The default policy deny is assumed"
+        for (const out of [text.out, matrix.out, page.out, readFileSync(at("page.html"), "utf8"), explain.out]) {
+          assert.include(out, assumed)
+        }
+        assert.strictEqual(denied.code, 2)
+        assert.include(denied.out, `${assumed}: nobody says which one holds`)
+        assert.include(denied.out, "If it is allow: allowed by the default policy")
+        assert.deepStrictEqual(allowed.out, "allowed by permission 0 of intention web → api (precedence 9)\n")
+      }),
+    30_000
+  )
+
+  it.live("compares an agent and files under the agent's default policy", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const agent = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "allow" })
+      const store = (value: unknown) =>
+        Effect.promise(() => fetch(`${agent.address}/v1/config`, { method: "PUT", body: JSON.stringify(value) }))
+      yield* store({ Kind: "service-intentions", Name: "payments", Sources: [{ Name: "web", Action: "deny" }] })
+      yield* store({ Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Action: "allow" }] })
+      const result = yield* run("diff", "--http-addr", agent.address, "consul", at("one.json"))
+      assert.strictEqual(result.code, 2, "deleting a deny opens the service where the default is allow")
+      assert.match(result.out, /newly allowed: web → payments/)
     }), 30_000)
 
   it.live("asks the running agent, and compares it with files", () =>

@@ -27,7 +27,7 @@ const policy = Policy.fromEntries([
       { Name: "*", Action: "deny" }
     ]
   }
-], { services: ["web"] })
+], { services: ["web"], defaultPolicy: "deny" })
 
 const falsify = ([arbitraries, test]: Policy.Law) =>
   Arbitrary.checkEffect(Arbitrary.all(arbitraries), (input) =>
@@ -100,6 +100,12 @@ describe("Policy", () => {
   it("refuses entries that Consul would refuse", () => {
     assert.throws(() => Policy.fromEntries([{ Kind: "service-intentions", Name: "x", Sources: [] }]), /no sources/)
   })
+
+  it("refuses to guess which default policy holds", () => {
+    const entries = [{ Kind: "service-intentions", Name: "x", Sources: [{ Name: "web", Action: "allow" }] }]
+    assert.throws(() => Policy.fromEntries(entries), /which default policy holds/)
+    assert.strictEqual(Policy.fromEntries(entries, { defaultPolicy: "allow" }).defaultPolicy, "allow")
+  })
 })
 
 describe("Samples", () => {
@@ -123,7 +129,7 @@ describe("Arbitraries", () => {
           Kind: "service-intentions",
           Name: DestinationName,
           Sources: [{ Name: SourceName, ...(Action === undefined ? { Permissions } : { Action }) }]
-        }])
+        }], { defaultPolicy: "deny" })
       )
     }
   )

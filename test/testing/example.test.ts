@@ -9,7 +9,7 @@ import "../../examples/policy-tests/policy.test.ts"
 const example = new URL("../../examples/policy-tests/", import.meta.url)
 const file = readFileSync(new URL("assertions.json", example), "utf8")
 const { assertions } = Schema.decodeUnknownSync(Assertion.Assertions, { onExcessProperty: "error" })(JSON.parse(file))
-const mesh = Mesh.make(Policy.read(new URL("policy", example).pathname))
+const mesh = Mesh.make(Policy.read(new URL("policy", example).pathname, { defaultPolicy: "deny" }))
 
 it.each(assertions)("the example's statement is proved: $name", (assertion) => {
   assert.deepStrictEqual(Assertion.verify(mesh, assertion).verdict, { _tag: "Proved" })

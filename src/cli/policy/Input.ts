@@ -9,13 +9,13 @@ import * as Json from "../../policy/Json.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Consul from "../consul.ts"
 import * as Files from "./Files.ts"
-import { PolicyError } from "./PolicyError.ts"
+import { Incomplete, PolicyError } from "./PolicyError.ts"
 
 /** Flags that every command shares. */
 export const context = {
   ...Consul.flags,
   defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
-    Flag.withDescription("What holds where no intention matches; default: what the agent or a file says, else deny"),
+    Flag.withDescription("What holds where no intention matches; default: what the agent or a file says"),
     Flag.optional
   ),
   service: Flag.String("service").pipe(
@@ -42,6 +42,14 @@ export const source = {
   )
 }
 
+/** For commands that show what is known. */
+export const partial = {
+  incomplete: Flag.Boolean("incomplete").pipe(
+    Flag.withDescription("Show what is known, marked as incomplete, where not everything could be read"),
+    Flag.withDefault(false)
+  )
+}
+
 export type Context = Consul.Flags & {
   readonly defaultPolicy: Option.Option<"allow" | "deny">
   readonly service: ReadonlyArray<string>
@@ -49,8 +57,34 @@ export type Context = Consul.Flags & {
   readonly protocol: Option.Option<string>
 }
 
-/** From these paths, or from the agent where there are none. */
-export const load = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<string>) {
+/**
+ * From these paths, or from the agent where there are none. Fails where a part is missing, unless `partial`. Where nobody
+ * says which default policy holds, `basis` says that it is assumed.
+ */
+export const load = Effect.fnUntraced(function*(
+  given: Context,
+  paths: ReadonlyArray<string>,
+  partial: { readonly incomplete: boolean } = { incomplete: false }
+) {
+  const policy = yield* read(given, paths)
+  const { missing } = policy.basis
+  return missing.length === 0 || partial.incomplete ? policy : yield* new Incomplete({ missing })
+})
+
+/** `consul` stands for the running agent. A change of entries changes no default: where an agent is asked, its own holds for both. */
+export const loadPair = Effect.fnUntraced(function*(options: Context, before: string, after: string) {
+  const load1 = (path: string) => load(options, path === "consul" ? [] : [path])
+  const [old, fresh] = [yield* load1(before), yield* load1(after)]
+  const agent = before === "consul" ? old : after === "consul" ? fresh : undefined
+  const under = ({ basis, ...policy }: Policy.Policy): Policy.Policy => ({
+    ...policy,
+    defaultPolicy: agent?.defaultPolicy ?? policy.defaultPolicy,
+    basis: { ...basis, defaultPolicy: agent?.basis.defaultPolicy ?? basis.defaultPolicy }
+  })
+  return { before: under(old), after: under(fresh) }
+})
+
+const read = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<string>) {
   const listed = yield* Effect.forEach(given.services, (file) => Files.attempt(file, () => readFile(file, "utf8")))
   const names = listed.flatMap((text) => text.split("\n")).map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)
   const options = { ...given, service: [...given.service, ...names] }
@@ -61,24 +95,22 @@ export const load = Effect.fnUntraced(function*(given: Context, paths: ReadonlyA
     )
 })
 
-/** `consul` stands for the running agent. */
-export const loadOne = (options: Context, path: string) => load(options, path === "consul" ? [] : [path])
-
 const assemble = (
   options: Context,
   sources: ReadonlyArray<Entries.Source>,
   agent?: { readonly services: ReadonlyArray<string>; readonly defaultPolicy: "allow" | "deny" }
 ): Effect.Effect<Policy.Policy, PolicyError> =>
   Entries.read(sources).pipe(
-    Result.map((entries) =>
-      Policy.make({
+    Result.map((entries) => {
+      const said = Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy
+      return Policy.make({
         ...entries,
-        defaultPolicy: Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy ??
-          "deny",
+        defaultPolicy: said ?? "deny",
         defaultProtocol: entries.defaultProtocol ?? Option.getOrUndefined(options.protocol),
-        services: [...entries.services, ...agent?.services ?? [], ...options.service]
+        services: [...entries.services, ...agent?.services ?? [], ...options.service],
+        basis: { defaultPolicy: said === undefined ? "assumed" : "said", missing: [] }
       })
-    ),
+    }),
     Result.mapError((problems) =>
       new PolicyError({ why: `nothing was analysed:\n${problems.map(Json.format).join("\n")}` })
     ),

@@ -1,7 +1,21 @@
 /** Why a question about a policy has no answer. */
-import { Schema } from "effect"
+import { Runtime, Schema } from "effect"
 
 /** The policy can not be read, or the question makes no sense: nothing was analysed. Exit code 1. */
 export class PolicyError extends Schema.TaggedError<PolicyError>()("PolicyError", { why: Schema.String }) {
   override readonly message = this.why
+}
+
+/** Exit code of `Incomplete`. */
+export const incomplete = 3
+
+/** There is a policy, and a part of it could not be read: what is missing could turn every answer round. Exit code 3. */
+export class Incomplete extends Schema.TaggedError<Incomplete>()("Incomplete", {
+  missing: Schema.Array(Schema.String)
+}) {
+  override readonly message = [
+    "not everything could be read, so nothing is answered:",
+    ...this.missing.map((sentence) => `  ${sentence}`)
+  ].join("\n")
+  override readonly [Runtime.errorExitCode] = incomplete
 }

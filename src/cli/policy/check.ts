@@ -35,7 +35,7 @@ export const check = Command.make(
       ...given,
       services: [...given.services, options.destination, ...named(options.source)]
     })
-    const mesh = Mesh.make(policy)
+    const [mesh, other] = Policy.possible(policy).map((each) => Mesh.make(each)) as [Mesh.Mesh, Mesh.Mesh | undefined]
     const destination = yield* Input.destination(policy, options.destination)
     const caller = Callers.classes([policy]).find((each) => Callers.covers(options.source, each))
     if (caller === undefined) {
@@ -66,12 +66,27 @@ export const check = Command.make(
         : new PolicyError({ why: `--header ${JSON.stringify(line)} has no colon: write --header "Name: value"` })
     })
     const request = HttpRequest.make(Option.getOrElse(options.method, () => "GET"), path.path)
-    const decision = mesh.ask(caller, destination, { method: request.method, path: request.path, headers, tokens: [] })
+    const asked = { method: request.method, path: request.path, headers, tokens: [] }
+    const decision = mesh.ask(caller, destination, asked)
+    const otherwise = other?.ask(caller, destination, asked)
+    const isOpen = otherwise !== undefined && otherwise.allowed !== decision.allowed
+    const remarks = isOpen
+      ? [...Policy.remarks(policy), `If it is ${other!.policy.defaultPolicy}: ${Decision.explain(otherwise)}`]
+      : []
     const needs = Needs.needs(decision)
     const text = options.json
-      ? JSON.stringify({ ...Decision.toJson(decision), ...(needs.length === 0 ? {} : { needs }) }, null, 2)
-      : [Decision.explain(decision), ...needs.map((need) => `  it would have needed: ${need}`)].join("\n")
-    return yield* Answer.give(text, decision.allowed ? 0 : Answer.unwelcome)
+      ? JSON.stringify(
+        {
+          ...Decision.toJson(decision),
+          ...(needs.length === 0 ? {} : { needs }),
+          ...(remarks.length === 0 ? {} : { remarks })
+        },
+        null,
+        2
+      )
+      : [Decision.explain(decision), ...needs.map((need) => `  it would have needed: ${need}`), ...remarks].join("\n")
+    // Allowed is said only of what is allowed whichever default holds.
+    return yield* Answer.give(text, decision.allowed && !isOpen ? 0 : Answer.unwelcome)
   })
 ).pipe(
   Command.withDescription(

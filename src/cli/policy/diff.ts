@@ -19,8 +19,7 @@ export const diff = Command.make(
     after: version("after", "as it shall be")
   },
   Effect.fn("cli.policy.diff")(function*(options) {
-    const before = yield* Input.loadOne(options, options.before)
-    const after = yield* Input.loadOne(options, options.after)
+    const { after, before } = yield* Input.loadPair(options, options.before, options.after)
     const difference = Difference.make(before, after)
     return yield* Answer.give(
       options.json ? JSON.stringify(Difference.toJson(difference), null, 2) : Difference.format(difference),

@@ -12,6 +12,7 @@ export const explain = Command.make(
   {
     ...Input.context,
     ...Input.source,
+    ...Input.partial,
     json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
     destination: Argument.String("destination").pipe(
       Argument.withDescription("The service that is called; without it, every one is explained"),
@@ -19,7 +20,7 @@ export const explain = Command.make(
     )
   },
   Effect.fn("cli.policy.explain")(function*(options) {
-    const policy = yield* Input.load(options, options.policy)
+    const policy = yield* Input.load(options, options.policy, options)
     const mesh = Mesh.make(policy)
     const destinations = options.destination.length === 0
       ? Policy.destinations([policy])

@@ -14,6 +14,7 @@ export const matrix = Command.make(
   {
     ...Input.context,
     ...Input.source,
+    ...Input.partial,
     json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
     html: Flag.Path("html").pipe(
       Flag.withDescription("Write a page with a picture of it: one file, nothing else needed"),
@@ -21,7 +22,7 @@ export const matrix = Command.make(
     )
   },
   Effect.fn("cli.policy.matrix")(function*(options) {
-    const policy = yield* Input.load(options, options.policy)
+    const policy = yield* Input.load(options, options.policy, options)
     const matrix = Matrix.make(Mesh.make(policy))
     if (Option.isSome(options.html)) {
       const file = options.html.value
@@ -36,7 +37,10 @@ export const matrix = Command.make(
     const text = options.json
       ? JSON.stringify({ defaultPolicy: policy.defaultPolicy, ...Matrix.toJson(matrix) })
       : Option.isSome(options.html)
-      ? `${options.html.value}: ${matrix.callers.length} callers, ${matrix.destinations.length} destinations`
+      ? [
+        ...matrix.remarks,
+        `${options.html.value}: ${matrix.callers.length} callers, ${matrix.destinations.length} destinations`
+      ].join("\n")
       : Matrix.format(matrix)
     return yield* Answer.give(text, 0)
   })

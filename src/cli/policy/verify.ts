@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises"
 import * as Assertion from "../../policy/Assertion.ts"
 import * as Json from "../../policy/Json.ts"
 import * as Mesh from "../../policy/Mesh.ts"
+import * as Policy from "../../policy/Policy.ts"
 import * as Report from "../../policy/Report.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
@@ -23,8 +24,8 @@ export const verify = Command.make(
   },
   Effect.fn("cli.policy.verify")(function*(options) {
     const assertions = yield* read(options.assertions)
-    const mesh = Mesh.make(yield* Input.load(options, options.policy))
-    const findings = assertions.map((assertion) => Assertion.verify(mesh, assertion))
+    const meshes = Policy.possible(yield* Input.load(options, options.policy)).map((policy) => Mesh.make(policy))
+    const findings = assertions.map((assertion) => Assertion.verifyUnderEach(meshes, assertion))
     const has = (...tags: ReadonlyArray<string>) => findings.some(({ verdict }) => tags.includes(verdict._tag))
     return yield* Answer.give(
       Report.format(findings, options.format),
@@ -34,7 +35,8 @@ export const verify = Command.make(
 ).pipe(
   Command.withDescription(
     "Prove statements about the policy (never, always, only, implies, equivalent) for all callers and requests, or refute " +
-      "them by one. Exit codes: 0 all are proved, 2 one is refuted, 1 error, or one could not be decided."
+      "them by one. Exit codes: 0 all are proved, 2 one is refuted, 1 error, or one could not be decided, 3 not everything could be " +
+      "read."
   ),
   Command.withExamples([
     {
