@@ -1,9 +1,12 @@
 /**
  * A mesh for tests: the development agent, and services in it with real certificates and real TLS on loopback, all in this
  * process. What changes something (an intention, the root, an instance) returns once everybody it is about has heard,
- * so that the next line of a test may rely on it. The mesh lives in real time, whatever clock the test has.
+ * so that the next line of a test may rely on it.
  *
- *     layer(TestMesh.layer())("orders", (it) => {
+ * The mesh lives in real time, whatever clock the test has, and so does what is made of `join`. Trap: a `Schedule` or a
+ * `timeout` of the test itself stands still under `it.effect` unless the `layer` has `excludeTestServices: true`.
+ *
+ *     layer(TestMesh.layer(), { excludeTestServices: true })("orders", (it) => {
  *       it.effect("are for the shop alone", () => Effect.gen(function*() {
  *         const mesh = yield* TestMesh.TestMesh
  *         yield* mesh.serve("orders", routes)
@@ -22,6 +25,8 @@ import * as Intention from "../intention/Intention.ts"
 import * as Mesh from "../native/Mesh.ts"
 import * as MeshHttpClient from "../native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../native/MeshHttpServer.ts"
+import type * as MeshListener from "../native/MeshListener.ts"
+import * as MeshSocketServer from "../native/MeshSocketServer.ts"
 import type * as ServerLimits from "../native/HttpLimits.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
@@ -37,10 +42,10 @@ export class TestMeshError extends Schema.TaggedError<TestMeshError>()("TestMesh
 }
 
 /** One instance of a service. */
-export interface Instance {
+export interface Instance<Stats = MeshHttpServer.Stats> {
   readonly id: string
   readonly port: number
-  readonly stats: () => MeshHttpServer.Stats
+  readonly stats: () => Stats
   /** It becomes unhealthy, and goes on serving who asks all the same. Returns when no client chooses it any more. */
   readonly takeDown: Effect.Effect<void, TestMeshError>
   readonly bringBack: Effect.Effect<void, TestMeshError>
@@ -48,6 +53,13 @@ export interface Instance {
 
 /** What an application may need: everything else has to be provided to it. */
 export type Application<E = never> = Layer.Layer<never, E, Layer.Success<ReturnType<typeof MeshHttpServer.layer>>>
+
+/** The same for one that speaks any other protocol over TCP, RPC among them. */
+export type SocketApplication<E = never> = Layer.Layer<
+  never,
+  E,
+  Layer.Success<ReturnType<typeof MeshSocketServer.layer>>
+>
 
 /** `Permissions` of an intention, as Consul has them. */
 export type Permissions = ReadonlyArray<Intention.Permission>
@@ -59,12 +71,17 @@ export class TestMesh extends Context.Service<TestMesh, {
     application: Application<E>,
     options?: { readonly limits?: ServerLimits.HttpLimits }
   ) => Effect.Effect<Instance, E | TestMeshError, Scope.Scope>
+  /** The same for a service that takes connections: `MeshSocket` of a context of `join` calls it. */
+  readonly serveSockets: <E>(
+    service: string,
+    application: SocketApplication<E>
+  ) => Effect.Effect<Instance<MeshListener.Stats>, E | TestMeshError, Scope.Scope>
   /** Calls as this service. */
   readonly client: (
     service: string,
     options?: MeshHttpClient.Options
   ) => Effect.Effect<HttpClient.HttpClient, TestMeshError, Scope.Scope>
-  /** What a service is made of, for all that is not HTTP. */
+  /** What a service is made of, for all that is opened by hand; with the clock of the mesh, which is the real one. */
   readonly join: (service: string) => Effect.Effect<Context.Context<Mesh.Mesh>, TestMeshError>
   /** Everything, or what the permissions say. Replaces what was said about the two before. */
   readonly allow: (
@@ -88,6 +105,9 @@ export interface Options {
 
 /** Certificates and sockets know no other; the application that is served keeps the clock of the test. */
 const realTime = Clock.Clock.defaultValue()
+
+/** Drains within the time of a test. */
+const onLoopback = { host: "127.0.0.1", port: 0, drain: "1 second" } as const
 
 const inRealTime = Effect.provideService(Clock.Clock, realTime)
 
@@ -122,7 +142,9 @@ const make = Effect.gen(function*() {
     if (known !== undefined) return known
     const joined = yield* Layer.buildWithScope(Mesh.layer({ service }), scope).pipe(
       Effect.provideService(ConsulClient.ConsulClient, consul),
-      Effect.mapError(failed(`let ${service} join`))
+      Effect.mapError(failed(`let ${service} join`)),
+      // What is made of it is as real as its sockets and certificates.
+      Effect.map(Context.add(Clock.Clock, realTime))
     )
     members.set(service, joined)
     return joined
@@ -172,6 +194,52 @@ const make = Effect.gen(function*() {
         }
       }).pipe(Effect.scoped), { concurrency: "unbounded", discard: true }).pipe(inRealTime)
 
+  /** The service, once it has heard what it speaks. */
+  const speaking = Effect.fnUntraced(function*(service: string, protocol: "http" | "tcp") {
+    yield* entry({ Kind: "service-defaults", Name: service, Protocol: protocol })
+    const member = yield* join(service)
+    const isHttp = protocol === "http"
+    yield* heard(
+      `serve ${service}`,
+      Context.get(member, Intentions.Intentions).changes,
+      ({ http }) => http === isHttp
+    )
+    return member
+  }, inRealTime)
+
+  const opened = <A, E extends { readonly message: string }>(
+    service: string,
+    server: Layer.Layer<A, E, Mesh.Mesh>,
+    member: Context.Context<Mesh.Mesh>
+  ) => Layer.build(server).pipe(Effect.provideContext(member), orFail(`serve ${service}`), inRealTime)
+
+  /** In the catalog for the scope, from when everybody can call it. */
+  const instance = Effect.fnUntraced(function*<Stats>(
+    service: string,
+    { port, stats }: { readonly port: number; readonly stats: () => Stats }
+  ): Effect.fn.Return<Instance<Stats>, TestMeshError, Scope.Scope> {
+    const id = `${service}-${++instances}`
+    yield* Effect.acquireRelease(
+      consul.call("register", (api) =>
+        api.agent.registerService({
+          query: {},
+          payload: { Name: service, ID: id, Port: port, Address: "127.0.0.1", Connect: { Native: true } }
+        })).pipe(orFail(`register ${id}`)),
+      () =>
+        Effect.ignore(consul.call("deregister", (api) => api.agent.deregisterService({ params: { id }, query: {} })))
+    )
+    yield* visible(service, id, true)
+    const maintenance = (enable: boolean) =>
+      Effect.andThen(
+        consul.call("maintenance", (api) =>
+          api.agent.serviceMaintenance({ params: { id }, query: { enable, reason: "a test" } })).pipe(
+            orFail(`maintenance of ${id}`)
+          ),
+        visible(service, id, !enable)
+      )
+    return { id, port, stats, takeDown: maintenance(true), bringBack: maintenance(false) }
+  }, inRealTime)
+
   return TestMesh.of({
     join,
     entry,
@@ -185,39 +253,17 @@ const make = Effect.gen(function*() {
       return Context.get(context, Client.HttpClient)
     }, inRealTime),
     serve: Effect.fnUntraced(function*(service, application, options) {
-      const id = `${service}-${++instances}`
-      yield* entry({ Kind: "service-defaults", Name: service, Protocol: "http" })
-      const member = yield* join(service)
-      yield* heard(`serve ${service}`, Context.get(member, Intentions.Intentions).changes, ({ http }) => http).pipe(
-        inRealTime
-      )
-      const server = MeshHttpServer.layer({ host: "127.0.0.1", port: 0, drain: "1 second", limits: options?.limits })
-      const context = yield* Layer.build(server).pipe(
-        Effect.provideContext(member),
-        orFail(`serve ${service}`),
-        inRealTime
-      )
+      const member = yield* speaking(service, "http")
+      const server = MeshHttpServer.layer({ ...onLoopback, limits: options?.limits })
+      const context = yield* opened(service, server, member)
       yield* Layer.build(application).pipe(Effect.provideContext(context))
-      const { port, stats } = Context.get(context, MeshHttpServer.MeshHttpServer)
-      yield* Effect.acquireRelease(
-        consul.call("register", (api) =>
-          api.agent.registerService({
-            query: {},
-            payload: { Name: service, ID: id, Port: port, Address: "127.0.0.1", Connect: { Native: true } }
-          })).pipe(orFail(`register ${id}`)),
-        () =>
-          Effect.ignore(consul.call("deregister", (api) => api.agent.deregisterService({ params: { id }, query: {} })))
-      )
-      yield* visible(service, id, true)
-      const maintenance = (enable: boolean) =>
-        Effect.andThen(
-          consul.call("maintenance", (api) =>
-            api.agent.serviceMaintenance({ params: { id }, query: { enable, reason: "a test" } })).pipe(
-              orFail(`maintenance of ${id}`)
-            ),
-          visible(service, id, !enable)
-        )
-      return { id, port, stats, takeDown: maintenance(true), bringBack: maintenance(false) }
+      return yield* instance(service, Context.get(context, MeshHttpServer.MeshHttpServer))
+    }),
+    serveSockets: Effect.fnUntraced(function*(service, application) {
+      const member = yield* speaking(service, "tcp")
+      const context = yield* opened(service, MeshSocketServer.layer(onLoopback), member)
+      yield* Layer.build(application).pipe(Effect.provideContext(context))
+      return yield* instance(service, Context.get(context, MeshSocketServer.MeshSocketServer))
     }),
     rotate: Effect.gen(function*() {
       const before = new Map(

@@ -1,9 +1,13 @@
 import { assert, layer } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
+import * as MeshSocket from "../../src/native/MeshSocket.ts"
+import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
+import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 
 const greeting = (name: string) =>
@@ -92,4 +96,44 @@ layer(TestMesh.layer())("TestMesh beside a test clock", (it) => {
       yield* bringBack
       assert.strictEqual(yield* told, "60000")
     }))
+
+  it.effect("closes what was registered by hand, which waits for its callers to turn away", () =>
+    Effect.gen(function*() {
+      const mesh = yield* TestMesh.TestMesh
+      const echo = yield* mesh.join("echo")
+      yield* Effect.scoped(Layer.build(
+        ServiceRegistration.layer({ name: "echo", port: 9, address: "127.0.0.1", drain: "10 millis" }).pipe(
+          Layer.provideMerge(MeshSocketServer.layer({ host: "127.0.0.1", port: 0, drain: "10 millis" })),
+          Layer.provide(Layer.succeedContext(echo))
+        )
+      ))
+    }))
+
+  it.effect("serves what speaks no HTTP, RPC for one", () =>
+    Effect.gen(function*() {
+      const mesh = yield* TestMesh.TestMesh
+      yield* mesh.allow("shop", "pricing")
+      const { stats } = yield* mesh.serveSockets("pricing", pricing)
+      const shop = yield* mesh.join("shop")
+      const protocol = yield* Layer.build(
+        RpcClient.layerProtocolSocket().pipe(
+          Layer.provide(MeshSocket.layer({ service: "pricing" })),
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.provide(Layer.succeedContext(shop))
+        )
+      )
+      const client = yield* RpcClient.make(Pricing).pipe(Effect.provideContext(protocol))
+      assert.strictEqual(yield* client.price({ of: "tea" }), "shop pays 3 for tea")
+      assert.strictEqual(stats().accepted, 1)
+    }))
 })
+
+const Pricing = RpcGroup.make(Rpc.make("price", { payload: { of: Schema.String }, success: Schema.String }))
+
+const pricing = RpcServer.layer(Pricing).pipe(
+  Layer.provide(Pricing.toLayer({
+    price: ({ of }) => Effect.map(PeerIdentity.PeerIdentity, ({ caller }) => `${caller.service} pays 3 for ${of}`)
+  })),
+  Layer.provide(RpcServer.layerProtocolSocketServer),
+  Layer.provide(RpcSerialization.layerNdjson)
+)
