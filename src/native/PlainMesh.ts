@@ -4,6 +4,7 @@
  *     const mesh = await PlainMesh.join({ service: "web" })
  *     await mesh.listen(http.createServer(app), { port: 8443 })            // any server of Node that does not listen itself
  *     mesh.follow(https.createServer(mesh.serverOptions(), app)).listen(8443) // or one that does
+ *     await mesh.fetch("http://api.service.consul/")
  *     await undici.request("http://api.service.consul/", { dispatcher: mesh.dispatcher })
  *     https.get("https://api.service.consul/", { agent: mesh.agent })
  *     const socket = await mesh.connect("db")                              // for drivers that take a socket
@@ -68,8 +69,13 @@ export interface Listening {
   readonly close: () => Promise<void>
 }
 
-/** Of `undici`, and of the one that is part of Node, whose types know nothing of each other. */
-export type Dispatcher = Undici.Dispatcher & NonNullable<RequestInit["dispatcher"]>
+/**
+ * Of `undici`, and of the one that is part of Node, whose types know nothing of each other. Where the types of browsers
+ * are in force, as by TypeScript's default `lib`, `RequestInit` has no dispatcher: use `fetch` of the mesh.
+ */
+export type Dispatcher =
+  & Undici.Dispatcher
+  & (RequestInit extends { dispatcher?: infer OfNode } ? NonNullable<OfNode> : unknown)
 
 export interface PlainMesh {
   /** Who we are now, as a URI. */
@@ -105,7 +111,9 @@ export interface PlainMesh {
   readonly agent: Https.Agent
   /** For `http.request`, which is encrypted all the same. Keeps connections. */
   readonly httpAgent: Http.Agent
-  /** For `fetch`, `undici.request` and `undici.fetch`. */
+  /** `fetch` of Node, for URLs that name services. */
+  readonly fetch: typeof globalThis.fetch
+  /** For `undici.request` and `undici.fetch`, and for Node's `fetch` where somebody else calls it. */
   readonly dispatcher: Dispatcher
   /**
    * For `tls.connect`, `https.Agent` and undici's `connect`, to an instance of `service` whose address is known. They can be
@@ -308,6 +316,7 @@ const plain = <R, E>(
       ),
     agent,
     httpAgent,
+    fetch: (input, init) => fetch(input, { ...init, dispatcher: dispatcher.undici as Dispatcher }),
     dispatcher: dispatcher.undici as Dispatcher,
     tlsOptions: (name) => {
       const request = Result.getOrThrowWith(serviceOf(name), (why) => notCallable(name, why))

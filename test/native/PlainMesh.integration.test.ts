@@ -131,6 +131,7 @@ describe("PlainMesh", () => {
           Effect.promise(() => requested(Undici.request("http://api/", { dispatcher: mesh.dispatcher }))),
           Effect.promise(() => fetched(Undici.fetch("http://api/", { dispatcher: mesh.dispatcher }))),
           Effect.promise(() => fetched(fetch("http://api.service.consul/", { dispatcher: mesh.dispatcher }))),
+          Effect.promise(() => fetched(mesh.fetch("http://api.service.consul/"))),
           Effect.promise(() => requested(Undici.request(url, { dispatcher: pool }))),
           Effect.promise(() => requested(Undici.request(url, { dispatcher: single }))),
           Effect.promise(overTls)
