@@ -80,7 +80,8 @@ class Talk implements HttpExchange.Served {
   reset(abuse: HttpExchange.Abuse): void {
     this.faulty = true
     this.observer.abused(this.connection, abuse)
-    this.connection.reset()
+    // Node's parser may be at work, and is not to lose its connection meanwhile.
+    setImmediate(this.connection.reset)
   }
 }
 
@@ -102,7 +103,7 @@ export const make = Effect.fnUntraced(
 
     server.on("request", (request, response) => {
       const talk = talks.get(request.socket)
-      if (talk === undefined || talk.faulty) return void request.destroy() // its connection is gone
+      if (talk === undefined || talk.faulty) return // its connection is gone, or about to go
       talk.begin(request, response)
       const exchange = new HttpExchange.Exchange(talk.connection, response)
       HttpExchange.remember(request, exchange)
@@ -118,6 +119,7 @@ export const make = Effect.fnUntraced(
     const upgraded = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
       const talk = talks.get(request.socket)
       const upgrade = observer.handlers()?.upgrade
+      if (talk?.faulty === true) return // its connection is about to go
       if (talk === undefined || upgrade === undefined) return void socket.destroy()
       talk.begin(request, undefined)
       talk.upgraded = true

@@ -112,6 +112,21 @@ describe("over HTTP/1.1", () => {
     ({ socket }) => flood(socket, () => head("GET", "/never", "").repeat(10))
   )
 
+  it.live("a burst of requests of a caller that may do nothing: ends its connection, and nothing else", () =>
+    Effect.gen(function*() {
+      const { materialOf, mesh, port, web } = yield* start()
+      const { issued } = yield* materialOf("ops")
+      const { socket } = yield* TlsClients.connect(port, issued, { ALPNProtocols: ["http/1.1"] })
+      const answer = Sockets.record(socket)
+      // In one write, so that the parser has more of them when the connection is given up.
+      socket.write(head("GET", "/who", "").repeat(2000))
+      assert.notStrictEqual(yield* answer.ending, "ended")
+      yield* Sockets.eventually(() => mesh.stats().handling === 0)
+      assert.deepStrictEqual(mesh.stats().aborted, { pipelining: 1 })
+      const ask = yield* Http.http1(port, web)
+      assert.strictEqual((yield* ask({ path: "/who" })).body, "hello")
+    }))
+
   http1("an answer that is not read", "slow_reader", ({ socket }) => {
     socket.write(head("GET", "/endless", ""))
     socket.pause()
