@@ -2,9 +2,11 @@
 // Checked before anything else is loaded: older versions of Node fail in the middle of a dependency, saying nothing useful.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
-if (major < 22 || (major === 22 && minor < 19)) {
+const supported = major === 24 ? minor >= 17 : major === 26 ? minor >= 1 : major > 26
+
+if (!supported) {
   process.stderr.write(
-    `effect-mesh needs Node 22.19 or newer, and this is Node ${process.versions.node}.\n` +
+    `effect-mesh needs Node 24.17 or newer, or 26.1 or newer, and this is Node ${process.versions.node}.\n` +
       "Install a newer Node, or run it with one: npx --package=node@24 --package=effect-mesh effect-mesh …\n"
   )
   process.exitCode = 1
