@@ -8,7 +8,7 @@ const examples = [
   ["examples/fastify/main.ts"],
   ["examples/postgres/main.ts"],
   ["examples/redis/main.ts"],
-  ["examples/quickstart/main.ts", "--once"],
+  ["src/cli/bin.ts", "demo", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
   ["src/cli/bin.ts", "policy", "verify", "-f", "examples/policy-tests/policy", "examples/policy-tests/assertions.json"]
 ]

@@ -3,8 +3,10 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
+import * as Teardown from "../native/Teardown.ts"
 import { agent } from "./agent.ts"
 import { certs } from "./certs.ts"
+import { demo } from "./demo.ts"
 import { prepare } from "./executable.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
@@ -17,7 +19,7 @@ const command = Command.make("effect-mesh").pipe(
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
       "question about policy is no."
   ),
-  Command.withSubcommands([up, proxy, agent, certs, policy])
+  Command.withSubcommands([demo, up, proxy, agent, certs, policy])
 )
 
 const report = (error: unknown) =>
@@ -26,7 +28,7 @@ const report = (error: unknown) =>
     : Console.error(`effect-mesh: ${error instanceof Error ? error.message : String(error)}`)
 
 const teardown: Runtime.Teardown = (exit, onExit) => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return Teardown.orderly(exit, onExit)
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (error === undefined) process.stderr.write(`effect-mesh: a bug: ${Cause.pretty(exit.cause)}\n`)
   onExit(

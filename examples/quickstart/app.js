@@ -8,7 +8,7 @@ const name = process.env["MESH_SERVICE"] ?? "app"
 const port = Number(process.env["PORT"])
 
 /** The local port behind which the sidecar reaches the service. */
-const upstream = (service: string) => process.env[`MESH_UPSTREAM_${service.toUpperCase().replaceAll("-", "_")}`]
+const upstream = (service) => process.env[`MESH_UPSTREAM_${service.toUpperCase().replaceAll("-", "_")}`]
 
 const server = createServer((request, response) => {
   const called = /^\/call\/([\w-]+)$/.exec(request.url ?? "")?.[1]

@@ -1,21 +1,17 @@
 /**
- * A walk through a service mesh in a minute: `npm start`.
- *
- * Brings up `mesh.json` (three applications that know nothing of the mesh, their sidecars, the development agent) and
- * shows, measured, what a mesh is for. With `--once`, or without a terminal, it ends when the walk is over: with 0 only
- * if every step held. With `--log`, applications and sidecars are heard too.
+ * A walk through a service mesh in a minute: brings up the mesh of `examples/quickstart` (three applications that know
+ * nothing of it, their sidecars, the development agent) and shows, measured, what a mesh is for.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Clock, Console, Duration, Effect, Exit, Fiber, Layer, Ref, References, Schedule, Schema } from "effect"
-import { prepare } from "../../src/cli/executable.ts"
-import * as Log from "../../src/cli/Log.ts"
-import * as Mesh from "../../src/cli/up/Mesh.ts"
-import * as Decision from "../../src/intention/Decision.ts"
-import * as SpiffeId from "../../src/identity/SpiffeId.ts"
+import { Clock, Console, Duration, Effect, Exit, Fiber, Ref, Schedule, Schema } from "effect"
+import { relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as SpiffeId from "../../identity/SpiffeId.ts"
+import * as Decision from "../../intention/Decision.ts"
+import * as Mesh from "../up/Mesh.ts"
 import { ask, CallFailed, closed, get, open } from "./client.ts"
 
-const file = new URL("./mesh.json", import.meta.url).pathname
+/** As far from `src/` as from `dist/`. */
+const file = fileURLToPath(new URL("../../../examples/quickstart/mesh.json", import.meta.url))
 
 /** Where the application web calls its upstreams, as mesh.json says. */
 const apiPort = 9201
@@ -151,8 +147,8 @@ const agentAway = (mesh: Mesh.Mesh) =>
         : "20 requests answered by api, billing still refuses web"
     }))
 
-const main = Effect.gen(function*() {
-  const stay = process.stdout.isTTY === true && !process.argv.includes("--once")
+/** Fails at the first step that does not hold. `stay`: leaves the mesh up until it is interrupted. */
+export const walk = Effect.fn("cli.demo")(function*({ stay }: { readonly stay: boolean }) {
   yield* Console.log("A service mesh on this machine: three applications, a sidecar for each, and an agent.\n")
 
   const mesh = yield* started
@@ -172,19 +168,7 @@ const main = Effect.gen(function*() {
       "  curl localhost:9101/call/api     the application web calls api by itself\n" +
       `  curl localhost:${billingPort}              refused: nobody allowed web to call billing\n` +
       "Ctrl-C stops everything. Then try the same mesh with an agent to talk to, and change who may call whom:\n" +
-      "  npm run mesh -- up examples/quickstart/mesh.json"
+      `  npx effect-mesh up ${relative(process.cwd(), file) || file}`
   )
   return yield* mesh.ended
-})
-
-/** The walk speaks for itself; `--log` shows what applications and sidecars say meanwhile. */
-const quiet = Layer.succeed(References.MinimumLogLevel, process.argv.includes("--log") ? "Info" : "Error")
-
-prepare()
-
-main.pipe(
-  Effect.scoped,
-  Effect.tapError((error) => Console.error(error.message)),
-  Effect.provide([NodeServices.layer, quiet, Log.layer({ logJson: false })]),
-  NodeRuntime.runMain({ disableErrorReporting: true })
-)
+}, Effect.scoped)
