@@ -1,10 +1,10 @@
 /** Where the log goes: standard error, one line an entry, for people or for machines. */
-import { DateTime, Logger, References } from "effect"
+import { Console, DateTime, Effect, Logger, References } from "effect"
 import { Flag } from "effect/cli"
 
 export const flags = {
   logJson: Flag.Boolean("log-json").pipe(
-    Flag.withDescription("Write the log as JSON, one object a line"),
+    Flag.withDescription("Write the log, and all else that is said, to standard error as JSON, one object a line"),
     Flag.withDefault(false)
   )
 }
@@ -24,5 +24,30 @@ const forMachines = Logger.map(Logger.formatJson, (line) => {
   process.stderr.write(`${line}\n`)
 })
 
-export const layer = (options: { readonly logJson: boolean }) =>
-  Logger.layer([options.logJson ? forMachines : forPeople])
+export interface Options {
+  readonly logJson: boolean
+}
+
+export const layer = (options: Options) => Logger.layer([options.logJson ? forMachines : forPeople])
+
+/**
+ * What a command has to show once it runs: on standard output for people, an entry of the log for machines, who then read
+ * one stream. `keys` are for machines.
+ */
+export const announce = (
+  { logJson }: Options,
+  text: string,
+  keys: Readonly<Record<string, unknown>> = {}
+): Effect.Effect<void> => logJson ? Effect.annotateLogs(Effect.logInfo(text.trim()), keys) : Console.log(text)
+
+/** Says something where there is no log: of the command line, of signals, of the end. */
+export type Say = (level: "INFO" | "ERROR", text: string) => void
+
+/** For machines the same object as an entry of the log. */
+export const say = ({ logJson }: Options): Say => (level, message) => {
+  process.stderr.write(
+    logJson
+      ? `${JSON.stringify({ message, level, timestamp: new Date().toISOString(), annotations: {}, spans: {} })}\n`
+      : `${message}\n`
+  )
+}

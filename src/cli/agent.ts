@@ -1,5 +1,5 @@
 /** `effect-mesh agent`: the development agent by itself. */
-import { Console, Duration, Effect, Option } from "effect"
+import { Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Log from "./Log.ts"
 
@@ -44,25 +44,31 @@ export const agent = Command.make(
       Flag.withDefault(Duration.hours(72))
     )
   },
-  Effect.fn("cli.agent")(function*(options) {
-    // Loaded here, so that a sidecar does not carry it around.
-    const DevelopmentAgent = yield* Effect.promise(() => import("../agent/DevelopmentAgent.ts"))
-    const running = yield* DevelopmentAgent.make({
-      host: options.bind,
-      port: options.port,
-      datacenter: options.datacenter,
-      defaultIntentionPolicy: options.defaultPolicy,
-      leafTtl: options.leafTtl,
-      allowedHosts: options.allowHost,
-      ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
-    })
-    yield* Console.log(
-      `The development agent answers at ${running.address}. All is in memory, and gone when it stops.\n` +
-        `  export CONSUL_HTTP_ADDR=${running.address}\n` +
-        "Stop it with Ctrl-C."
-    )
-    return yield* Effect.never
-  }, Effect.scoped)
+  Effect.fn("cli.agent")(
+    function*(options) {
+      // Loaded here, so that a sidecar does not carry it around.
+      const DevelopmentAgent = yield* Effect.promise(() => import("../agent/DevelopmentAgent.ts"))
+      const running = yield* DevelopmentAgent.make({
+        host: options.bind,
+        port: options.port,
+        datacenter: options.datacenter,
+        defaultIntentionPolicy: options.defaultPolicy,
+        leafTtl: options.leafTtl,
+        allowedHosts: options.allowHost,
+        ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
+      })
+      yield* Log.announce(
+        options,
+        `The development agent answers at ${running.address}. All is in memory, and gone when it stops.\n` +
+          `  export CONSUL_HTTP_ADDR=${running.address}\n` +
+          "Stop it with Ctrl-C.",
+        { address: running.address }
+      )
+      return yield* Effect.never
+    },
+    (effect, options) => Effect.provide(effect, Log.layer(options)),
+    Effect.scoped
+  )
 ).pipe(
   Command.withDescription(
     "Run the embedded development agent: Consul's HTTP API for services, health, certificates, intentions and config " +

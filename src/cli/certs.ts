@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
 import { join } from "node:path"
-import { Console, Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -84,7 +84,8 @@ export const certs = Command.make(
       yield* Stream.runForEach(once ? Stream.take(changes, 1) : changes, (material) =>
         Effect.andThen(
           write(folder, material),
-          Console.log(
+          Log.announce(
+            options,
             `${folder}: ${SpiffeId.format(material.leaf.identity)}, ` +
               `until ${material.leaf.certificate.notAfter.toISOString()}, ` +
               `${material.roots.roots.length} root${material.roots.roots.length === 1 ? "" : "s"}`

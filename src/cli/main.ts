@@ -1,16 +1,19 @@
 /** The executable: commands, what they need of the platform, and what becomes of their failures. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
+import { Cause, Effect, Exit, Layer, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import * as Teardown from "../native/Teardown.ts"
 import { agent } from "./agent.ts"
+import * as Arguments from "./Arguments.ts"
 import { certs } from "./certs.ts"
 import { demo } from "./demo.ts"
 import { prepare } from "./executable.ts"
+import * as Log from "./Log.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
 import { up } from "./up.ts"
+import * as Usage from "./Usage.ts"
 import { version } from "./version.ts"
 
 const command = Command.make("effect-mesh").pipe(
@@ -22,15 +25,19 @@ const command = Command.make("effect-mesh").pipe(
   Command.withSubcommands([demo, up, proxy, agent, certs, policy])
 )
 
+const args = Arguments.normalize(process.argv.slice(2))
+const say = Log.say({ logJson: Arguments.wantsJson(args) })
+
 const report = (error: unknown) =>
-  CliError.isCliError(error)
-    ? Effect.void // shown already, with the help that goes with it
-    : Console.error(`effect-mesh: ${error instanceof Error ? error.message : String(error)}`)
+  Effect.sync(() => {
+    if (CliError.isCliError(error)) return // shown already
+    say("ERROR", `effect-mesh: ${error instanceof Error ? error.message : String(error)}`)
+  })
 
 const teardown: Runtime.Teardown = (exit, onExit) => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return Teardown.orderly(exit, onExit)
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (error === undefined) process.stderr.write(`effect-mesh: a bug: ${Cause.pretty(exit.cause)}\n`)
+  if (error === undefined) say("ERROR", `effect-mesh: a bug: ${Cause.pretty(exit.cause)}`)
   onExit(
     CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length === 0
       ? 0
@@ -38,10 +45,10 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
   )
 }
 
-prepare()
+prepare(say)
 
-Command.run(command, { version }).pipe(
+Command.runWith(command, { version })(args).pipe(
   Effect.tapError(report),
-  Effect.provide(NodeServices.layer),
+  Effect.provide(Layer.mergeAll(Usage.presenter(say), NodeServices.layer)),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown })
 )

@@ -1,5 +1,5 @@
 /** `effect-mesh proxy`: the sidecar of one service. */
-import { Console, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as Audit from "../intention/Audit.ts"
@@ -71,14 +71,16 @@ export const proxy = Command.make(
   ])
 )
 
-const run = Effect.fn(function*(options: {
-  readonly sidecarFor: Option.Option<string>
-  readonly proxyId: Option.Option<string>
-  readonly defaultPolicy: Option.Option<"allow" | "deny">
-  readonly audit: boolean
-  readonly spiffe: "strict" | "leaf"
-  readonly startTimeout: number
-}) {
+const run = Effect.fn(function*(
+  options: Log.Options & {
+    readonly sidecarFor: Option.Option<string>
+    readonly proxyId: Option.Option<string>
+    readonly defaultPolicy: Option.Option<"allow" | "deny">
+    readonly audit: boolean
+    readonly spiffe: "strict" | "leaf"
+    readonly startTimeout: number
+  }
+) {
   const proxyId = Option.isSome(options.proxyId)
     ? options.proxyId.value
     : Option.isSome(options.sidecarFor)
@@ -91,7 +93,7 @@ const run = Effect.fn(function*(options: {
     audit: options.audit ? Audit.everywhere : Audit.nowhere,
     ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
   })
-  yield* Console.log(ConsulSidecar.describe(sidecar))
+  yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
   return yield* Effect.never
 })
 

@@ -1,6 +1,7 @@
 /** `effect-mesh up`: a whole mesh from files, in one process tree. */
-import { Console, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import { allowHost } from "./agent.ts"
 import * as Consul from "./consul.ts"
@@ -47,7 +48,7 @@ export const up = Command.make(
 )
 
 const run = Effect.fn(function*(
-  options: Consul.Flags & {
+  options: Log.Options & Consul.Flags & {
     readonly agentPort: number
     readonly allowHost: ReadonlyArray<string>
     readonly audit: ReadonlyArray<string>
@@ -63,7 +64,12 @@ const run = Effect.fn(function*(
     allowedHosts: options.allowHost,
     audit: options.audit
   })
-  yield* Console.log(`\nThe mesh is up. Consul's API is at ${mesh.address}.`)
-  for (const { description } of mesh.sidecars) yield* Console.log(description)
-  yield* Effect.raceFirst(mesh.ended, Stream.runForEach(Matrix.changes(mesh.sidecars), Console.log))
+  yield* Log.announce(options, `\nThe mesh is up. Consul's API is at ${mesh.address}.`, { address: mesh.address })
+  for (const { sidecar } of mesh.sidecars) {
+    yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
+  }
+  yield* Effect.raceFirst(
+    mesh.ended,
+    Stream.runForEach(Matrix.changes(mesh.sidecars), (table) => Log.announce(options, table))
+  )
 })

@@ -4,7 +4,7 @@ import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
-import type * as Listening from "../native/Listening.ts"
+import * as Listening from "../native/Listening.ts"
 import * as Mesh from "../native/Mesh.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as SpiffeRules from "../tls/SpiffeRules.ts"
@@ -63,12 +63,24 @@ export const make = (options: Options): Effect.Effect<
 /** Who it is and where it listens, a line for each. */
 export const describe = (self: ConsulSidecar): string => {
   const { listeners, registration } = self.status()
+  const application = Listening.format(registration.application)
   return [
     `${registration.proxyId} is ${SpiffeId.format(self.material().leaf.identity)}`,
     ...listeners.map(({ address, direction, service }) =>
       direction === "inbound"
-        ? `  callers from the mesh → ${address} → the application ${service}`
+        ? `  callers from the mesh → ${address} → the application ${service} at ${application}`
         : `  the application → ${address} → the service ${service}`
     )
   ].join("\n")
+}
+
+/** The same as keys of a log entry. */
+export const keys = (self: ConsulSidecar): Readonly<Record<string, unknown>> => {
+  const { listeners, registration } = self.status()
+  return {
+    proxy: registration.proxyId,
+    identity: SpiffeId.format(self.material().leaf.identity),
+    application: Listening.format(registration.application),
+    listeners: listeners.map(({ address, direction, service }) => ({ direction, address, service }))
+  }
 }

@@ -12,6 +12,8 @@ const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
 interface Program {
   readonly process: ChildProcess
   readonly printed: () => string
+  /** Of it, what went to standard output. */
+  readonly output: () => string
   /** Waits for the end; the exit code. */
   readonly ended: Effect.Effect<number | null>
 }
@@ -23,13 +25,17 @@ const mesh = (...args: ReadonlyArray<string>): Effect.Effect<Program, never, Sco
       const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CONSUL|CONNECT)_/.test(name)))
       const child = spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "pipe", "pipe"] })
       let text = ""
-      child.stdout.on("data", (data: Buffer) => text += data)
+      let output = ""
+      child.stdout.on("data", (data: Buffer) => {
+        text += data
+        output += data
+      })
       child.stderr.on("data", (data: Buffer) => text += data)
       const ended = Effect.callback<number | null>((resume) => {
         if (child.exitCode !== null) return resume(Effect.succeed(child.exitCode))
         child.once("close", (code) => resume(Effect.succeed(code)))
       })
-      return { process: child, printed: () => text, ended }
+      return { process: child, printed: () => text, output: () => output, ended }
     }),
     ({ process }) => Effect.sync(() => process.exitCode ?? process.kill("SIGKILL"))
   )
@@ -81,6 +87,58 @@ describe("effect-mesh", () => {
       assert.strictEqual(code, 1, printed)
       assert.include(printed, text)
       assert.notInclude(printed, "    at ", "no stack trace")
+    }))
+
+  it.live("takes flags with one dash, as Consul does", () =>
+    Effect.gen(function*() {
+      const hanging = yield* badAgent(() => {})
+      const { code, printed } = yield* run(
+        "proxy",
+        "-proxy-id",
+        "web-sidecar-proxy",
+        "-start-timeout=1",
+        `-http-addr=${hanging.address}`
+      )
+      assert.strictEqual(code, 1, printed)
+      assert.match(printed, /the proxy registration did not arrive within 1s/)
+    }))
+
+  it.live.each(
+    [
+      [
+        ["proxy", "--sidecar-fro", "web"],
+        "effect-mesh proxy: there is no flag --sidecar-fro; did you mean --sidecar-for?"
+      ],
+      [["policy", "chek"], "effect-mesh policy: there is no command chek; did you mean check?"],
+      [["proxxy"], "effect-mesh: there is no command proxxy; did you mean proxy?"]
+    ] as const
+  )(
+    "says of %j what is wrong before anything else, and no more than where to read on",
+    ([args, line]) =>
+      Effect.gen(function*() {
+        const { code, printed } = yield* run(...args)
+        assert.strictEqual(code, 1)
+        const [first, hint, ...rest] = printed.trim().split("\n")
+        assert.strictEqual(first, line)
+        assert.include(hint, "--help says more")
+        assert.deepStrictEqual(rest, [])
+      })
+  )
+
+  it.live("says everything in JSON on standard error where that is asked for", () =>
+    Effect.gen(function*() {
+      const agent = yield* mesh("agent", "-log-json", "-port", "0")
+      yield* until(() => agent.printed().includes("http://"), agent.printed)
+      agent.process.kill("SIGTERM")
+      assert.strictEqual(yield* agent.ended, 0)
+      const usage = yield* run("proxy", "--log-json")
+      const wrong = yield* run("proxy", "--bogus", "--log-json")
+      const lines = [agent.printed(), usage.printed, wrong.printed].join("").trim().split("\n")
+      const messages = lines.map((line) => JSON.stringify((JSON.parse(line) as { readonly message: unknown }).message))
+      for (const text of ["agent answers at", "stopping", "which proxy?", "no flag --bogus"]) {
+        assert.isTrue(messages.some((message) => message.includes(text)), `${text} in ${messages.join("\n")}`)
+      }
+      assert.strictEqual(agent.output(), "")
     }))
 
   it.live("ends with 1 when the agent does not answer, within the time it was given", () =>

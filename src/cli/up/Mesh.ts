@@ -31,8 +31,6 @@ export interface Options {
 }
 
 export interface RunningSidecar extends Matrix.Destination {
-  /** What it does, for people. */
-  readonly description: string
   readonly sidecar: ConsulSidecar.ConsulSidecar
 }
 
@@ -93,7 +91,6 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
     sidecars.push({
       identity: sidecar.material().leaf.identity,
       authorizer: sidecar.authorizer,
-      description: ConsulSidecar.describe(sidecar),
       sidecar
     })
   }

@@ -1,0 +1,59 @@
+/** What is said of a command line that cannot be understood: what is wrong, in one line, and where to read on. */
+import { Effect } from "effect"
+import { type CliError, CliOutput } from "effect/cli"
+import type * as Log from "./Log.ts"
+
+/** Of `consul connect proxy`, and missing here. */
+const notHere: Readonly<Record<string, string>> = {
+  "--service": adHoc(),
+  "--service-addr": adHoc(),
+  "--listen": adHoc(),
+  "--upstream": adHoc(),
+  "--register": adHoc(),
+  "--register-id": adHoc(),
+  "--stale": "the agent on this machine is asked, and what it knows is followed",
+  "--pprof-addr": "profile the process with Node: node --cpu-prof"
+}
+
+function adHoc(): string {
+  return "register the service and its proxy with the agent, and name it with --sidecar-for or --proxy-id"
+}
+
+const suggestion = (names: ReadonlyArray<string>): string =>
+  names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`
+
+/** One line, without a full stop. */
+export const describe = (error: CliError.NonShowHelpErrors, commandPath: ReadonlyArray<string>): string => {
+  switch (error._tag) {
+    case "UnrecognizedOption": {
+      const why = commandPath.at(-1) === "proxy" ? notHere[error.option] : undefined
+      const also = why === undefined ? suggestion(error.suggestions) : `: ${why}`
+      return `there is no flag ${error.option}${also}`
+    }
+    case "UnknownSubcommand":
+      return `there is no command ${error.subcommand}${suggestion(error.suggestions)}`
+    case "MissingOption":
+      return `--${error.option} is missing`
+    case "MissingArgument":
+      return `${error.argument} is missing`
+    default:
+      return error.message.replaceAll(/\s*\n\s*/g, " ")
+  }
+}
+
+/** As the log writes, where it is JSON. Help and version that were asked for go to standard output. */
+export const presenter = (say: Log.Say) =>
+  CliOutput.layerPresenter({
+    present: (event) =>
+      event._tag === "InvalidInvocation"
+        ? Effect.sync(() => {
+          const { commandPath, errors, helpDoc } = event
+          const command = commandPath.join(" ")
+          // What follows a flag that is not known is often taken for something else: one cause is enough.
+          const unknown = errors.filter(({ _tag }) => _tag === "UnrecognizedOption" || _tag === "UnknownSubcommand")
+          const lines = new Set((unknown.length > 0 ? unknown : errors).map((error) => describe(error, commandPath)))
+          for (const line of lines) say("ERROR", `${command}: ${line}`)
+          say("INFO", `usage: ${helpDoc.usage} (${command} --help says more)`)
+        })
+        : CliOutput.defaultPresenter.present(event)
+  })
