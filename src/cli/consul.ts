@@ -19,7 +19,7 @@ export const flags = {
   token: text("token", "ACL token; prefer a file, as arguments can be seen by others (CONSUL_HTTP_TOKEN)", "TOKEN"),
   tokenFile: text(
     "token-file",
-    "File with the ACL token, read again for each request (CONSUL_HTTP_TOKEN_FILE)",
+    "File with the ACL token, which must be there; read again for each request (CONSUL_HTTP_TOKEN_FILE)",
     "FILE"
   ),
   caFile: text("ca-file", "PEM file of authorities that may sign the agent's certificate (CONSUL_CACERT)", "FILE"),
@@ -42,7 +42,7 @@ export const settings = (flags: Flags): Partial<Settings.Settings> => {
   const token = Option.getOrUndefined(flags.token)
   const given: { readonly [K in keyof Settings.Settings]?: Settings.Settings[K] | undefined } = {
     address: Option.getOrUndefined(flags.httpAddr),
-    token: token === undefined ? undefined : Redacted.make(token, { label: "token" }),
+    token: token === undefined ? undefined : Redacted.make(token, { label: "--token" }),
     tokenFile: Option.getOrUndefined(flags.tokenFile),
     caFile: Option.getOrUndefined(flags.caFile),
     caPath: Option.getOrUndefined(flags.caPath),

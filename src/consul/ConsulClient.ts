@@ -3,20 +3,7 @@
  * (address, TLS, token) and what its failures mean.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import {
-  type Config,
-  Context,
-  Duration,
-  Effect,
-  Equal,
-  Function,
-  Hash,
-  Layer,
-  RcMap,
-  Redacted,
-  Schema,
-  type Scope
-} from "effect"
+import { type Config, Context, Duration, Effect, Equal, Function, Hash, Layer, RcMap, Schema, type Scope } from "effect"
 import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { readdir, readFile } from "node:fs/promises"
@@ -24,6 +11,7 @@ import { join } from "node:path"
 import type * as ApiError from "./ApiError.ts"
 import * as ConsulApi from "./ConsulApi.ts"
 import * as ConsulError from "./ConsulError.ts"
+import * as Credentials from "./Credentials.ts"
 import * as Settings from "./Settings.ts"
 
 export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi>
@@ -92,6 +80,7 @@ export const make = (
       ...(socketPath === undefined ? {} : { socketPath }),
       timeout: 5000
     }
+    const { headers } = yield* Credentials.make(settings)
     const scope = scopeParams(settings)
     const apiOver = (connections: number) =>
       Effect.gen(function*() {
@@ -102,7 +91,7 @@ export const make = (
           baseUrl,
           httpClient: http.pipe(
             HttpClient.mapRequestEffect((request) =>
-              Effect.map(credentials(settings), (headers) =>
+              Effect.map(headers, (headers) =>
                 request.pipe(
                   HttpClientRequest.setHeaders(headers),
                   (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
@@ -204,28 +193,6 @@ const missing = (
   params: ReadonlyArray<readonly [string, string]>
 ): Array<readonly [string, string]> =>
   params.filter(([name]) => !request.urlParams.params.some(([present]) => present === name))
-
-const credentials = (settings: Settings.Settings): Effect.Effect<Record<string, string>> =>
-  Effect.gen(function*() {
-    const fromFile = settings.tokenFile === undefined ? "" : yield* readToken(settings.tokenFile)
-    const token = fromFile || (settings.token === undefined ? "" : Redacted.value(settings.token))
-    const basic = settings.basicAuth === undefined ? "" : Redacted.value(settings.basicAuth)
-    return {
-      ...(token === "" ? {} : { "x-consul-token": token }),
-      ...(basic === "" ? {} : {
-        authorization: `Basic ${Buffer.from(basic.includes(":") ? basic : `${basic}:`).toString("base64")}`
-      })
-    }
-  })
-
-/** A file that cannot be read counts as empty, after a warning: the agent may be content without a token. */
-const readToken = (path: string): Effect.Effect<string> =>
-  Effect.tryPromise(() => readFile(path, "utf8")).pipe(
-    Effect.map((text) => text.trim()),
-    Effect.catch(() =>
-      Effect.as(Effect.logWarning(`cannot read the token file ${path}: asking without that token`), "")
-    )
-  )
 
 const tls = (settings: Settings.Settings) =>
   Effect.gen(function*() {

@@ -12,7 +12,9 @@ export interface Settings {
   /** Whether the agent's certificate must be right. */
   readonly sslVerify: boolean
   readonly token: Redacted.Redacted<string> | undefined
-  /** Wins over `token`; read again for each request, so that a token can be replaced in place. */
+  /**
+   * Wins over `token`. Must be there at the start; read again for each request, so that a token can be replaced in place.
+   */
   readonly tokenFile: string | undefined
   /** `user` or `user:password`, for a reverse proxy in between. */
   readonly basicAuth: Redacted.Redacted<string> | undefined
@@ -61,7 +63,11 @@ export const fromEnvironment = (
 ): Effect.Effect<Settings, InvalidSettings | Config.ConfigError> =>
   Effect.gen(function*() {
     const text = (name: string) =>
-      Effect.map(Config.option(Config.String(name)), (value) => Option.getOrUndefined(value) || undefined)
+      Effect.map(
+        Config.option(Config.String(name)),
+        // A variable that was made of a file ends with its line break.
+        (value) => Option.getOrUndefined(value)?.replace(/[\r\n]+$/, "") || undefined
+      )
     const flag = (name: string, otherwise: boolean) =>
       Effect.flatMap(text(name), (value) => Effect.fromResult(parseBoolean(name, value, otherwise)))
     const secret = (name: string) =>

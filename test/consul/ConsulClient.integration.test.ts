@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Logger, Redacted, Schedule, Stream, Tracer } from "effect"
-import { writeFileSync } from "node:fs"
+import { ConfigProvider, Effect, Fiber, Logger, Redacted, Schedule, Stream, Tracer } from "effect"
+import { rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
@@ -186,11 +186,72 @@ describe("ConsulClient", () => {
       yield* leader(consul)
       writeFileSync(tokenFile, "second")
       yield* leader(consul)
-      writeFileSync(tokenFile, "")
-      yield* leader(consul)
-      assert.deepStrictEqual(agent.headers.map((headers) => headers["x-consul-token"]), ["first", "second", token])
+      assert.deepStrictEqual(agent.headers.map((headers) => headers["x-consul-token"]), ["first", "second"])
       assert.strictEqual(agent.headers[0]!.authorization, `Basic ${btoa("user:pass")}`)
       assert.strictEqual(agent.requests[0], "GET /v1/status/leader?ns=team&partition=east&dc=dc2")
+    }))
+
+  it.live("is not made with a token file that is missing, empty or holds no token: asking without it would be wrong in silence", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporary.folder
+      writeFileSync(join(folder, "empty"), "\n")
+      writeFileSync(join(folder, "text"), "my token")
+      const errors = yield* Effect.forEach(["missing", "empty", "text"], (name) =>
+        Effect.map(
+          Effect.flip(client({ address: "127.0.0.1:1", tokenFile: join(folder, name) })),
+          ({ message }) => message.replace(folder, "F")
+        ))
+      const remedy = "name one that holds a token with --token-file or CONSUL_HTTP_TOKEN_FILE"
+      assert.match(errors[0]!, /^the token file F\/missing cannot be read \(ENOENT/)
+      assert.strictEqual(errors[1], `the token file F/empty is empty: ${remedy}`)
+      assert.match(errors[2]!, /^the token file F\/text holds a space, a line break or another character/)
+    }))
+
+  it.live("goes on with the last token when its file goes away, is emptied or spoilt, and says so once", () =>
+    Effect.gen(function*() {
+      const agent = yield* badAgent((_, response) => json(response, "127.0.0.1:8300"))
+      const tokenFile = join(yield* temporary.folder, "token")
+      writeFileSync(tokenFile, "first")
+      const consul = yield* client({ address: agent.address, tokenFile })
+      const logged: Array<string> = []
+      const asked = Effect.provide(
+        leader(consul),
+        Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))])
+      )
+      rmSync(tokenFile)
+      yield* asked
+      writeFileSync(tokenFile, "")
+      yield* asked
+      writeFileSync(tokenFile, "a b")
+      yield* asked
+      writeFileSync(tokenFile, "second")
+      yield* asked
+      assert.deepStrictEqual(agent.headers.map((headers) => headers["x-consul-token"]), [
+        "first",
+        "first",
+        "first",
+        "second"
+      ])
+      assert.strictEqual(logged.length, 1)
+      assert.match(logged[0]!, /cannot be read \(ENOENT.*The last token that was read stays in use/)
+    }))
+
+  it.live("trims a token, and names the setting of one that can not be sent", () =>
+    Effect.gen(function*() {
+      const agent = yield* badAgent((_, response) => json(response, "127.0.0.1:8300"))
+      const from = (value: string) =>
+        Settings.fromEnvironment({ address: agent.address }).pipe(
+          Effect.flatMap(ConsulClient.make),
+          Effect.provideService(
+            ConfigProvider.ConfigProvider,
+            ConfigProvider.fromEnv({ env: { CONSUL_HTTP_TOKEN: value } })
+          )
+        )
+      yield* leader(yield* from("abc\n"))
+      assert.strictEqual(agent.headers[0]!["x-consul-token"], "abc")
+      const error = yield* Effect.flip(from("s3cr3t\nmore"))
+      assert.match(error.message, /^CONSUL_HTTP_TOKEN holds a space, a line break/)
+      assert.notInclude(error.message, "s3cr3t")
     }))
 
   it.live("talks through a unix socket", () =>
