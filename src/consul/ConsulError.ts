@@ -15,6 +15,9 @@ export class PermissionDenied extends Schema.TaggedClass<PermissionDenied>()("Pe
   body: Schema.String
 }) {}
 
+/** An answer from which ACLs have left something out. Passes when the token is given the right. */
+export class Filtered extends Schema.TaggedClass<Filtered>()("Filtered", { right: Schema.String }) {}
+
 /** 404: the object or the endpoint does not exist. */
 export class NotFound extends Schema.TaggedClass<NotFound>()("NotFound", { body: Schema.String }) {}
 
@@ -40,6 +43,7 @@ export const Reason = Schema.Union([
   Unreachable,
   TimedOut,
   PermissionDenied,
+  Filtered,
   NotFound,
   InvalidRequest,
   RateLimited,
@@ -67,6 +71,9 @@ export const timedOut = (request: string, waited: Duration.Duration): ConsulErro
 export const undecodable = (request: string, why: string): ConsulError =>
   new ConsulError({ request, reason: new Undecodable({ why }) })
 
+export const filtered = (request: string, right: string): ConsulError =>
+  new ConsulError({ request, reason: new Filtered({ right }) })
+
 /** By the status of an answer that is not a success. */
 export const fromStatus = (request: string, status: number, text: string): ConsulError => {
   const body = text.trim().slice(0, 512)
@@ -84,6 +91,7 @@ const retryable: Record<Reason["_tag"], boolean> = {
   Unreachable: true,
   TimedOut: true,
   PermissionDenied: false,
+  Filtered: false,
   NotFound: false,
   InvalidRequest: false,
   RateLimited: true,
@@ -110,6 +118,8 @@ const explain = (reason: Reason): string => {
         ? "the agent does not know the token (ACL not found): it was deleted, or has expired. Set a valid one, such as in " +
           "CONSUL_HTTP_TOKEN"
         : `permission denied (${reason.body}). Check the token in CONSUL_HTTP_TOKEN and its policies`
+    case "Filtered":
+      return `the agent left out what the token may not read. Give it ${reason.right}`
     case "NotFound":
       return `not found (${reason.body || "no such object or endpoint"})`
     case "InvalidRequest":

@@ -1,8 +1,9 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
 import { Context, Effect, Layer, Schedule, type Scope, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as Complete from "../consul/Complete.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import type * as ConsulError from "../consul/ConsulError.ts"
+import * as DefaultPolicy from "../consul/DefaultPolicy.ts"
 import * as Audit from "../intention/Audit.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
@@ -30,8 +31,8 @@ export interface Options {
   /** The service that is called. */
   readonly destination: string
   /**
-   * What holds where no intention matches. Absent: what the agent is configured with, from `/v1/agent/self`, or its ACL
-   * default where the token may not read that, or deny.
+   * What holds where no intention matches. Absent: what the agent is configured with, from `/v1/agent/self`, or deny where
+   * the token may not read that (`agent:read`).
    */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Whether callers are judged by request (`http`, `http2`, `grpc`). Absent: what the config entries of the service say. */
@@ -90,7 +91,7 @@ const watchPolicy = (options: Options) =>
         BlockingQuery.byIndex(name, (known) =>
           Effect.gen(function*() {
             // It changes only when an agent restarts, and then a query starts over.
-            if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* configuredDefault(consul))
+            if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* DefaultPolicy.ask(consul))
             const { body, headers } = yield* consul.hold(
               name,
               "vital",
@@ -100,24 +101,26 @@ const watchPolicy = (options: Options) =>
                   query: { by: "destination", name: [destination], ...ConsulClient.blocking({ ...known, wait }) }
                 })
             )
-            const value: Policy = {
-              intentions: body[destination] ?? [],
-              defaultPolicy: configured ?? headers["x-consul-default-acl-policy"] ?? "deny"
-            }
+            const intentions = (yield* Complete.answer(name, "intentions:read", { body, headers }))[destination] ?? []
+            if (known.cursor === undefined) yield* warnOfUnknown(configured, headers)
+            const value: Policy = { intentions, defaultPolicy: configured ?? "deny" }
             return { value, cursor: headers["x-consul-index"] }
           }))
       )
     )
   })
 
-/** `default_intention_policy` of the agent. Undefined: not set, or not ours to read. */
-const configuredDefault = (
-  consul: ConsulClient.ConsulClient["Service"]
-): Effect.Effect<Authorizer.DefaultPolicy | undefined, ConsulError.ConsulError> =>
-  consul.call("GET /v1/agent/self", (api) => api.agent.self({})).pipe(
-    Effect.map(({ body }) => {
-      const value = body.DebugConfig["DefaultIntentionPolicy"]
-      return value === "allow" || value === "deny" ? value : undefined
-    }),
-    Effect.catchReason("ConsulError", "PermissionDenied", () => Effect.undefined)
-  )
+/**
+ * Where it is not known, it is taken to be deny. Mostly that is what holds; where the ACL system allows by default, callers may
+ * be refused who are let in elsewhere.
+ */
+const warnOfUnknown = (
+  configured: Authorizer.DefaultPolicy | undefined,
+  headers: { readonly "x-consul-default-acl-policy"?: Authorizer.DefaultPolicy }
+) =>
+  configured === undefined && headers["x-consul-default-acl-policy"] === "allow"
+    ? Effect.logWarning(
+      "the default policy of intentions is not known, as the token may not read the agent: callers for whom there is no " +
+        "intention are refused. Give the token agent:read, or say --default-policy"
+    )
+    : Effect.void

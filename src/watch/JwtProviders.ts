@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, Result, type Scope, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as Complete from "../consul/Complete.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
@@ -86,6 +87,7 @@ const watchEntries = (
             params: { kind: "jwt-provider" },
             query: ConsulClient.blocking({ ...known, wait })
           })).pipe(
+            Effect.tap((answer) => Complete.answer(name, "mesh = \"read\", or service:write for a service", answer)),
             Effect.map(({ body, headers }) => ({
               value: new Map(body.map((entry) => [entry.Name ?? "", JwtProvider.fromEntry(entry)])) as Providers,
               cursor: headers["x-consul-index"]

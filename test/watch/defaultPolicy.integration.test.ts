@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Schedule, SubscriptionRef } from "effect"
 import type { ServerResponse } from "node:http"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Settings from "../../src/consul/Settings.ts"
@@ -12,7 +12,7 @@ import * as Certificates from "../support/certificates.ts"
 type Policy = "allow" | "deny" | undefined
 
 /** What the agent says: on every answer, and about itself (`403`: the token may not ask). */
-const agentWith = (header: Policy, self: Policy | 403) => (url: string, response: ServerResponse) => {
+const agentWith = (header: Policy, self: Policy | 403, filtered = false) => (url: string, response: ServerResponse) => {
   if (header !== undefined) response.setHeader("X-Consul-Default-ACL-Policy", header)
   if (url.startsWith("/v1/agent/self")) {
     if (self === 403) return response.writeHead(403).end("Permission denied")
@@ -21,13 +21,16 @@ const agentWith = (header: Policy, self: Policy | 403) => (url: string, response
   }
   response.setHeader("Content-Type", "application/json")
   response.setHeader("X-Consul-Index", "7")
+  if (filtered) response.setHeader("X-Consul-Results-Filtered-By-ACLs", "true")
   return response.end(JSON.stringify({ api: null }))
 }
 
 /** The default policy that the Authorizer of `api` ends up with. */
 const learned = (header: Policy, self: Policy | 403, options: Partial<Intentions.Options> = {}) =>
+  Effect.flatMap(watched(agentWith(header, self), options), (intentions) => intentions.get)
+
+const watched = (answer: ReturnType<typeof agentWith>, options: Partial<Intentions.Options> = {}) =>
   Effect.gen(function*() {
-    const answer = agentWith(header, self)
     const agent = yield* badAgent((request, response) => answer(request.url!, response))
     const consul = yield* ConsulClient.make({ ...Settings.defaults, address: agent.address })
     const bundle = Certificates.bundle(yield* Effect.promise(() => Certificates.root("mesh")))
@@ -37,10 +40,20 @@ const learned = (header: Policy, self: Policy | 403, options: Partial<Intentions
         Layer.provide(Layer.succeed(ConsulClient.ConsulClient, consul))
       )
     )
-    return yield* Effect.flatMap(Intentions.Intentions, (intentions) => intentions.get).pipe(
-      Effect.provideContext(context)
-    )
+    return Context.get(context, Intentions.Intentions)
   })
+
+describe("the intentions", () => {
+  it.live("are not taken from an answer from which ACLs have left something out", () =>
+    Effect.gen(function*() {
+      const intentions = yield* watched(agentWith("deny", "deny", true))
+      const error = yield* Effect.sync(() => intentions.freshness().lastError).pipe(
+        Effect.repeat({ until: (error) => error !== undefined, schedule: Schedule.spaced("5 millis") })
+      )
+      assert.match(error ?? "", /left out what the token may not read. Give it intentions:read/)
+      assert.isUndefined(intentions.latest())
+    }))
+})
 
 describe("the default policy", () => {
   it.live.each(
@@ -48,7 +61,12 @@ describe("the default policy", () => {
       ["trap 13: is the agent's for intentions, which the header does not show", "allow", "deny", "deny"],
       ["is the agent's for intentions, though its ACLs deny", "deny", "allow", "allow"],
       ["is that of the ACLs where the agent has none for intentions", "allow", undefined, "allow"],
-      ["is that of the ACLs where the token may not ask", "deny", 403, "deny"],
+      [
+        "is to deny where the token may not ask, whatever the ACLs say: another setting wins over them",
+        "allow",
+        403,
+        "deny"
+      ],
       ["is to deny where nobody says", undefined, 403, "deny"]
     ] as const
   )("%s", ([, header, self, expected]) =>
