@@ -14,6 +14,7 @@ import * as Os from "node:os"
 import { randomUUID } from "node:crypto"
 import { ConsulApi } from "../consul/ConsulApi.ts"
 import * as AgentState from "./AgentState.ts"
+import * as AclHandlers from "./http/AclHandlers.ts"
 import * as AgentHandlers from "./http/AgentHandlers.ts"
 import * as CatalogHandlers from "./http/CatalogHandlers.ts"
 import * as ConfigHandlers from "./http/ConfigHandlers.ts"
@@ -132,6 +133,7 @@ export const layer = (options: Options = {}): Layer.Layer<Agent, AgentError> => 
 const handlers = (state: AgentState.AgentState) =>
   HttpApiBuilder.layer(ConsulApi).pipe(
     Layer.provide([
+      AclHandlers.layer,
       AgentHandlers.layer(state),
       CatalogHandlers.layer(state),
       ConnectHandlers.layer(state),

@@ -7,6 +7,7 @@
  * @see https://developer.hashicorp.com/consul/api-docs
  */
 import { HttpApi } from "effect/http-api"
+import { AclApi } from "./AclApi.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { CatalogApi, HealthApi, StatusApi } from "./CatalogApi.ts"
 import { ConfigApi, DiscoveryChainApi } from "./ConfigApi.ts"
@@ -22,4 +23,5 @@ export class ConsulApi extends HttpApi.make("consul")
   .add(ConfigApi)
   .add(DiscoveryChainApi)
   .add(QueryApi)
+  .add(AclApi)
 {}

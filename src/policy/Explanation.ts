@@ -20,6 +20,8 @@ export interface Explanation {
   /** Callers that the same rule decides about. */
   readonly groups: ReadonlyArray<Group>
   readonly surprises: ReadonlyArray<Surprises.Surprise>
+  /** Of what is known: there is more. */
+  readonly incomplete: boolean
   /** What has to stand beside it, in every format. */
   readonly remarks: ReadonlyArray<string>
 }
@@ -45,6 +47,7 @@ export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanat
     defaultPolicy: mesh.policy.defaultPolicy,
     groups: [...groups.values()],
     surprises: Surprises.find(mesh, destination, callers),
+    incomplete: Policy.isIncomplete(mesh.policy),
     remarks: Policy.remarks(mesh.policy)
   }
 }
@@ -99,8 +102,11 @@ const words: { readonly [V in Matrix.Verdict]: string } = {
 
 export const groupToJson = ({ callers, cell }: Group) => ({ callers, ...Matrix.toReason(cell) })
 
-export const toJson = ({ defaultPolicy, destination, groups, protocol, remarks, surprises }: Explanation) => ({
+export const toJson = (
+  { defaultPolicy, destination, groups, incomplete, protocol, remarks, surprises }: Explanation
+) => ({
   destination: destination.label,
+  ...(incomplete ? { incomplete } : {}),
   ...(remarks.length === 0 ? {} : { remarks }),
   ...protocol,
   defaultPolicy,

@@ -20,6 +20,8 @@ export interface Matrix {
   readonly destinations: ReadonlyArray<Policy.Destination>
   /** One row for each caller. */
   readonly rows: ReadonlyArray<ReadonlyArray<Cell>>
+  /** Of what is known: there is more. */
+  readonly incomplete: boolean
   /** What has to stand beside it, in every format. */
   readonly remarks: ReadonlyArray<string>
 }
@@ -30,6 +32,7 @@ export const make = (mesh: Mesh.Mesh): Matrix => {
   return {
     callers,
     destinations,
+    incomplete: Policy.isIncomplete(mesh.policy),
     remarks: Policy.remarks(mesh.policy),
     rows: callers.map((caller) =>
       destinations.map((destination) => {
@@ -70,6 +73,7 @@ export const toJson = (matrix: Matrix) => {
       ...(peer === undefined ? {} : { peer })
     })),
     destinations: matrix.destinations.map(({ label, other }) => ({ name: label, other })),
+    ...(matrix.incomplete ? { incomplete: true } : {}),
     ...(matrix.remarks.length === 0 ? {} : { remarks: matrix.remarks }),
     reasons,
     /** `rows[caller][destination]` is a position in `reasons`. */

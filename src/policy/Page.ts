@@ -13,7 +13,7 @@ export const render = (matrix: Matrix.Matrix, defaultPolicy: "allow" | "deny"): 
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Who can reach whom</title>
+<title>${matrix.incomplete ? "INCOMPLETE: " : ""}Who can reach whom</title>
 <style>${style}</style>
 </head>
 <body>

@@ -53,11 +53,14 @@ export const possible = (policy: Policy): ReadonlyArray<Policy> =>
     ? [policy]
     : (["deny", "allow"] as const).map((defaultPolicy) => ({ ...policy, defaultPolicy }))
 
+export const isIncomplete = ({ basis }: Policy): boolean => basis.missing.length > 0
+
 /** What has to stand beside every answer, in every format. Mostly nothing. */
 export const remarks = ({ basis, defaultPolicy }: Policy): ReadonlyArray<string> => [
   ...basis.missing.map((sentence) => `INCOMPLETE: ${sentence}`),
   ...(basis.defaultPolicy === "said" ? [] : [
-    `The default policy ${defaultPolicy} is assumed: nobody says which one holds. Say it with --default-policy.`
+    `The default policy ${defaultPolicy} is assumed: nobody says which one holds. Say it with --default-policy` +
+    " (a token with agent:read learns it from an agent)."
   ])
 ]
 

@@ -1,21 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, Result } from "effect"
-import { Command } from "effect/cli"
+import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
-import { policy } from "../../src/cli/policy.ts"
+import { type Ended, run } from "../support/policyCommand.ts"
 import * as temporary from "../support/temporary.ts"
 
 const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
-
-interface Ended {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
 
 /** As a user would: a process of its own, without settings of this machine. Takes a second or two. */
 const spawn = (...args: ReadonlyArray<string>) =>
@@ -28,22 +20,6 @@ const spawn = (...args: ReadonlyArray<string>) =>
       (error, out, err) => resume(Effect.succeed({ code: typeof error?.code === "number" ? error.code : 0, out, err }))
     )
     return Effect.sync(() => child.kill())
-  })
-
-/** The same command in this process, which is much quicker. */
-const run = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
-  Effect.gen(function*() {
-    const lines: Array<string> = []
-    const before = process.exitCode
-    const exit = yield* Command.runWith(policy, { version: "0" })(args).pipe(
-      Effect.provideService(Console.Console, { ...globalThis.console, log: (text: string) => lines.push(`${text}\n`) }),
-      Effect.provide(NodeServices.layer),
-      Effect.result
-    )
-    const code = Number(process.exitCode ?? 0)
-    process.exitCode = before
-    const failed = Result.isFailure(exit)
-    return { code: failed ? 1 : code, out: lines.join(""), err: failed ? String(exit.failure.message) : "" }
   })
 
 const deny = ["--default-policy", "deny"]

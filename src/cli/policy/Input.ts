@@ -2,14 +2,14 @@
 import { Effect, Option, Result } from "effect"
 import { Flag } from "effect/cli"
 import { readFile } from "node:fs/promises"
-import * as ConsulClient from "../../consul/ConsulClient.ts"
-import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Entries from "../../policy/Entries.ts"
 import * as Json from "../../policy/Json.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Consul from "../consul.ts"
 import * as Files from "./Files.ts"
 import { Incomplete, PolicyError } from "./PolicyError.ts"
+import * as Stored from "./Stored.ts"
 
 /** Flags that every command shares. */
 export const context = {
@@ -90,65 +90,37 @@ const read = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<st
   const options = { ...given, service: [...given.service, ...names] }
   return yield* paths.length > 0
     ? Effect.flatMap(Effect.forEach(paths, Files.read), (found) => assemble(options, found.flat()))
-    : Effect.flatMap(stored, (found) => assemble(options, found.sources, found)).pipe(
+    : Effect.flatMap(Stored.read(options.service), (found) => assemble(options, found.sources, found)).pipe(
+      Effect.catchIf(isDenied, (error) => new Incomplete({ missing: [error.message] })),
       Effect.provide(Consul.layer(options))
     )
 })
 
+/** Nothing at all, or, where the token expires in between, no more. */
+const isDenied = (error: unknown): error is ConsulError.ConsulError =>
+  error instanceof ConsulError.ConsulError && error.reason._tag === "PermissionDenied"
+
 const assemble = (
   options: Context,
   sources: ReadonlyArray<Entries.Source>,
-  agent?: { readonly services: ReadonlyArray<string>; readonly defaultPolicy: "allow" | "deny" }
+  agent?: Stored.Stored
 ): Effect.Effect<Policy.Policy, PolicyError> =>
   Entries.read(sources).pipe(
     Result.map((entries) => {
-      const said = Option.getOrUndefined(options.defaultPolicy) ?? agent?.defaultPolicy ?? entries.defaultPolicy
+      const said = Option.getOrUndefined(options.defaultPolicy) ??
+        (agent === undefined ? entries.defaultPolicy : agent.defaultPolicy)
       return Policy.make({
         ...entries,
         defaultPolicy: said ?? "deny",
         defaultProtocol: entries.defaultProtocol ?? Option.getOrUndefined(options.protocol),
         services: [...entries.services, ...agent?.services ?? [], ...options.service],
-        basis: { defaultPolicy: said === undefined ? "assumed" : "said", missing: [] }
+        basis: { defaultPolicy: said === undefined ? "assumed" : "said", missing: agent?.missing ?? [] }
       })
     }),
     Result.mapError((problems) =>
       new PolicyError({ why: `nothing was analysed:\n${problems.map(Json.format).join("\n")}` })
     ),
     Effect.fromResult
-  )
-
-const kinds = ["service-intentions", "service-defaults", "proxy-defaults", "mesh", "jwt-provider"]
-
-/** Everything that the agent, or its servers, have stored. */
-const stored = Effect.gen(function*() {
-  const consul = yield* ConsulClient.ConsulClient
-  const sources: Array<Entries.Source> = []
-  for (const kind of kinds) {
-    const name = `GET /v1/config/${kind}`
-    const { body } = yield* consul.call(name, (api) => api.config.list({ params: { kind }, query: {} }))
-    if (body.length > 0) {
-      sources.push({ file: `${name} at ${consul.address}`, text: JSON.stringify(body, null, 2), stored: true })
-    }
-  }
-  const catalog = yield* consul.call("GET /v1/catalog/services", (api) => api.catalog.services({ query: {} }))
-  const configured = yield* configuredDefault(consul)
-  return {
-    sources,
-    services: Object.keys(catalog.body).filter((name) => name !== "consul" && !name.endsWith("-sidecar-proxy")),
-    defaultPolicy: configured ?? catalog.headers["x-consul-default-acl-policy"] ?? "deny"
-  }
-})
-
-/** `default_intention_policy` of the agent. Undefined: not set, or not ours to read. */
-const configuredDefault = (
-  consul: ConsulClient.ConsulClient["Service"]
-): Effect.Effect<"allow" | "deny" | undefined, ConsulError.ConsulError> =>
-  consul.call("GET /v1/agent/self", (api) => api.agent.self({})).pipe(
-    Effect.map(({ body }) => {
-      const value = body.DebugConfig["DefaultIntentionPolicy"]
-      return value === "allow" || value === "deny" ? value : undefined
-    }),
-    Effect.catchReason("ConsulError", "PermissionDenied", () => Effect.undefined)
   )
 
 /** The service that is meant, or a sentence about why none is. */
