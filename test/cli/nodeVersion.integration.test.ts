@@ -33,6 +33,10 @@ describe("the floor of Node", () => {
     }
   )
 
+  it("is what npm scripts and so the tests run on", () => {
+    assert.strictEqual(JSON.parse(read("package.json")).devDependencies.node, `${floors[0]}.0`)
+  })
+
   it.live.each(["22.23.3", "24.16.0", "25.9.0", "26.0.0"])(
     "keeps the command line from starting on %s, and says why",
     (version) =>

@@ -18,7 +18,9 @@ const apiPort = 9201
 const billingPort = 9202
 
 /** A step of the walk did not show what it should. */
-class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", { step: Schema.String, why: Schema.String }) {
+export class StepFailed
+  extends Schema.TaggedError<StepFailed>()("StepFailed", { step: Schema.String, why: Schema.String })
+{
   override readonly message = `${this.step}: ${this.why}`
 }
 
