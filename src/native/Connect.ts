@@ -6,6 +6,7 @@ import type * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
@@ -17,7 +18,7 @@ import * as Splice from "./Splice.ts"
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
 
 /**
- * A connection to a verified peer; half-open, nothing read yet.
+ * A connection to a verified peer; half-open, nothing read yet. It ends in order, or fails: see `OrderlyEnd`.
  * Trap: with TLS 1.3 our handshake ends before the peer judges us, so that its refusal shows on the first read.
  */
 export interface Connection extends Splice.Side {
@@ -114,8 +115,9 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       })
       socket.on("error", (cause) => refuse(HandshakeFailure.toRefusal(cause, timeoutMillis)))
       socket.once("close", () => refuse({ _tag: "Disconnected" }))
-      // This runs on OpenSSL's stack, where a socket can not be closed by all means: what follows must be free to.
-      socket.once("secureConnect", () =>
+      socket.once("secureConnect", () => {
+        OrderlyEnd.demand(socket, transport)
+        // This runs on OpenSSL's stack, where a socket can not be closed by all means: what follows must be free to.
         setImmediate(() => {
           if (settled) return
           const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected, material)
@@ -124,7 +126,8 @@ export const open = (options: Options, material: SecureContexts.Material, contex
           handshakes.accepted(connectedAt)
           clearTimeout(timer)
           resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
-        }))
+        })
+      })
     })
     return Effect.sync(() => {
       if (!settled) settle("cancelled")

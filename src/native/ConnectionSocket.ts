@@ -49,13 +49,13 @@ export const make = Effect.fnUntraced(function*<R>(
     opened.openUnsafe()
     const ending = (error: Socket.SocketError): Socket.SocketError => {
       const { reason } = error
+      if (reason._tag === "SocketReadError") return unreadable(current, reason.cause)
       if (closing !== undefined) {
         const { code, reason: closeReason } = closing
         return new Socket.SocketError({
           reason: new Socket.SocketCloseError(closeReason === undefined ? { code } : { code, closeReason })
         })
       }
-      if (reason._tag === "SocketReadError") return unreadable(current, reason.cause)
       return isEnd(error) && !current.socket.readableEnded ? unreadable(current, undefined) : error
     }
     return {

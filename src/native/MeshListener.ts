@@ -21,6 +21,7 @@ import * as Decision from "../intention/Decision.ts"
 import * as DenialLog from "../intention/DenialLog.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as PresentedChain from "../tls/PresentedChain.ts"
 import * as Refusal from "../tls/Refusal.ts"
@@ -38,7 +39,10 @@ import * as Metrics from "./Metrics.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
 
-/** An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. */
+/**
+ * An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. That is
+ * said, or it is an error: see `OrderlyEnd`.
+ */
 export interface Connection extends Splice.Side {
   readonly caller: SpiffeId.Service
   /** Why it was let in. */
@@ -305,9 +309,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
     // Not before: a peer that leaves during the handshake has to be noticed.
     socket.allowHalfOpen = true
+    const arrival = arrivals.of(socket)
+    if (arrival !== undefined) OrderlyEnd.demand(socket, arrival.transport)
     // This runs on OpenSSL's stack, where a socket can not be closed by all means. Handlers must be free to.
     setImmediate(() => {
-      const arrival = arrivals.of(socket)
       if (arrival === undefined || socket.destroyed) {
         refuse({ _tag: "Disconnected" }, arrival?.remote ?? "a peer that has left")
         return socket.destroy()

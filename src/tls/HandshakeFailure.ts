@@ -1,4 +1,5 @@
 /** What Node and OpenSSL say about a handshake that failed, as a refusal. */
+import * as OrderlyEnd from "./OrderlyEnd.ts"
 import type * as Refusal from "./Refusal.ts"
 
 /** `millis` is the time that the handshake was given. */
@@ -22,4 +23,4 @@ const notTls = new Set([
   "ERR_SSL_UNKNOWN_PROTOCOL"
 ])
 
-const disconnected = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED", "ETIMEDOUT"])
+const disconnected = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED", "ETIMEDOUT", OrderlyEnd.truncatedCode])

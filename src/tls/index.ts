@@ -1,3 +1,4 @@
+export * as OrderlyEnd from "./OrderlyEnd.ts"
 export * as PeerVerification from "./PeerVerification.ts"
 export * as Refusal from "./Refusal.ts"
 export * as SecureContexts from "./SecureContexts.ts"
