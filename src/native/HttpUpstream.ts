@@ -14,6 +14,7 @@ import type * as TcpRoute from "../chain/TcpRoute.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
+import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
@@ -136,7 +137,10 @@ export const make = Effect.fnUntraced(function*(
         }
         const opening = open(target, endpoint, timeoutMillis, http2 ? ["h2", "http/1.1"] : ["http/1.1"])
         run(Effect.match(Tracing.dialling(opening, about, instance.dialledFor), {
-          onSuccess: ({ socket }) => callback(null, socket),
+          onSuccess: ({ socket }) => {
+            OrderlyEnd.hideResets(socket)
+            callback(null, socket)
+          },
           onFailure: (error) => callback(error, null)
         }))
       }

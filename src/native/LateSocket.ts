@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net"
 import { Duplex } from "node:stream"
+import * as PlainAgents from "./PlainAgents.ts"
 
 export class LateSocket extends Duplex {
   readonly #open: () => Promise<Socket>
@@ -70,6 +71,7 @@ export class LateSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    if (error !== null) PlainAgents.failAnswer(this, error)
     this.#socket?.destroy()
     callback(error)
   }

@@ -239,6 +239,7 @@ const plain = <R, E>(
           Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, socket }) => {
             socket.allowHalfOpen = false
             PlainServer.rememberPeer(socket, peer)
+            socket.on("error", (error) => PlainAgents.failAnswer(socket, error))
             dialled.add(socket)
             socket.once("close", () => dialled.delete(socket))
             return socket
