@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type ChildProcess, fork } from "node:child_process"
+import * as Http2 from "node:http2"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import { text } from "node:stream/consumers"
@@ -19,6 +20,7 @@ import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import * as PlainMesh from "../../src/native/PlainMesh.ts"
 import { SocketServer } from "effect/socket"
 import * as Certificates from "../support/certificates.ts"
+import * as HttpMesh from "../support/httpMesh.ts"
 import * as Mesh from "../support/mesh.ts"
 import * as Peer from "../support/scriptedPeer.ts"
 import * as Sidecars from "../support/sidecars.ts"
@@ -367,4 +369,44 @@ describe("a stream", () => {
       }),
     patience
   )
+
+  it.live("of HTTP/2 that is cut before its last frame is a body for nobody", () =>
+    Effect.gen(function*() {
+      const fixture = yield* setUp
+      const { chainPem, keyPem } = yield* fixture.secretsOf("api")
+      const transports: Array<Net.Socket> = []
+      const server = Http2.createSecureServer({ cert: chainPem, key: keyPem }, (request, response) => {
+        response.stream.on("error", () => {})
+        response.write("HALF", () => {
+          const transport = transports.find(({ remotePort }) => remotePort === request.socket.remotePort)
+          if (request.url === "/fin") transport?.end()
+          else transport?.resetAndDestroy()
+        })
+      })
+      server.on("sessionError", () => {})
+      server.on("connection", (transport: Net.Socket) => transports.push(transport))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () =>
+          Effect.sync(() => {
+            server.close()
+            transports.forEach((transport) => transport.destroy())
+          })
+      )
+      yield* fixture.at([(server.address() as Net.AddressInfo).port])
+      const { http } = yield* HttpMesh.client(fixture.authority, fixture.discovery.layer, { pool: { http2: true } })
+      const seen = yield* look(
+        8,
+        (["fin", "reset"] as const).map((path) => [
+          path,
+          Effect.match(Effect.flatMap(http.get(`http://api/${path}`), (answer) => answer.text), {
+            onSuccess: () => "ended",
+            onFailure: ({ message }) => message
+          })
+        ]),
+        1
+      )
+      assert.deepStrictEqual(count(wholes(seen)), {})
+      assert.strictEqual(seen.length, 16)
+    }))
 })
