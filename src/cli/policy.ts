@@ -3,6 +3,7 @@ import { Command } from "effect/cli"
 import { check } from "./policy/check.ts"
 import { diff } from "./policy/diff.ts"
 import { explain } from "./policy/explain.ts"
+import { lint } from "./policy/lint.ts"
 import { matrix } from "./policy/matrix.ts"
 import { verify } from "./policy/verify.ts"
 
@@ -11,5 +12,5 @@ export const policy = Command.make("policy").pipe(
     "Analyse intentions: who can reach whom, by which rule, what a change allows, and whether statements hold. Exact for " +
       "all callers and requests; every answer comes with a request that shows it."
   ),
-  Command.withSubcommands([check, matrix, explain, diff, verify])
+  Command.withSubcommands([check, matrix, explain, lint, diff, verify])
 )

@@ -7,6 +7,7 @@ import * as Analysis from "./Analysis.ts"
 import * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Mesh from "./Mesh.ts"
+import * as Names from "./Names.ts"
 import * as Policy from "./Policy.ts"
 import type * as Space from "./Space.ts"
 import * as Witnesses from "./Witnesses.ts"
@@ -222,19 +223,16 @@ const confirm = (
 
 export const newlyAllowed = ({ changes }: Difference): boolean => changes.some(({ newly }) => newly === "allowed")
 
-const few = (names: ReadonlyArray<string>): string =>
-  names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`
-
 export const format = ({ changes, undecided }: Difference): string => {
   const lines = changes.flatMap(({ after, before, callers, destinations, newly, underDefault, witness }) => [
-    `${newly === "allowed" ? "+ newly allowed" : "- newly denied"}: ${few(callers)} → ${few(destinations)}`,
+    `${newly === "allowed" ? "+ newly allowed" : "- newly denied"}: ${Names.few(callers)} → ${Names.few(destinations)}`,
     ...condition(underDefault),
     `    ${witness === undefined ? "every request" : `for example ${Witnesses.describe(witness)}`}`,
     `    before: ${before}`,
     `    after:  ${after}`
   ])
   const open = undecided.flatMap(({ callers, destinations, underDefault, why }) => [
-    `? not decided: ${few(callers)} → ${few(destinations)}`,
+    `? not decided: ${Names.few(callers)} → ${Names.few(destinations)}`,
     ...condition(underDefault),
     `    ${why}`
   ])

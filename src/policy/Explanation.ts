@@ -2,10 +2,10 @@
 import * as Decision from "../intention/Decision.ts"
 import * as Needs from "../intention/Needs.ts"
 import * as Callers from "./Callers.ts"
+import * as Lint from "./Lint.ts"
 import * as Matrix from "./Matrix.ts"
 import type * as Mesh from "./Mesh.ts"
 import * as Policy from "./Policy.ts"
-import * as Surprises from "./Surprises.ts"
 import * as Witnesses from "./Witnesses.ts"
 
 export interface Group {
@@ -19,14 +19,19 @@ export interface Explanation {
   readonly defaultPolicy: "allow" | "deny"
   /** Callers that the same rule decides about. */
   readonly groups: ReadonlyArray<Group>
-  readonly surprises: ReadonlyArray<Surprises.Surprise>
+  /** What may not be meant as it is written. */
+  readonly findings: ReadonlyArray<Lint.Finding>
   /** Of what is known: there is more. */
   readonly incomplete: boolean
   /** What has to stand beside it, in every format. */
   readonly remarks: ReadonlyArray<string>
 }
 
-export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanation => {
+export const make = (
+  mesh: Mesh.Mesh,
+  destination: Policy.Destination,
+  findings: ReadonlyArray<Lint.Finding> = []
+): Explanation => {
   const callers = Callers.classes([mesh.policy])
   const groups = new Map<unknown, { readonly callers: Array<string>; readonly cell: Matrix.Cell }>()
   for (const caller of callers) {
@@ -46,21 +51,40 @@ export const make = (mesh: Mesh.Mesh, destination: Policy.Destination): Explanat
     protocol: Policy.protocol(mesh.policy, destination),
     defaultPolicy: mesh.policy.defaultPolicy,
     groups: [...groups.values()],
-    surprises: Surprises.find(mesh, destination, callers),
+    findings: findings.filter(({ destinations }) => destinations.includes(destination.label)),
     incomplete: Policy.isIncomplete(mesh.policy),
     remarks: Policy.remarks(mesh.policy)
   }
 }
 
-export const format = ({ defaultPolicy, destination, groups, protocol, remarks, surprises }: Explanation): string =>
+/** One after the other. With several of them, notes are said once, at the end: they would drown the rest. */
+export const format = (explanations: ReadonlyArray<Explanation>): string => {
+  const several = explanations.length > 1
+  const isNote = ({ level }: Lint.Finding) => level === "note"
+  const notes = several ? [...new Set(explanations.flatMap(({ findings }) => findings.filter(isNote)))] : []
+  return [
+    ...new Set(explanations.flatMap(({ remarks }) => remarks)),
+    ...explanations.map((explanation) =>
+      formatOne({
+        ...explanation,
+        findings: several ? explanation.findings.filter((each) => !isNote(each)) : explanation.findings
+      })
+    ),
+    ...(notes.length === 0 ? [] : [["Notes:", ...notes.map(line)].join("\n")])
+  ].join("\n\n")
+}
+
+const formatOne = ({ defaultPolicy, destination, findings, groups, protocol }: Explanation): string =>
   [
-    ...remarks,
     `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
     ...groups.flatMap(formatGroup),
-    ...(surprises.length === 0
-      ? []
-      : ["", "Worth a look:", ...surprises.map((each) => `  ! ${Surprises.format(each)}`)])
+    ...(findings.length === 0 ? [] : ["", "Worth a look:", ...findings.map(line)])
   ].join("\n")
+
+const line = (finding: Lint.Finding): string => {
+  const { level, message, rule, silenced, subject } = Lint.toNotice(finding)
+  return `  ! ${level} ${rule}: ${subject}: ${message}${silenced === undefined ? "" : ` [silenced: ${silenced}]`}`
+}
 
 export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
   const { answer, ruling, verdict } = cell
@@ -103,7 +127,7 @@ const words: { readonly [V in Matrix.Verdict]: string } = {
 export const groupToJson = ({ callers, cell }: Group) => ({ callers, ...Matrix.toReason(cell) })
 
 export const toJson = (
-  { defaultPolicy, destination, groups, incomplete, protocol, remarks, surprises }: Explanation
+  { defaultPolicy, destination, findings, groups, incomplete, protocol, remarks }: Explanation
 ) => ({
   destination: destination.label,
   ...(incomplete ? { incomplete } : {}),
@@ -111,11 +135,5 @@ export const toJson = (
   ...protocol,
   defaultPolicy,
   groups: groups.map(groupToJson),
-  surprises: surprises.map(({ kind, message, permission, rule, witness }) => ({
-    kind,
-    ...(rule === undefined ? {} : { rule }),
-    ...(permission === undefined ? {} : { permission }),
-    message,
-    ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) })
-  }))
+  findings: findings.map(Lint.toJson)
 })

@@ -42,3 +42,7 @@ export const fresh = (wish: string, taken: ReadonlySet<string>): string => {
   for (let i = 2; taken.has(name); i++) name = `${wish}-${i}`
   return name
 }
+
+/** For sentences: the first of many, and how many more there are. */
+export const few = (names: ReadonlyArray<string>): string =>
+  names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`

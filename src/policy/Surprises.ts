@@ -8,7 +8,7 @@ import type * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Envoy from "./Envoy.ts"
 import type * as Mesh from "./Mesh.ts"
-import type * as Names from "./Names.ts"
+import * as Names from "./Names.ts"
 import * as Policy from "./Policy.ts"
 import * as Witnesses from "./Witnesses.ts"
 
@@ -27,7 +27,7 @@ export interface Surprise {
     | "not-understood"
     | "not-decided"
   /** The intention that it is about. */
-  readonly rule: string | undefined
+  readonly rule: Decision.Rule | undefined
   readonly permission: number | undefined
   readonly message: string
   readonly witness: Analysis.Witness | undefined
@@ -59,7 +59,7 @@ export const find = (
       surprise("shadowed", Source.rule(intention), "never decides here: for every caller another one outranks it")
     ),
     ...[...deciding.values()].flatMap((rule) => http ? ofRule(mesh, rule) : ofConnection(rule)),
-    ...callers.flatMap((caller) => envoy(mesh, destination, caller))
+    ...envoy(mesh, destination, callers)
   ]
 }
 
@@ -69,7 +69,7 @@ const surprise = (
   message: string,
   permission?: number,
   witness?: Analysis.Witness
-): Surprise => ({ kind, rule: rule && Decision.formatRule(rule), permission, message, witness })
+): Surprise => ({ kind, rule, permission, message, witness })
 
 const ofConnection = (rule: Decision.Rule): ReadonlyArray<Surprise> =>
   rule.action === "permissions"
@@ -201,26 +201,40 @@ const probesOf = (permission: Intention.Permission, index: number): ReadonlyArra
 
 const quote = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
-const envoy = (mesh: Mesh.Mesh, destination: Names.Name, caller: Callers.Caller): ReadonlyArray<Surprise> => {
-  const deviation = Envoy.deviation(mesh, destination, caller)
-  if (deviation === undefined) return []
-  const { also, rule, witness } = deviation
-  return [surprise(
-    "envoy-differs",
-    rule,
-    `decides about ${caller.label}, yet Consul's Envoy sidecars also apply ${Decision.formatRule(also)}, and ${
-      mesh.policy.defaultPolicy === "deny" ? "allow" : "deny"
-    } what it does`,
-    undefined,
-    witness
-  )]
+/** Callers about whom it says the same come together. */
+const envoy = (
+  mesh: Mesh.Mesh,
+  destination: Names.Name,
+  callers: ReadonlyArray<Callers.Caller>
+): ReadonlyArray<Surprise> => {
+  const groups = new Map<string, { readonly callers: Array<string>; readonly deviation: Envoy.Deviation }>()
+  for (const caller of callers) {
+    const deviation = Envoy.deviation(mesh, destination, caller)
+    if (deviation === undefined) continue
+    const { also, rule, witness } = deviation
+    const key = JSON.stringify([Decision.formatRule(rule), Decision.formatRule(also), witness])
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { callers: [caller.label], deviation })
+    else group.callers.push(caller.label)
+  }
+  return [...groups.values()].map(({ callers: about, deviation: { also, rule, witness } }) =>
+    surprise(
+      "envoy-differs",
+      rule,
+      `decides about ${Names.few(about)}, yet Consul's Envoy sidecars also apply ${Decision.formatRule(also)}, and ${
+        mesh.policy.defaultPolicy === "deny" ? "allow" : "deny"
+      } what it does`,
+      undefined,
+      witness
+    )
+  )
 }
 
 export const format = ({ message, permission, rule, witness }: Surprise): string => {
   const place = rule === undefined
     ? ""
     : permission === undefined
-    ? `${rule}: `
-    : `permission ${permission} of ${rule}: `
+    ? `${Decision.formatRule(rule)}: `
+    : `permission ${permission} of ${Decision.formatRule(rule)}: `
   return `${place}${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}`
 }

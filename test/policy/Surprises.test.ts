@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Intention from "../../src/intention/Intention.ts"
+import * as Callers from "../../src/policy/Callers.ts"
 import * as Explanation from "../../src/policy/Explanation.ts"
 import * as Mesh from "../../src/policy/Mesh.ts"
 import * as Policy from "../../src/policy/Policy.ts"
@@ -10,7 +11,7 @@ type Http = Intention.HttpPermission
 const allow = (HTTP: Http): Intention.Permission => ({ Action: "allow", HTTP })
 const deny = (HTTP: Http): Intention.Permission => ({ Action: "deny", HTTP })
 
-const explain = (
+const meshOf = (
   intentions: ReadonlyArray<Intention.Intention>,
   defaultPolicy: "allow" | "deny",
   protocol?: string
@@ -21,11 +22,21 @@ const explain = (
     services: [{ service: "api", ...(protocol === undefined ? {} : { protocol }) }, "web", "db"]
   })
   const api = Policy.destinations([policy]).find(({ label }) => label === "api")!
-  return Explanation.make(Mesh.make(policy), api)
+  return { api, mesh: Mesh.make(policy), policy }
 }
 
-const surprises = (...args: Parameters<typeof explain>): ReadonlyArray<string> =>
-  explain(...args).surprises.map((each) => `${each.kind}: ${Surprises.format(each)}`)
+const find = (...args: Parameters<typeof meshOf>): ReadonlyArray<Surprises.Surprise> => {
+  const { api, mesh, policy } = meshOf(...args)
+  return Surprises.find(mesh, api, Callers.classes([policy]))
+}
+
+const explain = (...args: Parameters<typeof meshOf>): Explanation.Explanation => {
+  const { api, mesh } = meshOf(...args)
+  return Explanation.make(mesh, api)
+}
+
+const surprises = (...args: Parameters<typeof meshOf>): ReadonlyArray<string> =>
+  find(...args).map((each) => `${each.kind}: ${Surprises.format(each)}`)
 
 describe("Surprises", () => {
   it("finds an allow list that restricts nothing", () => {
@@ -84,12 +95,12 @@ describe("Surprises", () => {
   })
 
   it("shows the request on which Envoy differs, where it is not all of them", () => {
-    const found = explain(
+    const found = find(
       [make("*", "api", [allow({ PathPrefix: "/v1/" })]), make("web", "*", "allow")],
       "deny",
       "http"
     )
-      .surprises.find(({ kind }) => kind === "envoy-differs")
+      .find(({ kind }) => kind === "envoy-differs")
     assert.deepStrictEqual(found?.witness, { method: "GET", path: "/", headers: [], tokens: [] })
   })
 
@@ -133,9 +144,9 @@ describe("Surprises", () => {
 
   it("explains every class of callers in words", () => {
     assert.strictEqual(
-      Explanation.format(
+      Explanation.format([
         explain([make("web", "api", [allow({ PathPrefix: "/v1/", Methods: ["GET"] })])], "deny", "http")
-      ),
+      ]),
       [
         "api speaks http; the default policy is deny.",
         "",

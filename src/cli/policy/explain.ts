@@ -2,10 +2,12 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Explanation from "../../policy/Explanation.ts"
+import * as Findings from "../../policy/Lint.ts"
 import * as Mesh from "../../policy/Mesh.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
+import * as Lint from "./lint.ts"
 
 export const explain = Command.make(
   "explain",
@@ -13,6 +15,7 @@ export const explain = Command.make(
     ...Input.context,
     ...Input.source,
     ...Input.partial,
+    ...Lint.config,
     json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
     destination: Argument.String("destination").pipe(
       Argument.withDescription("The service that is called; without it, every one is explained"),
@@ -20,16 +23,18 @@ export const explain = Command.make(
     )
   },
   Effect.fn("cli.policy.explain")(function*(options) {
+    const config = yield* Lint.readConfig(options)
     const policy = yield* Input.load(options, options.policy, options)
     const mesh = Mesh.make(policy)
     const destinations = options.destination.length === 0
       ? Policy.destinations([policy])
       : yield* Effect.forEach(options.destination, (name) => Input.destination(policy, name))
-    const explanations = destinations.map((destination) => Explanation.make(mesh, destination))
+    const findings = Findings.run(mesh, config, destinations)
+    const explanations = destinations.map((destination) => Explanation.make(mesh, destination, findings))
     return yield* Answer.give(
       options.json
         ? JSON.stringify(explanations.map(Explanation.toJson), null, 2)
-        : explanations.map(Explanation.format).join("\n\n"),
+        : Explanation.format(explanations),
       0
     )
   })
