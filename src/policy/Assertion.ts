@@ -7,50 +7,30 @@
  * - `implies`: whatever is allowed at the first destination is allowed at the second
  * - `equivalent`: and the other way round
  */
-import { Result, Schema } from "effect"
+import { Result } from "effect"
 import * as Decision from "../intention/Decision.ts"
-import * as Intention from "../intention/Intention.ts"
 import * as Analysis from "./Analysis.ts"
 import * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Mesh from "./Mesh.ts"
 import * as Names from "./Names.ts"
+import * as Origin from "./Origin.ts"
 import * as Policy from "./Policy.ts"
+import * as Statement from "./Statement.ts"
 import * as Witnesses from "./Witnesses.ts"
 
-const OneOrMore = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
-
-const scope = {
-  /** Callers: `web`, `team/web`, `peer:east/web`, `team/*`, or `*` for everybody. */
-  from: Schema.optionalKey(OneOrMore),
-  except: Schema.optionalKey(OneOrMore),
-  /** Requests, in the terms of a permission's `HTTP`. Absent: all of them. */
-  when: Schema.optionalKey(Intention.HttpPermission),
-  /** Requests with such tokens, in the terms of a permission's `JWT`. */
-  tokens: Schema.optionalKey(Intention.JwtRequirement)
-}
-
-const reach = Schema.Struct({ ...scope, to: OneOrMore })
-
-export const Assertion = Schema.Struct({
-  /** For reports. Absent: the statement itself. */
-  name: Schema.optionalKey(Schema.NonEmptyString),
-  never: Schema.optionalKey(reach),
-  always: Schema.optionalKey(reach),
-  only: Schema.optionalKey(reach),
-  implies: Schema.optionalKey(Schema.Struct({ ...scope, if: Schema.NonEmptyString, then: Schema.NonEmptyString })),
-  equivalent: Schema.optionalKey(
-    Schema.Struct({ ...scope, to: Schema.Tuple([Schema.NonEmptyString, Schema.NonEmptyString]) })
-  )
-})
+export const Assertion = Statement.Statement
 export type Assertion = typeof Assertion.Type
-export type Reach = typeof reach.Type
-
-export const Assertions = Schema.Struct({ assertions: Schema.NonEmptyArray(Assertion) })
+type Reach = Statement.Reach
 
 export type Verdict =
   | { readonly _tag: "Proved" }
-  | { readonly _tag: "Refuted"; readonly why: string; readonly counterexample: Counterexample }
+  | {
+    readonly _tag: "Refuted"
+    readonly why: string
+    readonly counterexample: Counterexample
+    readonly decision: Decision.Decision
+  }
   | { readonly _tag: "Undecided"; readonly why: string }
   /** The statement makes no sense here. */
   | { readonly _tag: "Invalid"; readonly why: string }
@@ -64,11 +44,14 @@ export interface Counterexample {
 export interface Finding {
   readonly name: string
   readonly verdict: Verdict
+  /** Where the statement is written. */
+  readonly origin?: Origin.Origin | undefined
 }
 
 export const verify = (mesh: Mesh.Mesh, assertion: Assertion): Finding => ({
   name: assertion.name ?? statement(assertion),
-  verdict: judge(mesh, assertion)
+  verdict: judge(mesh, assertion),
+  origin: Origin.of(assertion)
 })
 
 /** Proved only where it is under each of these: the same policy under each default that may hold. */
@@ -76,11 +59,11 @@ export const verifyUnderEach = (meshes: ReadonlyArray<Mesh.Mesh>, assertion: Ass
   const findings = meshes.map((mesh) => ({ mesh, ...verify(mesh, assertion) }))
   const worst = findings.find(({ verdict }) => verdict._tag === "Refuted") ??
     findings.find(({ verdict }) => verdict._tag !== "Proved") ?? findings[0]!
-  const { mesh, name, verdict } = worst
+  const { mesh, verdict, ...statement } = worst
   return verdict._tag === "Proved" || findings.every((each) => each.verdict._tag === verdict._tag)
-    ? { name, verdict }
+    ? { ...statement, verdict }
     : {
-      name,
+      ...statement,
       verdict: {
         ...verdict,
         why:
@@ -90,18 +73,16 @@ export const verifyUnderEach = (meshes: ReadonlyArray<Mesh.Mesh>, assertion: Ass
 }
 
 export const statement = (assertion: Assertion): string => {
-  const kind = kinds.find((kind) => assertion[kind] !== undefined)
+  const kind = Statement.kinds.find((kind) => assertion[kind] !== undefined)
   return kind === undefined ? "says nothing" : `${kind} ${JSON.stringify(assertion[kind])}`
 }
 
-const kinds = ["never", "always", "only", "implies", "equivalent"] as const
-
 const judge = (mesh: Mesh.Mesh, assertion: Assertion): Verdict => {
-  const given = kinds.filter((kind) => assertion[kind] !== undefined)
+  const given = Statement.kinds.filter((kind) => assertion[kind] !== undefined)
   if (given.length !== 1) {
     return invalid(
       given.length === 0
-        ? `it says nothing: give one of ${kinds.join(", ")}`
+        ? `it says nothing: give one of ${Statement.kinds.join(", ")}`
         : `it says ${given.join(" and ")}: make it two`
     )
   }
@@ -187,7 +168,8 @@ const forEach = (mesh: Mesh.Mesh, reach: Reach, law: "never" | "always"): Verdic
         return {
           _tag: "Refuted",
           why: `${describe(caller, destination, found.success)}: ${Decision.explain(decision)}`,
-          counterexample: { caller: caller.label, destination: destination.label, request: found.success }
+          counterexample: { caller: caller.label, destination: destination.label, request: found.success },
+          decision
         }
       }
     }
@@ -217,7 +199,8 @@ const implication = (mesh: Mesh.Mesh, scope: Scope, premise: string, conclusion:
         why: `${describe(caller, first, found.success)}: ${Decision.explain(allowed)}; at ${second.label} ${
           Decision.explain(refused)
         }`,
-        counterexample: { caller: caller.label, destination: second.label, request: found.success }
+        counterexample: { caller: caller.label, destination: second.label, request: found.success },
+        decision: refused
       }
     }
   }

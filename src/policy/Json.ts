@@ -51,7 +51,7 @@ export class Document {
   }
 
   problem(offset: number, message: string): void {
-    const problem = { ...this.#place(offset), message }
+    const problem = { ...this.place(offset), message }
     // The same text may be read in several shapes.
     if (!this.problems.some((known) => format(known) === format(problem))) this.problems.push(problem)
   }
@@ -68,10 +68,10 @@ export class Document {
 
   /** Where an object that `read` made stands. */
   origin(value: object): Origin.Origin {
-    return this.#place(this.#offsets.get(value)?.get("") ?? 0)
+    return this.place(this.#offsets.get(value)?.get("") ?? 0)
   }
 
-  #place(offset: number): Origin.Origin {
+  place(offset: number): Origin.Origin {
     const before = this.#text.slice(0, offset).split("\n")
     return { file: this.file, line: before.length, column: before.at(-1)!.length + 1 }
   }

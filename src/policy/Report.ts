@@ -1,10 +1,20 @@
 /** Findings for people, for machines, and in the formats that CI systems read. */
 import type * as Assertion from "./Assertion.ts"
+import * as GitHub from "./GitHub.ts"
+import * as Markdown from "./Markdown.ts"
+import type * as Notice from "./Notice.ts"
+import * as Origin from "./Origin.ts"
+import * as Sarif from "./Sarif.ts"
 import * as Witnesses from "./Witnesses.ts"
 
-export type Format = "text" | "json" | "junit" | "tap"
+export const formats = ["text", "json", "junit", "tap", "sarif", "github", "markdown"] as const
+export type Format = (typeof formats)[number]
 
-export const format = (findings: ReadonlyArray<Assertion.Finding>, format: Format): string => formats[format](findings)
+export const format = (
+  findings: ReadonlyArray<Assertion.Finding>,
+  format: Format,
+  setting: Notice.Setting
+): string => writers[format](findings, setting)
 
 const text = (findings: ReadonlyArray<Assertion.Finding>): string => {
   const proved = findings.filter(({ verdict }) => verdict._tag === "Proved").length
@@ -23,17 +33,27 @@ const words = { Refuted: "refuted", Undecided: "not decided", Invalid: "invalid"
 
 const json = (findings: ReadonlyArray<Assertion.Finding>): string =>
   JSON.stringify(
-    findings.map(({ name, verdict }) => ({
+    findings.map(({ name, origin, verdict }) => ({
       name,
+      ...origin,
       verdict: verdict._tag.toLowerCase(),
       ...(verdict._tag === "Proved" ? {} : { why: verdict.why }),
       ...(verdict._tag === "Refuted"
-        ? { counterexample: { ...verdict.counterexample, request: Witnesses.toJson(verdict.counterexample.request) } }
+        ? {
+          counterexample: { ...verdict.counterexample, request: Witnesses.toJson(verdict.counterexample.request) },
+          ...decidedAt(verdict)
+        }
         : {})
     })),
     null,
     2
   )
+
+/** The place of the intention, or the permission, by which the counterexample was decided. */
+const decidedAt = ({ decision: { by, permission } }: Extract<Assertion.Verdict, { _tag: "Refuted" }>) => {
+  const origin = Origin.ofRule(by?.intention, permission)
+  return origin === undefined ? {} : { decidedAt: origin }
+}
 
 /** A refutation is a failure; what could not be decided, or makes no sense, is an error. */
 const junit = (findings: ReadonlyArray<Assertion.Finding>): string => {
@@ -76,4 +96,69 @@ const tap = (findings: ReadonlyArray<Assertion.Finding>): string =>
     ])
   ].join("\n")
 
-const formats = { text, json, junit, tap }
+export const rules: ReadonlyArray<Notice.Rule> = [
+  {
+    id: "refuted",
+    level: "error",
+    summary: "A statement about the policy does not hold",
+    help: "The request in the message shows it. Correct the intention that decides about it, or the statement."
+  },
+  {
+    id: "undecided",
+    level: "error",
+    summary: "A statement could be neither proved nor refuted",
+    help: "Write the conditions of the intentions simpler."
+  },
+  {
+    id: "invalid",
+    level: "error",
+    summary: "A statement makes no sense for this policy",
+    help: "Correct it, or name the services that exist with --service."
+  }
+]
+
+const toNotices = (findings: ReadonlyArray<Assertion.Finding>): ReadonlyArray<Notice.Notice> =>
+  findings.flatMap(({ name, origin, verdict }) => {
+    if (verdict._tag === "Proved") return []
+    const decided = verdict._tag === "Refuted" ? decidedAt(verdict).decidedAt : undefined
+    return [{
+      rule: verdict._tag.toLowerCase(),
+      level: "error" as const,
+      message: verdict.why,
+      origin,
+      subject: name,
+      related: decided === undefined ? [] : [{ message: "decided here", origin: decided }]
+    }]
+  })
+
+const markdown = (findings: ReadonlyArray<Assertion.Finding>, { remarks }: Notice.Setting): string => {
+  const open = findings.filter(({ verdict }) => verdict._tag !== "Proved")
+  const proved = findings.filter(({ verdict }) => verdict._tag === "Proved")
+  return [
+    `### ${open.length === 0 ? "✅" : "❌"} Policy: ${proved.length} of ${findings.length} statements proved`,
+    ...Markdown.warning(remarks),
+    ...(open.length === 0 ? [] : [Markdown.table(
+      ["Statement", "", "Why"],
+      open.map(({ name, verdict }) => [
+        Markdown.code(name),
+        verdict._tag === "Proved" ? "" : words[verdict._tag],
+        verdict._tag === "Proved" ? "" : Markdown.text(verdict.why)
+      ])
+    )]),
+    ...(proved.length === 0
+      ? []
+      : [Markdown.details(`${proved.length} proved`, proved.map(({ name }) => `- ${Markdown.code(name)}`).join("\n"))])
+  ].join("\n\n")
+}
+
+const writers: {
+  readonly [F in Format]: (findings: ReadonlyArray<Assertion.Finding>, setting: Notice.Setting) => string
+} = {
+  text,
+  json,
+  junit,
+  tap,
+  markdown,
+  sarif: (findings, setting) => Sarif.format(rules, toNotices(findings), setting),
+  github: (findings, setting) => GitHub.format(toNotices(findings), setting)
+}

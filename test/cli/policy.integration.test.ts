@@ -141,6 +141,58 @@ describe("effect-mesh policy", () => {
       assert.notMatch(page, /(?:src|href)=|https?:/, "the page needs something from elsewhere")
     }), 30_000)
 
+  it.live("lint ends with 2 at an error, unless it is silenced with a reason", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      writeFileSync(
+        at("loose.json"),
+        JSON.stringify(entry([{ Action: "allow", HTTP: { PathPrefix: "/v1" } }]), null, 1)
+      )
+      const silence = [{ rule: "no-boundary", source: "web", destination: "api", reason: "v10 is ours" }]
+      writeFileSync(at("lint.json"), JSON.stringify({ lint: { rules: { "no-boundary": "error" }, silence } }))
+      const lint = (...args: ReadonlyArray<string>) =>
+        run("lint", "-f", at("loose.json"), "--default-policy", "deny", ...args)
+      const [found, failed, github, silenced, misspelt, sarif] = yield* Effect.all([
+        lint(),
+        lint("--rule", "no-boundary=error"),
+        lint("--rule", "no-boundary=error", "--format", "github"),
+        lint("--config", at("lint.json")),
+        lint("--rule", "no-bondary=error"),
+        lint("--format", "sarif")
+      ])
+      assert.deepStrictEqual([found.code, failed.code, github.code, silenced.code, misspelt.code], [0, 2, 2, 0, 1])
+      assert.match(found.out, /^.*loose\.json:14:6: warning no-boundary: permission 1 of web → api: .*\n\n1 warning\n$/)
+      assert.match(github.out, /^::error file=.*loose\.json,line=14,col=6,title=no-boundary::.*\n1 error\n$/)
+      assert.match(silenced.out, /\[silenced: v10 is ours\]\n\nnothing found; 1 silenced\n$/)
+      assert.match(misspelt.err, /there is no rule no-bondary; did you mean no-boundary\?/)
+      const { runs } = JSON.parse(sarif.out) as { runs: Array<{ results: Array<{ ruleId: string }> }> }
+      assert.deepStrictEqual(runs[0]!.results.map(({ ruleId }) => ruleId), ["no-boundary"])
+    }), 30_000)
+
+  it.live(
+    "verify points at the statement that does not hold, and at the permission that decides",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        const [github, json, markdown] = yield* Effect.all([
+          run("verify", "-f", at("before"), at("bad.json"), "--format", "github"),
+          run("verify", "-f", at("before"), at("bad.json"), "--format", "json"),
+          run("verify", "-f", at("before"), at("bad.json"), "--format", "markdown")
+        ])
+        assert.deepStrictEqual([github.code, json.code, markdown.code], [2, 2, 2])
+        assert.match(
+          github.out,
+          /::error file=.*bad\.json,line=3,col=5,title=refuted::closed: web → api with GET \/v1\//
+        )
+        const [finding] = JSON.parse(json.out) as Array<{ line: number; decidedAt: { file: string; line: number } }>
+        assert.strictEqual(finding!.line, 3)
+        assert.strictEqual(finding!.decidedAt.line, 14)
+        assert.match(finding!.decidedAt.file, /before\/api\.json$/)
+        assert.match(markdown.out, /^### ❌ Policy: 0 of 1 statements proved\n/)
+      }),
+    30_000
+  )
+
   it.live("tells the shell", () =>
     Effect.gen(function*() {
       const { at } = yield* fixture

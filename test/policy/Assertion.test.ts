@@ -34,6 +34,8 @@ const verify = (assertion: unknown) => {
   return verdict._tag === "Proved" ? "proved" : `${verdict._tag.toLowerCase()}: ${verdict.why}`
 }
 
+const setting = { base: "/", version: "0", remarks: [], complete: true }
+
 describe("Assertion", () => {
   it("proves and refutes", () => {
     const refutation =
@@ -80,25 +82,30 @@ describe("Assertion", () => {
   it("refuses statements about nobody, and statements that say nothing or too much", () => {
     assert.match(verify({ never: { from: "chekout", to: "payments" } }), /^invalid: no caller is named chekout/)
     assert.match(verify({ never: { from: "web", to: "paymets" } }), /^invalid: no destination is named paymets/)
-    assert.match(verify({}), /^invalid: it says nothing/)
-    assert.match(verify({ never: { to: "*" }, always: { to: "*" } }), /^invalid: it says never and always/)
+    assert.throws(() => decode({}), /it says nothing: give one of never/)
+    assert.throws(() => decode({ never: { to: "*" }, always: { to: "*" } }), /it says never and always/)
     assert.throws(() => decode({ nevr: { to: "*" } }))
   })
 
   it("is told apart by CI systems", () => {
     const findings = [{ never: { to: "payments" }, name: "a <b> & \"c\"" }, {
       only: { from: "checkout", to: "payments" }
-    }, {}]
+    }, { never: { to: "paymets" } }]
       .map((assertion) => Assertion.verify(mesh, decode(assertion)))
-    const junit = Report.format(findings, "junit")
+    const junit = Report.format(findings, "junit", setting)
     assert.include(junit, "tests=\"3\" failures=\"1\" errors=\"1\"")
     assert.include(junit, "name=\"a &#60;b&#62; &#38; &#34;c&#34;\"")
-    assert.match(Report.format(findings, "tap"), /^TAP version 14\n1\.\.3\nnot ok 1 - a <b>.*\n[^]*\nok 2 - only/)
+    assert.match(
+      Report.format(findings, "tap", setting),
+      /^TAP version 14\n1\.\.3\nnot ok 1 - a <b>.*\n[^]*\nok 2 - only/
+    )
     assert.deepStrictEqual(
-      (JSON.parse(Report.format(findings, "json")) as Array<{ verdict: string }>).map(({ verdict }) => verdict),
+      (JSON.parse(Report.format(findings, "json", setting)) as Array<{ verdict: string }>).map(({ verdict }) =>
+        verdict
+      ),
       ["refuted", "proved", "invalid"]
     )
-    assert.include(Report.format(findings, "text"), "1 of 3 proved")
+    assert.include(Report.format(findings, "text", setting), "1 of 3 proved")
   })
 
   it.prop(

@@ -1,14 +1,15 @@
 import { assert, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Result } from "effect"
 import { readFileSync } from "node:fs"
 import * as Assertion from "../../src/policy/Assertion.ts"
+import * as AssertionFile from "../../src/policy/AssertionFile.ts"
 import * as Mesh from "../../src/policy/Mesh.ts"
 import * as Policy from "../../src/testing/Policy.ts"
 import "../../examples/policy-tests/policy.test.ts"
 
 const example = new URL("../../examples/policy-tests/", import.meta.url)
 const file = readFileSync(new URL("assertions.json", example), "utf8")
-const { assertions } = Schema.decodeUnknownSync(Assertion.Assertions, { onExcessProperty: "error" })(JSON.parse(file))
+const { assertions } = Result.getOrThrow(AssertionFile.read("assertions.json", file))
 const mesh = Mesh.make(Policy.read(new URL("policy", example).pathname, { defaultPolicy: "deny" }))
 
 it.each(assertions)("the example's statement is proved: $name", (assertion) => {
