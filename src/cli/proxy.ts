@@ -7,6 +7,7 @@ import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
+import * as Refusals from "./refusals.ts"
 import { startTimeout } from "./startTimeout.ts"
 
 /** The command line contradicts itself or what is registered. */
@@ -24,6 +25,7 @@ export const proxy = Command.make(
   {
     ...Log.flags,
     ...Consul.flags,
+    ...Refusals.flags,
     sidecarFor: Flag.String("sidecar-for").pipe(
       Flag.withDescription("ID of the service whose sidecar this is (CONNECT_SIDECAR_FOR)"),
       Flag.withMetavar("SERVICE"),
@@ -53,7 +55,7 @@ export const proxy = Command.make(
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
     return yield* run(options).pipe(
-      Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options)))
+      Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options), Refusals.layer(options)))
     )
   }, Effect.scoped)
 ).pipe(
@@ -124,8 +126,10 @@ const registeredFor = Effect.fnUntraced(function*(service: string) {
   const [first, ...others] = proxies.map((candidate) => candidate.ID)
   if (first === undefined) {
     return yield* new NotRegistered({
-      why: `no sidecar is registered for a service with the ID ${service} on ${consul.address}: register the service ` +
-        "with \"connect\": { \"sidecar_service\": {} }, on this agent"
+      why: `no sidecar is registered for a service with the ID ${service} on ${consul.address}, or the token may not ` +
+        "see it: register the service with \"connect\": { \"sidecar_service\": {} }, on this agent. Where ACLs are on, " +
+        `give a token (--token-file, CONSUL_HTTP_TOKEN) with service:write on ${service} and service:read on ` +
+        `${service}-sidecar-proxy, or with the service identity ${service}, which has both`
     })
   }
   return others.length === 0 ? first : yield* new UsageError({

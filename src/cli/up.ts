@@ -1,17 +1,19 @@
 /** `effect-mesh up`: a whole mesh from files, in one process tree. */
-import { Effect, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
 import { allowHost } from "./agent.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
+import * as Refusals from "./refusals.ts"
 
 export const up = Command.make(
   "up",
   {
     ...Log.flags,
     ...Consul.flags,
+    ...Refusals.flags,
     agentPort: Flag.Int("agent-port").pipe(
       Flag.withDescription("Port of the development agent, when no agent is given; 0 takes any free one"),
       Flag.withDefault(8500)
@@ -29,7 +31,7 @@ export const up = Command.make(
   },
   Effect.fn("cli.up")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
-    return yield* run(options).pipe(Effect.provide(Log.layer(options)))
+    return yield* run(options).pipe(Effect.provide(Layer.mergeAll(Log.layer(options), Refusals.layer(options))))
   }, Effect.scoped)
 ).pipe(
   Command.withDescription(

@@ -88,6 +88,11 @@ export const connectionsFailed = counter(
   ["direction"],
   "Connections ended because what they were for could not be reached, or failed"
 )
+export const connectionsUnanswered = counter(
+  "mesh_connections_unanswered_total",
+  ["destination"],
+  "Connections that the other side cut before its first byte: it refused them, mostly"
+)
 export const bytes = counter(
   "mesh_bytes_total",
   ["direction", "flow"],
@@ -201,6 +206,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   connectionsCut,
   connectionsRetired,
   connectionsFailed,
+  connectionsUnanswered,
   bytes,
   requests,
   requestDuration,

@@ -5,12 +5,35 @@ import * as Refusal from "../tls/Refusal.ts"
 /** Nobody to dial: no target of the chain has a healthy instance. Passes when one is. */
 export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("NoHealthyInstance", {
   /** How many instances are known, healthy or not. */
-  known: Schema.Finite
+  known: Schema.Finite,
+  /** What speaks against them, each reason once: `"Connect Sidecar Listening" is critical`. */
+  unhealthy: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Unhealthy ones are not told to us: there may be some. */
+  onlyHealthy: Schema.optionalKey(Schema.Boolean)
 }) {
   override readonly message = this.known === 0
-    ? "no instance with a sidecar or a native integration is registered under this name. Check the name, that an " +
-      "instance has registered, and that the token may read it (service:read, node:read)"
-    : `none of its ${this.known} instances is healthy. Look at their checks, at the agent under /v1/health/service`
+    ? this.onlyHealthy === true ? nobodyFound : nobodyKnown
+    : `${this.known === 1 ? "its only instance is not healthy" : `none of its ${this.known} instances is healthy`}${
+      reasons(this.unhealthy ?? [])
+    }`
+}
+
+const nobodyKnown =
+  "no instance with a sidecar or a native integration is registered under this name. Check the name, " +
+  "that an instance has registered, and that the token may read it (service:read, node:read)"
+
+const nobodyFound = "its query finds no healthy instance with a sidecar or a native integration. Check that one has " +
+  "registered, that its checks pass (a new sidecar is critical until its first check, up to 10 seconds), and that the " +
+  "token may read it (service:read, node:read)"
+
+const reasons = (unhealthy: ReadonlyArray<string>): string => {
+  const known = unhealthy.length === 0
+    ? ""
+    : `: ${unhealthy.slice(0, 3).join(", ")}${unhealthy.length > 3 ? `, and ${unhealthy.length - 3} reasons more` : ""}`
+  const starting = unhealthy.some((reason) => reason.startsWith("\"Connect Sidecar Listening\""))
+    ? "A new sidecar is critical until its first check, up to 10 seconds; later it means that nothing listens there"
+    : "Look at the checks, at the agent under /v1/health/service"
+  return `${known}. ${starting}`
 }
 
 /** TCP did not connect. `code` is Node's. */

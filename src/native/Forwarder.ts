@@ -1,11 +1,18 @@
 /** A local port that leads to one service of the mesh: one mesh connection for each local one, whatever its protocol. */
 import * as Net from "node:net"
 import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
+import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as Refusal from "../tls/Refusal.ts"
+import type * as Connect from "./Connect.ts"
 import * as Listening from "./Listening.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as MeshListener from "./MeshListener.ts"
 import * as Metrics from "./Metrics.ts"
+import * as RefusalLines from "./RefusalLines.ts"
 import type * as Resolver from "./Resolver.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
@@ -14,6 +21,8 @@ export interface Options {
   readonly bind: Listening.Bind
   /** Where it leads. */
   readonly to: Resolver.Input
+  /** In whose name it dials, for the log. */
+  readonly caller?: string | undefined
   /** How long open connections may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
 }
@@ -39,7 +48,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const dialer = yield* MeshDialer.MeshDialer
   const scope = yield* Effect.scope
   const traffic = Traffic.make()
-  const lines = LineLimit.make()
+  const lines = LineLimit.make(yield* RefusalLines.RefusalLines)
+  const context = yield* Effect.context<never>()
   let accepted = 0
   let open = 0
   let failed = 0
@@ -61,23 +71,58 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)()
 
+  const warn = (kind: string, text: string, keys: Readonly<Record<string, string>>) => {
+    const leftOut = lines.admit(kind, performance.now())
+    return leftOut === undefined ? Effect.void : Effect.annotateLogs(
+      Effect.logWarning(`${text}${LineLimit.suffix(leftOut)}`),
+      { direction: "outbound", ...keys }
+    )
+  }
+
+  /** With TLS 1.3 the other side judges us when our handshake is over: its refusal is the first that we read. */
+  const hear = ({ peer, remote }: Connect.Connection, code: string) => {
+    const destination = SpiffeId.display(peer)
+    const keys = { destination, remote, code }
+    const refusal = HandshakeFailure.toRefusal(Object.assign(new Error(code), { code }), 0)
+    if (refusal._tag === "RefusedByPeer") {
+      const reason = Refusal.reason(refusal)
+      Refusal.count(refusal, "outbound", context)
+      return warn(`${destination} ${reason}`, `${destination} (${remote}): ${Refusal.explain(refusal)}`, {
+        ...keys,
+        reason
+      })
+    }
+    Meter.count(Catalogue.connectionsUnanswered, { destination }, context).value++
+    return warn(
+      `${destination} unanswered`,
+      `${destination} (${remote}) cut the connection before its first byte (${code}): it refused us, or its application ` +
+        `was not reached or reset it. Check the intentions ${
+          options.caller ?? "of this caller"
+        } → ${peer.service}; the ` +
+        "log of the other side says which it was",
+      { ...keys, reason: "unanswered" }
+    )
+  }
+
   const relay = (socket: Net.Socket) => {
     const local = Splice.plain(socket)
+    let connection: Connect.Connection | undefined
     return Splice.spliceWith(local, watching.route.acquire, (mesh) => {
+      connection = mesh
       established++
       traffic.track(mesh.socket)
       relayed++
       mesh.socket.once("close", () => relayed--)
     }).pipe(
+      Effect.flatMap((outcome) =>
+        connection !== undefined && outcome._tag === "Broken" && outcome.side === "right" &&
+          connection.socket.bytesRead === 0
+          ? hear(connection, outcome.code)
+          : Effect.void
+      ),
       Effect.catch((error) => {
         failed++
-        const leftOut = lines.admit(error.reason._tag, performance.now())
-        if (leftOut === undefined) return Effect.void
-        return Effect.annotateLogs(Effect.logWarning(`${error.message}${LineLimit.suffix(leftOut)}`), {
-          direction: "outbound",
-          reason: error.reason._tag,
-          destination: error.service
-        })
+        return warn(error.reason._tag, error.message, { reason: error.reason._tag, destination: error.service })
       }),
       Effect.ensuring(Effect.sync(local.reset))
     )

@@ -31,6 +31,7 @@ import * as HttpMetrics from "./HttpMetrics.ts"
 import type * as Listening from "./Listening.ts"
 import * as LogKeys from "./LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
+import * as RefusalLines from "./RefusalLines.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
@@ -101,8 +102,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
   /** Of requests at hand: of most of them nobody asked. */
   const presented = new Map<HttpExchange.Exchange, TokenAdmission.Presented>()
-  const denials = DenialLog.make()
-  const lines = LineLimit.make()
+  const limits = yield* RefusalLines.RefusalLines
+  const denials = DenialLog.make(limits)
+  const lines = LineLimit.make(limits)
   let count = 0
   const metrics = yield* HttpMetrics.make("inbound", () => count)
 

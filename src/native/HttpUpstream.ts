@@ -298,9 +298,7 @@ export const make = Effect.fnUntraced(function*(
       return pickWith(next, request, ({ outliers }, id) => tried.has(id) || outliers.isEjected(id, now)) ??
         pickWith(next, request, (_, id) => tried.has(id)) ??
         pickWith(next, request, () => false) ??
-        new DialError.NoHealthyInstance({
-          known: next.targets.reduce((sum, { instances }) => sum + (instances.latest()?.length ?? 0), 0)
-        })
+        RouteInstances.nobody(next)
     },
     active: () => {
       let sum = 0

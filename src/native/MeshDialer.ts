@@ -185,7 +185,6 @@ const choose = Effect.fnUntraced(function*(
   current: RouteInstances.Current,
   deadline: number
 ): Effect.fn.Return<Chosen, DialError.Reason> {
-  let known = 0
   let silent: RouteInstances.TargetInstances | undefined
   for (const [index, each] of current.targets.entries()) {
     const { instances, target } = each
@@ -197,12 +196,11 @@ const choose = Effect.fnUntraced(function*(
       silent ??= each
       continue
     }
-    known += list.value.length
     const endpoints = InstanceChoice.order(list.value, Math.random)
     if (endpoints.length > 0) return { target, endpoints }
   }
   return yield* silent === undefined
-    ? new DialError.NoHealthyInstance({ known })
+    ? RouteInstances.nobody(current)
     : DialError.unheard(
       `the list of instances of ${silent.target.id}`,
       current.route.connectTimeoutMillis,

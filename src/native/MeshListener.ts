@@ -36,6 +36,7 @@ import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
 import * as LogKeys from "./LogKeys.ts"
 import * as Metrics from "./Metrics.ts"
+import * as RefusalLines from "./RefusalLines.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
 
@@ -129,8 +130,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
   const arrivals = Arrivals.make<SecureContexts.Material>(options.from === undefined ? options.host : "")
-  const denials = DenialLog.make()
-  const lines = LineLimit.make()
+  const limits = yield* RefusalLines.RefusalLines
+  const denials = DenialLog.make(limits)
+  const lines = LineLimit.make(limits)
   const traffic = Traffic.make()
   const lifetimes = yield* Lifetimes.make<Connection>(options, options.retire)
   const keep = options.keep ?? ((connection, current) => current.connection(connection.caller))

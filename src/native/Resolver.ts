@@ -110,7 +110,9 @@ export const query = (nameOrId: string, options: QueryOptions = {}): Resolver =>
     follow: Effect.gen(function*() {
       const queries = yield* PreparedQueries.PreparedQueries
       const found = yield* queries.watch({ query: nameOrId, datacenter, interval })
-      return RouteInstances.ofInstances(name, "the answer to its query", found, connectTimeoutMillis)
+      return RouteInstances.ofInstances(name, "the answer to its query", found, connectTimeoutMillis, {
+        onlyHealthy: true
+      })
     })
   })
 }

@@ -12,6 +12,8 @@ import * as DialError from "./DialError.ts"
 export interface TargetInstances {
   readonly target: TcpRoute.Target
   readonly instances: Watched.Watched<ReadonlyArray<Endpoints.Endpoint>>
+  /** The list is without those that are not healthy: a prepared query leaves them out. */
+  readonly onlyHealthy?: boolean | undefined
 }
 
 export interface Current {
@@ -70,7 +72,8 @@ export const ofInstances = (
   name: string,
   what: string,
   found: Watched.Watched<Result.Result<ReadonlyArray<Endpoints.Endpoint>, string>>,
-  connectTimeoutMillis: number
+  connectTimeoutMillis: number,
+  options: Pick<TargetInstances, "onlyHealthy"> = {}
 ): RouteInstances => {
   const target: TcpRoute.Target = {
     id: name,
@@ -84,7 +87,7 @@ export const ofInstances = (
   }
   const current: Current = {
     route: { targets: [target], connectTimeoutMillis },
-    targets: [{ target, instances: Watched.map(found, what, Result.getOrElse(() => [])) }]
+    targets: [{ ...options, target, instances: Watched.map(found, what, Result.getOrElse(() => [])) }]
   }
   const resolved = Watched.map(found, what, (result) =>
     Result.isSuccess(result)
@@ -94,6 +97,16 @@ export const ofInstances = (
 }
 
 export const isUnknown = (self: Current | DialError.UnknownName): self is DialError.UnknownName => "why" in self
+
+/** That none of those that are known may be dialled, and why. */
+export const nobody = ({ targets }: Current): DialError.NoHealthyInstance => {
+  const known = targets.flatMap(({ instances }) => instances.latest() ?? [])
+  return new DialError.NoHealthyInstance({
+    known: known.length,
+    unhealthy: [...new Set(known.flatMap(({ unhealthy }) => unhealthy === undefined ? [] : [unhealthy]))],
+    onlyHealthy: targets.some(({ onlyHealthy }) => onlyHealthy === true)
+  })
+}
 
 /** How an instance is reached, and who has to be there. */
 export const dialling = (

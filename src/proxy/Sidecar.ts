@@ -193,6 +193,9 @@ const plansOf = (registration: ProxyRegistration.Registration, options: Options)
     bind: upstream.bind,
     key: UpstreamListener.keyOf(upstream),
     start: (current) =>
-      UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, options)
+      UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
+        ...options,
+        caller: registration.service
+      })
   }))
 ]

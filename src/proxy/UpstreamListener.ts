@@ -8,6 +8,8 @@ import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import type * as Listener from "./Listener.ts"
 
 export interface Options {
+  /** The service of the application, for the log. */
+  readonly caller: string
   readonly drain?: Duration.Input | undefined
 }
 

@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string }
   /** Share of the traffic; 0: unhealthy, must not be dialled. */
   readonly weight: number
+  /** Why it must not be dialled: `"Connect Sidecar Listening" is critical`. */
+  readonly unhealthy?: string | undefined
   /** Who may answer there: one of them. Absent: the target, and nobody else. */
   readonly expected?: ReadonlyArray<Expected> | undefined
 }
@@ -96,19 +98,27 @@ export const toEndpoint = (
 ): ReadonlyArray<Endpoint> => {
   const { Checks, Node, Service } = entry
   const id = `${Node.Node}/${Service.ID}`
-  const weight = weightOf(Checks, Service.Weights, target.onlyPassing)
-  if (Service.SocketPath !== "") return [{ id, weight, address: { path: Service.SocketPath } }]
+  const instance = { id, ...healthOf(Checks, Service.Weights, target.onlyPassing) }
+  if (Service.SocketPath !== "") return [{ ...instance, address: { path: Service.SocketPath } }]
   const wan = Node.Datacenter === datacenter ? undefined : Service.TaggedAddresses["wan"]
   const nodeAddress = Node.Datacenter === datacenter ? Node.Address : Node.TaggedAddresses["wan"] || Node.Address
   const host = wan?.Address || Service.Address || nodeAddress
   const port = wan?.Port || Service.Port
-  return host === "" || port === 0 ? [] : [{ id, weight, address: { host, port } }]
+  return host === "" || port === 0 ? [] : [{ ...instance, address: { host, port } }]
 }
 
 /** Like the endpoints that Consul computes for Envoy (`agent/xds/endpoints.go`): unhealthy is 0, the most is 128. */
-const weightOf = (checks: ReadonlyArray<Health.Check>, weights: Health.Weights, onlyPassing: boolean): number => {
-  const statuses = new Set(checks.map((check) => check.Status))
-  const unhealthy = statuses.has("critical") || statuses.has("maintenance") || (onlyPassing && statuses.has("warning"))
-  const weight = unhealthy ? 0 : statuses.has("warning") ? weights.Warning : weights.Passing
-  return Math.max(0, Math.min(128, weight))
+const healthOf = (
+  checks: ReadonlyArray<Health.Check>,
+  weights: Health.Weights,
+  onlyPassing: boolean
+): Pick<Endpoint, "weight" | "unhealthy"> => {
+  const failing = checks.find(({ Status }) => Status === "critical" || Status === "maintenance") ??
+    (onlyPassing ? checks.find(({ Status }) => Status === "warning") : undefined)
+  if (failing !== undefined) {
+    return { weight: 0, unhealthy: `${JSON.stringify(failing.Name || failing.CheckID)} is ${failing.Status}` }
+  }
+  const own = checks.some(({ Status }) => Status === "warning") ? weights.Warning : weights.Passing
+  const weight = Math.max(0, Math.min(128, own))
+  return weight > 0 ? { weight } : { weight, unhealthy: "its weight is 0" }
 }

@@ -75,7 +75,6 @@ describe("effect-mesh", () => {
 
   it.live.each(
     [
-      ["an unknown flag", ["proxy", "--nope"], "nope"],
       ["no proxy named", ["proxy"], "--sidecar-for SERVICE or --proxy-id ID"],
       ["a file that is not there", ["up", "/none/mesh.json"], "/none/mesh.json"],
       ["a time that is none", ["proxy", "--proxy-id", "x", "--start-timeout", "-2"], "a number of seconds above 0"],
@@ -103,27 +102,15 @@ describe("effect-mesh", () => {
       assert.match(printed, /the proxy registration did not arrive within 1s/)
     }))
 
-  it.live.each(
-    [
-      [
-        ["proxy", "--sidecar-fro", "web"],
-        "effect-mesh proxy: there is no flag --sidecar-fro; did you mean --sidecar-for?"
-      ],
-      [["policy", "chek"], "effect-mesh policy: there is no command chek; did you mean check?"],
-      [["proxxy"], "effect-mesh: there is no command proxxy; did you mean proxy?"]
-    ] as const
-  )(
-    "says of %j what is wrong before anything else, and no more than where to read on",
-    ([args, line]) =>
-      Effect.gen(function*() {
-        const { code, printed } = yield* run(...args)
-        assert.strictEqual(code, 1)
-        const [first, hint, ...rest] = printed.trim().split("\n")
-        assert.strictEqual(first, line)
-        assert.include(hint, "--help says more")
-        assert.deepStrictEqual(rest, [])
-      })
-  )
+  it.live("says what is wrong with a call before anything else, and no more than where to read on", () =>
+    Effect.gen(function*() {
+      const { code, printed } = yield* run("proxy", "-sidecar-fro", "web")
+      assert.strictEqual(code, 1)
+      assert.deepStrictEqual(printed.trim().split("\n"), [
+        "effect-mesh proxy: there is no flag --sidecar-fro; did you mean --sidecar-for?",
+        "usage: effect-mesh proxy [flags] (effect-mesh proxy --help says more)"
+      ])
+    }))
 
   it.live("says everything in JSON on standard error where that is asked for", () =>
     Effect.gen(function*() {
@@ -131,8 +118,10 @@ describe("effect-mesh", () => {
       yield* until(() => agent.printed().includes("http://"), agent.printed)
       agent.process.kill("SIGTERM")
       assert.strictEqual(yield* agent.ended, 0)
-      const usage = yield* run("proxy", "--log-json")
-      const wrong = yield* run("proxy", "--bogus", "--log-json")
+      const [usage, wrong] = yield* Effect.all(
+        [run("proxy", "--log-json"), run("proxy", "--bogus", "--log-json")],
+        { concurrency: 2 }
+      )
       const lines = [agent.printed(), usage.printed, wrong.printed].join("").trim().split("\n")
       const messages = lines.map((line) => JSON.stringify((JSON.parse(line) as { readonly message: unknown }).message))
       for (const text of ["agent answers at", "stopping", "which proxy?", "no flag --bogus"]) {

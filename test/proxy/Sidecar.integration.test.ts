@@ -5,8 +5,10 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, statSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
+import * as RefusalLines from "../../src/native/RefusalLines.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
+import * as Scrape from "../support/scrape.ts"
 import * as Sidecars from "../support/sidecars.ts"
 import * as Sockets from "../support/sockets.ts"
 import { folder } from "../support/temporary.ts"
@@ -141,6 +143,59 @@ describe("a pair of sidecars", () => {
         JSON.stringify(yield* TestConsole.logLines),
         "web → api: denied by intention web → api (precedence 9)"
       )
+    }).pipe(Effect.provide(TestConsole.layer)))
+
+  it.live("hears at the caller's side too that it was refused, and claims no more than it knows", () =>
+    Effect.gen(function*() {
+      const application = yield* Sockets.shouting
+      const { api, port, webSidecar } = yield* Sidecars.pair(application.port)
+      const lines = Effect.map(TestConsole.logLines, (logged) => logged.map(String))
+      const answered = yield* talk(port)
+      application.sockets[0]!.resetAndDestroy()
+      assert.strictEqual(yield* answered.answer.ending, "ECONNRESET")
+      yield* Sockets.eventually(() => webSidecar.listener("upstream api")!.counts.open === 0)
+
+      yield* SubscriptionRef.set(api.intentions, Mesh.policy("api", { web: "deny" }))
+      const client = yield* Sockets.connect(port)
+      client.write("hello")
+      assert.strictEqual(yield* Sockets.record(client).ending, "ECONNRESET")
+      assert.strictEqual(
+        (yield* Scrape.samples)[`mesh_connections_unanswered_total{destination="api"}`],
+        1
+      )
+      yield* Sockets.eventuallyEffect(
+        Effect.map(
+          lines,
+          (lines) =>
+            lines.some((line) =>
+              /api \(127.0.0.1:\d+\) cut the connection before its first byte \(.*it refused us, or .*intentions web → api/
+                .test(line)
+            )
+        )
+      )
+    }).pipe(Scrape.fresh, Effect.provide(TestConsole.layer)))
+
+  it.live("logs each refusal where that is asked for, on both sides", () =>
+    Effect.gen(function*() {
+      const lines = Effect.map(TestConsole.logLines, (logged) => logged.map(String))
+      const refusedTimes = Effect.fnUntraced(function*(times: number) {
+        const application = yield* held
+        const { api, port } = yield* Sidecars.pair(application.port)
+        yield* SubscriptionRef.set(api.intentions, Mesh.policy("api", { web: "deny" }))
+        for (let i = 0; i < times; i++) {
+          const client = yield* Sockets.connect(port)
+          client.write("hello")
+          yield* Sockets.record(client).ending
+        }
+        const count = (text: string) => Effect.map(lines, (all) => all.filter((line) => line.includes(text)).length)
+        return { inbound: count("web → api: denied"), outbound: count("before its first byte") }
+      })
+      const sampled = yield* refusedTimes(3)
+      yield* Sockets.eventuallyEffect(Effect.map(sampled.outbound, (count) => count === 1))
+      assert.strictEqual(yield* sampled.inbound, 1)
+      const all = yield* Effect.provideService(refusedTimes(3), RefusalLines.RefusalLines, RefusalLines.all)
+      yield* Sockets.eventuallyEffect(Effect.map(all.outbound, (count) => count === 4))
+      yield* Sockets.eventuallyEffect(Effect.map(all.inbound, (count) => count === 4))
     }).pipe(Effect.provide(TestConsole.layer)))
 
   it.live("loses the connections that a change of intentions denies, and keeps the others", () =>

@@ -102,3 +102,10 @@ export const record = (socket: Net.Socket): Recorder => {
 /** Waits for a fact that nobody announces. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), eventually(holds)))
+
+/** The same of what has to be asked for. */
+export const eventuallyEffect = <E, R>(holds: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  Effect.flatMap(
+    holds,
+    (held) => held ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), eventuallyEffect(holds))
+  )

@@ -192,6 +192,17 @@ describe("Endpoints", () => {
     )
   })
 
+  it("says which check speaks against an instance", () => {
+    const why = (onlyPassing: boolean, ...Checks: ReadonlyArray<Health.Check>) =>
+      Endpoints.toEndpoint({ ...entry, Checks }, { onlyPassing }, "dc1")[0]!.unhealthy
+    const [sound] = status("passing")
+    const failing: Health.Check = { ...sound!, Name: "Connect Sidecar Listening", Status: "critical" }
+    const shaky: Health.Check = { ...sound!, Name: "", CheckID: "shaky", Status: "warning" }
+    assert.strictEqual(why(false, sound!, shaky, failing), "\"Connect Sidecar Listening\" is critical")
+    assert.strictEqual(why(true, sound!, shaky), "\"shaky\" is warning")
+    assert.isUndefined(why(false, sound!, shaky))
+  })
+
   it("weighs an instance as Consul does for Envoy", () => {
     assert.strictEqual(weight([]), 3)
     assert.strictEqual(weight(status("passing", "passing")), 3)

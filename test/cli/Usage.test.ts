@@ -1,0 +1,27 @@
+import { assert, describe, it } from "@effect/vitest"
+import { CliError } from "effect/cli"
+import * as Usage from "../../src/cli/Usage.ts"
+
+const flag = (option: string, ...suggestions: ReadonlyArray<string>) =>
+  new CliError.UnrecognizedOption({ option, suggestions })
+
+describe("Usage", () => {
+  it.each([
+    [flag("--sidecar-fro", "--sidecar-for"), "there is no flag --sidecar-fro; did you mean --sidecar-for?"],
+    [flag("--bogus"), "there is no flag --bogus"],
+    [
+      new CliError.UnknownSubcommand({ subcommand: "chek", suggestions: ["check"] }),
+      "there is no command chek; did you mean check?"
+    ],
+    [new CliError.MissingArgument({ argument: "source" }), "source is missing"],
+    [new CliError.MissingOption({ option: "service" }), "--service is missing"]
+  ])(
+    "says in one line what is wrong: %s",
+    (error, expected) => assert.strictEqual(Usage.describe(error, ["effect-mesh", "proxy"]), expected)
+  )
+
+  it("says what to do instead of what only Consul's own proxy has", () => {
+    assert.include(Usage.describe(flag("--upstream"), ["effect-mesh", "proxy"]), "register the service")
+    assert.strictEqual(Usage.describe(flag("--upstream"), ["effect-mesh", "up"]), "there is no flag --upstream")
+  })
+})
