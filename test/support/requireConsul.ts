@@ -1,9 +1,16 @@
-/** Says what to do before any test fails for want of an agent. */
+import * as RealConsul from "./realConsul.ts"
+
+/** Says what to do before any test fails for want of an agent, and what is left out for want of a program. */
 export default () => {
   if (process.env["CONSUL_HTTP_ADDR"] === undefined) {
     throw new Error(
       "Which Consul? Set CONSUL_HTTP_ADDR to the HTTP API of an agent for tests, such as " +
         "consul agent -dev -hcl 'default_intention_policy = \"deny\"'"
+    )
+  }
+  if (RealConsul.isMissing) {
+    process.stderr.write(
+      "SKIPPED: the tests with ACLs start a Consul of their own, and there is none on the PATH. Name it in CONSUL_BIN.\n"
     )
   }
 }
