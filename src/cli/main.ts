@@ -20,7 +20,7 @@ const command = Command.make("effect-mesh").pipe(
   Command.withDescription(
     "A service-mesh data plane for Consul.\n\n" +
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
-      "question about policy is no."
+      "question about policy is no; 3 not everything that the answer depends on could be read."
   ),
   Command.withSubcommands([demo, up, proxy, agent, certs, policy])
 )

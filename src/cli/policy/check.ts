@@ -91,7 +91,7 @@ export const check = Command.make(
 ).pipe(
   Command.withDescription(
     "Say whether SOURCE may call DESTINATION, and by which rule. Exit codes: 0 allowed, 2 denied (or it depends on the " +
-      "request, and none is given), 1 error."
+      "request, and none is given), 1 error, 3 not everything could be read."
   ),
   Command.withExamples([
     { command: "effect-mesh policy check web api", description: "Ask about the intentions of the running agent" },

@@ -29,7 +29,8 @@ export const diff = Command.make(
 ).pipe(
   Command.withDescription(
     "Show exactly what is newly allowed and newly denied, each with a smallest request that shows it. Exit codes: 0 nothing " +
-      "is newly allowed, 2 something is, 1 error, or something could not be decided."
+      "is newly allowed, 2 something is, 1 error, or something could not be decided, 3 not everything could be " +
+      "read."
   ),
   Command.withExamples([
     { command: "effect-mesh policy diff consul policy/", description: "What storing these entries would change" }

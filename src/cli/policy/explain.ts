@@ -41,7 +41,7 @@ export const explain = Command.make(
 ).pipe(
   Command.withDescription(
     "Explain who may call a service: every kind of caller with the rules that decide, rules that never decide, and what " +
-      "may not be meant as it is written."
+      "may not be meant as it is written. Exit codes: 0 done, 1 error, 3 not everything could be read."
   ),
   Command.withExamples([
     { command: "effect-mesh policy explain -f policy/ payments", description: "One service" }

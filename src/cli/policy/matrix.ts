@@ -47,7 +47,7 @@ export const matrix = Command.make(
 ).pipe(
   Command.withDescription(
     "Show who can reach whom: every caller and destination that somebody names, and one of each that nobody names. " +
-      "Exact for all requests, not sampled."
+      "Exact for all requests, not sampled. Exit codes: 0 done, 1 error, 3 not everything could be read."
   ),
   Command.withExamples([
     { command: "effect-mesh policy matrix", description: "Of the running agent" },
