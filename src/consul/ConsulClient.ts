@@ -3,12 +3,26 @@
  * (address, TLS, token) and what its failures mean.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { type Config, Context, Duration, Effect, Equal, Function, Hash, Layer, RcMap, Schema, type Scope } from "effect"
+import {
+  type Config,
+  Context,
+  Duration,
+  Effect,
+  Equal,
+  Function,
+  Hash,
+  Layer,
+  Random,
+  RcMap,
+  Schema,
+  type Scope
+} from "effect"
 import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type * as ApiError from "./ApiError.ts"
+import * as Connections from "./Connections.ts"
 import * as ConsulApi from "./ConsulApi.ts"
 import * as ConsulError from "./ConsulError.ts"
 import * as Credentials from "./Credentials.ts"
@@ -34,16 +48,15 @@ export class ConsulClient extends Context.Service<ConsulClient, {
     timeout?: Duration.Input
   ) => Effect.Effect<A, ConsulError.ConsulError>
   /**
-   * One request that the agent may hold for `wait`; the blocking query watches the time. The few things that everything
-   * rests on (`vital`: roots, leaf, intentions, registration) never stand in line behind the many (chains and instances
-   * of upstreams). Where there are more of these than connections, most are asked for in turns: `request` is then given a
-   * shorter wait.
+   * One request of a blocking query, which watches the time. Where something is known already, the agent may hold it until
+   * there is news. `request` is given what it may say to the agent: less than `known`, where the agent is not to hold it, or
+   * not for so long.
    */
-  readonly hold: <A, E extends CallError>(
+  readonly hold: <A, E extends CallError, C>(
     name: string,
-    kind: "vital" | "many",
-    wait: string,
-    request: (api: Api, wait: string) => Effect.Effect<A, E>
+    sharing: Sharing,
+    known: Known<C>,
+    request: (api: Api, known: Known<C>) => Effect.Effect<A, E>
   ) => Effect.Effect<A, ConsulError.ConsulError>
   /**
    * One of each key for this client: made by whoever asks first, shared with everybody who asks while it is there, and
@@ -52,17 +65,36 @@ export class ConsulClient extends Context.Service<ConsulClient, {
   readonly share: <A>(key: string, make: Effect.Effect<A, never, Scope.Scope>) => Effect.Effect<A, never, Scope.Scope>
 }>()("effect-mesh/consul/ConsulClient") {}
 
+/** What a blocking query says to be known, and how long the agent may hold it. */
+export interface Known<out C> {
+  readonly cursor: C | undefined
+  readonly wait: string
+}
+
+/**
+ * How a blocking query shares the connections to the agent with others, so that none of those that everything rests on
+ * (roots, leaf, intentions, protocol, registration) ever stands in line behind another.
+ * - `vital`: one of a few for the whole process: held.
+ * - `InTime`: one of several for each service: held while there is room. Beyond, it is asked now and then.
+ * - `many`: chains and instances of upstreams: they take turns where there are more of them than connections.
+ */
+export type Sharing = "vital" | "many" | InTime
+
+export interface InTime {
+  /** Between two questions that the agent does not hold, up to a tenth earlier. */
+  readonly every: Duration.Input
+  /** Ends when there is a reason to ask at once. */
+  readonly news: Effect.Effect<void>
+}
+
 /** Answers larger than this are refused: 64 MiB, some hundred thousand instances. */
 const maxAnswerBytes = 64 * 1024 * 1024
 
 /** How long a request that does not block may take. */
 const defaultTimeout = Duration.seconds(10)
 
-/**
- * Connections by what they are for. An agent allows 200 from one address, and a blocking query occupies one all the time;
- * undici lets what is beyond wait in line.
- */
-const connections = { brief: 16, vital: 80, many: 80 }
+/** So many of the vital line are held for single services. The rest is for what is one for all. */
+const heldInTime = 40
 
 /** So many of the many are held for as long as they like. The other connections go round among the rest. */
 const manyAtLeisure = 40
@@ -82,35 +114,49 @@ export const make = (
     }
     const { headers } = yield* Credentials.make(settings)
     const scope = scopeParams(settings)
-    const apiOver = (connections: number) =>
+    const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
+    const way = (purpose: Connections.Purpose) =>
       Effect.gen(function*() {
-        const options = { connections, maxResponseSize: maxAnswerBytes, connect }
+        const options = { connections: Connections.sizes[purpose], maxResponseSize: maxAnswerBytes, connect }
         const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
         const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-        return yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
-          baseUrl,
-          httpClient: http.pipe(
-            HttpClient.mapRequestEffect((request) =>
-              Effect.map(headers, (headers) =>
-                request.pipe(
-                  HttpClientRequest.setHeaders(headers),
-                  (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
-                ))
-            ),
-            // Spans carry headers: not this one.
-            HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
-          )
-        })
+        return { purpose, http, line: yield* Connections.line(purpose, address) }
       })
-    const brief = yield* apiOver(connections.brief)
-    const vital = yield* apiOver(connections.vital)
-    const many = yield* apiOver(connections.many)
-    const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
+    const ways = yield* Effect.all({ call: way("call"), ask: way("ask"), vital: way("vital"), many: way("many") })
+    // Derived once for all connections: that costs more than all else here.
+    const api = yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
+      baseUrl,
+      httpClient: ways.call.http.pipe(
+        HttpClient.transform((_, request) => Effect.flatMap(Purpose, (purpose) => ways[purpose].http.execute(request))),
+        HttpClient.mapRequestEffect((request) =>
+          Effect.map(headers, (headers) =>
+            request.pipe(
+              HttpClientRequest.setHeaders(headers),
+              (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
+            ))
+        ),
+        // Spans carry headers: not this one.
+        HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
+      )
+    })
     const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
     const notice = makeOutageLog(address)
     const told = <A>(effect: Effect.Effect<A, ConsulError.ConsulError>) =>
       effect.pipe(Effect.tap(() => notice(undefined)), Effect.tapError(notice))
-    let atLeisure = 0
+    const over = <A, E extends CallError>(
+      { line, purpose }: Way,
+      what: string,
+      request: (api: Api) => Effect.Effect<A, E>,
+      timeout?: Duration.Duration
+    ) => {
+      const answer = request(api).pipe(
+        Effect.mapError((error) => toConsulError(what, error)),
+        Effect.provideService(Purpose, purpose)
+      )
+      return line.through(timeout === undefined ? answer : within(what, timeout, answer))
+    }
+    const inTime = makeTurns(heldInTime)
+    const atLeisure = makeTurns(manyAtLeisure)
     return ConsulClient.of({
       address,
       datacenter: settings.datacenter,
@@ -118,28 +164,58 @@ export const make = (
         RcMap.get(shared, new SharedEntry(key, make)) as Effect.Effect<A, never, Scope.Scope>,
       call: (name, request, timeout = defaultTimeout) => {
         const what = `${name} at ${address}`
-        return told(
-          Effect.timeoutOrElse(Effect.mapError(request(brief), (error) => toConsulError(what, error)), {
-            duration: timeout,
-            orElse: () => Effect.fail(ConsulError.timedOut(what, Duration.fromInputUnsafe(timeout)))
-          })
-        )
+        return told(within(what, Duration.fromInputUnsafe(timeout), over(ways.call, what, request)))
       },
-      hold: (name, kind, wait, request) => {
+      hold: (name, sharing, known, request) => {
         const what = `${name} at ${address}`
+        const ask = over(ways.ask, what, (api) => request(api, { ...known, cursor: undefined }), defaultTimeout)
+        const held = (way: Way, wait = known.wait) => over(way, what, (api) => request(api, { ...known, wait }))
+        const once = known.cursor === undefined
+          ? ask
+          : sharing === "vital"
+          ? held(ways.vital)
+          : sharing === "many"
+          ? atLeisure(held(ways.many), held(ways.many, turn))
+          : inTime(held(ways.vital), Effect.andThen(pause(sharing, known.wait), ask))
         // A span for each wait of minutes would tell nobody anything.
-        const ask = (api: Api, wait: string) =>
-          told(Effect.mapError(request(api, wait), (error) => toConsulError(what, error))).pipe(
-            Effect.provideService(HttpClient.TracerDisabledWhen, Function.constTrue)
-          )
-        if (kind === "vital") return ask(vital, wait)
-        return Effect.suspend(() => {
-          if (atLeisure >= manyAtLeisure) return ask(many, turn)
-          atLeisure++
-          return Effect.ensuring(ask(many, wait), Effect.sync(() => atLeisure--))
-        })
+        return Effect.provideService(told(once), HttpClient.TracerDisabledWhen, Function.constTrue)
       }
     })
+  })
+
+/** Which connections a request goes over. */
+const Purpose = Context.Reference<Connections.Purpose>("effect-mesh/consul/ConsulClient/Purpose", {
+  defaultValue: () => "call"
+})
+
+/** One purpose's connections. */
+interface Way {
+  readonly purpose: Connections.Purpose
+  readonly line: Connections.Line
+}
+
+const within = <A>(what: string, timeout: Duration.Duration, answer: Effect.Effect<A, ConsulError.ConsulError>) =>
+  Effect.timeoutOrElse(answer, {
+    duration: timeout,
+    orElse: () => Effect.fail(ConsulError.timedOut(what, timeout))
+  })
+
+/** `first` for so many at once, `otherwise` for the rest. */
+const makeTurns = (places: number) => {
+  let taken = 0
+  return <A, E>(first: Effect.Effect<A, E>, otherwise: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      if (taken >= places) return otherwise
+      taken++
+      return Effect.ensuring(first, Effect.sync(() => taken--))
+    })
+}
+
+/** Until it is time to ask again, or there is a reason to. */
+const pause = ({ every, news }: InTime, wait: string): Effect.Effect<void> =>
+  Effect.flatMap(Random.next, (share) => {
+    const most = Math.min(Duration.toMillis(every), Number.parseInt(wait))
+    return Effect.timeoutOrElse(news, { duration: most * (1 - share / 10), orElse: () => Effect.void })
   })
 
 /** One line when the agent goes away and one when it is back, however many requests and watches notice. */
@@ -162,7 +238,7 @@ export const layer = (
   Layer.effect(ConsulClient, Effect.flatMap(Settings.fromEnvironment(options), make))
 
 /** The query parameters of a blocking query: without an index the agent answers at once. */
-export const blocking = (known: { readonly cursor: bigint | undefined; readonly wait: string }) =>
+export const blocking = (known: Known<bigint>) =>
   known.cursor === undefined ? {} : { index: known.cursor, wait: known.wait }
 
 const redactToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-consul-token"]

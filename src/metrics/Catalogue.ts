@@ -10,7 +10,7 @@
 export type Attributes<A extends string> = Readonly<Record<A, string>>
 
 /** Attributes with a fixed, small set of values. */
-export const closed: ReadonlySet<string> = new Set(["direction", "flow", "outcome", "reason", "watch"])
+export const closed: ReadonlySet<string> = new Set(["direction", "flow", "outcome", "purpose", "reason", "watch"])
 
 interface Family<A extends string> {
   readonly name: string
@@ -183,6 +183,17 @@ export const watchFailures = counter(
   ["watch", "subject"],
   "Attempts to hear from the control plane that failed"
 )
+export const agentWaits = histogram(
+  "mesh_agent_wait_seconds",
+  ["purpose"],
+  "What requests to the agent that found no free connection waited for one"
+)
+export const agentWaiting = gauge(
+  "mesh_agent_requests_waiting",
+  ["purpose"],
+  sum,
+  "Requests to the agent that wait for a connection, now"
+)
 export const registrationPassing = gauge(
   "mesh_registration_passing",
   ["service", "instance"],
@@ -220,6 +231,8 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   watchStaleness,
   watchAnswered,
   watchFailures,
+  agentWaits,
+  agentWaiting,
   registrationPassing,
   registrationFailures
 ]

@@ -1,5 +1,5 @@
 /** The certificate authorities that this mesh trusts. */
-import { Context, Effect, Layer, Result, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Result, type Scope, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -20,35 +20,34 @@ export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<TrustBundle.Trust
 /** Watches the Consul agent. Builds at once: wait for the first bundle with `Watched.ready`. */
 export const layer: Layer.Layer<CaRoots, never, ConsulClient.ConsulClient> = Layer.effect(
   CaRoots,
-  Effect.gen(function*() {
-    const consul = yield* ConsulClient.ConsulClient
-    const name = "GET /v1/agent/connect/ca/roots"
-    return yield* consul.share(
-      name,
-      Watched.make(
-        { what, watch: "roots", subject: "*" },
-        BlockingQuery.byIndex(
-          name,
-          (known) =>
-            consul.hold(
-              name,
-              "vital",
-              known.wait,
-              (api, wait) => api.agent.caRoots({ query: ConsulClient.blocking({ ...known, wait }) })
-            )
-              .pipe(
-                Effect.flatMap(({ body, headers }) =>
-                  Effect.map(
-                    Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
-                    (value) => ({ value, cursor: headers["x-consul-index"] })
-                  )
+  Effect.flatMap(ConsulClient.ConsulClient, (consul) => watch(consul))
+)
+
+/** One for each client. */
+export const watch = (
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.Effect<Watched.Watched<TrustBundle.TrustBundle>, never, Scope.Scope> => {
+  const name = "GET /v1/agent/connect/ca/roots"
+  return consul.share(
+    name,
+    Watched.make(
+      { what, watch: "roots", subject: "*" },
+      BlockingQuery.byIndex(
+        name,
+        (known) =>
+          consul.hold(name, "vital", known, (api, known) => api.agent.caRoots({ query: ConsulClient.blocking(known) }))
+            .pipe(
+              Effect.flatMap(({ body, headers }) =>
+                Effect.map(
+                  Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
+                  (value) => ({ value, cursor: headers["x-consul-index"] })
                 )
               )
-        )
+            )
       )
     )
-  })
-)
+  )
+}
 
 /** Fails on a list without a root, and on one that cannot be read: half a bundle would refuse half the callers. */
 export const toBundle = (answer: CertificateAuthority.Roots): Result.Result<TrustBundle.TrustBundle, string> =>

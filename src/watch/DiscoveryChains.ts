@@ -68,12 +68,12 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
         consul.hold(
           name,
           "many",
-          known.wait,
-          (api, wait) =>
+          known,
+          (api, known) =>
             api.discoveryChain.compile({
               params: { service },
               query: {
-                ...ConsulClient.blocking({ ...known, wait }),
+                ...ConsulClient.blocking(known),
                 ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
               },
               payload: {
@@ -106,11 +106,11 @@ const watchResolvers = (consul: ConsulClient.ConsulClient["Service"]) => {
         consul.hold(
           name,
           "many",
-          known.wait,
-          (api, wait) =>
+          known,
+          (api, known) =>
             api.config.list({
               params: { kind: "service-resolver" },
-              query: ConsulClient.blocking({ ...known, wait })
+              query: ConsulClient.blocking(known)
             })
         ).pipe(
           Effect.map(({ body, headers }) => ({

@@ -70,12 +70,12 @@ const watchInstances = (
         consul.hold(
           name,
           "many",
-          known.wait,
-          (api, wait) =>
+          known,
+          (api, known) =>
             api.health.connect({
               params: { service: target.service },
               query: {
-                ...ConsulClient.blocking({ ...known, wait }),
+                ...ConsulClient.blocking(known),
                 ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
                 ...(target.filter === "" ? {} : { filter: target.filter })
               }

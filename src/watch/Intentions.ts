@@ -1,13 +1,11 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
 import { Context, Effect, Layer, Schedule, type Scope, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
-import * as Complete from "../consul/Complete.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import * as DefaultPolicy from "../consul/DefaultPolicy.ts"
 import * as Audit from "../intention/Audit.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
-import type * as Intention from "../intention/Intention.ts"
 import * as CaRoots from "./CaRoots.ts"
+import * as IntentionMatches from "./IntentionMatches.ts"
 import * as ServiceProtocol from "./ServiceProtocol.ts"
 import * as Watched from "./Watched.ts"
 
@@ -20,12 +18,6 @@ const what = "the intentions"
 /** Serves what is put into `ref`: a change of policy is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<Authorizer.Authorizer>): Layer.Layer<Intentions> =>
   Layer.succeed(Intentions, Watched.fromRef(what, ref))
-
-/** What the agent said, before it is compiled. */
-interface Policy {
-  readonly intentions: ReadonlyArray<Intention.Intention>
-  readonly defaultPolicy: Authorizer.DefaultPolicy
-}
 
 export interface Options {
   /** The service that is called. */
@@ -83,44 +75,15 @@ const watchPolicy = (options: Options) =>
     const consul = yield* ConsulClient.ConsulClient
     const { destination } = options
     const name = `GET /v1/connect/intentions/match?by=destination&name=${destination}`
-    let configured: Authorizer.DefaultPolicy | undefined
     return yield* consul.share(
       `${name} ${options.defaultPolicy ?? ""}`,
-      Watched.make(
-        { what, watch: "intentions", subject: destination },
-        BlockingQuery.byIndex(name, (known) =>
-          Effect.gen(function*() {
-            // It changes only when an agent restarts, and then a query starts over.
-            if (known.cursor === undefined) configured = options.defaultPolicy ?? (yield* DefaultPolicy.ask(consul))
-            const { body, headers } = yield* consul.hold(
-              name,
-              "vital",
-              known.wait,
-              (api, wait) =>
-                api.connect.matchIntentions({
-                  query: { by: "destination", name: [destination], ...ConsulClient.blocking({ ...known, wait }) }
-                })
-            )
-            const intentions = (yield* Complete.answer(name, "intentions:read", { body, headers }))[destination] ?? []
-            if (known.cursor === undefined) yield* warnOfUnknown(configured, headers)
-            const value: Policy = { intentions, defaultPolicy: configured ?? "deny" }
-            return { value, cursor: headers["x-consul-index"] }
-          }))
-      )
+      Effect.gen(function*() {
+        const matches = yield* IntentionMatches.shared(consul)
+        const query = yield* matches.of(destination, options.defaultPolicy)
+        return yield* Watched.make(
+          { what, watch: "intentions", subject: destination },
+          BlockingQuery.byIndex(name, query)
+        )
+      })
     )
   })
-
-/**
- * Where it is not known, it is taken to be deny. Mostly that is what holds; where the ACL system allows by default, callers may
- * be refused who are let in elsewhere.
- */
-const warnOfUnknown = (
-  configured: Authorizer.DefaultPolicy | undefined,
-  headers: { readonly "x-consul-default-acl-policy"?: Authorizer.DefaultPolicy }
-) =>
-  configured === undefined && headers["x-consul-default-acl-policy"] === "allow"
-    ? Effect.logWarning(
-      "the default policy of intentions is not known, as the token may not read the agent: callers for whom there is no " +
-        "intention are refused. Give the token agent:read, or say --default-policy"
-    )
-    : Effect.void

@@ -82,10 +82,10 @@ const watchEntries = (
     Watched.make(
       { what, watch: "providers", subject: "*" },
       BlockingQuery.byIndex(name, (known) =>
-        consul.hold(name, "vital", known.wait, (api, wait) =>
+        consul.hold(name, "vital", known, (api, known) =>
           api.config.list({
             params: { kind: "jwt-provider" },
-            query: ConsulClient.blocking({ ...known, wait })
+            query: ConsulClient.blocking(known)
           })).pipe(
             Effect.tap((answer) => Complete.answer(name, "mesh = \"read\", or service:write for a service", answer)),
             Effect.map(({ body, headers }) => ({

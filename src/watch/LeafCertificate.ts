@@ -1,11 +1,13 @@
 /** The certificate and key by which this service proves who it is. */
-import { Clock, Context, Effect, Layer, Redacted, Result, type SubscriptionRef } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Random, Redacted, Result, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
 import * as Certificate from "../identity/Certificate.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
+import * as CaRoots from "./CaRoots.ts"
+import * as News from "./News.ts"
 import * as Watched from "./Watched.ts"
 
 export interface Leaf {
@@ -40,40 +42,52 @@ export const layer = (options: {
       const consul = yield* ConsulClient.ConsulClient
       const { service } = options
       const name = `GET /v1/agent/connect/ca/leaf/${service}`
-      let expires: number | undefined
       return yield* consul.share(
         name,
-        Watched.make(
-          { what, watch: "leaf", subject: service },
-          BlockingQuery.byIndex(name, (known) =>
-            Effect.gen(function*() {
-              // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
-              const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
-              const asked = left === undefined ? known : beforeExpiry(known, left)
-              const { body, headers } = yield* consul.hold(
-                name,
-                "vital",
-                asked.wait,
-                (api, wait) =>
-                  api.agent.caLeaf({
-                    params: { service },
-                    query: ConsulClient.blocking({ ...asked, wait })
-                  })
-              )
-              const value = yield* Effect.fromResult(toLeaf(body)).pipe(
-                Effect.filterOrFail(
-                  (leaf) => leaf.identity.service.toLowerCase() === service.toLowerCase(),
-                  (leaf) => `it is the leaf of ${leaf.identity.service}, and ${service} was asked for`
-                ),
-                Effect.mapError((why) => ConsulError.undecodable(name, why))
-              )
-              expires = value.certificate.notAfter.getTime()
-              return { value, cursor: headers["x-consul-index"] }
-            }))
-        )
+        Effect.gen(function*() {
+          const news = yield* News.of(CaRoots.watch(consul), spread)
+          let expires: number | undefined
+          return yield* Watched.make(
+            { what, watch: "leaf", subject: service },
+            BlockingQuery.byIndex(name, (known) =>
+              Effect.gen(function*() {
+                // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
+                const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
+                const asked = left === undefined ? known : beforeExpiry(known, left)
+                const { body, headers } = yield* consul.hold(
+                  name,
+                  { every: "1 minute", news },
+                  asked,
+                  (api, known) => api.agent.caLeaf({ params: { service }, query: ConsulClient.blocking(known) })
+                )
+                const value = yield* Effect.fromResult(toLeaf(body)).pipe(
+                  Effect.filterOrFail(
+                    (leaf) => leaf.identity.service.toLowerCase() === service.toLowerCase(),
+                    (leaf) => `it is the leaf of ${leaf.identity.service}, and ${service} was asked for`
+                  ),
+                  Effect.mapError((why) => ConsulError.undecodable(name, why))
+                )
+                expires = value.certificate.notAfter.getTime()
+                return { value, cursor: headers["x-consul-index"] }
+              }))
+          )
+        })
       )
     })
   )
+
+/**
+ * Over how long the questions for new leaves are spread after a change of the roots, to spare the servers that sign: as an
+ * agent does it for the leaves that it is asked to hold (`caChangeJitterWindow`).
+ */
+export const RotationSpread = Context.Reference<Duration.Input>("effect-mesh/watch/LeafCertificate/RotationSpread", {
+  defaultValue: () => "30 seconds"
+})
+
+const spread = Effect.gen(function*() {
+  const most = Duration.fromInputUnsafe(yield* RotationSpread)
+  yield* Effect.sleep(Duration.times(most, yield* Random.next))
+})
 
 /** Never waits longer than half of the time left, in milliseconds, and not at all once that is over. */
 const beforeExpiry = (known: { readonly cursor: bigint | undefined; readonly wait: string }, left: number) =>

@@ -67,12 +67,12 @@ export const layer = (options: {
         name,
         Watched.make(
           { what, watch: "registration", subject: options.proxyId },
-          BlockingQuery.byHash(name, ({ cursor, wait }) =>
+          BlockingQuery.byHash(name, (known) =>
             consul.hold(
               name,
-              "vital",
-              wait,
-              (api, wait) =>
+              { every: "5 seconds", news: Effect.never },
+              known,
+              (api, { cursor, wait }) =>
                 api.agent.service({
                   params: { id: options.proxyId },
                   query: cursor === undefined ? {} : { hash: cursor, wait }

@@ -6,6 +6,7 @@ import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
 import * as Rotation from "./rotation.ts"
+import * as Watches from "./watches.ts"
 
 const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
   authorization: [
@@ -24,6 +25,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   deny: [
     "Connections of a caller that is not allowed any more, until it sees their end",
     async () => Deny.format(await Deny.run())
+  ],
+  watches: [
+    "200 services of one process hear that a caller is not allowed any more",
+    async () => Watches.format(await Watches.run())
   ],
   rotation: [
     "1,000 requests a second while root and leaves are replaced",

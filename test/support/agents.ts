@@ -11,6 +11,8 @@ export interface BadAgent {
   readonly headers: ReadonlyArray<IncomingMessage["headers"]>
   /** Connections that are open now. */
   readonly open: () => number
+  /** The most that were open at once. */
+  readonly peak: () => number
 }
 
 /** Serves `answer` until the scope closes; then no connection is left. */
@@ -23,6 +25,7 @@ export const badAgent = (
       const requests: Array<string> = []
       const headers: Array<IncomingMessage["headers"]> = []
       const sockets = new Set<Socket>()
+      let peak = 0
       const server = createServer((request, response) => {
         requests.push(`${request.method} ${request.url}`)
         headers.push(request.headers)
@@ -30,6 +33,7 @@ export const badAgent = (
       })
       server.on("connection", (socket) => {
         sockets.add(socket)
+        peak = Math.max(peak, sockets.size)
         socket.on("close", () => sockets.delete(socket))
       })
       const close = Effect.callback<void>((done) => {
@@ -39,7 +43,7 @@ export const badAgent = (
       server.listen(port, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
         const address = `127.0.0.1:${port}`
-        resume(Effect.succeed({ address, port, requests, headers, open: () => sockets.size, close }))
+        resume(Effect.succeed({ address, port, requests, headers, open: () => sockets.size, peak: () => peak, close }))
       })
     }),
     (agent) => agent.close
@@ -68,8 +72,8 @@ export const faults = {
   "denies": refusing(403, "Permission denied: token lacks permission 'service:write' on \"web\"")
 } as const satisfies Readonly<Record<string, Fault>>
 
-/** The agent at `port` behind an address of its own, where it can be made to fail. */
-export const agentBehind = (port: number) =>
+/** The agent at `port` behind an address of its own, where it can be made to fail, and `rewrite` what it is asked. */
+export const agentBehind = (port: number, rewrite: (path: string) => string = (path) => path) =>
   Effect.gen(function*() {
     let fault: Fault | undefined
     const held = new Set<ServerResponse>()
@@ -78,7 +82,7 @@ export const agentBehind = (port: number) =>
       held.add(response)
       response.once("close", () => held.delete(response))
       const { headers, method, url } = request
-      const behind = ask({ host: "127.0.0.1", port, path: url, method, headers, agent: false }, (answer) => {
+      const behind = ask({ host: "127.0.0.1", port, path: rewrite(url!), method, headers, agent: false }, (answer) => {
         response.writeHead(answer.statusCode!, answer.headers)
         answer.pipe(response)
       })

@@ -1,0 +1,64 @@
+/**
+ * The connections to one agent, by what they are for. An agent allows 200 from one address (`http_max_conns_per_client`),
+ * and a blocking query occupies one all the time. So each purpose has a line of its own, and none ever stands behind the
+ * questions of another. Whoever waits in a line is counted, and said.
+ */
+import { Clock, Duration, Effect, Semaphore } from "effect"
+import * as Catalogue from "../metrics/Catalogue.ts"
+import * as Meter from "../metrics/Meter.ts"
+
+/**
+ * - `call`: requests that somebody waits for.
+ * - `ask`: watches that ask and are answered at once.
+ * - `vital`: what everything rests on, held by the agent until there is news.
+ * - `many`: chains and instances of upstreams, held for a while.
+ */
+export type Purpose = "call" | "ask" | "vital" | "many"
+
+export const sizes: Readonly<Record<Purpose, number>> = { call: 16, ask: 16, vital: 64, many: 80 }
+
+export interface Line {
+  /** Runs `request` once a connection is free. */
+  readonly through: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+/** Longer than this is worth a line in the log: milliseconds. Where turns are taken, that is how it has to be. */
+const long: Readonly<Record<Purpose, number>> = { call: 1000, ask: 1000, vital: 1000, many: 30_000 }
+
+/** Between two lines in the log. */
+const quiet = 60_000
+
+export const line = Effect.fnUntraced(function*(purpose: Purpose, address: string) {
+  const size = sizes[purpose]
+  const free = yield* Semaphore.make(size)
+  const waits = Meter.distribution(Catalogue.agentWaits, { purpose }, yield* Effect.context<never>())
+  /** Those that have a connection, and those that wait for one. */
+  let present = 0
+  let saidAt: number | undefined
+  yield* Meter.follow(Catalogue.agentWaiting, { purpose }, () => Math.max(0, present - size))
+
+  /** Counts a wait that began at `since`. */
+  const waited = (since: number) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      waits.record((now - since) / 1000)
+      if (now - since < long[purpose] || (saidAt !== undefined && now - saidAt < quiet)) return Effect.void
+      saidAt = now
+      return Effect.logWarning(
+        `a request to the agent at ${address} has waited ${Duration.format(Duration.millis(now - since))} for one of ` +
+          `${size} connections (${purpose}), and ${Math.max(0, present - size)} more wait`
+      )
+    })
+
+  const self: Line = {
+    through: (request) =>
+      Effect.uninterruptibleMask((restore) => {
+        const first = ++present <= size
+        const once = first ? Semaphore.withPermit(free, request) : Effect.flatMap(
+          Clock.currentTimeMillis,
+          (since) => Semaphore.withPermit(free, Effect.andThen(waited(since), request))
+        )
+        return Effect.ensuring(restore(once), Effect.sync(() => present--))
+      })
+  }
+  return self
+})

@@ -1,0 +1,273 @@
+/**
+ * The intentions of many destinations, heard through few blocking queries: one query may name many of them, and returns
+ * when there is news for any.
+ *
+ *     each destination: ask alone ─▶ join a group ─▶ hear what is new for it ─▶ …
+ *                           ▲                │ the question of the group has failed
+ *                           └────────────────┘
+ *
+ * It asks alone first, because an agent refuses a question as a whole where the token may not read one of its names: so
+ * none is ever in the way of the others.
+ */
+import { Clock, Duration, Effect, Equal, Latch, Queue, type Scope, Semaphore, Stream } from "effect"
+import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as Complete from "../consul/Complete.ts"
+import * as ConsulClient from "../consul/ConsulClient.ts"
+import * as DefaultPolicy from "../consul/DefaultPolicy.ts"
+import type * as Authorizer from "../intention/Authorizer.ts"
+import type * as Intention from "../intention/Intention.ts"
+
+/** What holds for callers of one destination. */
+export interface Policy {
+  readonly intentions: ReadonlyArray<Intention.Intention>
+  readonly defaultPolicy: Authorizer.DefaultPolicy
+}
+
+export interface IntentionMatches {
+  /**
+   * A blocking query for one destination, for as long as the scope is open. Without a default policy, it is the one that the
+   * agent is configured with.
+   */
+  readonly of: (
+    destination: string,
+    defaultPolicy: Authorizer.DefaultPolicy | undefined
+  ) => Effect.Effect<BlockingQuery.Query<Policy, bigint>, never, Scope.Scope>
+}
+
+/** So many names share a question, as long as there are few questions: an answer repeats what is known of all of them. */
+const groupSize = 16
+
+/** So many questions are held. Beyond, groups grow. */
+const maxGroups = 16
+
+/** How long a group waits for others to join, before it asks again. */
+const gathering = "20 millis"
+
+interface Member {
+  readonly destination: string
+  /** Undefined: as the agent is configured. */
+  readonly defaultPolicy: Authorizer.DefaultPolicy | undefined
+  /** The latest that has not been taken. Undefined: ask alone. */
+  readonly mailbox: Queue.Queue<Policy | undefined>
+  /** What the agent was configured with when it was last asked. */
+  configured: Authorizer.DefaultPolicy | undefined
+  heard: Policy | undefined
+  heardAt: number
+  group: Group | undefined
+}
+
+interface Group {
+  readonly members: Set<Member>
+  /** Those who were in it when the question was asked. */
+  asked: Set<Member>
+  /** Open: somebody came, or the last one left. */
+  readonly changed: Latch.Latch
+}
+
+/** One for each client. */
+export const shared = (
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.Effect<IntentionMatches, never, Scope.Scope> => consul.share("intention matches", make(consul))
+
+const make = Effect.fnUntraced(function*(
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.fn.Return<IntentionMatches, never, Scope.Scope> {
+  const policy = yield* BlockingQuery.Policy
+  const scope = yield* Effect.scope
+  const groups = new Set<Group>()
+  const configured = yield* rememberedDefault(consul)
+  let warned = false
+
+  /**
+   * Where it is not known, it is taken to be deny. Mostly that is what holds; where the ACL system allows by default, callers
+   * may be refused who are let in elsewhere.
+   */
+  const warnOfUnknown = (configured: Authorizer.DefaultPolicy | undefined, { headers }: Matches) =>
+    Effect.suspend(() => {
+      if (warned || configured !== undefined || headers["x-consul-default-acl-policy"] !== "allow") return Effect.void
+      warned = true
+      return Effect.logWarning(
+        "the default policy of intentions is not known, as the token may not read the agent: callers for whom there is no " +
+          "intention are refused. Give the token agent:read, or say --default-policy"
+      )
+    })
+
+  const nothingNewFor = Duration.toMillis(policy.grace) / 2
+
+  const leave = (member: Member) =>
+    Effect.suspend(() => {
+      const { group } = member
+      member.group = undefined
+      group?.asked.delete(member)
+      group?.members.delete(member)
+      // With others in it, its name stays in the question until that is asked again.
+      return group?.members.size === 0 ? Effect.asVoid(Latch.open(group.changed)) : Effect.void
+    })
+
+  /** In no group meanwhile, whose answer could be older. */
+  const alone = (member: Member) =>
+    Effect.gen(function*() {
+      yield* leave(member)
+      yield* Queue.clear(member.mailbox)
+      const name = nameOf([member.destination])
+      const answer = yield* consul.hold(
+        name,
+        "vital",
+        nothing,
+        (api, known) => match(api, [member.destination], known)
+      ).pipe(Effect.tap((answer) => Complete.answer(name, right, answer)))
+      if (member.defaultPolicy === undefined) {
+        member.configured = yield* configured.get
+        yield* warnOfUnknown(member.configured, answer)
+      }
+      const policy = policyOf(member, answer)
+      member.heard = policy
+      member.heardAt = yield* Clock.currentTimeMillis
+      return { value: policy, cursor: answer.headers["x-consul-index"] === undefined ? undefined : followed }
+    }).pipe(Effect.tapError(() => configured.forget))
+
+  /** What is new for a member; and, now and then, that there is nothing. */
+  const tell = (group: Group, answer: Matches) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const member of group.asked) {
+        const policy = policyOf(member, answer)
+        if (now - member.heardAt < nothingNewFor && Equal.equals(policy, member.heard)) continue
+        member.heard = policy
+        member.heardAt = now
+        Queue.offerUnsafe(member.mailbox, policy)
+      }
+    })
+
+  /** Ends with a failure: what it is about is found out by each of them alone. */
+  const follow = (group: Group) =>
+    Effect.suspend(() => {
+      group.asked = new Set(group.members)
+      const names = [...new Set(Array.from(group.asked, (member) => member.destination))]
+      const name = nameOf(names)
+      return BlockingQuery.byIndex(name, (known) =>
+        consul.hold(name, "vital", known, (api, known) =>
+          match(api, names, known)).pipe(
+            Effect.tap((answer) => Complete.answer(name, right, answer)),
+            Effect.map((value) => ({ value, cursor: value.headers["x-consul-index"] }))
+          )).pipe(
+          // As often as if each of them asked for itself.
+          Stream.provideService(BlockingQuery.Policy, {
+            ...policy,
+            burst: policy.burst * names.length,
+            interval: Duration.divideUnsafe(Duration.fromInputUnsafe(policy.interval), names.length)
+          }),
+          Stream.takeUntil(({ _tag }) =>
+            _tag === "Failure"
+          ),
+          Stream.runForEach((seen) => seen._tag === "Answer" ? tell(group, seen.value) : configured.forget)
+        )
+    })
+
+  const run = (group: Group): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      let going = true
+      while (going) {
+        yield* Effect.sleep(gathering)
+        yield* Latch.close(group.changed)
+        going = yield* Effect.raceFirst(
+          Effect.as(follow(group), false),
+          Effect.map(Latch.await(group.changed), () => group.members.size > 0)
+        )
+      }
+      groups.delete(group)
+      for (const member of group.members) {
+        member.group = undefined
+        Queue.offerUnsafe(member.mailbox, undefined)
+      }
+    })
+
+  const join = (member: Member) =>
+    Effect.suspend(() => {
+      if (member.group !== undefined) return Effect.void
+      const smallest = [...groups].reduce<Group | undefined>(
+        (least, group) => least === undefined || group.members.size < least.members.size ? group : least,
+        undefined
+      )
+      if (smallest !== undefined && (smallest.members.size < groupSize || groups.size >= maxGroups)) {
+        member.group = smallest
+        smallest.members.add(member)
+        return Effect.asVoid(Latch.open(smallest.changed))
+      }
+      const group: Group = { members: new Set([member]), asked: new Set(), changed: Latch.makeUnsafe() }
+      member.group = group
+      groups.add(group)
+      return Effect.asVoid(Effect.forkIn(run(group), scope))
+    })
+
+  return {
+    of: (destination, defaultPolicy) =>
+      Effect.gen(function*() {
+        const mailbox = yield* Queue.sliding<Policy | undefined>(1)
+        const member: Member = {
+          destination,
+          defaultPolicy,
+          mailbox,
+          configured: undefined,
+          heard: undefined,
+          heardAt: 0,
+          group: undefined
+        }
+        yield* Effect.addFinalizer(() => leave(member))
+        const next = Effect.andThen(join(member), Queue.take(mailbox))
+        return ({ cursor }) =>
+          cursor === undefined
+            ? alone(member)
+            : Effect.flatMap(
+              next,
+              (value) => value === undefined ? alone(member) : Effect.succeed({ value, cursor: followed })
+            )
+      })
+  }
+})
+
+/** The index is the group's; to a member it says only that something is known. */
+const followed = 1n
+
+const right = "intentions:read"
+
+type Matches = Effect.Success<ReturnType<typeof match>>
+
+const policyOf = ({ configured, defaultPolicy, destination }: Member, { body }: Matches): Policy => ({
+  intentions: body[destination] ?? [],
+  defaultPolicy: defaultPolicy ?? configured ?? "deny"
+})
+
+const nothing: ConsulClient.Known<bigint> = { cursor: undefined, wait: "0s" }
+
+const match = (api: ConsulClient.Api, names: ReadonlyArray<string>, known: ConsulClient.Known<bigint>) =>
+  api.connect.matchIntentions({
+    query: { by: "destination", name: names, ...ConsulClient.blocking(known) }
+  })
+
+const nameOf = ([first, ...others]: ReadonlyArray<string>): string =>
+  `GET /v1/connect/intentions/match?by=destination&name=${first}${
+    others.length === 0 ? "" : ` and ${others.length} other names`
+  }`
+
+/** Asked once: it changes only when an agent restarts, and then a question fails. */
+const rememberedDefault = Effect.fnUntraced(function*(consul: ConsulClient.ConsulClient["Service"]) {
+  const oneAtATime = yield* Semaphore.make(1)
+  let known: { readonly value: Authorizer.DefaultPolicy | undefined } | undefined
+  return {
+    get: Semaphore.withPermit(
+      oneAtATime,
+      Effect.suspend(() =>
+        known === undefined
+          ? Effect.map(DefaultPolicy.ask(consul), (value) => {
+            known = { value }
+            return value
+          })
+          : Effect.succeed(known.value)
+      )
+    ),
+    forget: Effect.sync(() => {
+      known = undefined
+    })
+  }
+})

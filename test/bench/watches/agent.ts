@@ -1,0 +1,11 @@
+/** A development agent in a process of its own. Tells its address. */
+import { Effect, References } from "effect"
+import * as DevelopmentAgent from "../../../src/agent/DevelopmentAgent.ts"
+
+Effect.runFork(
+  Effect.flatMap(DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" }), ({ address }) => {
+    process.send?.(address)
+    return Effect.never
+  }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "Error"))
+)
+process.on("disconnect", () => process.exit(0))
