@@ -8,6 +8,7 @@ import * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Mesh from "./Mesh.ts"
 import * as Names from "./Names.ts"
+import * as Origin from "./Origin.ts"
 import * as Policy from "./Policy.ts"
 import type * as Space from "./Space.ts"
 import * as Witnesses from "./Witnesses.ts"
@@ -18,10 +19,20 @@ export interface Change {
   readonly destinations: ReadonlyArray<string>
   readonly before: string
   readonly after: string
+  /** The rules that say so; none where the default policy does. */
+  readonly rules: { readonly before: Basis | undefined; readonly after: Basis | undefined }
   /** Absent where every request, or every connection, is affected. */
   readonly witness: Analysis.Witness | undefined
   /** Present where it is so under one default policy only, and nobody says which one holds. */
   readonly underDefault?: Policy.Policy["defaultPolicy"]
+}
+
+export interface Basis {
+  readonly source: string
+  readonly destination: string
+  /** Position, from 0. */
+  readonly permission: number | undefined
+  readonly origin: Origin.Origin | undefined
 }
 
 export interface Undecided {
@@ -123,6 +134,10 @@ const compareVersions = (
           newly: pair.after.allowed ? "allowed" as const : "denied" as const,
           before: Witnesses.because(pair.before, rulings[0].rule),
           after: Witnesses.because(pair.after, rulings[1].rule),
+          rules: {
+            before: basisOf(rulings[0], pair.before),
+            after: basisOf(rulings[1], pair.after)
+          },
           witness
         }
         join(groups, `${destination.label} ${JSON.stringify(change)}`, caller, destination, {
@@ -134,6 +149,14 @@ const compareVersions = (
   }
   return collect([...groups.values()])
 }
+
+const basisOf = ({ rule }: Analysis.Ruling, { permission }: Analysis.Outcome): Basis | undefined =>
+  rule === undefined ? undefined : {
+    source: rule.source,
+    destination: rule.destination,
+    permission,
+    origin: Origin.ofRule(rule.intention, permission)
+  }
 
 type Group =
   | { readonly _tag: "Undecided"; readonly why: string }
@@ -251,11 +274,21 @@ export const toJson = ({ changes, undecided }: Difference) => ({
   undecided
 })
 
-const changeToJson = ({ after, before, callers, destinations, underDefault, witness }: Change) => ({
+const changeToJson = ({ after, before, callers, destinations, rules, underDefault, witness }: Change) => ({
   callers,
   destinations,
-  ...(underDefault === undefined ? {} : { underDefault }),
   before,
   after,
-  ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) })
+  rules: Object.fromEntries(
+    Object.entries(rules).flatMap(([side, rule]) => rule === undefined ? [] : [[side, basisToJson(rule)]])
+  ),
+  ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) }),
+  ...(underDefault === undefined ? {} : { underDefault })
+})
+
+const basisToJson = ({ destination, origin, permission, source }: Basis) => ({
+  source,
+  destination,
+  ...(permission === undefined ? {} : { permission }),
+  ...origin
 })

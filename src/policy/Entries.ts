@@ -24,6 +24,7 @@ export interface Source {
 export interface Entries {
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly services: ReadonlyArray<Policy.Service>
+  readonly entries: ReadonlyArray<Policy.Entry>
   readonly defaultProtocol: string | undefined
   readonly normalization: PathNormalization.RequestNormalization
   /** What an agent's configuration file among them says. */
@@ -75,6 +76,7 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
   const incoming = ofKind("mesh").map(({ value }) => at(value, "HTTP", "Incoming", "RequestNormalization"))[0]
   return Result.succeed({
     intentions,
+    entries: entries.map(({ kind, value }) => ({ kind, name: nameOf(value) })),
     services: [
       ...services,
       ...ofKind("service-defaults").map(({ value }) => ({

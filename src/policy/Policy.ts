@@ -27,6 +27,13 @@ export interface Policy {
   readonly defaultProtocol: string | undefined
   readonly normalization: PathNormalization.RequestNormalization
   readonly basis: Basis
+  /** The config entries that it is made of. Empty where it is made of intentions. */
+  readonly entries: ReadonlyArray<Entry>
+}
+
+export interface Entry {
+  readonly kind: string
+  readonly name: Names.Name
 }
 
 export const make = (
@@ -35,6 +42,7 @@ export const make = (
     readonly defaultProtocol?: string | undefined
     readonly normalization?: PathNormalization.RequestNormalization | undefined
     readonly basis?: Basis | undefined
+    readonly entries?: ReadonlyArray<Entry> | undefined
   }
 ): Policy => ({
   intentions: policy.intentions,
@@ -44,7 +52,8 @@ export const make = (
   ),
   defaultProtocol: policy.defaultProtocol,
   normalization: policy.normalization ?? {},
-  basis: policy.basis ?? { defaultPolicy: "said", missing: [] }
+  basis: policy.basis ?? { defaultPolicy: "said", missing: [] },
+  entries: policy.entries ?? []
 })
 
 /** The policy under each default that may hold: the one it has, or both where that is assumed. */

@@ -193,6 +193,36 @@ describe("effect-mesh policy", () => {
     30_000
   )
 
+  it.live(
+    "diff compares a part of the policy with all of it, and says what it left alone",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        writeFileSync(
+          at("part.json"),
+          JSON.stringify({ Kind: "service-intentions", Name: "db", Sources: [{ Name: "web", Action: "deny" }] })
+        )
+        const [all, part, json] = yield* Effect.all([
+          run("diff", at("before"), at("part.json")),
+          run("diff", at("before"), at("part.json"), "--only-named", "--default-policy", "deny"),
+          run("diff", at("before"), at("after"), "--only-named", "--default-policy", "deny", "--format", "json")
+        ])
+        assert.match(all.out, /- newly denied: web → api/)
+        assert.deepStrictEqual([part.code, part.err], [0, ""])
+        assert.match(
+          part.out,
+          /^Nothing is newly allowed, and nothing newly denied\.\n.*: service-defaults api, service-intentions api/
+        )
+        const { kept, newlyAllowed } = JSON.parse(json.out) as {
+          kept: ReadonlyArray<string>
+          newlyAllowed: Array<{ rules: { after: { file: string; line: number } } }>
+        }
+        assert.deepStrictEqual([json.code, kept], [2, []])
+        assert.match(newlyAllowed[0]!.rules.after.file, /after\/api\.json$/)
+      }),
+    30_000
+  )
+
   it.live("tells the shell", () =>
     Effect.gen(function*() {
       const { at } = yield* fixture

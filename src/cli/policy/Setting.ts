@@ -1,12 +1,18 @@
 /** What the formats of `effect-mesh policy` say besides their findings. */
 import type * as Notice from "../../policy/Notice.ts"
-import * as Policy from "../../policy/Policy.ts"
+import type * as Policy from "../../policy/Policy.ts"
 import { version } from "../version.ts"
 
-/** GitHub counts paths from the checkout, wherever in it the command is run. */
-export const make = (...policies: ReadonlyArray<Policy.Policy>): Notice.Setting => ({
-  base: process.env["GITHUB_WORKSPACE"] || process.cwd(),
-  version,
-  remarks: [...new Set(policies.flatMap(Policy.remarks))],
-  complete: policies.every(({ basis }) => basis.missing.length === 0)
-})
+/**
+ * For commands that answer under each default policy that may hold, so that it needs no remark. GitHub counts paths from the
+ * checkout, wherever in it the command is run.
+ */
+export const make = (...policies: ReadonlyArray<Policy.Policy>): Notice.Setting => {
+  const missing = [...new Set(policies.flatMap(({ basis }) => basis.missing))]
+  return {
+    base: process.env["GITHUB_WORKSPACE"] || process.cwd(),
+    version,
+    remarks: missing.map((sentence) => `INCOMPLETE: ${sentence}`),
+    complete: missing.length === 0
+  }
+}

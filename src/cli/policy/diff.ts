@@ -2,8 +2,12 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Difference from "../../policy/Difference.ts"
+import * as DifferenceReport from "../../policy/DifferenceReport.ts"
+import * as Overlay from "../../policy/Overlay.ts"
 import * as Answer from "./Answer.ts"
+import * as Formats from "./Formats.ts"
 import * as Input from "./Input.ts"
+import * as Setting from "./Setting.ts"
 
 const version = (name: string, which: string) =>
   Argument.String(name).pipe(
@@ -14,15 +18,26 @@ export const diff = Command.make(
   "diff",
   {
     ...Input.context,
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
+    ...Formats.flags(DifferenceReport.formats),
+    onlyNamed: Flag.Boolean("only-named").pipe(
+      Flag.withDescription(
+        "AFTER is a part of the policy: its entries are stored over BEFORE, and what it does not name stays as it is"
+      ),
+      Flag.withDefault(false)
+    ),
     before: version("before", "as it was"),
     after: version("after", "as it shall be")
   },
   Effect.fn("cli.policy.diff")(function*(options) {
-    const { after, before } = yield* Input.loadPair(options, options.before, options.after)
-    const difference = Difference.make(before, after)
+    const given = yield* Input.loadPair(options, options.before, options.after)
+    const stored = options.onlyNamed ? Overlay.store(given.before, given.after) : undefined
+    const difference = Difference.make(given.before, stored?.policy ?? given.after)
     return yield* Answer.give(
-      options.json ? JSON.stringify(Difference.toJson(difference), null, 2) : Difference.format(difference),
+      DifferenceReport.format(
+        { difference, kept: stored?.kept },
+        Formats.chosen(options),
+        Setting.make(given.before, given.after)
+      ),
       Difference.newlyAllowed(difference) ? Answer.unwelcome : difference.undecided.length > 0 ? 1 : 0
     )
   })
@@ -33,6 +48,13 @@ export const diff = Command.make(
       "read."
   ),
   Command.withExamples([
-    { command: "effect-mesh policy diff consul policy/", description: "What storing these entries would change" }
+    {
+      command: "effect-mesh policy diff consul policy/ --only-named",
+      description: "What storing these entries would change"
+    },
+    {
+      command: "effect-mesh policy diff main/policy policy --format markdown",
+      description: "What a branch would change, for a pull request"
+    }
   ])
 )

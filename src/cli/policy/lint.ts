@@ -7,6 +7,7 @@ import * as Mesh from "../../policy/Mesh.ts"
 import * as Nearest from "../../policy/Nearest.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Answer from "./Answer.ts"
+import * as Formats from "./Formats.ts"
 import * as Input from "./Input.ts"
 import { incomplete, PolicyError } from "./PolicyError.ts"
 import * as Setting from "./Setting.ts"
@@ -58,10 +59,7 @@ export const lint = Command.make(
     ...Input.source,
     ...Input.partial,
     ...config,
-    format: Flag.Literals("format", LintReport.formats).pipe(
-      Flag.withDescription("For people, machines, a code scanner, annotations on GitHub, or a pull request"),
-      Flag.withDefault("text")
-    )
+    ...Formats.flags(LintReport.formats)
   },
   Effect.fn("cli.policy.lint")(function*(options) {
     const config = yield* readConfig(options)
@@ -69,7 +67,7 @@ export const lint = Command.make(
     const findings = Lint.runUnderEach(Policy.possible(policy).map((each) => Mesh.make(each)), config)
     const setting = Setting.make(policy)
     return yield* Answer.give(
-      LintReport.format(findings, options.format, setting),
+      LintReport.format(findings, Formats.chosen(options), setting),
       Lint.fails(findings) ? Answer.unwelcome : setting.complete ? 0 : incomplete
     )
   })

@@ -1,11 +1,12 @@
 /** `effect-mesh policy verify ASSERTIONS`: statements about the policy, proved or refuted. */
 import { Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as Assertion from "../../policy/Assertion.ts"
 import * as Mesh from "../../policy/Mesh.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Report from "../../policy/Report.ts"
 import * as Answer from "./Answer.ts"
+import * as Formats from "./Formats.ts"
 import * as Input from "./Input.ts"
 import { PolicyError } from "./PolicyError.ts"
 import * as Setting from "./Setting.ts"
@@ -16,12 +17,7 @@ export const verify = Command.make(
   {
     ...Input.context,
     ...Input.source,
-    format: Flag.Literals("format", Report.formats).pipe(
-      Flag.withDescription(
-        "For people, machines, a CI system, a code scanner, annotations on GitHub, or a pull request"
-      ),
-      Flag.withDefault("text")
-    ),
+    ...Formats.flags(Report.formats),
     assertions: Argument.Path("assertions").pipe(Argument.withDescription("File of statements, in JSON"))
   },
   Effect.fn("cli.policy.verify")(function*(options) {
@@ -34,7 +30,7 @@ export const verify = Command.make(
     const findings = assertions.map((assertion) => Assertion.verifyUnderEach(meshes, assertion))
     const has = (...tags: ReadonlyArray<string>) => findings.some(({ verdict }) => tags.includes(verdict._tag))
     return yield* Answer.give(
-      Report.format(findings, options.format, Setting.make(policy)),
+      Report.format(findings, Formats.chosen(options), Setting.make(policy)),
       has("Refuted") ? Answer.unwelcome : has("Undecided", "Invalid") ? 1 : 0
     )
   })
