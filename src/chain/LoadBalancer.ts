@@ -3,14 +3,15 @@
  * own: what it is given determines what it picks.
  *
  * - `round-robin`: by weight, as evenly as can be: in each round of as many picks as the sum of the weights, each host
- *   has its weight of them, spread out.
+ *   has its weight of them, spread out. A schedule of turns, as Envoy's: a pick costs the logarithm of the number of hosts.
  * - `random`: uniformly; weights do not count, as in Envoy.
  * - `least-request`: the least busy of `choices` random ones; where weights differ, a round robin by weight over what a
- *   host is busy with.
+ *   host is busy with when its turn is over.
  * - `ring-hash`, `maglev`: the host of the hash, so that equal requests meet; without a hash a random one.
  */
 import * as HashRing from "./HashRing.ts"
 import * as Maglev from "./Maglev.ts"
+import * as Turns from "./Turns.ts"
 
 export type Policy =
   | { readonly _tag: "round-robin" }
@@ -55,34 +56,27 @@ export interface LoadBalancer<H extends Host> {
   readonly pick: (pick: Pick) => H | undefined
 }
 
+/** Beyond so many draws of hosts that are left out, those that are not are listed. */
+const maxDraws = 8
+
 export const make = <H extends Host>(policy: Policy): LoadBalancer<H> => {
   let hosts: ReadonlyArray<H> = []
   let equal = true
-  /** What each host has saved up since its last turn, by id. */
-  let credits = new Map<string, number>()
+  const turns = Turns.make<H>()
   let table: HashRing.HashRing | undefined
 
-  const inTurn = ({ active, without }: Pick): H | undefined => {
-    let best: H | undefined
-    let most = -Infinity
-    let total = 0
-    for (const host of hosts) {
-      if (without?.(host.id) === true) continue
-      const weight = active === undefined ? host.weight : host.weight / (active(host.id) + 1)
-      const credit = (credits.get(host.id) ?? 0) + weight
-      credits.set(host.id, credit)
-      total += weight
-      if (credit > most) {
-        most = credit
-        best = host
-      }
-    }
-    if (best !== undefined) credits.set(best.id, most - total)
-    return best
-  }
+  const inTurn = ({ active, without }: Pick): H | undefined =>
+    turns.next(
+      (host) => without?.(host.id) !== true,
+      active === undefined ? weightOf : (host) => host.weight / (active(host.id) + 1)
+    )
 
   const anyOf = ({ random, without }: Pick): H | undefined => {
-    const left = without === undefined ? hosts : hosts.filter(({ id }) => !without(id))
+    for (let draw = 0; draw < maxDraws; draw++) {
+      const drawn = hosts[Math.floor(random() * hosts.length)]
+      if (drawn === undefined || without?.(drawn.id) !== true) return drawn
+    }
+    const left = hosts.filter(({ id }) => without?.(id) !== true)
     return left[Math.floor(random() * left.length)]
   }
 
@@ -99,8 +93,7 @@ export const make = <H extends Host>(policy: Policy): LoadBalancer<H> => {
     update: (next) => {
       hosts = next
       equal = next.every(({ weight }) => weight === next[0]!.weight)
-      const ids = new Set(next.map(({ id }) => id))
-      credits = new Map([...credits].filter(([id]) => ids.has(id)))
+      turns.update(next)
       table = undefined
     },
     pick: (pick) => {
@@ -123,3 +116,5 @@ export const make = <H extends Host>(policy: Policy): LoadBalancer<H> => {
     }
   }
 }
+
+const weightOf = ({ weight }: Host): number => weight

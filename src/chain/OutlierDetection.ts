@@ -113,7 +113,7 @@ export const make = (options: Options, now: number): OutlierDetection => {
     },
     isEjected: (id, now) => {
       sweep(now)
-      return hosts.get(id)?.ejectedAt !== undefined
+      return ejectedCount > 0 && hosts.get(id)?.ejectedAt !== undefined
     },
     ejected: (now) => {
       sweep(now)

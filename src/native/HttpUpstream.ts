@@ -52,8 +52,10 @@ export interface HttpUpstream {
   readonly isReady: () => boolean
   /** Where the next request goes, or why it can not. */
   readonly pick: (tried: ReadonlySet<string>, request: HashKey.Request) => Instance | DialError.Reason
-  /** Requests without a whole answer. */
+  /** Requests without a whole answer, those on instances that have left since among them. */
   readonly active: () => number
+  /** Whether there is anybody to call, healthy or not. False as long as nothing is known. */
+  readonly isKnown: () => boolean
 }
 
 export interface Options {
@@ -65,7 +67,7 @@ export interface Options {
 
 /** Of one instance. */
 export interface PoolOptions {
-  /** Connections at a time; more requests wait. Default: no limit. */
+  /** Connections at a time; more requests wait. Default: 1024, as Consul's sidecars. */
   readonly connections?: number | undefined
   /** How long a connection is kept without a request. Default: 30 seconds. */
   readonly idleMillis?: number | undefined
@@ -76,6 +78,9 @@ export interface PoolOptions {
   /** Offers HTTP/2, many requests on a connection. Default: HTTP/1.1 alone. */
   readonly http2?: boolean | undefined
 }
+
+/** To one instance: `max_connections` of Envoy where nothing else is said, and so of Consul's sidecars. */
+const maxConnections = 1024
 
 interface Member {
   readonly balancer: LoadBalancer.LoadBalancer<Instance>
@@ -114,8 +119,19 @@ export const make = Effect.fnUntraced(function*(
   /** Where some target has kept silent for so long that others have to do without it. */
   let waitedFor: RouteInstances.Current | undefined
 
-  const retire = ({ pool }: Instance) =>
-    run(Effect.andThen(Effect.promise(() => pool.close()), Effect.sync(() => pools.delete(pool))))
+  /** No new requests go there, and those at hand are finished. */
+  const leaving = new Set<Instance>()
+
+  const retire = (instance: Instance) => {
+    leaving.add(instance)
+    run(Effect.andThen(
+      Effect.promise(() => instance.pool.close()),
+      Effect.sync(() => {
+        pools.delete(instance.pool)
+        leaving.delete(instance)
+      })
+    ))
+  }
 
   const makeInstance = (member: Member, target: TcpRoute.Target, endpoint: Endpoints.Endpoint): Instance => {
     const { expected, id } = endpoint
@@ -124,7 +140,7 @@ export const make = Effect.fnUntraced(function*(
     const http2 = options.pool?.http2 ?? false
     const maxAge = options.pool?.maxAgeMillis
     const pool = new Undici.Pool(origin, {
-      connections: options.pool?.connections ?? null,
+      connections: options.pool?.connections ?? maxConnections,
       clientTtl: maxAge ?? null,
       keepAliveTimeout: options.pool?.idleMillis ?? 30_000,
       allowH2: http2,
@@ -227,14 +243,6 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  const active = (id: string): number => {
-    for (const member of members.values()) {
-      const instance = member.instances.get(id)
-      if (instance !== undefined) return instance.active
-    }
-    return 0
-  }
-
   const pickWith = (
     { route, targets }: RouteInstances.Current,
     request: HashKey.Request,
@@ -249,7 +257,7 @@ export const make = Effect.fnUntraced(function*(
       refresh(member, target, list)
       const picked = member.balancer.pick({
         random: Math.random,
-        active,
+        active: (id) => member.instances.get(id)?.active ?? 0,
         hash,
         without: (id) => without(member, id)
       })
@@ -300,8 +308,14 @@ export const make = Effect.fnUntraced(function*(
         pickWith(next, request, () => false) ??
         RouteInstances.nobody(next)
     },
+    isKnown: () => {
+      const next = routes.latest()
+      return next !== undefined && !RouteInstances.isUnknown(next) &&
+        next.targets.some(({ instances }) => (instances.latest()?.length ?? 0) > 0)
+    },
     active: () => {
       let sum = 0
+      for (const instance of leaving) sum += instance.active
       for (const member of members.values()) {
         for (const instance of member.instances.values()) sum += instance.active
       }

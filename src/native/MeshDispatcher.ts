@@ -4,13 +4,13 @@
  * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request.
  */
 import * as Undici from "@effect/platform-node/Undici"
-import { Context, Deferred, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Connect from "./Connect.ts"
-import type * as DialError from "./DialError.ts"
+import * as DialError from "./DialError.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import * as HttpUpstream from "./HttpUpstream.ts"
 import * as ObservedRequest from "./ObservedRequest.ts"
@@ -22,6 +22,16 @@ import * as Tracing from "./Tracing.ts"
 export interface Options extends HttpUpstream.Options {
   /** What a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
   readonly resolve?: ((host: string) => Resolver.Input | undefined) | undefined
+  /**
+   * How many services may be watched at a time. For another one the longest unused is let go; where all are in use, requests
+   * to the other one fail. Default: 250.
+   */
+  readonly maxServices?: number | undefined
+  /**
+   * How long nobody has to ask for a service until its watches and connections end. Default: 5 minutes; at most 10 seconds for
+   * a name that leads to nobody, as outsiders may choose the names that a program forwards to.
+   */
+  readonly serviceIdleMillis?: number | undefined
 }
 
 export interface Stats {
@@ -45,14 +55,19 @@ export class MeshDispatcher extends Context.Service<MeshDispatcher, {
   readonly stats: () => Stats
 }>()("effect-mesh/native/MeshDispatcher") {}
 
-/** How long nobody has to ask for a service until its watches and connections end. */
-const idleMillis = 300_000
+const defaultIdleMillis = 300_000
+const maxUnknownIdleMillis = 10_000
+
+/** Each costs a watch of its chain and one for each of its targets. */
+const defaultMaxServices = 250
 
 interface Entry {
   readonly made: Deferred.Deferred<HttpUpstream.HttpUpstream>
   readonly scope: Scope.Closeable
   upstream: HttpUpstream.HttpUpstream | undefined
   usedAt: number
+  /** Requests that wait for its instances. */
+  waiting: number
 }
 
 interface Origin {
@@ -92,14 +107,41 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       )
     })
 
-  const entryOf = (resolver: Resolver.Resolver): Entry => {
+  const maxServices = options.maxServices ?? defaultMaxServices
+  const idleMillis = options.serviceIdleMillis ?? defaultIdleMillis
+  const unknownMillis = Math.min(idleMillis, maxUnknownIdleMillis)
+
+  const isUnused = ({ upstream, waiting }: Entry): boolean => waiting === 0 && (upstream?.active() ?? 0) === 0
+
+  /** From then on requests make a new one. */
+  const letGo = (key: string, { scope }: Entry): Effect.Effect<void> => {
+    entries.delete(key)
+    return Scope.close(scope, Exit.void)
+  }
+
+  /** Whether there is a place for another service. */
+  const makePlace = (): boolean => {
+    if (entries.size < maxServices) return true
+    let longest: readonly [string, Entry] | undefined
+    for (const each of entries) {
+      if (isUnused(each[1]) && (longest === undefined || each[1].usedAt < longest[1].usedAt)) longest = each
+    }
+    if (longest === undefined) return false
+    run(letGo(...longest))
+    return true
+  }
+
+  /** Undefined: there is no place for it. */
+  const entryOf = (resolver: Resolver.Resolver): Entry | undefined => {
     const known = entries.get(resolver.key)
     if (known !== undefined) return known
+    if (!makePlace()) return undefined
     const entry: Entry = {
       made: Deferred.makeUnsafe(),
       scope: Scope.forkUnsafe(scope),
       upstream: undefined,
-      usedAt: performance.now()
+      usedAt: performance.now(),
+      waiting: 0
     }
     entries.set(resolver.key, entry)
     run(
@@ -114,15 +156,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   yield* Effect.forkScoped(Effect.forever(Effect.delay(
     Effect.suspend(() => {
       const now = performance.now()
-      const idle = [...entries].filter(([, { upstream, usedAt }]) =>
-        upstream !== undefined && upstream.active() === 0 && now - usedAt > idleMillis
-      )
-      return Effect.forEach(idle, ([key, { scope }]) => {
-        entries.delete(key)
-        return Scope.close(scope, Exit.void)
-      }, { discard: true })
+      const idle = (entry: Entry) =>
+        isUnused(entry) && now - entry.usedAt > (entry.upstream?.isKnown() === true ? idleMillis : unknownMillis)
+      // All are chosen and taken out at once: what is used from now on is another one.
+      const closing = [...entries].filter(([, entry]) => idle(entry)).map(([key, entry]) => letGo(key, entry))
+      return Effect.all(closing, { concurrency: "unbounded", discard: true })
     }),
-    "1 minute"
+    Duration.millis(unknownMillis)
   )))
 
   /** Programs call few services: each origin is parsed once. */
@@ -236,11 +276,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         return true
       }
       const entry = entryOf(named.success)
+      if (entry === undefined) {
+        unreachable(handler, name, new DialError.UnknownName({ name, why: tooMany(maxServices) }), traced)
+        return true
+      }
       entry.usedAt = performance.now()
       if (entry.upstream?.isReady() === true) return dispatch(entry.upstream, host, request, handler, traced)
+      entry.waiting++
       run(
         Deferred.await(entry.made).pipe(
           Effect.flatMap((upstream) => Effect.as(upstream.ready, upstream)),
+          Effect.ensuring(Effect.sync(() => entry.waiting--)),
           Effect.match({
             onSuccess: (upstream) => dispatch(upstream, host, request, handler, traced),
             onFailure: (reason) => unreachable(handler, name, reason, traced)
@@ -267,6 +313,10 @@ export const layer = (options: Options = {}): Layer.Layer<
   never,
   SecureContexts.SecureContexts | Resolver.Sources
 > => Layer.effect(MeshDispatcher, make(options))
+
+const tooMany = (limit: number): string =>
+  `${limit} other services are being called at this moment, and no more are watched. Raise maxServices if these are not ` +
+  "names that outsiders have chosen"
 
 const nobody: ReadonlySet<string> = new Set()
 

@@ -5,7 +5,8 @@
  * Retried on the schedule: what no instance has begun to carry out; and what may have been carried out only where that
  * does no harm, by its method (RFC 9110, section 9.2.2), with a body that is still there to be sent again.
  *
- * A failure is Effect's `HttpClientError`; its cause, `failure` finds it, is a `RequestFailed` that names the instance.
+ * A failure is Effect's `HttpClientError`; its cause, `failure` finds it, is a `RequestFailed` that names the instance. A refusal by
+ * policy is an answer like any other unless `refusals` is `"error"`; `failure` and `denied` tell it from the application's own.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as Undici from "@effect/platform-node/Undici"
@@ -21,14 +22,40 @@ import type * as Resolver from "./Resolver.ts"
 export interface Options extends MeshDispatcher.Options {
   /** When to try another instance. Default: at once, twice. `Schedule.recurs(0)`: never. */
   readonly retry?: Schedule.Schedule<unknown, HttpClientError.HttpClientError> | undefined
+  /**
+   * What becomes of a request that policy refuses: the answer of the other side's mesh, a 403, or a failure that says so, for
+   * callers that only know what an API declares, such as `HttpApiClient`. Default: `"response"`.
+   */
+  readonly refusals?: "response" | "error" | undefined
 }
 
-/** What the mesh has to say about a failure, of a request or of the body of its answer, if it comes from there. */
-export const failure = (error: unknown): Option.Option<RequestFailed.RequestFailed> =>
-  HttpClientError.isHttpClientError(error) && "cause" in error.reason &&
-    error.reason.cause instanceof RequestFailed.RequestFailed
-    ? Option.some(error.reason.cause)
-    : Option.none()
+/**
+ * What the mesh has to say about a failure, of a request or of the body of its answer, if it comes from there: also where
+ * somebody else took its refusal for an answer that he can not make sense of.
+ */
+export const failure = (error: unknown): Option.Option<RequestFailed.RequestFailed> => {
+  if (!HttpClientError.isHttpClientError(error)) return Option.none()
+  if ("cause" in error.reason && error.reason.cause instanceof RequestFailed.RequestFailed) {
+    return Option.some(error.reason.cause)
+  }
+  return error.response === undefined ? Option.none() : denied(error.response)
+}
+
+/** Whether an answer is the refusal of the other side's mesh, which no application has seen. */
+export const denied = (
+  response: HttpClientResponse.HttpClientResponse
+): Option.Option<RequestFailed.RequestFailed> => {
+  const why = response.headers["x-mesh-denied"]
+  if (why === undefined) return Option.none()
+  const { url } = response.request
+  return Option.some(
+    new RequestFailed.RequestFailed({
+      service: URL.canParse(url) ? new URL(url).hostname : url,
+      sent: true,
+      reason: new RequestFailed.Denied({ status: response.status, why })
+    })
+  )
+}
 
 export const make = (options: Options = {}): Effect.Effect<
   HttpClient.HttpClient,
@@ -40,12 +67,31 @@ export const make = (options: Options = {}): Effect.Effect<
     const full = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
     const client = direct(undici, full)
     const schedule = options.retry ?? Schedule.recurs(2)
-    return HttpClient.transform(client, (effect, request) =>
+    const retrying = HttpClient.transform(client, (effect, request) =>
       Effect.catchIf(
         effect,
         (error) => mayRetry(request, error),
         (error) => elsewhere(effect, request, error, schedule)
       ))
+    return options.refusals === "error" ? HttpClient.transformResponse(retrying, Effect.flatMap(orDenied)) : retrying
+  })
+
+const orDenied = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
+  Option.match(denied(response), {
+    onNone: () => Effect.succeed(response),
+    onSome: (cause) =>
+      Effect.fail(
+        new HttpClientError.HttpClientError({
+          reason: new HttpClientError.StatusCodeError({
+            request: response.request,
+            response,
+            cause,
+            ...RequestFailed.described(cause)
+          })
+        })
+      )
   })
 
 /**

@@ -22,14 +22,21 @@ export interface Options {
   readonly chunkSize?: number | undefined
 }
 
-/** What the mesh has to say about a failure, if it comes from there: nobody was reached, or the connection was cut. */
+/**
+ * What the mesh has to say about a failure, if it comes from there: nobody was reached, or the connection was cut. Looks into
+ * what others have wrapped it in, an `RpcClientError` for one.
+ */
 export const failure = (error: unknown): Option.Option<DialError.DialError | ConnectionCut.ConnectionCut> => {
-  if (!Socket.isSocketError(error) || !("cause" in error.reason)) return Option.none()
-  const { cause } = error.reason
-  return cause instanceof DialError.DialError || cause instanceof ConnectionCut.ConnectionCut
-    ? Option.some(cause)
-    : Option.none()
+  let inner = error
+  for (let depth = 0; depth < maxDepth && typeof inner === "object" && inner !== null; depth++) {
+    if (inner instanceof DialError.DialError || inner instanceof ConnectionCut.ConnectionCut) return Option.some(inner)
+    inner = "cause" in inner && inner.cause !== undefined ? inner.cause : "reason" in inner ? inner.reason : undefined
+  }
+  return Option.none()
 }
+
+/** Wrappers of wrappers: beyond it something refers to itself. */
+const maxDepth = 8
 
 /** Connects when its reader is acquired, which fails with a `SocketOpenError` whose cause is a `DialError`. */
 export const make = (

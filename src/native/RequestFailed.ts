@@ -12,6 +12,17 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
       "The instance may have gone, or its intentions may not allow this caller"
 }
 
+/** The other side's mesh has answered in place of the application: policy does not let us make this request. */
+export class Denied extends Schema.TaggedError<Denied>()("Denied", {
+  status: Schema.Int,
+  /** As the other side tells it, which by default is no more than that it was its policy. */
+  why: Schema.String
+}) {
+  override readonly message =
+    `the mesh of the other side refused it with ${this.status} (${this.why}): no application has seen ` +
+    "it. Check the intentions for this service; its log names the one that decided"
+}
+
 /** The `cause` of the `HttpClientError`s of `MeshHttpClient`. */
 export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestFailed", {
   service: Schema.String,
@@ -20,7 +31,7 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
   address: Schema.optionalKey(Schema.String),
   /** Whether the instance may have carried it out. */
   sent: Schema.Boolean,
-  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost])
+  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost, Denied])
 }) {
   override readonly message = `the request to ${this.service}${
     this.instance === undefined ? "" : ` (instance ${this.instance} at ${this.address})`

@@ -1,6 +1,7 @@
 /** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
+import * as Balancing from "./balancing.ts"
 import * as Deny from "./deny.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
@@ -12,6 +13,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   authorization: [
     "One authorization, beside a Map lookup",
     () => Promise.resolve(Authorization.format(Authorization.run()))
+  ],
+  balancing: [
+    "Picking an instance of 10, 100 and 1,000, a tenth of them ejected",
+    () => Promise.resolve(Balancing.format(Balancing.run()))
   ],
   authorize: [
     "New connections where the agent is asked about each, beside intentions that are watched",

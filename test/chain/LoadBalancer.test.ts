@@ -89,7 +89,21 @@ describe("LoadBalancer", () => {
         weight: 1
       }])
       const order = Array.from({ length: 7 }, () => self.pick({ random: () => 0 })!.id)
-      assert.strictEqual(order.join(""), "aabacaa")
+      assert.strictEqual(order.join(""), "aabcaaa")
+    })
+
+    it.prop("gives those that are not left out their weight in every round", { hosts }, ({ hosts }) => {
+      const [out, ...rest] = hosts
+      const self = balancer(LoadBalancer.roundRobin, hosts)
+      const round = () => shares(self, total(rest), () => ({ without: (id) => id === out!.id }))
+      if (rest.length > 0) { for (let i = 0; i < 3; i++) assert.deepStrictEqual(round(), weightsOf(rest)) }
+    })
+
+    it("saves nothing up for a host that was left out", () => {
+      const self = balancer(LoadBalancer.roundRobin, [{ id: "a", weight: 1 }, { id: "b", weight: 1 }])
+      for (let i = 0; i < 10; i++) self.pick({ random: () => 0, without: (id) => id === "a" })
+      const counts = shares(self, 10)
+      assert.isAtMost(Math.abs(counts["a"]! - counts["b"]!), 2)
     })
 
     it("goes on with its round when a host joins", () => {

@@ -1,10 +1,12 @@
 import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
 import * as MeshDispatcher from "../../src/native/MeshDispatcher.ts"
 import * as RequestFailed from "../../src/native/RequestFailed.ts"
 import * as Resolver from "../../src/native/Resolver.ts"
 import * as Certificates from "../support/certificates.ts"
+import * as HttpMesh from "../support/httpMesh.ts"
 import * as Mesh from "../support/mesh.ts"
 
 describe("MeshDispatcher", () => {
@@ -27,5 +29,67 @@ describe("MeshDispatcher", () => {
       const message = "the request to slow failed: our own side of the mesh has been closed"
       assert.strictEqual(yield* Fiber.join(waiting), message)
       assert.strictEqual(yield* reason, message)
+    }))
+
+  it.live("counts a request whose instance has left as long as its answer goes on", () =>
+    Effect.gen(function*() {
+      const authority = yield* HttpMesh.authorityOf
+      const api = yield* Mesh.member("api", authority)
+      const endless = HttpServerResponse.stream(Stream.concat(Stream.make(Buffer.from("first")), Stream.never))
+      const { port } = yield* HttpMesh.instance(api, "api", Effect.succeed(endless))
+      const discovery = yield* Mesh.discovery({ "api.default": [Mesh.endpoint(port)] })
+      const { dispatcher, http } = yield* HttpMesh.client(authority, discovery.layer)
+      const answer = yield* http.get("http://api/")
+      const first = yield* Deferred.make<void>()
+      const read = yield* Effect.forkChild(Stream.runForEach(answer.stream, () => Deferred.succeed(first, undefined)))
+      yield* Deferred.await(first)
+      assert.strictEqual(dispatcher.stats().active, 1)
+      yield* discovery.setInstances(Mesh.target("api").id, [])
+      const { reason } = yield* HttpMesh.failureOf(http.get("http://api/"))
+      assert.strictEqual(reason._tag, "NoHealthyInstance")
+      assert.strictEqual(dispatcher.stats().active, 1)
+      yield* Fiber.interrupt(read)
+    }))
+
+  it.live("lets go of the service that was not used for the longest time where there is no place for another one", () =>
+    Effect.gen(function*() {
+      const authority = yield* HttpMesh.authorityOf
+      const { dispatcher, http } = yield* HttpMesh.client(authority, (yield* Mesh.discovery({})).layer, {
+        maxServices: 2,
+        resolve: (host) => Resolver.fromStream(host, Stream.concat(Stream.make([]), Stream.never)),
+        retry: Schedule.recurs(0)
+      })
+      for (let i = 0; i < 20; i++) yield* HttpMesh.failureOf(http.get(`http://stranger-${i}/`))
+      assert.strictEqual(dispatcher.stats().services, 2)
+    }))
+
+  it.live("refuses another service where all that it watches are in use, and says what to do", () =>
+    Effect.gen(function*() {
+      const authority = yield* Effect.promise(() => Certificates.root("root"))
+      const web = yield* Mesh.member("web", authority)
+      const resolve = (host: string) => Resolver.fromStream(host, Stream.never)
+      const { undici } = yield* MeshDispatcher.make({ resolve, maxServices: 1 }).pipe(
+        Effect.provide(Layer.merge(web.layer, (yield* Mesh.discovery({})).layer))
+      )
+      const waiting = Undici.request("http://slow/", { dispatcher: undici }).catch(() => {})
+      const refused = yield* Effect.flip(Effect.tryPromise({
+        try: () => Undici.request("http://other/", { dispatcher: undici }),
+        catch: (error) => error instanceof RequestFailed.RequestFailed ? error.message : String(error)
+      }))
+      assert.include(refused, "Raise maxServices")
+      void waiting
+    }))
+
+  it.live("closes no service that is used while others are let go", () =>
+    Effect.gen(function*() {
+      const { authority, discovery } = yield* HttpMesh.apis(1)
+      const { get } = yield* HttpMesh.client(authority, discovery.layer, {
+        serviceIdleMillis: 5,
+        retry: Schedule.recurs(0)
+      })
+      for (let i = 0; i < 60; i++) {
+        assert.strictEqual(yield* get("http://api/"), "api-0")
+        yield* Effect.sleep(`${i % 8} millis`)
+      }
     }))
 })
