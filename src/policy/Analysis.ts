@@ -5,6 +5,7 @@
 import { Result } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
+import type * as HttpCondition from "../intention/HttpCondition.ts"
 import type * as Intention from "../intention/Intention.ts"
 import * as Source from "../intention/Source.ts"
 import * as TokenRequirement from "../intention/TokenRequirement.ts"
@@ -50,6 +51,7 @@ export interface Region {
 export interface Witness {
   readonly method: string
   readonly path: string
+  /** A line each. */
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly tokens: ReadonlyArray<readonly [provider: string, claims: TokenRequirement.Claims]>
 }
@@ -58,10 +60,13 @@ export interface Analysis {
   readonly space: Space.Space
   readonly builder: Diagram.Builder
   readonly diagram: (ruling: Ruling) => Diagram.Diagram<Outcome>
-  /** Which permission a request comes to, whatever that says about it; `undefined` for none. */
-  readonly deciding: (intention: Intention.Intention) => Diagram.Diagram<number | undefined>
-  /** True inside. */
-  readonly region: (region: Region) => Diagram.Diagram<boolean>
+  /** Which permission a request comes to in this reading, whatever that says about it; `undefined` for none. */
+  readonly deciding: (
+    intention: Intention.Intention,
+    reading: HttpCondition.Reading
+  ) => Diagram.Diagram<number | undefined>
+  /** True inside: in the lines of a header joined, in either reading, or in both. */
+  readonly region: (region: Region, reading: "joined" | "either" | "both") => Diagram.Diagram<boolean>
   /** A smallest request for each value. */
   readonly witnesses: <L>(diagram: Diagram.Diagram<L>) => ReadonlyMap<L, Witness>
 }
@@ -94,9 +99,24 @@ export const analyse = <A>(
           space,
           builder,
           diagram: (ruling) =>
-            ruling._tag === "Always" ? builder.leaf(ruling.outcome) : compileRuling(space, builder, ruling),
-          deciding: (intention) => compileDeciding(space, builder, intention),
-          region: (region) => compileRegion(space, builder, region),
+            ruling._tag === "Always"
+              ? builder.leaf(ruling.outcome)
+              : inBoth(
+                space,
+                builder,
+                (reading) => compileRuling(space, builder, ruling, reading),
+                (joined, lines) => joined.allowed && !lines.allowed ? lines : joined
+              ),
+          deciding: (intention, reading) => compileDeciding(space, builder, intention, reading),
+          region: (region, reading) =>
+            reading === "joined"
+              ? compileRegion(space, builder, region, "joined")
+              : inBoth(
+                space,
+                builder,
+                (each) => compileRegion(space, builder, region, each),
+                (joined, lines) => reading === "both" ? joined && lines : joined || lines
+              ),
           witnesses: (diagram) => witnesses(space, diagram)
         }))
       } catch (error) {
@@ -108,12 +128,24 @@ export const analyse = <A>(
   )
 }
 
+/** As in `RequestRuling`: requests with several lines of a header are read in two ways. */
+const inBoth = <L>(
+  space: Space.Space,
+  builder: Diagram.Builder,
+  compile: (reading: HttpCondition.Reading) => Diagram.Diagram<L>,
+  join: (joined: L, lines: L) => L
+): Diagram.Diagram<L> => {
+  const joined = compile("joined")
+  return space.several ? Diagram.combine(builder, joined, compile("lines"), join) : joined
+}
+
 type Outcomes = Diagram.Diagram<Outcome>
 
 const compileRuling = (
   space: Space.Space,
   builder: Diagram.Builder,
-  { defaultPolicy, rule }: Extract<Ruling, { _tag: "ByRequest" }>
+  { defaultPolicy, rule }: Extract<Ruling, { _tag: "ByRequest" }>,
+  reading: HttpCondition.Reading
 ): Outcomes => {
   const { intention } = rule
   const defaultAllows = defaultPolicy === "allow"
@@ -136,6 +168,7 @@ const compileRuling = (
     rest = first(
       builder,
       { ...conjunction, unknown: conjunction.unknown || UnknownFields.length > 0 },
+      reading,
       ruling,
       undecidable,
       rest
@@ -147,7 +180,8 @@ const compileRuling = (
 const compileDeciding = (
   space: Space.Space,
   builder: Diagram.Builder,
-  { Permissions = [] }: Intention.Intention
+  { Permissions = [] }: Intention.Intention,
+  reading: HttpCondition.Reading
 ): Diagram.Diagram<number | undefined> =>
   Permissions.reduceRight<Diagram.Diagram<number | undefined>>((rest, { HTTP, UnknownFields = [] }, index) => {
     const here = builder.leaf<number | undefined>(index)
@@ -155,6 +189,7 @@ const compileDeciding = (
     return first(
       builder,
       { ...conjunction, unknown: conjunction.unknown || UnknownFields.length > 0 },
+      reading,
       here,
       here,
       rest
@@ -165,6 +200,7 @@ const compileDeciding = (
 const first = <L>(
   builder: Diagram.Builder,
   { constraints, unknown }: Space.Conjunction,
+  reading: HttpCondition.Reading,
   yes: Diagram.Diagram<L>,
   doubt: Diagram.Diagram<L>,
   no: Diagram.Diagram<L>
@@ -181,7 +217,7 @@ const first = <L>(
       ? builder.node(node.level, node.children.map((child) => visit(at, child, unsure)))
       : builder.node(
         level,
-        verdicts.map((verdict, atom) => {
+        verdicts[reading].map((verdict, atom) => {
           const child = node._tag === "Node" && node.level === level ? node.children[atom]! : node
           return verdict === Verdict.No ? child : visit(at + 1, child, unsure || verdict === Verdict.Unknown)
         })
@@ -254,7 +290,8 @@ const byTokens = <L>(
 const compileRegion = (
   space: Space.Space,
   builder: Diagram.Builder,
-  { http, tokens }: Region
+  { http, tokens }: Region,
+  reading: HttpCondition.Reading
 ): Diagram.Diagram<boolean> => {
   const outside: Diagram.Diagram<boolean> = builder.leaf(false)
   const requirement = TokenRequirement.compile(tokens, () => {})
@@ -266,7 +303,7 @@ const compileRegion = (
       (tokens?.Providers ?? []).map((provider) => provider.Name),
       (tokens) => requirement.judge(tokens) === Verdict.Yes
     )
-  return http === undefined ? inside : first(builder, space.conjunction(http), inside, outside, outside)
+  return http === undefined ? inside : first(builder, space.conjunction(http), reading, inside, outside, outside)
 }
 
 const witnesses = <L>(space: Space.Space, diagram: Diagram.Diagram<L>): ReadonlyMap<L, Witness> => {
@@ -288,7 +325,9 @@ export const toWitness = (space: Space.Space, choices: ReadonlyMap<number, numbe
     const value = values[choices.get(level) ?? cheapestOf(values)]!
     if (kind === "method") method = value.text ?? ""
     if (kind === "path") path = value.text ?? ""
-    if (kind === "header" && value.text !== undefined) headers.push([name, value.text])
+    if (kind === "header" && value.lines !== undefined) {
+      headers.push(...value.lines.map((line) => [name, line] as const))
+    } else if (kind === "header" && value.text !== undefined) headers.push([name, value.text])
     if (kind === "token" && value.claims !== undefined) tokens.push([name, value.claims])
   })
   return { method, path, headers, tokens }

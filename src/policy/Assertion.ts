@@ -158,7 +158,7 @@ const forEach = (mesh: Mesh.Mesh, reach: Reach, law: "never" | "always"): Verdic
       const unfit = Mesh.unfit([ruling], caller)
       const found = unfit === undefined
         ? known.get(key) ??
-          counterexample(mesh, [ruling], region, ([outcome]) => outcome!.allowed === (law === "never"))
+          counterexample(mesh, [ruling], region, law, ([outcome]) => outcome!.allowed === (law === "never"))
         : Result.fail(unfit)
       if (unfit === undefined) known.set(key, found)
       if (Result.isFailure(found)) open = undecided(found.failure, caller, destination)
@@ -186,7 +186,7 @@ const implication = (mesh: Mesh.Mesh, scope: Scope, premise: string, conclusion:
     const rulings = [mesh.ruling(caller, first), mesh.ruling(caller, second)]
     const unfit = Mesh.unfit(rulings, caller)
     const found = unfit === undefined
-      ? counterexample(mesh, rulings, regionOf(scope), ([a, b]) => a!.allowed && !b!.allowed)
+      ? counterexample(mesh, rulings, regionOf(scope), "implies", ([a, b]) => a!.allowed && !b!.allowed)
       : Result.fail(unfit)
     if (Result.isFailure(found)) open = undecided(found.failure, caller, first)
     else if (found.success !== undefined) {
@@ -207,14 +207,22 @@ const implication = (mesh: Mesh.Mesh, scope: Scope, premise: string, conclusion:
   return open
 }
 
-/** A smallest request of the region whose outcomes under these rulings are as described. */
+/**
+ * A smallest request of the region whose outcomes under these rulings are as described. With several lines of a header it is of
+ * the region for `always` if both readings say so, and else if either does.
+ */
 const counterexample = (
   mesh: Mesh.Mesh,
   rulings: ReadonlyArray<Analysis.Ruling>,
   region: Analysis.Region,
+  law: "never" | "always" | "implies",
   refutes: (outcomes: ReadonlyArray<Analysis.Outcome>) => boolean
 ): Result.Result<Analysis.Witness | undefined, string> =>
-  Analysis.analyse(rulings, [region], mesh.settings, (analysis) => {
+  // What is allowed with several lines is allowed with them joined, so that one line is enough to look for what is.
+  Analysis.analyse(rulings, [region], {
+    ...mesh.settings,
+    lines: law === "never" && region.http?.Header === undefined ? "one" : "several"
+  }, (analysis) => {
     const none: ReadonlyArray<Analysis.Outcome> = []
     const joined = rulings.reduce<Diagram.Diagram<ReadonlyArray<Analysis.Outcome>>>(
       (joined, ruling) =>
@@ -223,7 +231,7 @@ const counterexample = (
     )
     const hits = Diagram.combine(
       analysis.builder,
-      analysis.region(region),
+      analysis.region(region, law === "always" ? "both" : "either"),
       joined,
       (inside, outcomes) => inside && refutes(outcomes)
     )

@@ -27,6 +27,16 @@ const order: ReadonlyArray<number> = [
   ...Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => !preferred.includes(byte))
 ]
 
+/** Bytes that none of these tells apart are represented by the nicest of them. */
+export const representatives = (automata: ReadonlyArray<Automaton.Automaton>): ReadonlyArray<number> => {
+  const columns = new Map<string, number>()
+  for (const byte of order) {
+    const key = automata.map((each) => each.columns[byte]).join()
+    if (!columns.has(key)) columns.set(key, byte)
+  }
+  return [...columns.values()]
+}
+
 /** `undefined` when more than `limit` states would have to be looked at. `favourites` are words to show where they fit. */
 export const divide = (
   domain: Automaton.Automaton,
@@ -35,13 +45,7 @@ export const divide = (
   favourites: ReadonlyArray<string> = []
 ): Atoms | undefined => {
   const all = [domain, ...languages]
-  // Bytes that no automaton tells apart, each represented by the nicest.
-  const columns = new Map<string, number>()
-  for (const byte of order) {
-    const key = all.map((each) => each.columns[byte]).join()
-    if (!columns.has(key)) columns.set(key, byte)
-  }
-  const bytes = [...columns.values()]
+  const bytes = representatives(all)
 
   const start = all.map(() => 0)
   const seen = new Set([key(start)])

@@ -44,7 +44,8 @@ export const make = (policy: Policy.Policy, options?: {
 }): Mesh => {
   const settings: Space.Settings = {
     normalization: policy.normalization,
-    budget: { ...Space.defaultBudget, ...options?.budget }
+    budget: { ...Space.defaultBudget, ...options?.budget },
+    lines: "several"
   }
   const peers = Policy.peers([policy, ...options?.beside ?? []])
   const authorizers = new Map<string, Authorizer.Authorizer>()
@@ -126,13 +127,25 @@ export const unfit = (rulings: ReadonlyArray<Analysis.Ruling>, caller: Callers.C
     : undefined
 
 const decide = (ruling: Analysis.Ruling, settings: Space.Settings): Answer => {
-  const found = Analysis.analyse([ruling], [], settings, ({ diagram, witnesses }) => witnesses(diagram(ruling)))
-  if (Result.isFailure(found)) return { _tag: "Undecided", why: found.failure }
-  const verdicts = new Set([...found.success.keys()].map((outcome) => outcome.allowed))
+  const found = outcomesOf(ruling, settings)
+  if (Result.isSuccess(found)) return decided(found.success)
+  // Several lines can only add refusals: where something is refused already, they are not needed for the verdict.
+  const single = outcomesOf(ruling, { ...settings, lines: "one" })
+  const answer = Result.isSuccess(single) ? decided(single.success) : undefined
+  return answer?._tag === "Decided" && answer.verdict !== "allow"
+    ? answer
+    : { _tag: "Undecided", why: found.failure }
+}
+
+const outcomesOf = (ruling: Analysis.Ruling, settings: Space.Settings) =>
+  Analysis.analyse([ruling], [], settings, ({ diagram, witnesses }) => witnesses(diagram(ruling)))
+
+const decided = (outcomes: ReadonlyMap<Analysis.Outcome, Analysis.Witness>): Answer => {
+  const verdicts = new Set([...outcomes.keys()].map((outcome) => outcome.allowed))
   return {
     _tag: "Decided",
     verdict: verdicts.size === 2 ? "some" : verdicts.has(true) ? "allow" : "deny",
-    outcomes: found.success
+    outcomes
   }
 }
 
@@ -159,13 +172,12 @@ export const locate = (
   const atoms: Array<number> = []
   const cut = request.path.split("?")[0]!
   for (const { find, kind, name, values } of space.dimensions) {
-    if (kind === "header" && request.lines(name) !== undefined) return undefined
     const atom = kind === "method"
       ? find(request.method)
       : kind === "path"
       ? find(request.path) ?? find(cut)
       : kind === "header"
-      ? find(request.header(name))
+      ? find(request.header(name), request.lines(name))
       : hasToken(name, values)
     if (atom === undefined) return undefined
     atoms.push(atom)

@@ -4,6 +4,8 @@
  */
 import { Result } from "effect"
 import * as Bytes from "../intention/Bytes.ts"
+import type * as HttpCondition from "../intention/HttpCondition.ts"
+import * as HttpRequest from "../intention/HttpRequest.ts"
 import * as Intention from "../intention/Intention.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as RegularExpression from "../intention/RegularExpression.ts"
@@ -15,6 +17,7 @@ import * as Domains from "./Domains.ts"
 import { memoize } from "./Memo.ts"
 import * as Re2 from "./Re2.ts"
 import { Refusal } from "./Refusal.ts"
+import * as SeveralLines from "./SeveralLines.ts"
 import * as TokenAtoms from "./TokenAtoms.ts"
 
 /** What an analysis may cost before it gives up. */
@@ -33,12 +36,19 @@ export const defaultBudget: Budget = { states: 5_000, products: 50_000, nodes: 1
 export interface Settings {
   readonly normalization: PathNormalization.RequestNormalization
   readonly budget: Budget
+  /**
+   * Whether requests may have several lines of a header, or one of each. The lines joined are a line too, and whoever is let in
+   * with several is let in with that one: so nothing more is ever allowed with several lines, and one is enough to ask what is.
+   */
+  readonly lines: "several" | "one"
 }
 
 /** A value of one dimension: its atom. */
 export interface Value {
-  /** Bytes; `undefined` for an absent header, and for tokens. */
+  /** Bytes; `undefined` for an absent header, and for tokens. Several lines are joined. */
   readonly text: string | undefined
+  /** Where there are several. */
+  readonly lines: ReadonlyArray<string> | undefined
   /** Of a token that is present. */
   readonly claims: TokenRequirement.Claims | undefined
   /** For a smallest witness. */
@@ -50,14 +60,14 @@ export interface Dimension {
   /** Of the header, in lower case, or of the token's provider. */
   readonly name: string
   readonly values: ReadonlyArray<Value>
-  /** The atom of a text, or of an absent header. Tokens have none. */
-  readonly find: (text: string | undefined) => number | undefined
+  /** The atom of a text, or of an absent header, or of several lines of one. Tokens have none. */
+  readonly find: (text: string | undefined, lines?: ReadonlyArray<string>) => number | undefined
 }
 
 /** What one condition says about each atom of a dimension. */
 export interface Constraint {
   readonly level: number
-  readonly verdicts: ReadonlyArray<Verdict.Verdict>
+  readonly verdicts: { readonly [R in HttpCondition.Reading]: ReadonlyArray<Verdict.Verdict> }
 }
 
 /** A conjunction of constraints, at most one for each dimension, in order of their levels. */
@@ -69,6 +79,8 @@ export interface Conjunction {
 
 export interface Space {
   readonly dimensions: ReadonlyArray<Dimension>
+  /** Whether some atom stands for several lines of a header. */
+  readonly several: boolean
   /** Of a condition that was given to `make`. */
   readonly conjunction: (http: Intention.HttpPermission | undefined) => Conjunction
   /** The level of the provider's tokens, if some requirement is about them. */
@@ -94,6 +106,7 @@ export const make = (conditions: Conditions, settings: Settings): Result.Result<
     const levels = new Map(tokens.map((dimension, i) => [dimension.name, textual.length + i]))
     return Result.succeed({
       dimensions,
+      several: dimensions.some(({ values }) => values.some(({ lines }) => lines !== undefined)),
       conjunction: (http) => conjunctions.get(http)!,
       tokenLevel: (provider) => levels.get(provider)
     })
@@ -106,19 +119,35 @@ export const make = (conditions: Conditions, settings: Settings): Result.Result<
 /** The verdict on a value, from the languages that it is in. */
 interface Reading {
   readonly dimension: string
-  readonly judge: (value: string | undefined, within: (language: string) => boolean) => Verdict.Verdict
+  readonly judge: (value: string | undefined, within: Within) => Verdict.Verdict
+  /** On several lines, one by one. */
+  readonly judgeLines: (some: Within) => Verdict.Verdict
 }
+
+/** Whether the value is in a language; of several lines, whether some line is: or is no UTF-8, for the language of that. */
+type Within = (language: string) => boolean
 
 interface Divided {
   readonly id: string
   readonly dimension: Dimension
-  readonly within: ReadonlyArray<(language: string) => boolean>
+  readonly within: ReadonlyArray<Within>
+  /** Where the atom is several lines. */
+  readonly some: ReadonlyArray<Within | undefined>
 }
+
+/** The judges of conditions on a value. */
+type Judges = Omit<Reading, "dimension">
 
 const looksAtQuery = (http: Intention.HttpPermission | undefined): boolean =>
   (http?.Header ?? []).some((matcher) => Bytes.foldCase(matcher.Name) === ":path")
 
-const always = (verdict: Verdict.Verdict): Reading["judge"] => () => verdict
+const always = (verdict: Verdict.Verdict): Judges => ({ judge: () => verdict, judgeLines: () => verdict })
+
+/** Whether it is in a language. */
+const member = (key: string): Judges => ({
+  judge: (_, within) => Verdict.fromBoolean(within(key)),
+  judgeLines: (some) => Verdict.fromBoolean(some(key))
+})
 
 class Collector {
   readonly settings: Settings
@@ -137,7 +166,7 @@ class Collector {
     const methods = http?.Methods
     if (methods !== undefined && methods.length > 0) {
       const key = this.add("method", `any of ${methods.toSorted().join()}`, () => Automaton.anyOf(methods))
-      readings.push({ dimension: "method", judge: (_, within) => Verdict.fromBoolean(within(key)) })
+      readings.push({ dimension: "method", ...member(key) })
     }
     const path = http && this.readPath(http)
     if (path !== undefined) readings.push(path)
@@ -153,12 +182,12 @@ class Collector {
     const plain = (kind: "exact" | "prefix", text: string): Reading => {
       const bytes = Bytes.fromText(text)
       const key = this.add("path", `cut ${kind} ${bytes}`, () => tail(Automaton[kind](bytes)))
-      return { dimension: "path", judge: (_, within) => Verdict.fromBoolean(within(key)) }
+      return { dimension: "path", ...member(key) }
     }
     if (http.PathExact) return plain("exact", http.PathExact)
     if (http.PathPrefix) return plain("prefix", http.PathPrefix)
     return http.PathRegex
-      ? { dimension: "path", judge: this.expression("path", http.PathRegex, "cut ", tail) }
+      ? { dimension: "path", ...this.expression("path", http.PathRegex, "cut ", tail) }
       : undefined
   }
 
@@ -172,18 +201,20 @@ class Collector {
     if (!this.languages.has(dimension)) this.languages.set(dimension, new Map())
     const invert = matcher.Invert === true
     if (kind === "Present") {
-      return { dimension, judge: (value) => Verdict.fromBoolean((value !== undefined) !== invert) }
+      return {
+        dimension,
+        judge: (value) => Verdict.fromBoolean((value !== undefined) !== invert),
+        judgeLines: () => Verdict.fromBoolean(!invert)
+      }
     }
-    const judge = kind === "Regex"
+    const { judge, judgeLines } = kind === "Regex"
       ? this.expression(dimension, matcher.Regex ?? "")
       : this.comparison(dimension, kind, matcher[kind] ?? "", matcher.IgnoreCase === true)
+    const inverted = (verdict: Verdict.Verdict) => invert ? Verdict.not(verdict) : verdict
     return {
       dimension,
-      judge: (value, within) => {
-        if (value === undefined) return Verdict.No
-        const verdict = judge(value, within)
-        return invert ? Verdict.not(verdict) : verdict
-      }
+      judge: (value, within) => value === undefined ? Verdict.No : inverted(judge(value, within)),
+      judgeLines: (some) => inverted(judgeLines(some))
     }
   }
 
@@ -192,14 +223,14 @@ class Collector {
     kind: "Exact" | "Prefix" | "Suffix" | "Contains",
     text: string,
     ignoreCase: boolean
-  ): Reading["judge"] {
+  ): Judges {
     const bytes = ignoreCase ? Bytes.foldCase(Bytes.fromText(text)) : Bytes.fromText(text)
     const key = this.add(
       dimension,
       `${kind} ${ignoreCase} ${bytes}`,
       () => automata[kind](bytes, ignoreCase)
     )
-    return (_, within) => Verdict.fromBoolean(within(key))
+    return member(key)
   }
 
   expression(
@@ -207,7 +238,7 @@ class Collector {
     expression: string,
     label = "",
     wrap = (automaton: Automaton.Automaton) => automaton
-  ): Reading["judge"] {
+  ): Judges {
     // One that does not compile is no reason to give up: the Authorizer has an answer to it.
     if (Result.isFailure(RegularExpression.compile(expression))) return always(Verdict.Unknown)
     const key = this.add(dimension, `${label}regex ${expression}`, () => {
@@ -215,8 +246,11 @@ class Collector {
       if (Result.isSuccess(compiled)) return wrap(compiled.success)
       throw new Refusal(`the expression ${JSON.stringify(expression)} ${compiled.failure}`)
     })
-    const utf8 = this.add(dimension, `${label}utf8`, () => wrap(Automaton.utf8))
-    return (_, within) => within(utf8) ? Verdict.fromBoolean(within(key)) : Verdict.Unknown
+    const utf8 = this.add(dimension, `${label}${encoded}`, () => wrap(Automaton.utf8))
+    return {
+      judge: (_, within) => within(utf8) ? Verdict.fromBoolean(within(key)) : Verdict.Unknown,
+      judgeLines: (some) => some(key) ? Verdict.Yes : some(utf8) ? Verdict.Unknown : Verdict.No
+    }
   }
 
   add(dimension: string, key: string, make: () => Automaton.Automaton): string {
@@ -245,13 +279,29 @@ class Collector {
         () => Atoms.divide(domain, [...languages.values()], limit, kind === "method" ? Domains.methods : [])
       )
       const name = kind === "header" ? id.slice("header ".length) : ""
+      const place = `the ${kind}${name && ` ${name}`}`
       if (divided === undefined) {
-        throw new Refusal(
-          `the conditions on the ${kind}${name && ` ${name}`} need more than ${this.settings.budget.products} states ` +
-            "to be told apart"
-        )
+        throw new Refusal(`the conditions on ${place} need more than ${limit} states to be told apart`)
       }
-      const absent: ReadonlyArray<Value> = kind === "header" ? [{ text: undefined, claims: undefined, cost: 0 }] : []
+      const absent: ReadonlyArray<Value> = kind === "header"
+        ? [{ text: undefined, lines: undefined, claims: undefined, cost: 0 }]
+        : []
+      const asksForOutside = [...languages.keys()].map((key) => key === encoded)
+      const combinations = kind === "header" && this.settings.lines === "several" && mayRepeat(name)
+        ? combineOnce(JSON.stringify([limit, ...keys.keys()]), () =>
+          SeveralLines.combine(
+            domain,
+            [...languages.values()],
+            Atoms.representatives([domain, ...languages.values()]),
+            asksForOutside,
+            limit
+          ))
+        : []
+      if (combinations === undefined) {
+        throw new Refusal(`several lines of ${place} need more than ${limit} states to be told apart`)
+      }
+      const single = absent.length + divided.atoms.length
+      const positions = new Map(combinations.map((each, i) => [SeveralLines.identity(each), single + i]))
       return {
         id,
         dimension: {
@@ -259,27 +309,63 @@ class Collector {
           name,
           values: [
             ...absent,
-            ...divided.atoms.map(({ word }) => ({ text: word, claims: undefined, cost: costs[kind](word) }))
+            ...divided.atoms.map(({ word }) => ({
+              text: word,
+              lines: undefined,
+              claims: undefined,
+              cost: costs[kind](word)
+            })),
+            ...combinations.map(({ lines }) => ({
+              text: lines.join(","),
+              lines,
+              claims: undefined,
+              cost: lines.reduce((sum, line) => sum + costs[kind](line), 0)
+            }))
           ],
-          find: (text) => {
+          find: (text, lines) => {
             if (text === undefined) return kind === "header" ? 0 : undefined
+            if (lines !== undefined) {
+              if (!lines.every((line) => Automaton.accepts(domain, line))) return undefined
+              const all = [...languages.values()]
+              return positions.get(SeveralLines.identity({
+                joined: all.map((language) => Automaton.accepts(language, text)),
+                some: all.map((language, i) =>
+                  lines.some((line) => Automaton.accepts(language, line) !== asksForOutside[i])
+                )
+              }))
+            }
             const atom = divided.find(text)
             return atom === undefined ? undefined : atom + absent.length
           }
         },
         within: [
           ...absent.map(() => () => false),
-          ...divided.atoms.map(({ within }) => (language: string) => within[keys.get(language)!]!)
+          ...[...divided.atoms.map((atom) => atom.within), ...combinations.map(({ joined }) => joined)].map(
+            (within) => (language: string) => within[keys.get(language)!]!
+          )
+        ],
+        some: [
+          ...absent.map(() => undefined),
+          ...divided.atoms.map(() => undefined),
+          ...combinations.map(({ some }) => (language: string) => some[keys.get(language)!]!)
         ]
       }
     })
   }
 }
 
+/** The language of texts that are UTF-8. */
+const encoded = "utf8"
+
+/** Of some headers proxies take one line only. */
+const mayRepeat = (name: string): boolean => !HttpRequest.isAmbiguous([name, "", name, ""], name)
+
+const combineOnce = memoize<ReadonlyArray<SeveralLines.Combination> | undefined>(256)
+
 /** The intentions of one mesh look at the same few things again and again. The languages' names say all about them. */
 const divideOnce = memoize<Atoms.Atoms | undefined>(256)
 
-const unknown: Reading = { dimension: "", judge: always(Verdict.Unknown) }
+const unknown: Reading = { dimension: "", ...always(Verdict.Unknown) }
 
 /** Envoy's names for the request line. */
 const pseudoHeaders: ReadonlyMap<string, string> = new Map([
@@ -303,16 +389,17 @@ const costs = {
 }
 
 const conjoin = (readings: ReadonlyArray<Reading>, divided: ReadonlyArray<Divided>): Conjunction => {
-  const constraints = divided.flatMap(({ dimension, id, within }, level): ReadonlyArray<Constraint> => {
+  const constraints = divided.flatMap(({ dimension, id, some, within }, level): ReadonlyArray<Constraint> => {
     const own = readings.filter((reading) => reading.dimension === id)
     if (own.length === 0) return []
-    const verdicts = dimension.values.map(({ text }, atom) =>
-      own.reduce(
-        (verdict: Verdict.Verdict, reading) => Verdict.all(verdict, reading.judge(text, within[atom]!)),
-        Verdict.Yes
-      )
-    )
-    return [{ level, verdicts }]
+    const all = (judge: (reading: Reading) => Verdict.Verdict) =>
+      own.reduce((verdict: Verdict.Verdict, reading) => Verdict.all(verdict, judge(reading)), Verdict.Yes)
+    const joined = dimension.values.map(({ text }, atom) => all(({ judge }) => judge(text, within[atom]!)))
+    const lines = joined.map((verdict, atom) => {
+      const ofLines = some[atom]
+      return ofLines === undefined ? verdict : all(({ judgeLines }) => judgeLines(ofLines))
+    })
+    return [{ level, verdicts: { joined, lines } }]
   })
   return { constraints, unknown: readings.includes(unknown) }
 }

@@ -116,13 +116,13 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
           surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does")
         )
       }
-      const decides = analysis.deciding(intention)
-      const reached = Diagram.values(decides)
+      const decides = analysis.deciding(intention, "joined")
+      const reached = new Set([...Diagram.values(decides), ...Diagram.values(analysis.deciding(intention, "lines"))])
       permissions.forEach(({ HTTP }, index) => {
         if (reached.has(index)) return
         const covering = Diagram.values(Diagram.combine(
           analysis.builder,
-          analysis.region({ http: HTTP, tokens: undefined }),
+          analysis.region({ http: HTTP, tokens: undefined }, "joined"),
           decides,
           (inside, by) => inside ? by : undefined
         ))
@@ -141,7 +141,7 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
       for (const { kind, message, permission, region, wanted } of probes) {
         const hits = Diagram.combine(
           analysis.builder,
-          analysis.region(region),
+          analysis.region(region, "joined"),
           Diagram.combine(analysis.builder, diagram, decides, (outcome, by) => wanted(outcome, by)),
           (inside, hit) => inside && hit
         )

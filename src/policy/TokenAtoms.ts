@@ -45,8 +45,8 @@ export const make = (
       kind: "token",
       name,
       values: [
-        { text: undefined, claims: undefined, cost: 0 },
-        ...tokens.map(({ claims, count }) => ({ text: undefined, claims, cost: 20 + 5 * count }))
+        { text: undefined, lines: undefined, claims: undefined, cost: 0 },
+        ...tokens.map(({ claims, count }) => ({ text: undefined, lines: undefined, claims, cost: 20 + 5 * count }))
       ],
       find: () => undefined
     }

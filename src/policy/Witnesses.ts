@@ -27,9 +27,16 @@ export const describe = ({ headers, method, path, tokens }: Analysis.Witness): s
 export const toJson = ({ headers, method, path, tokens }: Analysis.Witness) => ({
   method,
   path: show(path),
-  ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers.map(([name, value]) => [name, show(value)])) }),
+  ...(headers.length === 0 ? {} : { headers: headersToJson(headers) }),
   ...(tokens.length === 0 ? {} : { tokens: Object.fromEntries(tokens) })
 })
+
+/** A text for one line, a list for several. */
+const headersToJson = (headers: Analysis.Witness["headers"]) => {
+  const lines = new Map<string, Array<string>>()
+  for (const [name, value] of headers) lines.set(name, [...lines.get(name) ?? [], show(value)])
+  return Object.fromEntries(Array.from(lines, ([name, values]) => [name, values.length === 1 ? values[0]! : values]))
+}
 
 /** Why, in the words of `Decision.explain`. */
 export const because = (outcome: Analysis.Outcome, rule: Decision.Rule | undefined): string =>

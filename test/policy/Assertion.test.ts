@@ -37,6 +37,59 @@ const verify = (assertion: unknown) => {
 const setting = { base: "/", version: "0", remarks: [], complete: true }
 
 describe("Assertion", () => {
+  describe("with several lines of a header", () => {
+    const role = (matcher: Omit<Intention.HeaderMatcher, "Name">) => ({ Header: [{ Name: "x-role", ...matcher }] })
+    const about = (...permissions: ReadonlyArray<Intention.Permission>) => (assertion: unknown) =>
+      Assertion.verify(
+        Mesh.make(Policy.make({
+          defaultPolicy: "deny",
+          services: [{ service: "api", protocol: "http" }, { service: "open", protocol: "http" }],
+          intentions: [
+            make("web", "api", permissions),
+            make("web", "open", [{ Action: "allow", HTTP: role({ Present: true }) }])
+          ]
+        })),
+        decode(assertion)
+      ).verdict
+    const witness = (verdict: Assertion.Verdict) =>
+      verdict._tag === "Refuted" ? Witnesses.describe(verdict.counterexample.request) : verdict._tag
+
+    it("refutes `always` where the lines one by one are refused", () => {
+      const verdict = about(
+        { Action: "deny", HTTP: role({ Exact: "guest" }) },
+        { Action: "allow", HTTP: { PathPrefix: "/" } }
+      )({ always: { from: "web", to: "api", when: role({ Contains: "," }) } })
+      assert.strictEqual(witness(verdict), "GET /, x-role: \",\", x-role: \"guest\"")
+      assert.match(verdict._tag === "Refuted" ? verdict.why : "", /by the lines of a header/)
+    })
+
+    it("asks of `always` only what both readings say of the request", () => {
+      const verify = about({ Action: "allow", HTTP: role({ Exact: "admin" }) })
+      assert.strictEqual(verify({ always: { from: "web", to: "api", when: role({ Exact: "admin" }) } })._tag, "Proved")
+    })
+
+    it("takes a request for meant by `never` where either reading says so", () => {
+      // An admin line beside one of another kind is no admin for the denial, and is one for the statement.
+      const verify = about(
+        {
+          Action: "deny",
+          HTTP: { Header: [{ Name: "x-role", Exact: "admin" }, { Name: "x-role", Prefix: "u", Invert: true }] }
+        },
+        { Action: "allow", HTTP: { PathPrefix: "/" } }
+      )
+      const verdict = verify({ never: { from: "web", to: "api", when: role({ Exact: "admin" }) } })
+      assert.match(witness(verdict), /^GET \/, x-role: "(admin|u)", x-role: "(admin|u)"$/)
+    })
+
+    it("refutes `implies` where the second refuses the lines one by one", () => {
+      const verify = about(
+        { Action: "deny", HTTP: { Header: [{ Name: "x-role", Exact: "a" }, { Name: "x-role", Exact: "b" }] } },
+        { Action: "allow", HTTP: { PathPrefix: "/" } }
+      )
+      assert.match(witness(verify({ implies: { from: "web", if: "open", then: "api" } })), /x-role: "a", x-role: "b"/)
+    })
+  })
+
   it("proves and refutes", () => {
     const refutation =
       "checkout → payments with GET /v1: allowed by permission 1 of intention checkout → payments (precedence 9)"
