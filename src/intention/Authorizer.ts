@@ -111,7 +111,7 @@ export const compile = (options: Options): Authorizer => {
       warnings.push({
         rule,
         permission,
-        message: `${permission === undefined ? "" : `permission ${permission} of `}intention ${
+        message: `${permission === undefined ? "" : `${Decision.permissionName(permission)} of `}intention ${
           Decision.formatRule(rule)
         }: ${message}`
       })

@@ -85,7 +85,7 @@ const reason = (decision: Decision): string => {
     ? "allowed"
     : "denied"
   const rule = decision.by === undefined ? "" : `intention ${formatRule(decision.by)}`
-  const place = decision.permission === undefined ? rule : `permission ${decision.permission} of ${rule}`
+  const place = decision.permission === undefined ? rule : `${permissionName(decision.permission)} of ${rule}`
   switch (decision.because) {
     case "intention":
     case "permission":
@@ -110,6 +110,9 @@ const reason = (decision: Decision): string => {
 /** `web → api (precedence 9)` */
 export const formatRule = (rule: Rule): string => `${rule.source} → ${rule.destination} (precedence ${rule.precedence})`
 
+/** `permission 2`: people count from 1. */
+export const permissionName = (index: number): string => `permission ${index + 1}`
+
 /** For machines: plain JSON, without the absent parts. */
 export const toJson = (decision: Decision): Json => ({
   allowed: decision.allowed,
@@ -125,7 +128,7 @@ export const toJson = (decision: Decision): Json => ({
   }),
   ...(decision.audited === true ? { audited: true } : {}),
   ...(decision.byLine === true ? { byLine: true } : {}),
-  ...(decision.permission === undefined ? {} : { permission: decision.permission }),
+  ...(decision.permission === undefined ? {} : { permissionIndex: decision.permission }),
   ...(decision.detail === undefined ? {} : { detail: decision.detail })
 })
 
@@ -136,6 +139,7 @@ export interface Json {
   readonly audited?: true
   readonly byLine?: true
   readonly intention?: Omit<Rule, "intention">
-  readonly permission?: number
+  /** From 0. */
+  readonly permissionIndex?: number
   readonly detail?: string
 }

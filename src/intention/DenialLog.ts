@@ -89,7 +89,7 @@ const ruleOf = ({ because, by, detail, permission }: Decision.Decision): string 
     ? because === "not-a-service" ? "not a service" : because === "agent" ? `agent: ${detail}` : "default policy"
     : permission === undefined
     ? Decision.formatRule(by)
-    : `permission ${permission} of ${Decision.formatRule(by)}`
+    : `${Decision.permissionName(permission)} of ${Decision.formatRule(by)}`
 
 /** `web → api: denied by … (12 more like it since the last line)` */
 export const format = ({ decision, destination, leftOut, source }: Line): string =>

@@ -1,53 +1,216 @@
-/** What a refused caller would have needed, in words: computed from the decision when somebody asks, not when it is made. */
+/**
+ * What a refused caller would have needed, in words: computed from the decision when somebody asks, not when it is made. Of what
+ * a permission asks for, only what this request lacks is named; and nothing that would open a service to others than this caller.
+ */
+import type * as Authorizer from "./Authorizer.ts"
 import * as Decision from "./Decision.ts"
+import * as HttpCondition from "./HttpCondition.ts"
+import type * as HttpRequest from "./HttpRequest.ts"
 import * as Intention from "./Intention.ts"
+import * as TokenRequirement from "./TokenRequirement.ts"
+import * as Verdict from "./Verdict.ts"
+
+/** What was refused. */
+export interface Refused {
+  /** As people name it. */
+  readonly caller: string
+  readonly destination: string
+  /** Absent where a connection was judged. */
+  readonly request: HttpRequest.HttpRequest | undefined
+  /** The verified tokens of the request. */
+  readonly tokens: TokenRequirement.Tokens
+  readonly defaultPolicy: Authorizer.DefaultPolicy
+}
 
 /** Alternatives, any of which would help. Empty when the decision allows. */
-export const needs = (decision: Decision.Decision): ReadonlyArray<string> => {
+export const needs = (decision: Decision.Decision, refused: Refused): ReadonlyArray<string> => {
   if (decision.allowed) return []
+  const { by } = decision
   switch (decision.because) {
     case "no-permission":
     case "permission":
-      return openings(decision)
-    case "needs-http":
-      return ["a destination whose protocol is http, http2 or grpc"]
     case "token-missing":
-      return [`a token of ${decision.detail}`]
+      return by === undefined ? [] : waysIn(by, refused)
+    case "needs-http":
+      return [
+        "a proxy that judges requests, at a destination whose protocol is http, http2 or grpc: this one judges connections",
+        ...(by === undefined ? [] : policy(by, refused, "without permissions and tokens"))
+      ]
     case "undecidable":
       return [`an intention without this flaw: ${decision.detail}`]
     case "no-intention":
-      return ["an intention that allows this caller"]
+      return [ownIntention(refused)]
     case "agent":
-      return ["an intention without permissions that allows this caller"]
+      return [`${ownIntention(refused)}, without permissions`]
     case "intention":
-      return [`another action in the intention ${Decision.formatRule(decision.by!)}`]
+      return by === undefined ? [] : policy(by, refused)
     case "not-a-service":
       return ["the certificate of a service"]
   }
 }
 
-/** The requests that the deciding intention allows, where no earlier permission denies them. */
-const openings = ({ by }: Decision.Decision): ReadonlyArray<string> => {
-  const allowing = (by?.intention.Permissions ?? []).flatMap((permission, index) =>
-    permission.Action === "allow" ? [`${describe(permission)} (permission ${index})`] : []
-  )
-  return allowing.length === 0 ? ["a permission that allows this request"] : allowing
+const ownIntention = ({ caller, destination }: Refused): string =>
+  `an intention ${caller} → ${destination} that allows it`
+
+/** A change of policy that lets this caller in, and nobody else. */
+const policy = (by: Decision.Rule, refused: Refused, how = ""): ReadonlyArray<string> => {
+  const suffix = how && `, ${how}`
+  return isAboutOne(by)
+    ? [`the action allow in the intention ${by.source} → ${by.destination}, which is about this caller alone${suffix}`]
+    : [
+      `an intention of its own, ${refused.caller} → ${refused.destination}, that allows it${suffix}: ` +
+      `it would come before ${by.source} → ${by.destination}, which is about others too`
+    ]
 }
 
+const isAboutOne = ({ intention }: Decision.Rule): boolean =>
+  [intention.SourceName, intention.SourceNS, intention.DestinationName, intention.DestinationNS].every((name) =>
+    name !== "*"
+  ) && !intention.SourceSamenessGroup
+
+/** A way in, and what is missing for it. */
+interface Way {
+  readonly missing: ReadonlyArray<string>
+  /** Position of the permission; absent for the default policy, and for an intention without permissions. */
+  readonly permission: number | undefined
+}
+
+/** The ways in for which least is missing. */
+const waysIn = (by: Decision.Rule, refused: Refused): ReadonlyArray<string> => {
+  const { defaultPolicy, request, tokens } = refused
+  const permissions = by.intention.Permissions ?? []
+  const ofIntention = missingTokens(by.intention.JWT, tokens)
+  if (permissions.length === 0) return [ofIntention.join(" and ")]
+  if (request === undefined) return policy(by, refused)
+  const ways: Array<Way> = []
+  const denying: Array<number> = []
+  permissions.forEach((permission, index) => {
+    const missing = missingConditions(permission, request)
+    const isAsked = unknownParts(permission).length === 0
+    if (permission.Action === "allow" && isAsked) {
+      ways.push({
+        missing: [
+          ...missing,
+          ...(defaultPolicy === "deny" ? [...ofIntention, ...missingTokens(permission.JWT, tokens)] : []),
+          ...denying.map((at) => avoiding(permissions[at]!, at))
+        ],
+        permission: index
+      })
+    } else if (missing.length === 0) denying.push(index)
+  })
+  if (defaultPolicy === "allow" && denying.length > 0) {
+    ways.push({ missing: denying.map((at) => avoiding(permissions[at]!, at)), permission: undefined })
+  }
+  const least = Math.min(...ways.map(({ missing }) => missing.length))
+  const best = ways.filter(({ missing }) => missing.length === least && missing.length > 0)
+  const found = new Set(
+    best.map(({ missing, permission }) =>
+      `${missing.join(" and ")}${
+        permission === undefined ? "" : ` (then ${Decision.permissionName(permission)} allows it)`
+      }`
+    )
+  )
+  if (found.size > 0) return [...found]
+  return isAboutOne(by)
+    ? [`a permission of the intention ${by.source} → ${by.destination} that allows this request`]
+    : policy(by, refused)
+}
+
+const unknownParts = ({ HTTP, UnknownFields }: Intention.Permission): ReadonlyArray<string> => [
+  ...HTTP?.UnknownFields ?? [],
+  ...UnknownFields ?? []
+]
+
+/** What the request would have to be for the permission not to be about it. Any one condition that fails is enough. */
+const avoiding = (permission: Intention.Permission, index: number): string => {
+  const others = conditions(permission).map(({ otherwise }) => otherwise)
+  return `${others.join(" or ")} (${Decision.permissionName(index)} ${
+    permission.Action === "deny" ? "denies" : "is not understood about"
+  } this one)`
+}
+
+/** The conditions of a permission that the request does not fulfil, in either reading of its headers. */
+const missingConditions = (permission: Intention.Permission, request: HttpRequest.HttpRequest): ReadonlyArray<string> =>
+  conditions(permission).flatMap(({ http, words }) => {
+    const condition = HttpCondition.compile(http, () => {})
+    const holds = (["joined", "lines"] as const).every((reading) => condition(request, reading) === Verdict.Yes)
+    return holds ? [] : [words]
+  })
+
+interface Condition {
+  readonly http: Intention.HttpPermission
+  readonly words: string
+  /** The opposite. */
+  readonly otherwise: string
+}
+
+const conditions = ({ HTTP }: Intention.Permission): ReadonlyArray<Condition> => {
+  if (HTTP === undefined) return []
+  const { Header = [], Methods = [], PathExact, PathPrefix, PathRegex } = HTTP
+  const [path] = describePath(HTTP)
+  return [
+    ...(Methods.length === 0 ? [] : [{
+      http: { Methods },
+      words: `the method ${Methods.join(" or ")}`,
+      otherwise: `another method than ${Methods.join(" or ")}`
+    }]),
+    ...(path === undefined ? [] : [{
+      http: {
+        ...(PathExact ? { PathExact } : PathPrefix ? { PathPrefix } : PathRegex ? { PathRegex } : {})
+      },
+      words: path,
+      otherwise: PathExact
+        ? `another path than ${PathExact}`
+        : PathPrefix
+        ? `a path that does not start with ${PathPrefix}`
+        : `a path that does not match ${PathRegex}`
+    }]),
+    ...Header.map((matcher) => ({
+      http: { Header: [matcher] },
+      words: describeHeader(matcher),
+      otherwise: describeOtherwise(matcher)
+    }))
+  ]
+}
+
+/** What the tokens of a request lack, if they do not fulfil the requirement. Says what is wanted, and never what was there. */
+const missingTokens = (
+  jwt: Intention.JwtRequirement | undefined,
+  tokens: TokenRequirement.Tokens
+): ReadonlyArray<string> => {
+  const requirement = TokenRequirement.compile(jwt, () => {})
+  if (requirement === undefined || requirement.judge(tokens) === Verdict.Yes) return []
+  const ways = (jwt?.Providers ?? []).map((provider) => {
+    const token = tokens(provider.Name)
+    if (token === undefined) return describeProvider(provider)
+    const lacking = (provider.VerifyClaims ?? []).filter((claim) => !TokenRequirement.holds(claim, token))
+    return `${lacking.map(describeClaim).join(" and ")} in its token of ${provider.Name}`
+  })
+  return [ways.join(", or ")]
+}
+
+/** `a token of okta with role "admin"` */
+const describeProvider = ({ Name, VerifyClaims = [] }: Intention.JwtProvider): string =>
+  `a token of ${Name || "?"}${
+    VerifyClaims.length === 0 ? "" : ` with ${VerifyClaims.map(describeClaim).join(" and ")}`
+  }`
+
+const describeClaim = ({ Path = [], Value }: Intention.JwtClaim): string => `${Path.join(".")} ${JSON.stringify(Value)}`
+
 /** `GET or HEAD, a path that starts with /v1, header x-team is not "red"` */
-export const describe = ({ HTTP, JWT, UnknownFields }: Intention.Permission): string => {
-  const providers = (JWT?.Providers ?? []).map((provider) => provider.Name)
+export const describe = (permission: Intention.Permission): string => {
+  const { HTTP, JWT } = permission
   const parts = [
     ...(HTTP?.Methods === undefined ? [] : [HTTP.Methods.join(" or ")]),
-    ...path(HTTP),
-    ...(HTTP?.Header ?? []).map(header),
-    ...(providers.length === 0 ? [] : [`a token of ${providers.join(" or ")}`]),
-    ...[...HTTP?.UnknownFields ?? [], ...UnknownFields ?? []].map((field) => `the unknown condition ${field}`)
+    ...describePath(HTTP),
+    ...(HTTP?.Header ?? []).map(describeHeader),
+    ...((JWT?.Providers ?? []).length === 0 ? [] : [(JWT?.Providers ?? []).map(describeProvider).join(", or ")]),
+    ...unknownParts(permission).map((field) => `the unknown condition ${field}`)
   ]
   return parts.length === 0 ? "nothing that can be told" : parts.join(", ")
 }
 
-const path = (http: Intention.HttpPermission | undefined): ReadonlyArray<string> =>
+const describePath = (http: Intention.HttpPermission | undefined): ReadonlyArray<string> =>
   http?.PathExact
     ? [`the path ${http.PathExact}`]
     : http?.PathPrefix
@@ -56,14 +219,28 @@ const path = (http: Intention.HttpPermission | undefined): ReadonlyArray<string>
     ? [`a path that matches ${http.PathRegex}`]
     : []
 
-const header = (matcher: Intention.HeaderMatcher): string => {
+const describeHeader = (matcher: Intention.HeaderMatcher): string => {
   const kind = Intention.headerKind(matcher)
-  const words = kind === undefined ? undefined : verbs[kind][matcher.Invert === true ? 1 : 0]
-  if (kind === undefined || words === undefined) return `header ${matcher.Name} fulfils an unknown condition`
-  if (kind === "Present") return `header ${matcher.Name} ${words}`
-  const letters = matcher.IgnoreCase === true && kind !== "Regex" ? " in any letter case" : ""
-  return `header ${matcher.Name} ${words} ${JSON.stringify(matcher[kind])}${letters}`
+  return kind === undefined
+    ? `header ${matcher.Name} fulfils an unknown condition`
+    : `header ${matcher.Name} ${verbs[kind][matcher.Invert === true ? 1 : 0]}${operand(kind, matcher)}`
 }
+
+/** Absence, too, makes a matcher fail that compares. */
+const describeOtherwise = (matcher: Intention.HeaderMatcher): string => {
+  const kind = Intention.headerKind(matcher)
+  if (kind === undefined) return `header ${matcher.Name} is absent`
+  const inverted = matcher.Invert === true
+  if (kind === "Present") return `header ${matcher.Name} ${verbs.Present[inverted ? 0 : 1]}`
+  const words = inverted ? verbs[kind][0] : verbs[kind][1].replace("is present and ", "")
+  const not = inverted || words !== "not" ? words : "is not"
+  return `header ${matcher.Name} is absent or ${not}${operand(kind, matcher)}`
+}
+
+const operand = (kind: Intention.HeaderKind, matcher: Intention.HeaderMatcher): string =>
+  kind === "Present"
+    ? ""
+    : ` ${JSON.stringify(matcher[kind])}${matcher.IgnoreCase === true && kind !== "Regex" ? " in any letter case" : ""}`
 
 const verbs: Record<Intention.HeaderKind, readonly [string, string]> = {
   Present: ["is present", "is absent"],

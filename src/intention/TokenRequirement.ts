@@ -67,7 +67,7 @@ const compileProvider = (
  * The claim at the path equals the value. Only a string does: a list fails even when an element of it is equal, because that
  * is what sidecars enforce today, although the description of the field promises otherwise.
  */
-const holds = (claim: Intention.JwtClaim, token: Claims): boolean => {
+export const holds = (claim: Intention.JwtClaim, token: Claims): boolean => {
   let value: unknown = token
   for (const key of claim.Path ?? []) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, key)) return false

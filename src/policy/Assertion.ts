@@ -14,6 +14,7 @@ import * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Mesh from "./Mesh.ts"
 import * as Names from "./Names.ts"
+import * as Nearest from "./Nearest.ts"
 import * as Origin from "./Origin.ts"
 import * as Policy from "./Policy.ts"
 import * as Statement from "./Statement.ts"
@@ -125,7 +126,11 @@ const callersOf = (mesh: Mesh.Mesh, { except, from = "*" }: Scope): ReadonlyArra
     patterns.flatMap((pattern) => {
       const found = all.filter((caller) => Callers.covers(pattern, caller))
       if (found.length === 0) {
-        throw new Unknown(`no caller is named ${pattern}: add it to the known services, or correct it`)
+        throw new Unknown(
+          `no caller is named ${pattern}: add it to the known services, or correct it${
+            Nearest.ask(pattern, all.map(({ label }) => label))
+          }`
+        )
       }
       return found
     })
@@ -138,7 +143,11 @@ const destinationsOf = (mesh: Mesh.Mesh, to: string | ReadonlyArray<string>): Re
   return list(to).flatMap((pattern) => {
     const found = pattern === "*" ? all : all.filter((each) => !each.other && Names.same(each, Names.parse(pattern)))
     if (found.length === 0) {
-      throw new Unknown(`no destination is named ${pattern}: add it to the known services, or correct it`)
+      throw new Unknown(
+        `no destination is named ${pattern}: add it to the known services, or correct it${
+          Nearest.ask(pattern, all.map(({ label }) => label))
+        }`
+      )
     }
     return found
   })

@@ -105,7 +105,7 @@ export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => 
         outcome.permission === index && outcome.because === "permission"
       )
       const example = reached === undefined ? "" : ` — for example ${Witnesses.describe(reached[1])}`
-      return `  ${index}. ${permission.Action}: ${Needs.describe(permission)}${example}`
+      return `  ${index + 1}. ${permission.Action}: ${Needs.describe(permission)}${example}`
     }),
     ...(otherwise === undefined
       ? []

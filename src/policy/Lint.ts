@@ -217,7 +217,7 @@ export const toJson = (
   ...(about === undefined
     ? {}
     : { intention: { source: about.source, destination: about.destination, precedence: about.precedence } }),
-  ...(permission === undefined ? {} : { permission }),
+  ...(permission === undefined ? {} : { permissionIndex: permission }),
   ...(witness === undefined ? {} : { example: Witnesses.toJson(witness) }),
   ...origin,
   ...(silenced === undefined ? {} : { silenced })

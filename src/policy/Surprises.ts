@@ -133,7 +133,9 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
           earlier.length === 0
             ? "never decides: no request can fulfil it"
             : `never decides: ${
-              earlier.length === 1 ? `permission ${earlier[0]} comes` : `permissions ${earlier.join(" and ")} come`
+              earlier.length === 1 ?
+                `${Decision.permissionName(earlier[0]!)} comes`
+                : `permissions ${earlier.map((at) => at + 1).join(" and ")} come`
             } first for every request that it is about`,
           index
         ))
@@ -235,6 +237,6 @@ export const format = ({ message, permission, rule, witness }: Surprise): string
     ? ""
     : permission === undefined
     ? `${Decision.formatRule(rule)}: `
-    : `permission ${permission} of ${Decision.formatRule(rule)}: `
+    : `${Decision.permissionName(permission)} of ${Decision.formatRule(rule)}: `
   return `${place}${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}`
 }

@@ -65,7 +65,7 @@ describe("effect-mesh policy", () => {
         ])
         assert.deepStrictEqual(allowed, {
           code: 0,
-          out: "allowed by permission 0 of intention web → api (precedence 9)\n",
+          out: "allowed by permission 1 of intention web → api (precedence 9)\n",
           err: ""
         })
         assert.strictEqual(denied.code, 2)
@@ -227,7 +227,7 @@ describe("effect-mesh policy", () => {
     Effect.gen(function*() {
       const { at } = yield* fixture
       const [denied, broken] = yield* Effect.all([
-        spawn("check", "-f", at("before"), "db", "api"),
+        spawn("check", "-f", at("before"), "--service", "db", "db", "api"),
         spawn("matrix", "-f", at("broken"))
       ], { concurrency: 2 })
       assert.deepStrictEqual([denied.code, broken.code], [2, 1])
@@ -250,7 +250,7 @@ describe("effect-mesh policy", () => {
           run("matrix", "-f", at("before"), "--json"),
           run("matrix", "-f", at("before"), "--html", at("page.html")),
           run("explain", "-f", at("before"), "api"),
-          run("check", "-f", at("before"), "db", "api"),
+          run("check", "-f", at("before"), "--service", "db", "db", "api"),
           run("check", "-f", at("before"), "web", "api", "--path", "/v1/x")
         ])
         assert.strictEqual(open.code, 2)
@@ -268,7 +268,7 @@ describe("effect-mesh policy", () => {
         assert.strictEqual(denied.code, 2)
         assert.include(denied.out, `${assumed}: nobody says which one holds`)
         assert.include(denied.out, "If it is allow: allowed by the default policy")
-        assert.deepStrictEqual(allowed.out, "allowed by permission 0 of intention web → api (precedence 9)\n")
+        assert.deepStrictEqual(allowed.out, "allowed by permission 1 of intention web → api (precedence 9)\n")
       }),
     30_000
   )

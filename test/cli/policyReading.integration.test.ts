@@ -316,7 +316,7 @@ describe("effect-mesh policy, asking an agent", () => {
         if (request.url!.split("/").length > 4) return refusing(404, "")(response)
         return response.end(request.url!.startsWith("/v1/config") ? "[]" : "{\"payments\":[]}")
       })
-      const { code, err } = yield* run("check", "--http-addr", agent.address, "shop", "payments")
+      const { code, err } = yield* run("check", "--http-addr", agent.address, "--service", "shop", "shop", "payments")
       assert.deepStrictEqual([code, err], [0, ""])
     }))
 })

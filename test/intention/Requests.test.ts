@@ -37,7 +37,7 @@ const get = (path: string, headers: Record<string, string | ReadonlyArray<string
 
 const web = local("web")
 
-/** Whether the one condition holds. Then it is allowed by permission 0; `undecidable` counts as neither. */
+/** Whether the one condition holds. Then it is allowed by permission 1; `undecidable` counts as neither. */
 const holds = (http: Http, request: HttpRequest.HttpRequest): boolean | "undecidable" => {
   const decision = compile([make("web", "api", [permission("allow", http)])]).request(web, request)
   return decision.because === "undecidable" ? "undecidable" : decision.allowed
@@ -91,19 +91,111 @@ describe("Authorizer.request", () => {
       Decision.explain(decision),
       "denied by the default policy: no permission of intention web → api (precedence 9) is about this request"
     )
-    assert.deepStrictEqual(Needs.needs(decision), [
-      "GET or HEAD, a path that starts with /v1, header x-team is present and not \"red\" (permission 1)"
-    ])
+    assert.deepStrictEqual(
+      Needs.needs(decision, {
+        caller: "web",
+        destination: "api",
+        request: get("/v2"),
+        tokens: () => undefined,
+        defaultPolicy: "deny"
+      }),
+      ["a path that starts with /v1 and header x-team is present and not \"red\" (then permission 2 allows it)"]
+    )
     assert.strictEqual(
       Decision.explain(authorizer.request(web, get("/admin"))),
-      "denied by permission 0 of intention web → api (precedence 9)"
+      "denied by permission 1 of intention web → api (precedence 9)"
     )
     assert.deepStrictEqual(Decision.toJson(authorizer.request(web, get("/admin"))), {
       allowed: false,
       because: "permission",
       default: false,
       intention: { source: "web", destination: "api", precedence: 9, action: "permissions" },
-      permission: 0
+      permissionIndex: 0
+    })
+  })
+
+  describe("needs", () => {
+    const asked = (
+      list: ReadonlyArray<Intention.Intention>,
+      request: HttpRequest.HttpRequest | undefined,
+      claims: TokenRequirement.Claims | undefined = undefined,
+      defaultPolicy: Authorizer.DefaultPolicy = "deny"
+    ) => {
+      const authorizer = compile(list, defaultPolicy)
+      const tokens: TokenRequirement.Tokens = (provider) => provider === "okta" ? claims : undefined
+      const decision = request === undefined ? authorizer.connection(web) : authorizer.request(web, request, tokens)
+      return Needs.needs(decision, { caller: "web", destination: "api", request, tokens, defaultPolicy })
+    }
+    const post = (path: string, headers: Record<string, string> = {}) => HttpRequest.make("POST", path, headers)
+    const orders = [
+      permission("deny", { PathPrefix: "/orders/admin" }),
+      permission("allow", { PathPrefix: "/orders", Methods: ["GET", "POST"] }),
+      permission("allow", { PathPrefix: "/orders", Header: [{ Name: "x-team", Exact: "red" }] })
+    ]
+
+    it("names which permission denies and what would avoid it, and not what the request has", () => {
+      assert.deepStrictEqual(asked([make("web", "api", orders)], post("/orders/admin/x")), [
+        "a path that does not start with /orders/admin (permission 1 denies this one) (then permission 2 allows it)"
+      ])
+    })
+
+    it("names only what this request lacks of the permissions that come closest", () => {
+      const list = [make("web", "api", orders)]
+      assert.deepStrictEqual(asked(list, HttpRequest.make("PUT", "/orders/1")), [
+        "the method GET or POST (then permission 2 allows it)",
+        "header x-team is \"red\" (then permission 3 allows it)"
+      ])
+      assert.deepStrictEqual(asked(list, post("/v2")), [
+        "a path that starts with /orders (then permission 2 allows it)"
+      ])
+    })
+
+    it("asks for tokens and claims that are missing, and does not repeat what a token says", () => {
+      const JWT = { Providers: [{ Name: "okta", VerifyClaims: [{ Path: ["realm", "role"], Value: "admin" }] }] }
+      const list = [make("web", "api", [permission("allow", { PathPrefix: "/" }, { JWT })])]
+      assert.deepStrictEqual(asked(list, get("/")), [
+        "a token of okta with realm.role \"admin\" (then permission 1 allows it)"
+      ])
+      assert.deepStrictEqual(asked(list, get("/"), { realm: { role: "secret" } }), [
+        "realm.role \"admin\" in its token of okta (then permission 1 allows it)"
+      ])
+      assert.deepStrictEqual(asked([make("web", "api", "allow", { JWT })], get("/")), [
+        "a token of okta with realm.role \"admin\""
+      ])
+    })
+
+    it("asks for an intention of the caller's own, and never for another wildcard", () => {
+      for (
+        const rule of [
+          make("*", "api", "deny"),
+          make("*", "*", "deny"),
+          make("web", "*", "deny"),
+          make("*", "api", [permission("deny", { PathPrefix: "/" })])
+        ]
+      ) {
+        const [need, ...rest] = asked([rule], get("/"))
+        assert.deepStrictEqual(rest, [])
+        assert.match(
+          need!,
+          rule.Permissions === undefined ? /^an intention of its own, web → api, that allows it/ : /./
+        )
+        assert.notMatch(need!, /action allow/)
+      }
+      assert.deepStrictEqual(asked([make("web", "api", "deny")], get("/")), [
+        "the action allow in the intention web → api, which is about this caller alone"
+      ])
+      assert.deepStrictEqual(asked([], get("/")), ["an intention web → api that allows it"])
+    })
+
+    it("asks for what a denial is not about, where the rest is open", () => {
+      const list = [
+        make("web", "api", [
+          permission("deny", { PathPrefix: "/admin", Header: [{ Name: "x-role", Exact: "admin", Invert: true }] })
+        ])
+      ]
+      assert.deepStrictEqual(asked(list, get("/admin", { "x-role": "guest" }), undefined, "allow"), [
+        "a path that does not start with /admin or header x-role is absent or is \"admin\" (permission 1 denies this one)"
+      ])
     })
   })
 
@@ -138,7 +230,7 @@ describe("Authorizer.request", () => {
       const decision = request(web, get("/", { "x-a": ["good", "evil"] }))
       assert.strictEqual(
         Decision.explain(decision),
-        "denied by permission 0 of intention web → api (precedence 9) (by the lines of a header that it has several of)"
+        "denied by permission 1 of intention web → api (precedence 9) (by the lines of a header that it has several of)"
       )
       assert.isTrue(Decision.toJson(decision).byLine)
       assert.strictEqual(request(web, get("/", { "x-a": ["evil", "fair"] })), decision)
@@ -203,7 +295,7 @@ describe("Authorizer.request", () => {
           assert.strictEqual(decision.because, "undecidable")
           assert.strictEqual(authorizer.warnings.length, 1)
           assert.include(authorizer.warnings[0]!.message, flaw)
-          assert.include(authorizer.warnings[0]!.message, "permission 0 of intention web → api (precedence 9)")
+          assert.include(authorizer.warnings[0]!.message, "permission 1 of intention web → api (precedence 9)")
         }
       }
     })
@@ -282,7 +374,7 @@ describe("Authorizer.request", () => {
     it("missing end the list, and are named", () => {
       assert.strictEqual(
         Decision.explain(compile(both).request(web, get("/a"), having("okta"))),
-        "denied by the default policy: permission 0 of intention web → api (precedence 9) requires a token of auth0"
+        "denied by the default policy: permission 1 of intention web → api (precedence 9) requires a token of auth0"
       )
     })
 

@@ -131,7 +131,7 @@ describe.each(versions)("tokens over %s", (_, client) => {
       assert.deepStrictEqual([missing.status, missing.body], [403, "RBAC: access denied"])
       assert.strictEqual(
         denied(missing),
-        "denied by the default policy: permission 2 of intention web -> api (precedence 9) requires a token of " +
+        "denied by the default policy: permission 3 of intention web -> api (precedence 9) requires a token of " +
           "okta (the request carries none)"
       )
       const user = yield* pair.sign({ role: "user" })
@@ -148,8 +148,8 @@ describe.each(versions)("tokens over %s", (_, client) => {
       assert.deepStrictEqual(
         mesh.denials().map(({ refusals, rule }) => [rule, refusals]),
         [
-          ["permission 2 of web → api (precedence 9)", 1],
-          ["permission 0 of web → api (precedence 9)", 1]
+          ["permission 3 of web → api (precedence 9)", 1],
+          ["permission 1 of web → api (precedence 9)", 1]
         ]
       )
       yield* eventually(() => mesh.stats().requests["web api 403"] === 2)

@@ -92,7 +92,7 @@ describe("Assertion", () => {
 
   it("proves and refutes", () => {
     const refutation =
-      "checkout → payments with GET /v1: allowed by permission 1 of intention checkout → payments (precedence 9)"
+      "checkout → payments with GET /v1: allowed by permission 2 of intention checkout → payments (precedence 9)"
     assert.strictEqual(verify({ never: { except: "checkout", to: "payments" } }), "proved")
     assert.strictEqual(verify({ never: { to: "payments" } }), `refuted: ${refutation}`)
     assert.strictEqual(verify({ only: { from: "checkout", to: "payments" } }), "proved")
@@ -108,7 +108,7 @@ describe("Assertion", () => {
     )
     assert.strictEqual(
       verify({ always: { from: "checkout", to: "payments", when: { PathPrefix: "/t" } } }),
-      "refuted: checkout → payments with GET /t: denied by the default policy: permission 2 of intention " +
+      "refuted: checkout → payments with GET /t: denied by the default policy: permission 3 of intention " +
         "checkout → payments (precedence 9) requires a token of okta"
     )
     assert.strictEqual(

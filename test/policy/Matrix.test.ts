@@ -66,14 +66,14 @@ describe("Matrix", () => {
           allowed: false,
           request: "GET /t",
           because:
-            "denied by the default policy: permission 1 of intention web → api (precedence 9) requires a token of okta"
+            "denied by the default policy: permission 2 of intention web → api (precedence 9) requires a token of okta"
         },
         {
           allowed: true,
           request: "GET /t, a token of okta",
-          because: "allowed by permission 1 of intention web → api (precedence 9)"
+          because: "allowed by permission 2 of intention web → api (precedence 9)"
         },
-        { allowed: true, request: "GET /v1/", because: "allowed by permission 0 of intention web → api (precedence 9)" }
+        { allowed: true, request: "GET /v1/", because: "allowed by permission 1 of intention web → api (precedence 9)" }
       ]
     })
   })

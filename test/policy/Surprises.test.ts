@@ -57,7 +57,7 @@ describe("Surprises", () => {
 
   it("finds a prefix without a boundary, unless nothing more is reached by it", () => {
     assert.deepStrictEqual(surprises([make("web", "api", [allow({ PathPrefix: "/v1" })])], "deny", "http"), [
-      "no-boundary: permission 0 of web → api (precedence 9): the prefix /v1 has no boundary: it covers more than /v1 and " +
+      "no-boundary: permission 1 of web → api (precedence 9): the prefix /v1 has no boundary: it covers more than /v1 and " +
       "what is below /v1/ (GET /v1a)"
     ])
     const guarded = [deny({ PathRegex: "/v1[^/].*" }), allow({ PathPrefix: "/v1" })]
@@ -68,7 +68,7 @@ describe("Surprises", () => {
     const inverted = { Header: [{ Name: "X-Role", Exact: "admin", Invert: true }] }
     const admin = deny({ PathPrefix: "/admin/", ...inverted })
     assert.deepStrictEqual(surprises([make("web", "api", [admin])], "allow", "http"), [
-      "absent-header: permission 0 of web → api (precedence 9): a request without the header X-Role gets around it, because " +
+      "absent-header: permission 1 of web → api (precedence 9): a request without the header X-Role gets around it, because " +
       "an absent header fails inverted matchers too (GET /admin/)"
     ])
     const closed = [deny({ PathPrefix: "/admin/", Header: [{ Name: "x-role", Present: true, Invert: true }] }), admin]
@@ -112,9 +112,9 @@ describe("Surprises", () => {
       deny({ PathRegex: "x" })
     ]
     assert.deepStrictEqual(surprises([make("web", "api", list)], "deny", "http"), [
-      "unreachable: permission 2 of web → api (precedence 9): never decides: permissions 0 and 1 come first for every request " +
+      "unreachable: permission 3 of web → api (precedence 9): never decides: permissions 1 and 2 come first for every request " +
       "that it is about",
-      "unreachable: permission 3 of web → api (precedence 9): never decides: no request can fulfil it"
+      "unreachable: permission 4 of web → api (precedence 9): never decides: no request can fulfil it"
     ])
   })
 
@@ -155,7 +155,7 @@ describe("Surprises", () => {
         "",
         "Some requests: web",
         "  by intention web → api (precedence 9)",
-        "  0. allow: GET, a path that starts with /v1/ — for example GET /v1/",
+        "  1. allow: GET, a path that starts with /v1/ — for example GET /v1/",
         "  otherwise the default policy: deny — for example GET /"
       ].join("\n")
     )

@@ -5,6 +5,9 @@ import { readFile } from "node:fs/promises"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Entries from "../../policy/Entries.ts"
 import * as Json from "../../policy/Json.ts"
+import * as Callers from "../../policy/Callers.ts"
+import * as Names from "../../policy/Names.ts"
+import * as Nearest from "../../policy/Nearest.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Consul from "../consul.ts"
 import * as Files from "./Files.ts"
@@ -125,10 +128,41 @@ const assemble = (
 
 /** The service that is meant, or a sentence about why none is. */
 export const destination = (policy: Policy.Policy, name: string): Effect.Effect<Policy.Destination, PolicyError> => {
-  const found = Policy.destinations([policy]).find((each) => each.label.toLowerCase() === name.toLowerCase())
+  const all = Policy.destinations([policy])
+  const found = all.find((each) => each.label.toLowerCase() === name.toLowerCase())
   return found === undefined
-    ? new PolicyError({
-      why: `no service and no intention is named ${name}: if it exists, say so with --service ${name}`
-    })
+    ? nobody(name, [...all.filter(({ other }) => !other).map(({ label }) => label), ...callersOf(policy)])
     : Effect.succeed(found)
 }
+
+/** With this caller among the services, where some intention names it as a destination only. */
+export const withCaller = (policy: Policy.Policy, name: string): Effect.Effect<Policy.Policy, PolicyError> =>
+  Policy.destinations([policy]).some(({ label, other }) => !other && label === name)
+    ? Effect.succeed({ ...policy, services: [...policy.services, Names.parse(name)] })
+    : Effect.as(caller(policy, name), policy)
+
+/** The caller that is meant, or a sentence about why none is. Letter case counts in callers. */
+export const caller = (policy: Policy.Policy, name: string): Effect.Effect<Callers.Caller, PolicyError> => {
+  if (name.includes("*")) {
+    return new PolicyError({
+      why:
+        `${name} is no caller: name one, as web, team/web or peer:east/web; explain and matrix tell about all of them`
+    })
+  }
+  const found = Callers.classes([policy]).find((each) => !each.other && Callers.covers(name, each))
+  return found === undefined
+    ? nobody(name, [
+      ...callersOf(policy),
+      ...Policy.destinations([policy]).filter(({ other }) => !other).map(({ label }) => label)
+    ])
+    : Effect.succeed(found)
+}
+
+const callersOf = (policy: Policy.Policy): ReadonlyArray<string> =>
+  Callers.classes([policy]).filter(({ other }) => !other).map(({ label }) => label)
+
+const nobody = (name: string, known: ReadonlyArray<string>) =>
+  new PolicyError({
+    why: `no service and no intention is named ${name}${Nearest.ask(name, known) || "."} If it exists, say so with ` +
+      (name.startsWith("peer:") ? "an intention that names it" : `--service ${name}`)
+  })
