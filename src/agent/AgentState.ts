@@ -18,6 +18,7 @@ export interface Settings {
   /** Undefined: what Consul does without one, which is to allow, as ACLs are off. */
   readonly defaultIntentionPolicy: "allow" | "deny" | undefined
   readonly leafTtl: Duration.Duration
+  readonly enableScriptChecks: boolean
 }
 
 export interface AgentState {
@@ -73,6 +74,12 @@ export const make = Effect.fnUntraced(function*(
       })
     )
   })
-  const services = yield* LocalServices.make({ store, catalog, node, datacenter: settings.datacenter })
+  const services = yield* LocalServices.make({
+    store,
+    catalog,
+    node,
+    datacenter: settings.datacenter,
+    scripts: settings.enableScriptChecks
+  })
   return { settings, store, catalog, services, config, roots, leaves, queries: PreparedQueries.make(store) }
 })

@@ -19,9 +19,25 @@ export type Run =
     readonly maximumOutput: number
     readonly period: Period
   }
+  | {
+    readonly _tag: "Script"
+    readonly args: ReadonlyArray<string>
+    readonly maximumOutput: number
+    readonly period: Period
+  }
+  | (Http2 & { readonly _tag: "Grpc"; readonly service: string })
+  | (Http2 & { readonly _tag: "H2ping" })
   | { readonly _tag: "Alias"; readonly node: string; readonly service: string }
   /** Changed by an operator only. */
   | { readonly _tag: "Manual" }
+
+interface Http2 {
+  readonly address: string
+  readonly tls: boolean
+  readonly serverName: string
+  readonly verify: boolean
+  readonly period: Period
+}
 
 export interface Period {
   readonly interval: Duration.Duration
@@ -48,10 +64,10 @@ export interface CheckDefinition {
   readonly timeout: string
 }
 
-/** `id` is the default. */
+/** `id` is the default. `scripts`: whether the agent may run programs. */
 export const make = (
   check: AgentService.ServiceCheck | AgentService.CheckRegistration,
-  defaults: { readonly id: string; readonly name: string; readonly serviceId: string }
+  defaults: { readonly id: string; readonly name: string; readonly serviceId: string; readonly scripts: boolean }
 ): Result.Result<CheckDefinition, ApiError.BadRequest | ApiError.InternalError> =>
   Result.gen(function*() {
     const invalid = (text: string) => Result.fail(new ApiError.BadRequest({ body: `Invalid check: ${text}` }))
@@ -66,15 +82,15 @@ export const make = (
     const timeout = yield* duration(check.Timeout)
     const deregister = yield* duration(check.DeregisterCriticalServiceAfter)
     const alias = isSet(check.AliasNode) || isSet(check.AliasService)
+    const script = check.Args ?? check.ScriptArgs ?? []
     const periodic = [
       check.HTTP,
       check.TCP,
       check.UDP,
       check.GRPC,
       check.H2PING,
-      check.OSService,
-      check.DockerContainerID
-    ].filter(isSet).length + ((check.ScriptArgs ?? []).length > 0 ? 1 : 0)
+      check.OSService
+    ].filter(isSet).length + (script.length > 0 ? 1 : 0)
     const warning = check.FailuresBeforeWarning ?? 0
     const critical = check.FailuresBeforeCritical ?? 0
     const hasTtl = isSet(check.TTL) && !Duration.isZero(ttl)
@@ -89,7 +105,7 @@ export const make = (
     if (critical > 0 && warning > critical) {
       return yield* invalid("FailuresBeforeWarning can't be higher than FailuresBeforeCritical")
     }
-    if ((check.ScriptArgs ?? []).length > 0 || isSet(check.DockerContainerID)) {
+    if (script.length > 0 && !defaults.scripts) {
       return yield* Result.fail(
         new ApiError.InternalError({
           body:
@@ -97,7 +113,10 @@ export const make = (
         })
       )
     }
-    const period = { interval, timeout: positive(timeout) ? timeout : Duration.seconds(10) }
+    const period = {
+      interval,
+      timeout: positive(timeout) ? timeout : Duration.seconds(script.length > 0 ? 30 : 10)
+    }
     const run = yield* running(check, period, ttl)
     return {
       id: first(check.ID, "CheckID" in check ? check.CheckID : undefined) ?? defaults.id,
@@ -118,6 +137,9 @@ export const make = (
     }
   })
 
+const outputOf = ({ OutputMaxSize = 0 }: AgentService.ServiceCheck): number =>
+  OutputMaxSize === 0 ? 4096 : OutputMaxSize
+
 const running = (
   check: AgentService.ServiceCheck,
   period: Period,
@@ -133,20 +155,30 @@ const running = (
       followRedirects: check.DisableRedirects !== true,
       serverName: check.TLSServerName ?? "",
       verify: check.TLSSkipVerify !== true,
-      maximumOutput: check.OutputMaxSize === undefined || check.OutputMaxSize === 0 ? 4096 : check.OutputMaxSize,
+      maximumOutput: outputOf(check),
       period
     })
   }
   if (isSet(check.TCP)) {
     return Result.succeed({ _tag: "Tcp", address: check.TCP, tls: check.TCPUseTLS === true, period })
   }
+  const args = check.Args ?? check.ScriptArgs ?? []
+  if (args.length > 0 && !isSet(check.DockerContainerID)) {
+    return Result.succeed({ _tag: "Script", args, maximumOutput: outputOf(check), period })
+  }
+  const http2 = { serverName: check.TLSServerName ?? "", verify: check.TLSSkipVerify !== true, period }
+  if (isSet(check.GRPC)) {
+    const [address = "", service = ""] = check.GRPC.split("/", 2)
+    return Result.succeed({ ...http2, _tag: "Grpc", address, service, tls: check.GRPCUseTLS === true })
+  }
+  if (isSet(check.H2PING)) {
+    return Result.succeed({ ...http2, _tag: "H2ping", address: check.H2PING, tls: check.H2PingUseTLS !== false })
+  }
   if (isSet(check.AliasNode) || isSet(check.AliasService)) {
     return Result.succeed({ _tag: "Alias", node: check.AliasNode ?? "", service: check.AliasService ?? "" })
   }
-  const unsupported = isSet(check.GRPC)
-    ? "gRPC"
-    : isSet(check.H2PING)
-    ? "H2PING"
+  const unsupported = args.length > 0
+    ? "Docker"
     : isSet(check.UDP)
     ? "UDP"
     : isSet(check.OSService)
@@ -156,7 +188,7 @@ const running = (
     ? Result.succeed({ _tag: "Ttl", ttl })
     : Result.fail(
       new ApiError.BadRequest({
-        body: `Invalid check: the development agent runs no ${unsupported} checks: use TTL, TCP, HTTP or alias`
+        body: `Invalid check: the development agent runs no ${unsupported} checks: use TTL, TCP, HTTP, gRPC or alias`
       })
     )
 }

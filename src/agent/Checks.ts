@@ -7,7 +7,9 @@ import * as ApiError from "../consul/ApiError.ts"
 import * as Health from "../consul/Health.ts"
 import type * as CatalogStore from "./CatalogStore.ts"
 import type * as CheckDefinition from "./CheckDefinition.ts"
+import * as Http2Check from "./Http2Check.ts"
 import * as ProbeCheck from "./ProbeCheck.ts"
+import * as ScriptCheck from "./ScriptCheck.ts"
 import type * as Store from "./Store.ts"
 
 export interface Checks {
@@ -134,6 +136,12 @@ export const make = Effect.fnUntraced(function*(options: {
       ? repeat(definition, ProbeCheck.tcp(run), run.period.interval)
       : run._tag === "Http"
       ? repeat(definition, ProbeCheck.http(run), run.period.interval)
+      : run._tag === "Script"
+      ? repeat(definition, ScriptCheck.run(run), run.period.interval)
+      : run._tag === "Grpc"
+      ? repeat(definition, Http2Check.grpc(run), run.period.interval)
+      : run._tag === "H2ping"
+      ? repeat(definition, Http2Check.ping(run), run.period.interval)
       : run._tag === "Alias"
       ? alias(definition, run.service)
       : run._tag === "Ttl"

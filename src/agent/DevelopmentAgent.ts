@@ -42,6 +42,8 @@ export interface Options {
    * no web page can ask under a name of its own.
    */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
+  /** Checks may run programs, which whoever reaches the API chooses. Default: false. */
+  readonly enableScriptChecks?: boolean | undefined
 }
 
 export interface DevelopmentAgent {
@@ -81,7 +83,8 @@ export const make = Effect.fnUntraced(function*(
     nodeName: options.nodeName ?? Os.hostname(),
     nodeId: randomUUID(),
     defaultIntentionPolicy: options.defaultIntentionPolicy,
-    leafTtl: Duration.fromInputUnsafe(options.leafTtl ?? "72 hours")
+    leafTtl: Duration.fromInputUnsafe(options.leafTtl ?? "72 hours"),
+    enableScriptChecks: options.enableScriptChecks ?? false
   }
   const state = yield* Effect.mapError(
     AgentState.make(settings),

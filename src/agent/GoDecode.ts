@@ -11,6 +11,8 @@ export type Json = Schema.Json
 export interface Options {
   /** Accept `service_id` for `ServiceID`. */
   readonly snakeCase: boolean
+  /** Keys to take for unknown all the same, as they are written, by the path of the object that has them. */
+  readonly refuses?: ((parent: string, key: string) => boolean) | undefined
   /** Convert between texts, numbers and booleans. */
   readonly weak: boolean
 }
@@ -131,8 +133,8 @@ const walkObject = (
     const name = field === undefined ? key : String(field.name)
     const inner = path === "" ? name : `${path}.${name}`
     const type = field?.type ?? rest
-    if (type === undefined) {
-      problems.push({ _tag: "UnknownKey", path: inner })
+    if (type === undefined || options.refuses?.(path, key) === true) {
+      problems.push({ _tag: "UnknownKey", path: path === "" ? key : `${path}.${key}` })
       continue
     }
     const conformed = walk(type, element, inner, options, problems)

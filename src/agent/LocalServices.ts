@@ -35,6 +35,8 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly catalog: CatalogStore.CatalogStore
   readonly node: string
   readonly datacenter: string
+  /** Whether checks may run programs. */
+  readonly scripts: boolean
 }): Effect.fn.Return<LocalServices, never, Scope.Scope> {
   const { catalog, node, store } = options
   const definitions = new Map<string, ServiceDefinition.ServiceDefinition>()
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const register: LocalServices["register"] = Effect.fnUntraced(function*(registration, { replaceExistingChecks }) {
     const made = yield* Effect.fromResult(
-      ServiceDefinition.make(registration, { datacenter: options.datacenter, sidecarPort })
+      ServiceDefinition.make(registration, { datacenter: options.datacenter, sidecarPort, scripts: options.scripts })
     )
     const obsolete = new Set<string>()
     for (const { service } of made) {
@@ -153,7 +155,7 @@ export const make = Effect.fnUntraced(function*(options: {
       }
       const serviceId = check.ServiceID ?? ""
       const definition = yield* Effect.fromResult(
-        CheckDefinition.make(check, { id: check.Name, name: check.Name, serviceId })
+        CheckDefinition.make(check, { id: check.Name, name: check.Name, serviceId, scripts: options.scripts })
       )
       if (serviceId !== "" && !definitions.has(serviceId)) {
         return yield* new ApiError.NotFound({ body: `ServiceID ${JSON.stringify(serviceId)} does not exist` })

@@ -17,10 +17,17 @@ export interface ServiceDefinition {
 
 type Refusal = ApiError.BadRequest | ApiError.InternalError
 
+export interface Options {
+  readonly datacenter: string
+  readonly sidecarPort: (sidecarId: string) => number | undefined
+  /** Whether checks may run programs. */
+  readonly scripts: boolean
+}
+
 /** The service, and its sidecar if it asks for one. `sidecarPort` chooses a port for it. */
 export const make = (
   registration: AgentService.ServiceRegistration,
-  options: { readonly datacenter: string; readonly sidecarPort: (sidecarId: string) => number | undefined }
+  options: Options
 ): Result.Result<ReadonlyArray<ServiceDefinition>, Refusal> =>
   Result.gen(function*() {
     if (registration.Name === "") return yield* badRequest("Missing service name")
@@ -32,7 +39,7 @@ export const make = (
     }
     const own: ServiceDefinition = {
       service: registration.Connect?.Native === true ? { ...service, Connect: { Native: true } } : service,
-      checks: yield* checksOf(registration, service.ID, service.Service),
+      checks: yield* checksOf(registration, service.ID, service.Service, options.scripts),
       sidecarOf: undefined
     }
     const sidecar = registration.Connect?.SidecarService
@@ -42,7 +49,7 @@ export const make = (
 const sidecarOf = (
   { service }: ServiceDefinition,
   sidecar: AgentService.SidecarService,
-  options: { readonly datacenter: string; readonly sidecarPort: (sidecarId: string) => number | undefined }
+  options: Options
 ): Result.Result<ServiceDefinition, Refusal> =>
   Result.gen(function*() {
     const id = `${service.ID}-sidecar-proxy`
@@ -95,7 +102,7 @@ const sidecarOf = (
     ]
     return {
       service: own,
-      checks: yield* checksOf({ Checks: checks }, own.ID, own.Service),
+      checks: yield* checksOf({ Checks: checks }, own.ID, own.Service, options.scripts),
       sidecarOf: service.ID
     }
   })
@@ -217,7 +224,8 @@ const writtenChecks = ({ Check, Checks }: WithChecks): ReadonlyArray<AgentServic
 const checksOf = (
   registration: WithChecks,
   serviceId: string,
-  serviceName: string
+  serviceName: string,
+  scripts: boolean
 ): Result.Result<ReadonlyArray<CheckDefinition.CheckDefinition>, Refusal> =>
   Result.gen(function*() {
     const written = writtenChecks(registration)
@@ -227,7 +235,8 @@ const checksOf = (
         yield* CheckDefinition.make(check, {
           id: written.length === 1 ? `service:${serviceId}` : `service:${serviceId}:${index + 1}`,
           name: `Service '${serviceName}' check`,
-          serviceId
+          serviceId,
+          scripts
         })
       )
     }

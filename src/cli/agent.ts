@@ -12,6 +12,11 @@ export const allowHost = Flag.String("allow-host").pipe(
   Flag.atLeast(0)
 )
 
+export const enableScriptChecks = Flag.Boolean("enable-script-checks").pipe(
+  Flag.withDescription("Let checks run programs; whoever reaches the agent's API chooses which"),
+  Flag.withDefault(false)
+)
+
 const duration = (name: string) =>
   Flag.String(name).pipe(
     Flag.mapTryCatch(
@@ -39,6 +44,7 @@ export const agent = Command.make(
       Flag.withDefault("allow")
     ),
     allowHost,
+    enableScriptChecks,
     leafTtl: duration("leaf-ttl").pipe(
       Flag.withDescription("Lifetime of leaf certificates; they are renewed after 60 to 90 % of it"),
       Flag.withDefault(Duration.hours(72))
@@ -55,6 +61,7 @@ export const agent = Command.make(
         defaultIntentionPolicy: options.defaultPolicy,
         leafTtl: options.leafTtl,
         allowedHosts: options.allowHost,
+        enableScriptChecks: options.enableScriptChecks,
         ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
       })
       yield* Log.announce(

@@ -3,7 +3,7 @@ import { Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
-import { allowHost } from "./agent.ts"
+import { allowHost, enableScriptChecks } from "./agent.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
 import * as Refusals from "./refusals.ts"
@@ -19,6 +19,7 @@ export const up = Command.make(
       Flag.withDefault(8500)
     ),
     allowHost,
+    enableScriptChecks,
     audit: Flag.String("audit").pipe(
       Flag.withDescription("Enforce nothing at this service: log who would be refused; may be repeated"),
       Flag.withMetavar("SERVICE"),
@@ -53,6 +54,7 @@ const run = Effect.fn(function*(
   options: Log.Options & Consul.Flags & {
     readonly agentPort: number
     readonly allowHost: ReadonlyArray<string>
+    readonly enableScriptChecks: boolean
     readonly audit: ReadonlyArray<string>
     readonly files: ReadonlyArray<string>
   }
@@ -64,6 +66,7 @@ const run = Effect.fn(function*(
     consul: Consul.settings(options),
     agentPort: options.agentPort,
     allowedHosts: options.allowHost,
+    enableScriptChecks: options.enableScriptChecks,
     audit: options.audit
   })
   yield* Log.announce(options, `\nThe mesh is up. Consul's API is at ${mesh.address}.`, { address: mesh.address })

@@ -65,6 +65,8 @@ const checkFields = {
   H2PingUseTLS: Schema.optionalKey(Schema.Boolean),
   AliasNode: text,
   AliasService: text,
+  /** The same, which wins over `ScriptArgs`. */
+  Args: Schema.optionalKey(Schema.Array(Schema.String)),
   ScriptArgs: Schema.optionalKey(Schema.Array(Schema.String)),
   DockerContainerID: text,
   Shell: text,
@@ -75,7 +77,11 @@ const checkFields = {
   SuccessBeforePassing: number,
   FailuresBeforeWarning: number,
   FailuresBeforeCritical: number,
-  DeregisterCriticalServiceAfter: text
+  DeregisterCriticalServiceAfter: text,
+  /** Of an agent's own making. */
+  ProxyHTTP: text,
+  ProxyGRPC: text,
+  ServiceID: text
 }
 
 /** A check inside the registration of its service. */
@@ -83,7 +89,7 @@ export const ServiceCheck = Schema.Struct(checkFields)
 export interface ServiceCheck extends Schema.Schema.Type<typeof ServiceCheck> {}
 
 /** A check registered by itself; of the node when `ServiceID` is empty. */
-export const CheckRegistration = Schema.Struct({ ...checkFields, ServiceID: text })
+export const CheckRegistration = Schema.Struct(checkFields)
 export interface CheckRegistration extends Schema.Schema.Type<typeof CheckRegistration> {}
 
 const definitionFields = {

@@ -17,6 +17,10 @@ import * as MergeProxy from "../MergeProxy.ts"
 import * as SelfView from "../SelfView.ts"
 import type * as Store from "../Store.ts"
 import * as Answer from "./Answer.ts"
+import * as ApiKeys from "./ApiKeys.ts"
+
+/** How registrations may be written. */
+const registered = { snakeCase: true, refuses: ApiKeys.refuses }
 
 export const layer = (state: AgentState.AgentState) =>
   HttpApiBuilder.group(ConsulApi, "agent", (handlers) => {
@@ -61,7 +65,7 @@ export const layer = (state: AgentState.AgentState) =>
           ))))
       .handleRaw("registerService", ({ query, request }) =>
         Effect.gen(function*() {
-          const registration = yield* Answer.body(request, AgentRegistration, { snakeCase: true })
+          const registration = yield* Answer.body(request, AgentRegistration, registered)
           yield* services.register(registration, {
             replaceExistingChecks: query["replace-existing-checks"] === true
           })
@@ -75,7 +79,7 @@ export const layer = (state: AgentState.AgentState) =>
         Effect.as(services.nodeMaintenance(query.enable, query.reason ?? ""), Answer.done))
       .handleRaw("registerCheck", ({ request }) =>
         Effect.gen(function*() {
-          const check = yield* Answer.body(request, AgentService.CheckRegistration, { snakeCase: true })
+          const check = yield* Answer.body(request, AgentService.CheckRegistration, registered)
           yield* services.registerCheck(check)
           return Answer.done
         }))

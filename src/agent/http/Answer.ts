@@ -66,7 +66,7 @@ export const filter = (text: string | undefined, schema: Schema.Constraint) =>
 export const body = <A, I>(
   request: HttpServerRequest.HttpServerRequest,
   schema: Schema.Codec<A, I>,
-  options: { readonly snakeCase: boolean }
+  options: Pick<GoDecode.Options, "snakeCase" | "refuses">
 ): Effect.Effect<A, ApiError.BadRequest> =>
   Effect.gen(function*() {
     const text = yield* Effect.mapError(request.text, (error) => error.message)

@@ -32,7 +32,7 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
       if (services.some((other) => id(other) === id(decoded.success))) {
         return yield* invalid(`two services have the id ${id(decoded.success)}: give one of them another "id"`)
       }
-      services.push(decoded.success)
+      services.push(asRegistered(decoded.success))
     }
     const configEntries: Array<Entry> = []
     for (const [i, json] of file.configEntries.entries()) {
@@ -49,7 +49,7 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
             `${services.map(id).join(", ") || "none"}`
         )
       }
-      applications.push({ application, env: environment(service) })
+      applications.push({ application, env: environment(service, services) })
     }
     return { services, configEntries: configEntries.toSorted(byDependency), applications }
   })
@@ -62,18 +62,58 @@ const describe = (problem: GoDecode.Problem): string =>
 /** As Consul derives it. */
 export const id = (service: Service): string => service.ID || service.Name
 
-/** The id that Consul gives to the sidecar. Undefined: the service has none. */
-export const sidecarId = (service: Service): string | undefined =>
-  service.Connect?.SidecarService === undefined ? undefined : `${id(service)}-sidecar-proxy`
+/** Of the proxy that the service is, or brings: Consul gives an id to a sidecar. Undefined: there is none. */
+export const proxyId = (service: Service): string | undefined =>
+  service.Kind === "connect-proxy"
+    ? id(service)
+    : service.Connect?.SidecarService === undefined
+    ? undefined
+    : `${id(service)}-sidecar-proxy`
+
+/** In files a check has an `id`, and a script `args`; the API of an agent calls them otherwise. */
+const asRegistered = (service: Service): Service => {
+  const { Connect, ...own } = withChecks(service)
+  return {
+    ...own,
+    ...(Connect === undefined ? {} : {
+      Connect: Connect.SidecarService === undefined
+        ? Connect
+        : { ...Connect, SidecarService: withChecks(Connect.SidecarService) }
+    })
+  }
+}
+
+const withChecks = <A extends Pick<Service, "Check" | "Checks">>(self: A): A => ({
+  ...self,
+  ...(self.Check === undefined ? {} : { Check: checkOf(self.Check) }),
+  ...(self.Checks === undefined ? {} : { Checks: self.Checks.map(checkOf) })
+})
+
+const checkOf = ({ Args, ID, ...check }: AgentService.ServiceCheck): AgentService.ServiceCheck => ({
+  ...check,
+  ...(ID === undefined ? {} : { CheckID: ID }),
+  ...(Args === undefined ? {} : { ScriptArgs: Args })
+})
 
 const decodeService = Schema.decodeUnknownResult(Schema.toCodecGoJson(AgentService.ServiceRegistration))
 
+/** Of its sidecar, and of proxies that are registered by themselves. */
+const proxiesOf = (service: Service, services: ReadonlyArray<Service>) => [
+  ...(service.Connect?.SidecarService?.Proxy === undefined ? [] : [service.Connect.SidecarService.Proxy]),
+  ...services.flatMap(({ Kind, Proxy }) => {
+    if (Kind !== "connect-proxy" || Proxy === undefined) return []
+    const { DestinationServiceID, DestinationServiceName } = Proxy
+    const isOurs = DestinationServiceID ? DestinationServiceID === id(service) : DestinationServiceName === service.Name
+    return isOurs ? [Proxy] : []
+  })
+]
+
 /** `PORT`, `MESH_SERVICE`, and `MESH_UPSTREAM_<NAME>` for each local port behind which a service is reached. */
-const environment = (service: Service): Readonly<Record<string, string>> => ({
+const environment = (service: Service, services: ReadonlyArray<Service>): Readonly<Record<string, string>> => ({
   PORT: String(service.Port),
   MESH_SERVICE: service.Name,
   ...Object.fromEntries(
-    (service.Connect?.SidecarService?.Proxy?.Upstreams ?? [])
+    proxiesOf(service, services).flatMap((proxy) => proxy.Upstreams ?? [])
       .filter((upstream) => upstream.LocalBindPort !== 0)
       .map((upstream) => [
         `MESH_UPSTREAM_${(upstream.DestinationName ?? "").toUpperCase().replace(/[^A-Z0-9]/g, "_")}`,

@@ -5,6 +5,7 @@
 import { Config, Effect, Exit, Option, Schedule, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
+import type * as ConsulError from "../../consul/ConsulError.ts"
 import * as Settings from "../../consul/Settings.ts"
 import * as Audit from "../../intention/Audit.ts"
 import * as ConsulSidecar from "../../proxy/ConsulSidecar.ts"
@@ -24,6 +25,8 @@ export interface Options {
   readonly agentPort: number
   /** Names under which the development agent may be asked. */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
+  /** Lets the checks of the development agent run programs. */
+  readonly enableScriptChecks?: boolean | undefined
   /** Services at which nothing is enforced, and refusals are only recorded. */
   readonly audit?: ReadonlyArray<string> | undefined
   /** Of the leaves of the development agent. Default: 72 hours. */
@@ -60,7 +63,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   const consul = yield* ConsulClient.make(given ?? { ...Settings.defaults, address: agent!.running.address })
 
   for (const entry of definitions.configEntries) yield* write(consul, entry)
-  for (const service of definitions.services) yield* register(consul, service)
+  for (const service of definitions.services) yield* register(consul, service, agent !== undefined)
 
   // They end together: one that is slow to go does not hold up the next.
   const together = yield* Scope.make("parallel")
@@ -78,7 +81,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
 
   const sidecars: Array<RunningSidecar> = []
   for (const service of definitions.services) {
-    const proxyId = Definitions.sidecarId(service)
+    const proxyId = Definitions.proxyId(service)
     if (proxyId === undefined) continue
     const sidecar = yield* ConsulSidecar.make({
       proxyId,
@@ -131,6 +134,7 @@ const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.
   yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
   const running = yield* DevelopmentAgent.make({
     port: options.agentPort,
+    ...(options.enableScriptChecks === undefined ? {} : { enableScriptChecks: options.enableScriptChecks }),
     ...(options.allowedHosts === undefined ? {} : { allowedHosts: options.allowedHosts }),
     ...(file.datacenter === undefined ? {} : { datacenter: file.datacenter }),
     ...(file.nodeName === undefined ? {} : { nodeName: file.nodeName }),
@@ -146,12 +150,14 @@ const write = (consul: ConsulClient.ConsulClient["Service"], entry: Definitions.
   )
 
 /** Registers, and takes it back when the scope closes, where the agent is still there. */
-const register = (consul: ConsulClient.ConsulClient["Service"], service: Definitions.Service) =>
+const register = (consul: ConsulClient.ConsulClient["Service"], service: Definitions.Service, ours: boolean) =>
   Effect.acquireRelease(
     consul.call(
       "PUT /v1/agent/service/register",
       (api) => api.agent.registerService({ query: {}, payload: service })
-    ).pipe(Effect.mapError((error) => new Refused({ what: `the service ${service.Name}`, why: error.message }))),
+    ).pipe(
+      Effect.mapError((error) => new Refused({ what: `the service ${service.Name}`, why: reasonOf(error, ours) }))
+    ),
     () =>
       consul.call(
         "PUT /v1/agent/service/deregister",
@@ -159,3 +165,10 @@ const register = (consul: ConsulClient.ConsulClient["Service"], service: Definit
         "2 seconds"
       ).pipe(Effect.ignore)
   )
+
+/** The agent's own words name a setting that only a real one has. */
+const reasonOf = (error: ConsulError.ConsulError, ours: boolean): string =>
+  ours && error.message.includes("Scripts are disabled")
+    ? "it has a script check, and checks run no programs here. Start `up` with --enable-script-checks to let them, or " +
+      "check by HTTP, gRPC, TCP or TTL"
+    : error.message

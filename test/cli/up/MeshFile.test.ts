@@ -17,7 +17,7 @@ describe("MeshFile", () => {
     const path = new URL("../../../examples/quickstart/mesh.json", import.meta.url).pathname
     const { applications, configEntries, services } = Result.getOrThrow(read(readFileSync(path, "utf8")))
     assert.deepStrictEqual(services.map(Definitions.id), ["web", "api", "billing"])
-    assert.deepStrictEqual(services.map(Definitions.sidecarId), [
+    assert.deepStrictEqual(services.map(Definitions.proxyId), [
       "web-sidecar-proxy",
       "api-sidecar-proxy",
       "billing-sidecar-proxy"
@@ -32,6 +32,29 @@ describe("MeshFile", () => {
       MESH_UPSTREAM_API: "127.0.0.1:9201",
       MESH_UPSTREAM_BILLING: "127.0.0.1:9202"
     })
+  })
+
+  it("takes a proxy that is registered by itself for the proxy of its service", () => {
+    const proxy = {
+      kind: "connect-proxy",
+      name: "old-proxy",
+      port: 21_001,
+      proxy: {
+        destination_service_name: "old",
+        local_service_port: 9000,
+        upstreams: [{ destination_name: "api", local_bind_port: 9191 }]
+      }
+    }
+    const file = { services: [{ name: "old", port: 9000 }, proxy], applications: { old: { command: ["true"] } } }
+    const { applications, services } = Result.getOrThrow(read(JSON.stringify(file)))
+    assert.deepStrictEqual(services.map(Definitions.proxyId), [undefined, "old-proxy"])
+    assert.strictEqual(applications[0]?.env["MESH_UPSTREAM_API"], "127.0.0.1:9191")
+  })
+
+  it("registers checks under the names that an agent's API has for what files say", () => {
+    const check = { id: "c", args: ["/bin/true"], interval: "5s" }
+    const { services } = Result.getOrThrow(read(JSON.stringify({ service: { name: "web", checks: [check] } })))
+    assert.deepStrictEqual(services[0]?.Checks, [{ CheckID: "c", ScriptArgs: ["/bin/true"], Interval: "5s" }])
   })
 
   it("writes entries in the order in which Consul accepts them", () => {
