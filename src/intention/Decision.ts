@@ -23,6 +23,7 @@ export interface Rule {
  * - `no-permission`: none of its permissions is about the request, so the default policy
  * - `token-missing`: a token that it requires was not presented, so the default policy
  * - `not-a-service`: the caller is `detail`, and intentions are about services only
+ * - `ambiguous`: it may be taken for several things: `detail` tells what
  * - `agent`: the agent was asked, and gave `detail` as its reason
  */
 export type Because =
@@ -34,6 +35,7 @@ export type Because =
   | "no-permission"
   | "token-missing"
   | "not-a-service"
+  | "ambiguous"
   | "agent"
 
 export interface Decision {
@@ -100,6 +102,8 @@ const reason = (decision: Decision): string => {
       return `${verdict} by the default policy: no permission of ${rule} is about this request`
     case "token-missing":
       return `${verdict} by the default policy: ${place} requires a token of ${decision.detail}`
+    case "ambiguous":
+      return `${verdict}: ${decision.detail}`
     case "agent":
       return `${verdict} by the agent: ${decision.detail}`
     case "not-a-service":

@@ -46,6 +46,8 @@ export const needs = (decision: Decision.Decision, refused: Refused): ReadonlyAr
       return by === undefined ? [] : policy(by, refused)
     case "not-a-service":
       return ["the certificate of a service"]
+    case "ambiguous":
+      return ["a request that can be read in one way only"]
   }
 }
 

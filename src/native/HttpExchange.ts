@@ -4,6 +4,7 @@ import * as Http2 from "node:http2"
 import type { Duplex } from "node:stream"
 import type * as HttpLimits from "./HttpLimits.ts"
 import type * as MeshListener from "./MeshListener.ts"
+import type * as RequestAdmission from "./RequestAdmission.ts"
 
 /** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
 export type Abuse =
@@ -43,8 +44,8 @@ export class Exchange {
   readonly connection: MeshListener.Connection
   /** Absent for an upgrade. */
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
-  /** The status of its refusal, if it was refused. */
-  refused: number | undefined = undefined
+  /** The verdict on it, once there is one. */
+  concluded: RequestAdmission.Concluded | undefined = undefined
   /** Whether its answer, or its connection, has ended. */
   over = false
   /** When it began, as `performance.now()` has it. */
@@ -57,7 +58,7 @@ export class Exchange {
 
   /** Of the answer, once it is over. */
   get code(): number | string {
-    if (this.answer === undefined) return this.refused ?? 101
+    if (this.answer === undefined) return this.concluded?._tag === "Denied" ? 403 : 101
     if ("statusCode" in this.answer) return this.answer.statusCode
     return String(this.answer.sentHeaders?.[":status"] ?? "reset")
   }

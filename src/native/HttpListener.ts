@@ -2,7 +2,7 @@
  * Accepts HTTP from the mesh and judges each request before the application sees it: what `MeshHttpServer` and
  * `PlainMesh` have in common.
  *
- *     accepted ─▶ verified ─▶ HTTP/1.1 or HTTP/2 ─▶ handler, which asks `admit` first
+ *     accepted ─▶ verified ─▶ HTTP/1.1 or HTTP/2 ─▶ judged ─▶ answered by the application, or refused
  *      (MeshListener)          (HttpConnections)      (RequestAdmission)
  *
  * Where the service's protocol is http, http2 or grpc, every request is judged by itself, and a change of intentions also
@@ -15,7 +15,6 @@ import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as DenialLog from "../intention/DenialLog.ts"
-import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as LineLimit from "../intention/LineLimit.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as Catalogue from "../metrics/Catalogue.ts"
@@ -79,10 +78,17 @@ export interface HttpListener {
   readonly stats: () => Stats
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
-  /** From now on requests go to `handlers`, which must ask `admit` before they do anything. */
+  /** From now on requests go to `handlers`, which must have them judged before they do anything. */
   readonly attach: (handlers: HttpExchange.Handlers) => void
-  /** Judges a request, now and again until it is over. Where it is pending, it is judged while `settled` runs. */
-  readonly admit: (exchange: HttpExchange.Exchange, raw: RequestAdmission.Raw) => RequestAdmission.Admission
+  /**
+   * Judges a request, now and again until it is over. `then` is called with the verdict: at once, or when the tokens that it
+   * depends on have been verified and somebody still waits for the answer.
+   */
+  readonly judge: (
+    exchange: HttpExchange.Exchange,
+    raw: RequestAdmission.Raw,
+    then: (concluded: RequestAdmission.Concluded) => void
+  ) => void
   /** Sends clients elsewhere, and waits for the requests at hand, at most as long as `drain` says. */
   readonly drain: Effect.Effect<void>
 }
@@ -99,7 +105,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const tokens = yield* RequestTokens.make
   const run = yield* FiberSet.makeRuntime()
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
-  const handling = new Map<HttpExchange.Exchange, HttpRequest.HttpRequest>()
+  const handling = new Map<HttpExchange.Exchange, RequestAdmission.Request>()
   /** Of requests at hand: of most of them nobody asked. */
   const presented = new Map<HttpExchange.Exchange, TokenAdmission.Presented>()
   const limits = yield* RefusalLines.RefusalLines
@@ -182,18 +188,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }).pipe(Effect.provideService(Intentions.Intentions, byRequest(intentions)))
 
   /** By the intentions in force, with the tokens that the request carries, verified as far as the verdict depends on them. */
-  const settle = (exchange: HttpExchange.Exchange, request: HttpRequest.HttpRequest) => {
+  const settle = (exchange: HttpExchange.Exchange, request: RequestAdmission.Request) => {
     const known: TokenAdmission.Presented = new Map(presented.get(exchange))
     return Effect.map(
       TokenAdmission.settle(
-        (tokens) => authorizer().request(exchange.connection.caller, request, tokens),
+        (tokens) => RequestAdmission.decide(authorizer(), exchange.connection.caller, request, tokens),
         known,
         (provider) => tokens.verify(provider, request)
       ),
-      (decision): RequestAdmission.Admitted | RequestAdmission.Denied =>
-        decision.allowed
-          ? { _tag: "Admitted", request, decision, presented: known }
-          : { _tag: "Denied", decision, presented: known }
+      (decision) => ({ decision, presented: known })
     )
   }
 
@@ -215,18 +218,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       { discard: true }
     )
   }
-  const judgeLater = (exchange: HttpExchange.Exchange, request: HttpRequest.HttpRequest) =>
-    Effect.flatMap(settle(exchange, request), (settled) => {
+  const judgeLater = (exchange: HttpExchange.Exchange, request: RequestAdmission.Request) =>
+    Effect.flatMap(settle(exchange, request), ({ decision, presented: known }) => {
       if (!handling.has(exchange)) return Effect.void
-      if (settled._tag === "Denied") return end(new Map([[exchange, settled.decision]]))
-      presented.set(exchange, settled.presented)
+      if (!decision.allowed) return end(new Map([[exchange, decision]]))
+      presented.set(exchange, known)
       return Effect.void
     })
   yield* Effect.forkScoped(Stream.runForEach(intentions.changes, (current) => {
     const denied = new Map<HttpExchange.Exchange, Decision.Decision>()
     for (const [exchange, request] of handling) {
       const { decision, open } = TokenAdmission.judge(
-        (tokens) => current.request(exchange.connection.caller, request, tokens),
+        (tokens) => RequestAdmission.decide(current, exchange.connection.caller, request, tokens),
         presented.get(exchange) ?? TokenAdmission.nobody
       )
       // Now it needs a token that nobody asked for when it came. It may carry it all the same.
@@ -237,18 +240,32 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }))
 
   /** It is recorded, and judged again until it is over. */
-  const conclude = <A extends RequestAdmission.Concluded>(exchange: HttpExchange.Exchange, admission: A): A => {
-    if (admission._tag !== "Admitted") countRefusal(exchange, admission)
-    if (admission._tag === "Denied") {
-      exchange.refused = 403
-      recordDenial(exchange, admission.decision)
-    } else if (admission._tag === "Admitted") {
-      if (admission.decision.audited === true) recordDenial(exchange, admission.decision)
-      if (exchange.over) return admission
-      handling.set(exchange, admission.request)
-      if (admission.presented.size > 0) presented.set(exchange, admission.presented)
+  const conclude = (exchange: HttpExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
+    exchange.concluded = concluded
+    if (concluded._tag !== "Admitted") {
+      countRefusal(exchange, concluded)
+      if (concluded._tag === "Denied") recordDenial(exchange, concluded.decision)
+      return
     }
-    return admission
+    if (concluded.decision.audited === true) recordDenial(exchange, concluded.decision)
+    if (exchange.over) return
+    handling.set(exchange, concluded.request)
+    if (concluded.presented.size > 0) presented.set(exchange, concluded.presented)
+  }
+
+  /** What the application throws is for Node to report, not for a fiber: hence `queueMicrotask`. */
+  const judge: HttpListener["judge"] = (exchange, raw, then) => {
+    const judgement = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, options.normalization)
+    if (judgement._tag !== "Open") {
+      conclude(exchange, judgement)
+      return then(judgement)
+    }
+    const { request } = judgement
+    run(Effect.map(settle(exchange, request), ({ decision, presented: known }) => {
+      const concluded = RequestAdmission.conclude(request, decision, known)
+      conclude(exchange, concluded)
+      queueMicrotask(() => exchange.over ? undefined : then(concluded))
+    }))
   }
 
   return {
@@ -258,15 +275,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     stats: () => ({ connections: listener.stats(), handling: count, ...metrics.totals() }),
     denials: denials.counts,
     attach: connections.attach,
-    admit: (exchange, raw) => {
-      const judgement = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, options.normalization)
-      return judgement._tag === "Open"
-        ? {
-          _tag: "Pending",
-          settled: Effect.map(settle(exchange, judgement.request), (settled) => conclude(exchange, settled))
-        }
-        : conclude(exchange, judgement)
-    },
+    judge,
     drain: Effect.sync(connections.drain).pipe(
       Effect.andThen(listener.stop),
       Effect.andThen(Effect.timeoutOption(listener.idle, drainMillis)),

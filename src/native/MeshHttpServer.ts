@@ -1,14 +1,18 @@
 /**
  * Effect's `HttpServer` in the mesh: HTTP/1.1 and HTTP/2 on one port, mutual TLS that follows rotation, and intentions.
  *
- * `HttpListener` judges each request; what it admits is handled, with `PeerIdentity`. A refusal is a 403 (for gRPC
- * status 7). What cannot be judged is refused.
+ * `HttpListener` judges each request before anything of the application runs, middleware included; what it admits is handled,
+ * with `PeerIdentity`. A refusal is a 403 (for gRPC status 7). What cannot be judged is refused.
+ *
+ *     request ─▶ judged ─┬─▶ span ─▶ middleware ─▶ routes
+ *                        └─▶ span ─▶ refusal
  */
+import * as Http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Context, Effect, Layer, References, Scope } from "effect"
-import { Headers, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
@@ -20,6 +24,7 @@ import * as LogKeys from "./LogKeys.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
+import * as RequestTarget from "./RequestTarget.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
 import * as Tracing from "./Tracing.ts"
 
@@ -42,45 +47,47 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const listener = yield* HttpListener.make({ ...options, protocols: ["h2", "http/1.1"] })
 
-  const guarded = <E, R>(
+  /** What there is to know of an admitted request, for the application and its middleware. */
+  const admitted = <E, R>(
     app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> => {
-    const answer = (
-      request: HttpServerRequest.HttpServerRequest,
-      { connection: { caller, remote } }: HttpExchange.Exchange,
-      admission: RequestAdmission.Concluded
-    ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> => {
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const exchange = HttpExchange.exchangeOf(NodeHttpServerRequest.toIncomingMessage(request))
+      if (exchange?.concluded?._tag !== "Admitted") return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
+      const { concluded: { decision, presented }, connection: { caller, remote } } = exchange
       const traced = Tracing.current("server")
-      if (traced !== undefined) describe(traced, caller, listener.service(), admission)
-      if (admission._tag !== "Admitted") {
-        if (admission._tag === "Denied") withoutTokens(request, admission)
-        return Effect.succeed(refusal(admission, request.headers["content-type"], options.reasonHeader ?? true))
-      }
-      const { decision, presented } = admission
+      if (traced !== undefined) describe(traced, caller, listener.service(), exchange.concluded)
       const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
         caller,
         remote,
         decision,
         tokens: presented.size === 0 ? PeerIdentity.noTokens : TokenAdmission.claims(presented)
       })
-      const inTrace = traced === undefined ? handled : withTraceState(handled, traced, request)
-      const seen = seenBy(request, admission)
-      return seen === request ? inTrace : Effect.provideService(inTrace, HttpServerRequest.HttpServerRequest, seen)
+      return traced === undefined ? handled : withTraceState(handled, traced, request)
+    })
+
+  const refused = Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
+    const exchange = HttpExchange.exchangeOf(NodeHttpServerRequest.toIncomingMessage(request))
+    if (exchange?.concluded === undefined || exchange.concluded._tag === "Admitted") {
+      return HttpServerResponse.empty({ status: 403 })
     }
-    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-      const exchange = HttpExchange.exchangeOf(incoming)
-      if (exchange === undefined) return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
-      const absolute = !incoming.url!.startsWith("/") && incoming.url !== "*"
-      const admission = listener.admit(exchange, {
-        method: incoming.method!,
-        target: request.url,
-        authority: absolute ? request.headers["host"] : undefined,
-        rawHeaders: incoming.rawHeaders
-      })
-      return admission._tag === "Pending"
-        ? Effect.flatMap(admission.settled, (settled) => answer(request, exchange, settled))
-        : answer(request, exchange, admission)
+    const traced = Tracing.current("server")
+    if (traced !== undefined) describe(traced, exchange.connection.caller, listener.service(), exchange.concluded)
+    return refusal(exchange.concluded, request.headers["content-type"], options.reasonHeader ?? true)
+  })
+
+  /** Then the request is what was judged, for whoever looks at it: the application, its middleware, spans. */
+  const judged = (
+    incoming: HttpExchange.Incoming,
+    exchange: HttpExchange.Exchange,
+    then: (admitted: boolean) => void
+  ): void => {
+    const { authority, target } = targetOf(incoming)
+    const raw = { method: incoming.method ?? "", target, authority, rawHeaders: incoming.rawHeaders }
+    listener.judge(exchange, raw, (concluded) => {
+      if (concluded._tag === "Admitted") settle(incoming, concluded.request.path, authority)
+      if ("presented" in concluded) RequestChanges.apply(incoming, TokenAdmission.changes(concluded.presented))
+      then(concluded._tag === "Admitted")
     })
   }
 
@@ -95,11 +102,30 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     address: yield* Listening.inetAddress(listener),
     serve: Effect.fnUntraced(function*(app, middleware) {
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-      const handler = { scope, middleware }
+      const [handled, handler] = middleware === undefined
+        ? [admitted(app), { scope }]
+        : [app, { scope, middleware: HttpMiddleware.make((responded) => admitted(middleware(responded))) }]
       const annotated = Effect.updateService(References.CurrentLogAnnotations, LogKeys.ofRequests)
-      const request = yield* annotated(NodeHttpServer.makeHandler(guarded(app), handler))
-      const upgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, guarded(app), handler))
-      listener.attach({ request, upgrade })
+      const handle = yield* annotated(NodeHttpServer.makeHandler(handled, handler))
+      const refuse = yield* annotated(NodeHttpServer.makeHandler(refused, { scope }))
+      const handleUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
+      const refuseUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
+      listener.attach({
+        request: (incoming, response) => {
+          const exchange = HttpExchange.exchangeOf(incoming)
+          if (exchange === undefined) return refuse(incoming, response)
+          judged(incoming, exchange, (admitted) => admitted ? handle(incoming, response) : refuse(incoming, response))
+        },
+        upgrade: (incoming, socket, head) => {
+          const exchange = HttpExchange.exchangeOf(incoming)
+          if (exchange === undefined) return refuseUpgrade(incoming, socket, head)
+          judged(
+            incoming,
+            exchange,
+            (admitted) => admitted ? handleUpgrade(incoming, socket, head) : refuseUpgrade(incoming, socket, head)
+          )
+        }
+      })
       // Runs before the scope of the handlers closes, which interrupts what is left.
       yield* Effect.addFinalizer(() => listener.drain)
     })
@@ -150,28 +176,17 @@ const withTraceState = <A, E, R>(
     : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
 }
 
-/** For who looks at Node's object: the handler, and middleware and spans, which show the URL at the end. */
-const withoutTokens = (
-  request: HttpServerRequest.HttpServerRequest,
-  { presented }: Pick<RequestAdmission.Admitted, "presented">
-): RequestChanges.RequestChanges => {
-  const changes = TokenAdmission.changes(presented)
-  RequestChanges.apply(NodeHttpServerRequest.toIncomingMessage(request), changes)
-  return changes
-}
+const targetOf = (incoming: HttpExchange.Incoming): RequestTarget.RequestTarget =>
+  incoming instanceof Http.IncomingMessage
+    ? RequestTarget.parse(incoming.url ?? "")
+    : { target: incoming.url, authority: undefined }
 
-/** What the handler gets: the path that was judged, and no tokens. */
-const seenBy = (
-  request: HttpServerRequest.HttpServerRequest,
-  { presented, request: { path } }: RequestAdmission.Admitted
-): HttpServerRequest.HttpServerRequest => {
-  if (presented.size === 0) return path === request.url ? request : request.modify({ url: path })
-  // In Node's object and in Effect's, which may have been read already, by a middleware.
-  const changes = withoutTokens(request, { presented })
-  return request.modify({
-    url: RequestChanges.withoutParameters(path, changes.parameters),
-    headers: Headers.setAll(Headers.removeMany(request.headers, changes.remove), Object.fromEntries(changes.add))
-  })
+const settle = (incoming: HttpExchange.Incoming, path: string, authority: string | undefined): void => {
+  if (incoming instanceof Http.IncomingMessage) return RequestTarget.settle(incoming, path, authority)
+  if (incoming.url === path) return
+  incoming.url = path
+  incoming.headers[":path"] = path
+  RequestTarget.setRaw(incoming.rawHeaders, ":path", path)
 }
 
 const refusal = (...refused: Parameters<typeof RequestAdmission.refusal>): HttpServerResponse.HttpServerResponse => {

@@ -13,7 +13,7 @@ import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { Effect, FiberSet, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
@@ -26,6 +26,7 @@ import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
+import * as RequestTarget from "./RequestTarget.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
 
 export type Server = Net.Server | Http.Server | Https.Server | Http2.Http2Server | Http2.Http2SecureServer
@@ -84,27 +85,17 @@ const makeForRequests = Effect.fnUntraced(function*(
   protocols: ReadonlyArray<HttpConnections.Protocol>
 ) {
   const listener = yield* HttpListener.make({ ...options, protocols, streams: true })
-  const run = yield* FiberSet.makeRuntime()
 
-  /** For who is still there. */
-  const whenSettled = (
+  const judge = (
+    request: Http.IncomingMessage,
     exchange: HttpExchange.Exchange,
-    settled: Effect.Effect<RequestAdmission.Concluded>,
     then: (concluded: RequestAdmission.Concluded) => void
-  ): void => {
-    // What the application throws is for Node to report, not for a fiber.
-    run(Effect.map(settled, (concluded) => queueMicrotask(() => exchange.over ? undefined : then(concluded))))
-  }
-
-  const judge = (request: Http.IncomingMessage, exchange: HttpExchange.Exchange): RequestAdmission.Admission => {
-    const { authority, target } = targetOf(request.url ?? "")
-    return listener.admit(exchange, {
+  ): void =>
+    listener.judge(exchange, {
+      ...RequestTarget.parse(request.url ?? ""),
       method: request.method ?? "",
-      target,
-      authority,
       rawHeaders: request.rawHeaders
-    })
-  }
+    }, then)
   /** What is to be answered instead of handing the request on, which from then on is the one that was judged. */
   const refusal = (
     request: Http.IncomingMessage,
@@ -114,11 +105,8 @@ const makeForRequests = Effect.fnUntraced(function*(
     if (concluded._tag !== "Admitted") {
       return RequestAdmission.refusal(concluded, request.headers["content-type"], options.reasonHeader ?? true)
     }
-    const { url = "" } = request
-    const authority = url.startsWith("/") ? undefined : targetOf(url).authority
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
-    request.url = concluded.request.path
-    if (authority !== undefined) setHost(request, authority)
+    RequestTarget.settle(request, concluded.request.path, RequestTarget.parse(request.url ?? "").authority)
     applyTokens(request, request, concluded)
     return undefined
   }
@@ -127,9 +115,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     if (!(request instanceof Http.IncomingMessage) || !(response instanceof Http.ServerResponse)) return
     const exchange = HttpExchange.exchangeOf(request)
     if (exchange === undefined) return void response.writeHead(403).end()
-    const admission = judge(request, exchange)
-    if (admission._tag !== "Pending") return answer(request, response, exchange, admission)
-    whenSettled(exchange, admission.settled, (concluded) => answer(request, response, exchange, concluded))
+    judge(request, exchange, (concluded) => answer(request, response, exchange, concluded))
   }
   const answer = (
     request: Http.IncomingMessage,
@@ -146,9 +132,7 @@ const makeForRequests = Effect.fnUntraced(function*(
   const upgrade = (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
     const exchange = HttpExchange.exchangeOf(request)
     if (exchange === undefined) return void socket.destroy()
-    const admission = judge(request, exchange)
-    if (admission._tag !== "Pending") return answerUpgrade(request, socket, head, exchange, admission)
-    whenSettled(exchange, admission.settled, (concluded) => answerUpgrade(request, socket, head, exchange, concluded))
+    judge(request, exchange, (concluded) => answerUpgrade(request, socket, head, exchange, concluded))
   }
   const answerUpgrade = (
     request: Http.IncomingMessage,
@@ -168,14 +152,8 @@ const makeForRequests = Effect.fnUntraced(function*(
     if (isGone(stream)) return
     // CONNECT has no path, and nothing that could be judged.
     if (target === undefined) return stream.respond({ ":status": 405 }, { endStream: true })
-    const admission = listener.admit(exchange, {
-      method: headers[":method"] ?? "",
-      target,
-      authority: undefined,
-      rawHeaders
-    })
-    if (admission._tag !== "Pending") return answerStream(request, exchange, admission)
-    whenSettled(exchange, admission.settled, (concluded) => answerStream(request, exchange, concluded))
+    const raw = { method: headers[":method"] ?? "", target, authority: undefined, rawHeaders }
+    listener.judge(exchange, raw, (concluded) => answerStream(request, exchange, concluded))
   }
   const answerStream = (
     request: HttpExchange.StreamRequest,
@@ -192,7 +170,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     }
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
     const { path } = concluded.request
-    if (headers[":path"] !== path) setRaw(rawHeaders, ":path", path)
+    if (headers[":path"] !== path) RequestTarget.setRaw(rawHeaders, ":path", path)
     headers[":path"] = path
     applyTokens(request, stream, concluded)
     const { session } = stream
@@ -235,25 +213,6 @@ const makeForRequests = Effect.fnUntraced(function*(
 
 /** Whether nobody waits for the answer any more. Node throws at those who give it all the same. */
 const isGone = (stream: Http2.ServerHttp2Stream): boolean => stream.closed || stream.destroyed
-
-/** Of a request line, which may name the authority too. That goes before any `Host` then (RFC 9112, 3.2.2). */
-const targetOf = (url: string): { readonly target: string; readonly authority: string | undefined } => {
-  const absolute = /^https?:\/\/(?:[^/?#]*@)?([^/?#@]*)(.*)$/is.exec(url)
-  if (absolute === null) return { target: url, authority: undefined }
-  const [, authority, rest] = absolute
-  return { target: rest!.startsWith("/") ? rest! : `/${rest}`, authority }
-}
-
-const setHost = (request: Http.IncomingMessage, authority: string): void => {
-  request.headers.host = authority
-  setRaw(request.rawHeaders, "host", authority)
-}
-
-const setRaw = (rawHeaders: Array<string>, name: string, value: string): void => {
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() === name) rawHeaders[i + 1] = value
-  }
-}
 
 const format = ({ body, headers, status }: RequestAdmission.Answer): string => {
   const all = { ...headers, "content-length": String(Buffer.byteLength(body)), connection: "close" }

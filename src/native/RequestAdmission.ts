@@ -2,7 +2,6 @@
  * Whether an HTTP request may reach the application, and as what: the path that is judged is the path that is handled.
  * Where the verdict depends on tokens, they are left to `TokenAdmission`.
  */
-import type { Effect } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
@@ -23,7 +22,7 @@ export interface Raw {
 
 export interface Admitted {
   readonly _tag: "Admitted"
-  readonly request: HttpRequest.HttpRequest
+  readonly request: Request
   readonly decision: Decision.Decision
   /** `TokenAdmission.changes` of it are to be made to the request before the application gets it. */
   readonly presented: TokenAdmission.Presented
@@ -35,18 +34,18 @@ export interface Denied {
   readonly presented: TokenAdmission.Presented
 }
 
-export type Admission =
+/** To be answered with 400. */
+interface Malformed {
+  readonly _tag: "Malformed"
+  readonly why: string
+}
+
+export type Concluded =
   | Admitted
   | Denied
-  /** Tokens are verified while it runs. */
-  | { readonly _tag: "Pending"; readonly settled: Effect.Effect<Admitted | Denied> }
   /** To be answered with 307. */
   | { readonly _tag: "Redirected"; readonly path: string }
-  /** To be answered with 400. */
-  | { readonly _tag: "Malformed"; readonly why: string }
-
-/** Once no token is waited for. */
-export type Concluded = Exclude<Admission, { readonly _tag: "Pending" }>
+  | Malformed
 
 export type Refused = Exclude<Concluded, { readonly _tag: "Admitted" }>
 
@@ -63,7 +62,7 @@ export const reasonOf = (refused: Refused): string => {
 }
 
 /** What is known at once. `Open`: it depends on tokens. */
-export type Judgement = Concluded | { readonly _tag: "Open"; readonly request: HttpRequest.HttpRequest }
+export type Judgement = Concluded | { readonly _tag: "Open"; readonly request: Request }
 
 export const judge = (
   authorizer: Authorizer.Authorizer,
@@ -80,48 +79,69 @@ export const judge = (
   if (normalized._tag === "Rejected") return malformed(normalized.why)
   if (normalized._tag === "Redirect") return { _tag: "Redirected", path: normalized.path }
   const { path } = normalized
+  let open = false
+  const notingTokens: TokenRequirement.Tokens = () => {
+    open = true
+    return undefined
+  }
   const request = requestOf(raw, path, raw.rawHeaders)
-  open = false
-  ambiguous = undefined
-  const decision = authorizer.request(caller, request, notingTokens)
-  if (ambiguous !== undefined) return malformed(`the header ${ambiguous} says several things`)
-  if (open) {
+  const decision = decide(authorizer, caller, request, notingTokens)
+  if (open && decision.because !== "ambiguous") {
     // A copy, as what is judged again later is what was sent, not what was made of it for the application.
     return { _tag: "Open", request: requestOf(raw, path, [...raw.rawHeaders]) }
   }
-  return decision.allowed
-    ? { _tag: "Admitted", request, decision, presented: TokenAdmission.nobody }
-    : { _tag: "Denied", decision, presented: TokenAdmission.nobody }
+  return conclude(request, decision, TokenAdmission.nobody)
 }
 
-const malformed = (why: string): Refused => ({ _tag: "Malformed", why })
+export const conclude = (
+  request: Request,
+  decision: Decision.Decision,
+  presented: TokenAdmission.Presented
+): Admitted | Denied | Malformed =>
+  decision.because === "ambiguous"
+    ? malformed(decision.detail ?? "")
+    : decision.allowed
+    ? { _tag: "Admitted", request, decision, presented }
+    : { _tag: "Denied", decision, presented }
 
-/** Whether the judgement under way, which is synchronous, has asked for a token. */
-let open = false
+const malformed = (why: string): Malformed => ({ _tag: "Malformed", why })
 
-const notingTokens: TokenRequirement.Tokens = () => {
-  open = true
-  return undefined
+/** A request of which it is known what the application may read in another way. */
+export interface Request extends HttpRequest.HttpRequest {
+  readonly isAmbiguous: (name: string) => boolean
 }
 
-/** A header that the judgement under way has looked at, and that the application may read in another way. */
-let ambiguous: string | undefined
+/** By the intentions, unless they look at a header that the application may read in another way. */
+export const decide = (
+  authorizer: Authorizer.Authorizer,
+  caller: SpiffeId.Service,
+  request: Request,
+  tokens: TokenRequirement.Tokens
+): Decision.Decision => {
+  let ambiguous: string | undefined
+  const decision = authorizer.request(caller, {
+    method: request.method,
+    path: request.path,
+    lines: request.lines,
+    header: (name) => {
+      if (request.isAmbiguous(name)) ambiguous = name
+      return request.header(name)
+    }
+  }, tokens)
+  return ambiguous === undefined
+    ? decision
+    : Decision.make(false, "ambiguous", undefined, undefined, `the header ${ambiguous} says several things`)
+}
 
-const requestOf = (
-  { authority, method }: Raw,
-  path: string,
-  rawHeaders: ReadonlyArray<string>
-): HttpRequest.HttpRequest => {
+const requestOf = ({ authority, method }: Raw, path: string, rawHeaders: ReadonlyArray<string>): Request => {
   const { header, lines } = HttpRequest.fromRaw(method, path, rawHeaders)
+  const isNamed = (name: string) => authority !== undefined && name === "host"
   return {
     method,
     path,
-    header: (name) => {
-      if (authority !== undefined && name === "host") return authority
-      if (HttpRequest.isAmbiguous(rawHeaders, name)) ambiguous = name
-      return header(name)
-    },
-    lines: (name) => authority !== undefined && name === "host" ? undefined : lines(name)
+    header: (name) => isNamed(name) ? authority : header(name),
+    lines: (name) => isNamed(name) ? undefined : lines(name),
+    isAmbiguous: (name) => !isNamed(name) && HttpRequest.isAmbiguous(rawHeaders, name)
   }
 }
 

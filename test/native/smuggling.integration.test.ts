@@ -300,3 +300,23 @@ describe("who calls", () => {
       assert.match(yield* ask(shouted), /^HTTP\/1.1 403/)
     }))
 })
+
+describe("a request at hand", () => {
+  it.live("ends when a change of intentions looks at a header of it that says several things", () =>
+    Effect.gen(function*() {
+      const { api, mesh, port, web } = yield* Servers.start(
+        Servers.served(HttpRouter.add("*", "/*", Effect.never)),
+        { drain: "0 millis" }
+      )
+      const { socket } = yield* TlsClients.connect(port, web.issued, { ALPNProtocols: ["http/1.1"] })
+      socket.write(head("GET / HTTP/1.1", "host: api", "user-agent: b", "user-agent: a"))
+      yield* Sockets.eventually(() => mesh.stats().handling === 1)
+      yield* SubscriptionRef.set(
+        api.intentions,
+        Servers.policy(Intention.make("web", "api", [
+          { Action: "allow", HTTP: { Header: [{ Name: "User-Agent", Suffix: "a" }] } }
+        ]))
+      )
+      yield* Sockets.eventually(() => mesh.stats().aborted["denied"] === 1)
+    }))
+})
