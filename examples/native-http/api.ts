@@ -29,6 +29,6 @@ export const stock = ServiceRegistration.layer({ name: "stock", port, drain: 0 }
   Layer.provideMerge(
     HttpRouter.serve(Layer.provide(HttpApiBuilder.layer(Api), items), { disableLogger: true, disableListenLog: true })
   ),
-  Layer.provide(MeshHttpServer.layer({ host: "127.0.0.1", port })),
+  Layer.provide(MeshHttpServer.layer({ host: "127.0.0.1", port, reasonHeader: true })),
   Layer.provide(Mesh.layer({ service: "stock" }))
 )

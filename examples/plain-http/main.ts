@@ -26,7 +26,7 @@ const shelf = await PlainMesh.join({ service: "shelf", consul: consul.settings }
 const server = Http.createServer((request, response) =>
   response.end(`${request.url} is here, ${shelf.peerOf(request)?.service}`)
 )
-await shelf.listen(server, { host: "127.0.0.1", port })
+await shelf.listen(server, { host: "127.0.0.1", port, reasonHeader: true })
 await shelf.register({ port, drain: 0 })
 
 const clerk = await PlainMesh.join({ service: "clerk", consul: consul.settings })

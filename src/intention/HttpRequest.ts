@@ -29,30 +29,66 @@ export const fromRaw = (method: string, path: string, rawHeaders: ReadonlyArray<
 })
 
 /**
- * Headers that a request has once at most, and of which Node hands applications the first line, whatever follows. `host`
- * stands for the authority.
+ * Headers of which Node hands applications the first line, whatever follows, in either version of HTTP. `host` stands for the
+ * authority. A test asks Node for the lists.
  */
-const single: ReadonlySet<string> = new Set([
+const single = [
+  "age",
   "authorization",
   "content-length",
   "content-type",
+  "etag",
+  "expires",
   "from",
   "host",
   "if-modified-since",
   "if-unmodified-since",
+  "last-modified",
+  "location",
   "max-forwards",
   "proxy-authorization",
   "referer",
+  "retry-after",
   "user-agent"
+]
+
+/** Of several lines of Cookie Node makes one in its own way. A client has none to send (RFC 6265, 5.4). */
+const singleInHttp1: ReadonlySet<string> = new Set([...single, "cookie", "server"])
+
+const singleInHttp2: ReadonlySet<string> = new Set([
+  ...single,
+  "access-control-allow-credentials",
+  "access-control-max-age",
+  "access-control-request-method",
+  "content-encoding",
+  "content-language",
+  "content-location",
+  "content-md5",
+  "content-range",
+  "date",
+  "dnt",
+  "if-match",
+  "if-none-match",
+  "if-range",
+  "range",
+  "tk",
+  "upgrade-insecure-requests",
+  "x-content-type-options"
 ])
 
-/** Whether a header, named in lower case, says two things where it can say one, so that readers may differ about it. */
+/**
+ * Whether a header, named in lower case, says something that Node does not hand applications: two things where it can say
+ * one, so that readers may differ about it.
+ */
 export const isAmbiguous = (rawHeaders: ReadonlyArray<string>, name: string): boolean => {
-  if (!single.has(name)) return false
+  const http2 = isHttp2(rawHeaders)
+  // Assigned to an ordinary object, this is lost.
+  if (name === "__proto__") return !http2 && linesOf(rawHeaders, name, ",") !== undefined
+  if (!(http2 ? singleInHttp2 : singleInHttp1).has(name)) return false
   let lines = 0
   let value: string | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() !== name) continue
+    if (!isNamed(rawHeaders[i]!, name)) continue
     if (++lines > 1) return true
     value = rawHeaders[i + 1]
   }
@@ -76,14 +112,14 @@ export const make = (
   )
 
 const headerOf = (raw: ReadonlyArray<string>, name: string): string | undefined => {
-  const http2 = raw.length > 0 && raw[0]!.charCodeAt(0) === colon
+  const http2 = isHttp2(raw)
   if (http2 && name === "host") return linesOf(raw, ":authority", ",") ?? linesOf(raw, name, ",")
   // HTTP/2 lets clients split one Cookie header into many; they belong together as they were (RFC 9113, 8.2.3).
   return linesOf(raw, name, http2 && name === "cookie" ? "; " : ",")
 }
 
 const severalOf = (raw: ReadonlyArray<string>, name: string): ReadonlyArray<string> | undefined => {
-  const http2 = raw.length > 0 && raw[0]!.charCodeAt(0) === colon
+  const http2 = isHttp2(raw)
   if (http2 && name === "cookie") return undefined
   const found = http2 && name === "host" && linesOf(raw, ":authority", ",") !== undefined ? ":authority" : name
   let first: string | undefined
@@ -96,6 +132,9 @@ const severalOf = (raw: ReadonlyArray<string>, name: string): ReadonlyArray<stri
   }
   return lines
 }
+
+/** Such lists begin with a pseudo-header. */
+const isHttp2 = (raw: ReadonlyArray<string>): boolean => raw.length > 0 && raw[0]!.charCodeAt(0) === colon
 
 const colon = 58
 

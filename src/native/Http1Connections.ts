@@ -6,6 +6,7 @@ import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
 import type * as MeshListener from "./MeshListener.ts"
 import * as Stall from "./Stall.ts"
+import * as StatusLine from "./StatusLine.ts"
 
 export interface Http1Connections {
   /** Serves a connection. `last`: for no more than one request. */
@@ -125,6 +126,9 @@ export const make = Effect.fnUntraced(
       talk.upgraded = true
       const exchange = new HttpExchange.Exchange(talk.connection, undefined)
       HttpExchange.remember(request, exchange)
+      StatusLine.watch(socket, (status) => {
+        exchange.upgrade = status
+      })
       socket.once("close", () => observer.closed(exchange))
       observer.started(exchange, request)
       upgrade(request, socket, head)

@@ -44,6 +44,8 @@ export class Exchange {
   readonly connection: MeshListener.Connection
   /** Absent for an upgrade. */
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
+  /** The status that was written to an upgraded connection, once there is one. */
+  upgrade: number | undefined = undefined
   /** The verdict on it, once there is one. */
   concluded: RequestAdmission.Concluded | undefined = undefined
   /** Whether its answer, or its connection, has ended. */
@@ -56,11 +58,15 @@ export class Exchange {
     this.answer = answer
   }
 
-  /** Of the answer, once it is over. */
-  get code(): number | string {
-    if (this.answer === undefined) return this.concluded?._tag === "Denied" ? 403 : 101
-    if ("statusCode" in this.answer) return this.answer.statusCode
-    return String(this.answer.sentHeaders?.[":status"] ?? "reset")
+  /** Of what was written, once it is over. A refusal is one, also where gRPC calls it 200. */
+  get code(): number | "reset" {
+    const { answer } = this
+    const status = answer === undefined
+      ? this.upgrade
+      : "statusCode" in answer
+      ? isSent(answer) ? answer.statusCode : undefined
+      : statusOf(answer)
+    return status === undefined ? "reset" : this.concluded?._tag === "Denied" ? 403 : status
   }
 
   /** Ends it, so that the caller does not take what it has for a whole answer. */
@@ -69,6 +75,16 @@ export class Exchange {
     if (answer === undefined || answer instanceof Http.ServerResponse) return this.connection.reset()
     cancel("stream" in answer ? answer.stream : answer)
   }
+}
+
+/** An answer over HTTP/1.1 may have been made, and wait for those of earlier requests. */
+const isSent = (answer: Outgoing): boolean =>
+  answer.headersSent &&
+  (!(answer instanceof Http.ServerResponse) || answer.writableFinished || answer.socket !== null)
+
+const statusOf = ({ sentHeaders }: Http2.ServerHttp2Stream): number | undefined => {
+  const status = sentHeaders?.[":status"]
+  return status === undefined ? undefined : Number(status)
 }
 
 export type Incoming = Http.IncomingMessage | Http2.Http2ServerRequest

@@ -10,7 +10,7 @@
  *
  * A token that a request was admitted with counts until the request is over, even if it expires before that.
  */
-import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Decision from "../intention/Decision.ts"
@@ -50,7 +50,10 @@ export interface Options extends
   readonly protocols: ReadonlyArray<HttpConnections.Protocol>
   /** See `HttpConnections`. */
   readonly streams?: boolean | undefined
-  /** Tells refused callers why, in `x-mesh-denied`. Default: true. */
+  /**
+   * Tells refused callers why, in `x-mesh-denied`: which intention, what it looks at, what is wrong with a token. Default:
+   * false, and the header says no more than that it was the mesh. `TestMesh` tells.
+   */
   readonly reasonHeader?: boolean | undefined
   /** How paths are made canonical before they are judged and handled. Default: as Consul's. */
   readonly normalization?: PathNormalization.RequestNormalization | undefined
@@ -58,6 +61,11 @@ export interface Options extends
   /** How long requests at hand may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
 }
+
+/** The default of `reasonHeader`. */
+export const TellsReasons = Context.Reference<boolean>("effect-mesh/native/HttpListener/TellsReasons", {
+  defaultValue: () => false
+})
 
 /** Since the server opened. */
 export interface Stats {
@@ -75,6 +83,8 @@ export interface HttpListener {
   readonly port: number
   /** Whose requests are judged. */
   readonly service: () => string
+  /** What is answered instead of handing a request to the application. */
+  readonly refusal: (refused: RequestAdmission.Refused, contentType: string | undefined) => RequestAdmission.Answer
   readonly stats: () => Stats
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
@@ -103,6 +113,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const authorizer = yield* Watched.ready(intentions)
   const context = yield* Effect.context<never>()
   const tokens = yield* RequestTokens.make
+  const tellsReasons = options.reasonHeader ?? (yield* TellsReasons)
   const run = yield* FiberSet.makeRuntime()
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
   const handling = new Map<HttpExchange.Exchange, RequestAdmission.Request>()
@@ -124,6 +135,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.logWarning(`${verdict} a request of ${connection.remote}: ${DenialLog.format(line)}`),
       { ...keys(connection), reason: "denied" }
     ))
+  }
+
+  const recordMalformed = ({ connection }: HttpExchange.Exchange, why: string) => {
+    const leftOut = lines.admit(why, performance.now())
+    if (leftOut === undefined) return
+    const what = `refused a request of ${SpiffeId.display(connection.caller)} (${connection.remote}): ${why}`
+    run(Effect.annotateLogs(Effect.logWarning(`${what}${LineLimit.suffix(leftOut)}`), {
+      ...keys(connection),
+      reason: "malformed"
+    }))
   }
 
   const keys = (connection: MeshListener.Connection) => ({
@@ -245,6 +266,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (concluded._tag !== "Admitted") {
       countRefusal(exchange, concluded)
       if (concluded._tag === "Denied") recordDenial(exchange, concluded.decision)
+      else if (concluded._tag === "Malformed") recordMalformed(exchange, concluded.why)
       return
     }
     if (concluded.decision.audited === true) recordDenial(exchange, concluded.decision)
@@ -272,6 +294,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     host: listener.host,
     port: listener.port,
     service: () => authorizer().destination.service,
+    refusal: (refused, contentType) => RequestAdmission.refusal(refused, contentType, tellsReasons),
     stats: () => ({ connections: listener.stats(), handling: count, ...metrics.totals() }),
     denials: denials.counts,
     attach: connections.attach,

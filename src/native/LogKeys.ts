@@ -1,5 +1,6 @@
 /** The keys of log lines, which are stable: `docs/metrics.md`. Tools look for lines by them, people read the sentences. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { inspect } from "node:util"
 import { Context, Fiber, type References } from "effect"
 import { HttpServerRequest } from "effect/http"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -18,7 +19,13 @@ export const peer = (
 export const ofRequests = (inherited: Annotations): Annotations =>
   Object.defineProperties({ ...inherited }, {
     peer: { enumerable: true, get: () => callerOf(Fiber.getCurrent(), "peer") },
-    remote: { enumerable: true, get: () => callerOf(Fiber.getCurrent(), "remote") }
+    remote: { enumerable: true, get: () => callerOf(Fiber.getCurrent(), "remote") },
+    // The console would show that there is something to be looked up, and not what.
+    [inspect.custom]: {
+      value(this: Annotations) {
+        return { ...this }
+      }
+    }
   })
 
 type Annotations = typeof References.CurrentLogAnnotations["Service"]

@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const traced = Tracing.current("server")
     if (traced !== undefined) describe(traced, exchange.connection.caller, listener.service(), exchange.concluded)
-    return refusal(exchange.concluded, request.headers["content-type"], options.reasonHeader ?? true)
+    return responseOf(listener.refusal(exchange.concluded, request.headers["content-type"]))
   })
 
   /** Then the request is what was judged, for whoever looks at it: the application, its middleware, spans. */
@@ -131,6 +131,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
   })
   const { denials, host, port, stats } = listener
+  // What Effect says of a server has `http://`, which nobody can open here.
+  yield* Effect.logInfo(
+    `serving ${listener.service()} on https://${
+      Listening.format({ host, port })
+    }, for callers with a certificate of the mesh`
+  )
   return { http, mesh: { denials, host, port, stats } }
 })
 
@@ -189,9 +195,5 @@ const settle = (incoming: HttpExchange.Incoming, path: string, authority: string
   RequestTarget.setRaw(incoming.rawHeaders, ":path", path)
 }
 
-const refusal = (...refused: Parameters<typeof RequestAdmission.refusal>): HttpServerResponse.HttpServerResponse => {
-  const { body, headers, status } = RequestAdmission.refusal(...refused)
-  return body === ""
-    ? HttpServerResponse.empty({ status, headers })
-    : HttpServerResponse.text(body, { status, headers })
-}
+const responseOf = ({ body, headers, status }: RequestAdmission.Answer): HttpServerResponse.HttpServerResponse =>
+  body === "" ? HttpServerResponse.empty({ status, headers }) : HttpServerResponse.text(body, { status, headers })

@@ -24,7 +24,7 @@ import * as HttpListener from "./HttpListener.ts"
 import type * as Listening from "./Listening.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
-import * as RequestAdmission from "./RequestAdmission.ts"
+import type * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestChanges from "./RequestChanges.ts"
 import * as RequestTarget from "./RequestTarget.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
@@ -103,7 +103,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     concluded: RequestAdmission.Concluded
   ): RequestAdmission.Answer | undefined => {
     if (concluded._tag !== "Admitted") {
-      return RequestAdmission.refusal(concluded, request.headers["content-type"], options.reasonHeader ?? true)
+      return listener.refusal(concluded, request.headers["content-type"])
     }
     rememberPeer(exchange.connection.socket, exchange.connection.caller)
     RequestTarget.settle(request, concluded.request.path, RequestTarget.parse(request.url ?? "").authority)
@@ -163,7 +163,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     const { flags, headers, rawHeaders, stream } = request
     if (isGone(stream)) return
     if (concluded._tag !== "Admitted") {
-      const refused = RequestAdmission.refusal(concluded, headers["content-type"], options.reasonHeader ?? true)
+      const refused = listener.refusal(concluded, headers["content-type"])
       stream.respond({ ":status": refused.status, ...refused.headers }, { endStream: refused.body === "" })
       if (refused.body !== "") stream.end(refused.body)
       return

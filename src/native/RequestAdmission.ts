@@ -73,6 +73,7 @@ export const judge = (
   // Readers take these for what they are not: routers for methods in upper case, parsers of URLs for paths of their own.
   if (raw.method !== raw.method.toUpperCase()) return malformed("the method is not in upper case")
   if (!raw.target.startsWith("/") && raw.target !== "*") return malformed("the path does not start with a slash")
+  if (raw.rawHeaders.length >= 2 * maxHeaders) return malformed(`it has ${maxHeaders} headers or more`)
   const normalized = raw.target === "*"
     ? { _tag: "Path" as const, path: raw.target }
     : PathNormalization.normalize(raw.target, normalization)
@@ -103,6 +104,9 @@ export const conclude = (
     : decision.allowed
     ? { _tag: "Admitted", request, decision, presented }
     : { _tag: "Denied", decision, presented }
+
+/** Node hands applications no more of them over HTTP/1.1, without a word about the rest. */
+const maxHeaders = 1000
 
 const malformed = (why: string): Malformed => ({ _tag: "Malformed", why })
 
@@ -164,7 +168,7 @@ export const refusal = (
     case "Redirected":
       return { status: 307, headers: { location: local(admission.path) }, body: "" }
     case "Denied": {
-      const reason = withReason ? { "x-mesh-denied": reasonHeader(admission.decision) } : {}
+      const reason = { "x-mesh-denied": withReason ? reasonHeader(admission.decision) : "by policy" }
       return contentType?.startsWith("application/grpc") === true
         ? {
           status: 200,

@@ -22,6 +22,7 @@ import { HttpClient as Client } from "effect/http"
 import * as DevelopmentAgent from "../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as Intention from "../intention/Intention.ts"
+import * as HttpListener from "../native/HttpListener.ts"
 import * as Mesh from "../native/Mesh.ts"
 import * as MeshHttpClient from "../native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../native/MeshHttpServer.ts"
@@ -144,7 +145,7 @@ const make = Effect.gen(function*() {
       Effect.provideService(ConsulClient.ConsulClient, consul),
       Effect.mapError(failed(`let ${service} join`)),
       // What is made of it is as real as its sockets and certificates.
-      Effect.map(Context.add(Clock.Clock, realTime))
+      Effect.map((mesh) => mesh.pipe(Context.add(Clock.Clock, realTime), Context.add(HttpListener.TellsReasons, true)))
     )
     members.set(service, joined)
     return joined

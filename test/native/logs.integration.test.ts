@@ -1,9 +1,9 @@
 /** What is written in the log of a mesh: who it is about, and nothing that must stay secret. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
+import { Console, Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
 import { HttpClient, HttpClientRequest, HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import { inspect } from "node:util"
+import { format, inspect } from "node:util"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
@@ -101,6 +101,38 @@ describe("a line that is written within a request", () => {
         assert.strictEqual(orders.stats().aborted["denied"], undefined)
       }).pipe(Effect.provide(TestMesh.layer()))
     ))
+})
+
+describe("a line in the console", () => {
+  it.live("has the caller, not a note that it could be looked up", () =>
+    Effect.gen(function*() {
+      const written: Array<string> = []
+      const console = Object.assign(Object.create(globalThis.console), {
+        log: (...parts: ReadonlyArray<unknown>) => void written.push(format(...parts))
+      })
+      yield* Effect.gen(function*() {
+        const mesh = yield* TestMesh.TestMesh
+        yield* mesh.serve(
+          "orders",
+          HttpRouter.serve(
+            HttpRouter.add("GET", "/", Effect.as(Effect.log("counting stock"), HttpServerResponse.empty())),
+            { disableLogger: true, disableListenLog: true }
+          )
+        )
+        yield* mesh.allow("shop", "orders")
+        yield* (yield* mesh.client("shop")).get("http://orders/")
+      }).pipe(
+        Effect.provide(Layer.merge(TestMesh.layer(), Logger.layer([Logger.defaultLogger]))),
+        Effect.provideService(Console.Console, console)
+      )
+      const line = written.find((text) => text.includes("counting stock"))
+      assert.match(line ?? "", /peer: '?.*svc\/shop/)
+      assert.notInclude(line, "Getter")
+      assert.match(
+        written.find((text) => text.includes("serving orders")) ?? "",
+        /https:\/\/127\.0\.0\.1:\d+, for callers/
+      )
+    }))
 })
 
 describe("a line about a peer", () => {
