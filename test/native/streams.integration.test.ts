@@ -257,16 +257,16 @@ describe("a stream", () => {
             )
           )
         ]
-        const cut = yield* look(10, [...by("fin"), ...by("reset")])
+        const cut = yield* look(7, [...by("fin"), ...by("reset")])
         const child = yield* spawn({ secrets })
         yield* fixture.at(child.ports)
         const held = by("hold")
-        const looking = yield* Effect.forkChild(look(10, held, Infinity))
-        yield* Sockets.eventually(() => child.began() >= 10 * held.length)
+        const looking = yield* Effect.forkChild(look(7, held, Infinity))
+        yield* Sockets.eventually(() => child.began() >= 7 * held.length)
         yield* child.kill
         const seen = [...cut, ...(yield* Fiber.join(looking))]
         assert.deepStrictEqual(count(wholes(seen)), {})
-        assert.strictEqual(seen.length, 420)
+        assert.strictEqual(seen.length, 294)
       }),
     patience
   )
@@ -307,7 +307,7 @@ describe("a stream", () => {
         "writes first": (socket: Net.Socket) => void socket.write("hello"),
         "writes and ends first": (socket: Net.Socket) => void socket.end("hello")
       }
-      const seen = yield* look(20, [
+      const seen = yield* look(19, [
         ...Object.entries(sockets).flatMap(([who, open]) =>
           Object.entries(uses).map(([first, use]) => [`${who}, ${first}`, open(use)] as const)
         ),
@@ -317,7 +317,7 @@ describe("a stream", () => {
         ...Object.entries(requests).map(([who, ask]) => [who, ask("")] as const)
       ])
       assert.deepStrictEqual(count(wholes(seen)), {})
-      assert.strictEqual(seen.length, 440)
+      assert.strictEqual(seen.length, 418)
     }), patience)
 
   it.live(
