@@ -141,7 +141,7 @@ export const make = Effect.fnUntraced(
       const [abuse, answer] = faultOf("code" in error ? String(error.code) : "", talk.request?.complete === false)
       if (abuse !== undefined) observer.abused(talk.connection, abuse)
       if (!socket.writable || talk.active > 0 || answer === undefined) return socket.destroy(error)
-      socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\n\r\n`, () => socket.destroy(error))
+      socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy(error))
     })
 
     return {
