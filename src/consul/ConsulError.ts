@@ -74,6 +74,10 @@ export const undecodable = (request: string, why: string): ConsulError =>
 export const filtered = (request: string, right: string): ConsulError =>
   new ConsulError({ request, reason: new Filtered({ right }) })
 
+/** The token is known, and lacks the right. One that is not known may only be not known yet, where the agent starts. */
+export const isRefused = ({ reason }: ConsulError): boolean =>
+  reason._tag === "PermissionDenied" && !reason.body.includes("ACL not found")
+
 /** By the status of an answer that is not a success. */
 export const fromStatus = (request: string, status: number, text: string): ConsulError => {
   const body = text.trim().slice(0, 512)

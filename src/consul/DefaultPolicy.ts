@@ -5,7 +5,7 @@
 import { Effect, Schema } from "effect"
 import type * as Agent from "./Agent.ts"
 import type * as ConsulClient from "./ConsulClient.ts"
-import type * as ConsulError from "./ConsulError.ts"
+import * as ConsulError from "./ConsulError.ts"
 
 export type DefaultPolicy = "allow" | "deny"
 
@@ -13,7 +13,7 @@ const Word = Schema.Literals(["allow", "deny"])
 const isWord = Schema.is(Word)
 
 /**
- * Undefined: not ours to read. The default of the ACL system, which every answer carries, is no substitute: the other setting
+ * Undefined: not ours to read. An agent that does not know the token has said nothing: that is a failure, and may pass. The default of the ACL system, which every answer carries, is no substitute: the other setting
  * wins over it.
  */
 export const ask = (
@@ -21,7 +21,7 @@ export const ask = (
 ): Effect.Effect<DefaultPolicy | undefined, ConsulError.ConsulError> =>
   consul.call("GET /v1/agent/self", (api) => api.agent.self({})).pipe(
     Effect.map(({ body, headers }) => of(body, headers["x-consul-default-acl-policy"], consul.datacenter)),
-    Effect.catchReason("ConsulError", "PermissionDenied", () => Effect.undefined)
+    Effect.catchIf(ConsulError.isRefused, () => Effect.undefined)
   )
 
 /** By what an agent says about itself. One in another datacenter than the one that is asked about says nothing. */

@@ -250,18 +250,23 @@ const nameOf = ([first, ...others]: ReadonlyArray<string>): string =>
     others.length === 0 ? "" : ` and ${others.length} other names`
   }`
 
-/** Asked once: it changes only when an agent restarts, and then a question fails. */
+/**
+ * Asked once: it changes only when an agent restarts, and then a question fails. Where the token has lost the right to ask
+ * meanwhile, what the agent said last stays in force.
+ */
 const rememberedDefault = Effect.fnUntraced(function*(consul: ConsulClient.ConsulClient["Service"]) {
   const oneAtATime = yield* Semaphore.make(1)
   let known: { readonly value: Authorizer.DefaultPolicy | undefined } | undefined
+  let last: Authorizer.DefaultPolicy | undefined
   return {
     get: Semaphore.withPermit(
       oneAtATime,
       Effect.suspend(() =>
         known === undefined
           ? Effect.map(DefaultPolicy.ask(consul), (value) => {
-            known = { value }
-            return value
+            last = value ?? last
+            known = { value: last }
+            return last
           })
           : Effect.succeed(known.value)
       )

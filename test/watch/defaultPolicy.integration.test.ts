@@ -55,7 +55,46 @@ describe("the intentions", () => {
     }))
 })
 
+/** Answers about the agent itself in turn, the last one for ever; the question after one that was answered fails. */
+const agentInTurn = (...selves: ReadonlyArray<"allow" | "no right" | "no token">) => {
+  let asked = 0
+  let questions = 0
+  let since = 0
+  const answer = (url: string, response: ServerResponse) => {
+    if (!url.startsWith("/v1/agent/self")) {
+      questions++
+      if (asked >= selves.length) since++
+      if (questions === 2 && selves[0] === "allow") return response.writeHead(500).end("No cluster leader")
+      // The others are held.
+      return questions > 5 ? response : agentWith("allow", "allow")(url, response)
+    }
+    const self = selves[Math.min(asked++, selves.length - 1)]!
+    return self === "allow"
+      ? agentWith("allow", "allow")(url, response)
+      : response.writeHead(403).end(self === "no token" ? "ACL not found" : "Permission denied")
+  }
+  /** Questions since the last of the answers was given. */
+  return { answer, since: () => since }
+}
+
+const until = (condition: () => boolean) =>
+  Effect.repeat(Effect.sync(condition), { until: (holds) => holds, schedule: Schedule.spaced("5 millis") })
+
 describe("the default policy", () => {
+  it.live("is asked for again where the agent does not know the token yet", () =>
+    Effect.gen(function*() {
+      const intentions = yield* watched(agentInTurn("no token", "allow").answer)
+      yield* until(() => intentions.latest()?.defaultPolicy === "allow")
+    }))
+
+  it.live("stays what the agent said last where the token loses the right to ask", () =>
+    Effect.gen(function*() {
+      const agent = agentInTurn("allow", "no right")
+      const intentions = yield* watched(agent.answer)
+      yield* until(() => agent.since() > 0)
+      assert.strictEqual(intentions.latest()?.defaultPolicy, "allow")
+    }))
+
   it.live.each(
     [
       ["trap 13: is the agent's for intentions, which the header does not show", "allow", "deny", "deny"],

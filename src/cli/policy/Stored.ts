@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
-import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as ConsulError from "../../consul/ConsulError.ts"
 import * as DefaultPolicy from "../../consul/DefaultPolicy.ts"
 import * as Completeness from "../../policy/Completeness.ts"
 import type * as Entries from "../../policy/Entries.ts"
@@ -129,12 +129,8 @@ const mayRead = (consul: Client, kind: string, name: string): Effect.Effect<bool
   consul.call(`GET /v1/config/${kind}/${name}`, (api) => api.config.read({ params: { kind, name }, query: {} })).pipe(
     Effect.as(true),
     Effect.catchIf((error) => error.reason._tag === "NotFound" || isUnknownKind(error), () => Effect.succeed(true)),
-    Effect.catchIf(isDenied, () => Effect.succeed(false))
+    Effect.catchIf(ConsulError.isRefused, () => Effect.succeed(false))
   )
-
-/** As distinguished from a token that has expired meanwhile. */
-const isDenied = ({ reason }: ConsulError.ConsulError): boolean =>
-  reason._tag === "PermissionDenied" && !reason.body.includes("ACL not found")
 
 /** Of so many services, the first ones in order, it is asked whether their intentions are hidden. */
 const asked = 200
