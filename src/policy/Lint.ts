@@ -203,9 +203,9 @@ export const toNotice = (finding: Finding): Notice.Notice => {
 
 /** The message, with what shows it and where it is true. */
 export const sentence = ({ destinations, message, rule, witness }: Finding): string =>
-  `${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}${
-    rule === "outranked" ? ` (at ${Names.few(destinations)})` : ""
-  }`
+  rule === "outranked"
+    ? `does not decide at ${Names.few(destinations)}: for every caller another one outranks it there`
+    : `${message}${witness === undefined ? "" : ` (${Witnesses.describe(witness)})`}`
 
 export const toJson = (
   { about, destinations, level, message, origin, permission, rule, silenced, witness }: Finding

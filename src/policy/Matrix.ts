@@ -4,6 +4,7 @@ import * as Needs from "../intention/Needs.ts"
 import type * as Analysis from "./Analysis.ts"
 import * as Callers from "./Callers.ts"
 import * as Mesh from "./Mesh.ts"
+import * as Names from "./Names.ts"
 import * as Policy from "./Policy.ts"
 import * as Witnesses from "./Witnesses.ts"
 
@@ -110,30 +111,30 @@ export const toReason = ({ answer, ruling, verdict }: Cell): Reason => {
   }
 }
 
-const marks: { readonly [V in Verdict]: string } = { allow: "●", deny: "·", some: "◐", undecided: "?" }
-
-/** For a terminal. Columns are numbered, with the digits below each other: names do not fit above them. */
-export const format = (matrix: Matrix): string => {
-  const { callers, destinations, rows } = matrix
-  const digits = String(destinations.length).length
-  const gap = destinations.length > 40 ? "" : " "
-  const width = Math.max(...callers.map((caller) => caller.label.length))
-  const numbers = destinations.map((_, i) => String(i + 1).padStart(digits))
-  const total = counts(matrix)
-  return [
-    ...matrix.remarks,
-    "Callers down, destinations across:",
-    ...destinations.map((destination, i) => `  ${numbers[i]} ${destination.label}`),
-    "",
-    ...Array.from(
-      { length: digits },
-      (_, at) => `${"".padEnd(width)}  ${numbers.map((number) => number[at]).join(gap)}`.trimEnd()
-    ),
-    ...callers.map((caller, i) =>
-      `${caller.label.padEnd(width)}  ${rows[i]!.map(({ verdict }) => marks[verdict]).join(gap)}`
-    ),
-    "",
-    `${marks.allow} allowed ${total.allow}   ${marks.some} some requests ${total.some}   ${marks.deny} denied ${total.deny}` +
-    (total.undecided === 0 ? "" : `   ${marks.undecided} not decided ${total.undecided}`)
-  ].join("\n")
+/** Only these callers and destinations, where any are named. Patterns of callers are those of statements. */
+export const only = (
+  matrix: Matrix,
+  from: ReadonlyArray<string>,
+  to: ReadonlyArray<string>
+): Matrix => {
+  const callers = positions(
+    matrix.callers,
+    (caller) => from.length === 0 || from.some((pattern) => Callers.covers(pattern, caller))
+  )
+  const destinations = positions(
+    matrix.destinations,
+    (destination) => to.length === 0 || to.some((pattern) => isNamed(pattern, destination))
+  )
+  return {
+    ...matrix,
+    callers: callers.map((i) => matrix.callers[i]!),
+    destinations: destinations.map((i) => matrix.destinations[i]!),
+    rows: callers.map((row) => destinations.map((column) => matrix.rows[row]![column]!))
+  }
 }
+
+export const isNamed = (pattern: string, destination: Policy.Destination): boolean =>
+  pattern === "*" || Names.fold(pattern) === Names.fold(destination.label)
+
+const positions = <A>(list: ReadonlyArray<A>, wanted: (each: A) => boolean): ReadonlyArray<number> =>
+  list.flatMap((each, i) => wanted(each) ? [i] : [])

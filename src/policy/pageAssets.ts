@@ -2,9 +2,9 @@
 
 export const style = `
 :root { color-scheme: light dark; --back: #fff; --text: #1d2330; --soft: #667085; --line: #e3e6ec; --panel: #f6f7f9;
-  --allow: #1a7f5a; --some: #e0a100; --deny: #eceff3; --undecided: #8e44ad; --mark: #2563eb; }
-@media (prefers-color-scheme: dark) { :root { --back: #14171d; --text: #e6e9ef; --soft: #98a2b3; --line: #2b303a;
-  --panel: #1b1f27; --allow: #2fa377; --some: #e3b341; --deny: #232831; --undecided: #b07cd0; --mark: #7aa7ff; } }
+  --allow: #1a7f5a; --some: #e0a100; --deny: #eceff3; --undecided: #8e44ad; --mark: #2563eb; --wrong: #b42318; --warn: #8a5a00; }
+@media screen and (prefers-color-scheme: dark) { :root { --back: #14171d; --text: #e6e9ef; --soft: #98a2b3; --line: #2b303a;
+  --panel: #1b1f27; --allow: #2fa377; --some: #e3b341; --deny: #232831; --undecided: #b07cd0; --mark: #7aa7ff; --wrong: #ff8b80; --warn: #e3b341; } }
 * { box-sizing: border-box; }
 html, body { height: 100%; }
 body { margin: 0; display: flex; flex-direction: column; background: var(--back); color: var(--text);
@@ -32,8 +32,30 @@ aside p { margin: 4px 0; } aside ol, aside ul { margin: 4px 0; padding-left: 22p
 .tag { display: inline-block; padding: 1px 8px; border-radius: 10px; color: #fff; font-weight: 600; font-size: 12px; }
 .tag.allow { background: var(--allow); } .tag.some { background: var(--some); color: #1d2330; }
 .tag.deny { background: #b42318; } .tag.undecided { background: var(--undecided); }
+nav { display: flex; gap: 4px; margin: 0 0 10px; }
+nav button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 6px;
+  padding: 4px 12px; cursor: pointer; }
+nav button[aria-pressed=true] { background: var(--panel); border-color: var(--mark); }
+.list { flex: 1; overflow: auto; padding: 4px 20px 20px; }
+.list h2 { font-size: 16px; margin: 14px 0 8px; } .list h3 { font-size: 14px; margin: 18px 0 4px; }
+.list small { color: var(--soft); font-weight: 400; }
+table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--soft); font-weight: 500; }
+th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td:first-child { min-width: 70px; } .tag, .level { white-space: nowrap; }
+#requests table { table-layout: fixed; } #requests th:nth-child(1) { width: 20%; } #requests th:nth-child(2) { width: 120px; }
+#requests th:nth-child(3) { width: 30%; }
+table ol, table ul { margin: 0; padding-left: 20px; }
+.level { font-weight: 600; } .level.error { color: var(--wrong); } .level.warning { color: var(--warn); }
+i.why { all: unset; font-style: italic; color: var(--soft); }
+body[data-view=matrix] .list, body[data-view=problems] main, body[data-view=problems] #requests,
+body[data-view=requests] main, body[data-view=requests] #problems, body:not([data-view=matrix]) .bar { display: none; }
 code { font: 12px ui-monospace, monospace; }
-@media (max-width: 800px) { main { flex-direction: column; } aside { width: auto; max-height: 40%; border-left: 0;
+@media print { html, body { height: auto; } body, main, #picture, .list { display: block !important; overflow: visible; }
+  nav, aside, input, #shown { display: none !important; } .bar { display: flex !important; }
+  canvas { max-width: 100%; height: auto !important; } .list { padding: 0 20px; break-before: page; }
+  h3, tr, thead { break-inside: avoid; break-after: auto; } h3 { break-after: avoid; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+@media screen and (max-width: 800px) { main { flex-direction: column; } aside { width: auto; max-height: 40%; border-left: 0;
   border-top: 1px solid var(--line); } }
 `
 
@@ -177,7 +199,6 @@ const show = ({ row, column }) => {
   if (reason.rule) parts.push(element("h3", "Intention"), element("p", reason.rule));
   if (reason.permissions) {
     const list = element("ol");
-    list.start = 0;
     reason.permissions.forEach((text) => list.append(element("li", text)));
     parts.push(element("h3", "Permissions, the first that fits decides"), list);
   }
@@ -222,6 +243,17 @@ picture.addEventListener("keydown", (event) => {
 });
 document.getElementById("filter").addEventListener("input", filter);
 document.querySelectorAll("[data-verdict]").forEach((box) => box.addEventListener("change", filter));
+const view = (name) => {
+  document.body.dataset.view = name;
+  document.querySelectorAll("nav button").forEach((button) =>
+    button.setAttribute("aria-pressed", String(button.dataset.view === name)));
+  if (name === "matrix") draw();
+};
+document.querySelectorAll("nav button").forEach((button) =>
+  button.addEventListener("click", () => view(button.dataset.view)));
+const print = () => { picture.scrollTo(0, 0); draw(); };
+window.addEventListener("beforeprint", print);
+matchMedia("print").addEventListener("change", print);
 picture.addEventListener("scroll", draw);
 window.addEventListener("resize", draw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -127,6 +127,14 @@ describe("effect-mesh policy", () => {
       assert.match(listed.out, /^db +·/m)
       assert.match(listed.out, /^team\/cache +·/m)
       assert.match(text.out, /^web +◐ · ·$/m)
+      const [filtered, misspelt, markdown] = yield* Effect.all([
+        run("matrix", "-f", at("before"), "--from", "web", "--to", "api"),
+        run("matrix", "-f", at("before"), "--to", "aip"),
+        run("matrix", "-f", at("before"), "--format", "markdown")
+      ])
+      assert.match(filtered.out, /\n {5}╭─ api\nweb {2}◐\n/)
+      assert.deepStrictEqual([misspelt.code, misspelt.err], [1, "no destination is named aip; did you mean api?"])
+      assert.match(markdown.out, /\| `api` \| {2}\| `web` \|/)
       const { reasons, rows } = JSON.parse(json.out) as {
         reasons: Array<{ verdict: string }>
         rows: Array<Array<number>>

@@ -1,0 +1,11 @@
+/** What standard output can show. */
+import type * as MatrixText from "../../policy/MatrixText.ts"
+
+/** Colours in a terminal only, unless somebody wants none (https://no-color.org). */
+export const of = (
+  stream: { readonly isTTY?: boolean; readonly columns?: number },
+  env: { readonly [name: string]: string | undefined }
+): MatrixText.Terminal => ({
+  color: stream.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb",
+  width: stream.isTTY === true ? stream.columns ?? 80 : 120
+})
