@@ -245,6 +245,13 @@ export const rules: ReadonlyArray<Notice.Rule & { readonly id: RuleId }> = [
     help: "The prefix /v1 covers /v10 too. Write /v1/, and PathExact /v1 beside it."
   },
   {
+    id: "wide-denial",
+    level: "note",
+    summary: "A denial whose path prefix ends within a segment",
+    help:
+      "The prefix /admin denies /administration too. Write /admin/, and PathExact /admin beside it, if that is too much."
+  },
+  {
     id: "absent-header",
     level: "warning",
     summary: "A denial that a request without the header gets around",

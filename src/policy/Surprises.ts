@@ -17,6 +17,7 @@ export interface Surprise {
     | "restricts-nothing"
     | "allows-nothing"
     | "no-boundary"
+    | "wide-denial"
     | "absent-header"
     | "envoy-differs"
     | "shadowed"
@@ -160,7 +161,7 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
 
 /** A kind of request that should perhaps not be treated as it is. */
 interface Probe {
-  readonly kind: "no-boundary" | "absent-header"
+  readonly kind: "no-boundary" | "wide-denial" | "absent-header"
   readonly permission: number
   readonly message: string
   readonly region: Analysis.Region
@@ -174,7 +175,8 @@ const probesOf = (permission: Intention.Permission, index: number): ReadonlyArra
   const { PathPrefix: prefix } = http
   if (prefix !== undefined && !http.PathExact && !prefix.endsWith("/")) {
     found.push({
-      kind: "no-boundary",
+      // Denied too much is no way in.
+      kind: permission.Action === "deny" ? "wide-denial" : "no-boundary",
       permission: index,
       message: `the prefix ${prefix} has no boundary: it covers more than ${prefix} and what is below ${prefix}/`,
       region: { http: { PathRegex: `(?s)${quote(prefix)}[^/?].*` }, tokens: undefined },

@@ -64,6 +64,11 @@ describe("Surprises", () => {
     assert.deepStrictEqual(surprises([make("web", "api", guarded)], "deny", "http"), [])
   })
 
+  it("takes a denial that covers too much for less than an allow that does", () => {
+    const list = [deny({ PathPrefix: "/admin" }), allow({ PathPrefix: "/" })]
+    assert.match(surprises([make("web", "api", list)], "deny", "http").join(), /^wide-denial: permission 1 of [^,]*$/)
+  })
+
   it("finds a matcher that an absent header gets around", () => {
     const inverted = { Header: [{ Name: "X-Role", Exact: "admin", Invert: true }] }
     const admin = deny({ PathPrefix: "/admin/", ...inverted })
