@@ -59,4 +59,13 @@ export const settings = (flags: Flags): Partial<Settings.Settings> => {
 export const layer = (flags: Flags): Layer.Layer<
   ConsulClient.ConsulClient,
   Layer.Error<ReturnType<typeof ConsulClient.layer>>
-> => ConsulClient.layer(settings(flags))
+> => ConsulClient.layer(settings(flags), names)
+
+/** The flags of what can be set wrongly. */
+const names: Settings.Names = {
+  caFile: "--ca-file",
+  caPath: "--ca-path",
+  clientCertFile: "--client-cert",
+  clientKeyFile: "--client-key",
+  tlsServerName: "--tls-server-name"
+}

@@ -2,6 +2,7 @@
 import { Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as ConsulError from "../consul/ConsulError.ts"
 import * as Audit from "../intention/Audit.ts"
 import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
 import * as GarbageCollection from "../proxy/GarbageCollection.ts"
@@ -103,15 +104,19 @@ const run = Effect.fn(function*(
 const sidecarOf = (service: string, seconds: number) => {
   let told = false
   const patiently = Effect.tapError(registeredFor(service), (error) => {
-    if (told || error._tag === "UsageError") return Effect.void
+    if (told || !passes(error)) return Effect.void
     told = true
     return Effect.logWarning(`${error.message}. Asking again for ${seconds} seconds`)
   })
   return Effect.retry(patiently, {
     schedule: Schedule.max([Schedule.spaced("1 second"), Schedule.during(`${seconds} seconds`)]),
-    while: (error) => error._tag === "ConsulError" ? error.isRetryable : error._tag === "NotRegistered"
+    while: passes
   })
 }
+
+/** Whether it may be otherwise in a while. */
+const passes = (error: ConsulError.ConsulError | NotRegistered | UsageError): boolean =>
+  error._tag === "ConsulError" ? error.isRetryable : error._tag === "NotRegistered"
 
 /** The one proxy that is registered for the service with this ID, which Consul compares without case. */
 const registeredFor = Effect.fnUntraced(function*(service: string) {

@@ -27,6 +27,7 @@ import * as ConsulApi from "./ConsulApi.ts"
 import * as ConsulError from "./ConsulError.ts"
 import * as Credentials from "./Credentials.ts"
 import * as Settings from "./Settings.ts"
+import * as TransportFailure from "./TransportFailure.ts"
 
 export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi>
 
@@ -140,9 +141,17 @@ export const make = (
       )
     })
     const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
-    const notice = makeOutageLog(address)
-    const told = <A>(effect: Effect.Effect<A, ConsulError.ConsulError>) =>
-      effect.pipe(Effect.tap(() => notice(undefined)), Effect.tapError(notice))
+    const outage = makeOutageLog(address)
+    const told = <A>(effect: Effect.Effect<A, ConsulError.ConsulError>, watching: boolean) =>
+      effect.pipe(
+        Effect.tap(() => outage.answered),
+        // An answer all the same, if not the one that was asked for.
+        Effect.tapError((error) =>
+          error.reason._tag === "Unreachable" || error.reason._tag === "TimedOut"
+            ? outage.failed(error, watching)
+            : outage.answered
+        )
+      )
     const over = <A, E extends CallError>(
       { line, purpose }: Way,
       what: string,
@@ -150,7 +159,7 @@ export const make = (
       timeout?: Duration.Duration
     ) => {
       const answer = request(api).pipe(
-        Effect.mapError((error) => toConsulError(what, error)),
+        Effect.mapError((error) => toConsulError(what, error, settings)),
         Effect.provideService(Purpose, purpose)
       )
       return line.through(timeout === undefined ? answer : within(what, timeout, answer))
@@ -164,7 +173,7 @@ export const make = (
         RcMap.get(shared, new SharedEntry(key, make)) as Effect.Effect<A, never, Scope.Scope>,
       call: (name, request, timeout = defaultTimeout) => {
         const what = `${name} at ${address}`
-        return told(within(what, Duration.fromInputUnsafe(timeout), over(ways.call, what, request)))
+        return told(within(what, Duration.fromInputUnsafe(timeout), over(ways.call, what, request)), false)
       },
       hold: (name, sharing, known, request) => {
         const what = `${name} at ${address}`
@@ -178,7 +187,7 @@ export const make = (
           ? atLeisure(held(ways.many), held(ways.many, turn))
           : inTime(held(ways.vital), Effect.andThen(pause(sharing, known.wait), ask))
         // A span for each wait of minutes would tell nobody anything.
-        return Effect.provideService(told(once), HttpClient.TracerDisabledWhen, Function.constTrue)
+        return Effect.provideService(told(once, true), HttpClient.TracerDisabledWhen, Function.constTrue)
       }
     })
   })
@@ -218,24 +227,40 @@ const pause = ({ every, news }: InTime, wait: string): Effect.Effect<void> =>
     return Effect.timeoutOrElse(news, { duration: most * (1 - share / 10), orElse: () => Effect.void })
   })
 
-/** One line when the agent goes away and one when it is back, however many requests and watches notice. */
+/**
+ * One line when the agent goes away and one when it is back, however many requests and watches notice. Whoever makes a call
+ * hears of its failure, and says so where nothing is known yet: it needs no second line.
+ */
 const makeOutageLog = (address: string) => {
-  let away = false
-  return (error: ConsulError.ConsulError | undefined): Effect.Effect<void> => {
-    const unreachable = error?.reason._tag === "Unreachable"
-    if (unreachable === away) return Effect.void
-    away = unreachable
-    return unreachable
-      ? Effect.logWarning(`${error.message}. What is known stays in force meanwhile`)
-      : Effect.logInfo(`the agent at ${address} answers again`)
+  let state: "unknown" | "here" | "away" = "unknown"
+  let said = false
+  return {
+    answered: Effect.suspend(() => {
+      const back = state === "away"
+      state = "here"
+      said = false
+      return back ? Effect.logInfo(`the agent at ${address} answers again`) : Effect.void
+    }),
+    failed: (error: ConsulError.ConsulError, watching: boolean) =>
+      Effect.suspend(() => {
+        if (error.reason._tag !== "Unreachable") return Effect.void
+        const known = state === "here"
+        state = "away"
+        if (said || !(known || watching)) return Effect.void
+        said = true
+        return Effect.logWarning(
+          `${error.message}. ${known ? "What is known stays in force meanwhile" : "Asking again"}`
+        )
+      })
   }
 }
 
 /** The agent that the environment names (`CONSUL_HTTP_ADDR` and its siblings). `options` win over it. */
 export const layer = (
-  options?: Partial<Settings.Settings>
+  options?: Partial<Settings.Settings>,
+  flags?: Settings.Names
 ): Layer.Layer<ConsulClient, Settings.InvalidSettings | Config.ConfigError> =>
-  Layer.effect(ConsulClient, Effect.flatMap(Settings.fromEnvironment(options), make))
+  Layer.effect(ConsulClient, Effect.flatMap(Settings.fromEnvironment(options, flags), make))
 
 /** The query parameters of a blocking query: without an index the agent answers at once. */
 export const blocking = (known: Known<bigint>) =>
@@ -272,25 +297,26 @@ const missing = (
 
 const tls = (settings: Settings.Settings) =>
   Effect.gen(function*() {
+    const nameOf = (setting: Settings.Named) => Settings.nameOf(settings, setting)
     if ((settings.clientCertFile === undefined) !== (settings.clientKeyFile === undefined)) {
       return yield* new Settings.InvalidSettings({
-        setting: "CONSUL_CLIENT_CERT",
-        why: "and CONSUL_CLIENT_KEY go together: set both or neither"
+        setting: nameOf("clientCertFile"),
+        why: `and ${nameOf("clientKeyFile")} go together: set both or neither`
       })
     }
     const ca = [
-      ...(settings.caFile === undefined ? [] : [yield* readPem("CONSUL_CACERT", settings.caFile)]),
-      ...(settings.caPath === undefined ? [] : yield* readDirectory("CONSUL_CAPATH", settings.caPath))
+      ...(settings.caFile === undefined ? [] : [yield* readPem(nameOf("caFile"), settings.caFile)]),
+      ...(settings.caPath === undefined ? [] : yield* readDirectory(nameOf("caPath"), settings.caPath))
     ]
     return {
       rejectUnauthorized: settings.sslVerify,
       ...(ca.length === 0 ? {} : { ca }),
       ...(settings.clientCertFile === undefined
         ? {}
-        : { cert: yield* readPem("CONSUL_CLIENT_CERT", settings.clientCertFile) }),
+        : { cert: yield* readPem(nameOf("clientCertFile"), settings.clientCertFile) }),
       ...(settings.clientKeyFile === undefined
         ? {}
-        : { key: yield* readPem("CONSUL_CLIENT_KEY", settings.clientKeyFile) }),
+        : { key: yield* readPem(nameOf("clientKeyFile"), settings.clientKeyFile) }),
       ...(settings.tlsServerName === undefined ? {} : { servername: settings.tlsServerName.replace(/:\d+$/, "") })
     }
   })
@@ -312,9 +338,16 @@ const readDirectory = (setting: string, path: string): Effect.Effect<ReadonlyArr
   )
 
 const unreadable = (setting: string, path: string, cause: unknown): Settings.InvalidSettings =>
-  new Settings.InvalidSettings({ setting, why: `names ${path}, which cannot be read (${reasonOf(cause)})` })
+  new Settings.InvalidSettings({
+    setting,
+    why: `names ${path}, which cannot be read (${TransportFailure.reasonOf(cause)})`
+  })
 
-const toConsulError = (what: string, error: CallError): ConsulError.ConsulError => {
+const toConsulError = (
+  what: string,
+  error: CallError,
+  settings: Settings.Settings
+): ConsulError.ConsulError => {
   if (HttpClientError.isHttpClientError(error)) {
     const { reason, response } = error
     if (response !== undefined && response.status >= 300) return ConsulError.fromStatus(what, response.status, "")
@@ -322,7 +355,7 @@ const toConsulError = (what: string, error: CallError): ConsulError.ConsulError 
     return isTransport(reason, cause)
       ? new ConsulError.ConsulError({
         request: what,
-        reason: new ConsulError.Unreachable({ why: reasonOf(cause) })
+        reason: new ConsulError.Unreachable(TransportFailure.explain(cause, settings))
       })
       : ConsulError.undecodable(what, isTooLarge(cause) ? `it is larger than ${maxAnswerBytes} bytes` : "it is no JSON")
   }
@@ -345,25 +378,6 @@ const statusOf: Record<ApiError.ApiError["_tag"], number> = {
 
 /** The connection failed, before the answer or in its middle. */
 const isTransport = (reason: HttpClientError.HttpClientErrorReason, cause: unknown): boolean =>
-  !isTooLarge(cause) && (reason._tag === "TransportError" || codeOf(cause) !== undefined)
+  !isTooLarge(cause) && (reason._tag === "TransportError" || TransportFailure.codeOf(cause) !== undefined)
 
-const isTooLarge = (cause: unknown): boolean => codeOf(cause) === "UND_ERR_RES_EXCEEDED_MAX_SIZE"
-
-/** The code of a Node or undici error, or of what caused it. */
-const codeOf = (cause: unknown): string | undefined =>
-  typeof cause !== "object" || cause === null
-    ? undefined
-    : "code" in cause && typeof cause.code === "string"
-    ? cause.code
-    : "cause" in cause
-    ? codeOf(cause.cause)
-    : undefined
-
-const reasonOf = (cause: unknown): string =>
-  cause instanceof AggregateError && cause.errors.length > 0
-    ? reasonOf(cause.errors[0])
-    : cause instanceof Error
-    ? codeOf(cause) === "ERR_SSL_WRONG_VERSION_NUMBER"
-      ? ConsulError.noTls
-      : cause.message || codeOf(cause) || cause.name
-    : "the connection failed"
+const isTooLarge = (cause: unknown): boolean => TransportFailure.codeOf(cause) === "UND_ERR_RES_EXCEEDED_MAX_SIZE"

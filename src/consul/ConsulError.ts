@@ -5,12 +5,19 @@
 import { Duration, Schema } from "effect"
 
 /** Nobody listens there, the name does not resolve, TLS failed, or the connection broke. Passes when that is mended. */
-export class Unreachable extends Schema.TaggedClass<Unreachable>()("Unreachable", { why: Schema.String }) {}
+export class Unreachable extends Schema.TaggedClass<Unreachable>()("Unreachable", {
+  why: Schema.String,
+  /** What to do about it. Absent: to look after the agent and its address. */
+  remedy: Schema.optionalKey(Schema.String)
+}) {}
 
 /** The agent took the request and did not answer in time. */
 export class TimedOut extends Schema.TaggedClass<TimedOut>()("TimedOut", { waited: Schema.String }) {}
 
-/** 401 or 403. Does not pass by itself, but a token can be given more rights at any time. */
+/**
+ * 401 or 403. Does not pass by itself, but a token can be given more rights at any time. That a token is not known passes
+ * where the agent is starting, or has no leader.
+ */
 export class PermissionDenied extends Schema.TaggedClass<PermissionDenied>()("PermissionDenied", {
   body: Schema.String
 }) {}
@@ -61,7 +68,7 @@ export class ConsulError extends Schema.TaggedError<ConsulError>()("ConsulError"
 
   /** Whether the same request may succeed later without anybody changing it. */
   get isRetryable(): boolean {
-    return retryable[this.reason._tag]
+    return retryable[this.reason._tag] || isUnknownToken(this.reason)
   }
 }
 
@@ -103,31 +110,30 @@ const retryable: Record<Reason["_tag"], boolean> = {
   Undecodable: true
 }
 
-const remedy = (why: string): string =>
-  why.includes(noTls)
-    ? "It does not speak TLS there: write http://, or name its HTTPS port"
-    : "Check that it runs and that CONSUL_HTTP_ADDR names it"
-
-/** What is said of a transport where TLS was begun with somebody who speaks something else. */
-export const noTls = "the answer is not TLS"
+const isUnknownToken = (reason: Reason): boolean =>
+  reason._tag === "PermissionDenied" && reason.body.includes("ACL not found")
 
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `the agent cannot be reached (${reason.why}). ${remedy(reason.why)}`
+      return `the agent cannot be reached (${reason.why}). ${
+        reason.remedy ?? "Check that it runs and that CONSUL_HTTP_ADDR names it"
+      }`
     case "TimedOut":
       return `no answer within ${reason.waited}. Check the agent's health and the network between`
     case "PermissionDenied":
-      return reason.body.includes("ACL not found")
-        ? "the agent does not know the token (ACL not found): it was deleted, or has expired. Set a valid one, such as in " +
-          "CONSUL_HTTP_TOKEN"
+      return isUnknownToken(reason)
+        ? "the agent does not know the token (ACL not found). While it starts or has no leader it may say so of any token, " +
+          "and that passes; otherwise it was deleted, or has expired. Set a valid one, such as in CONSUL_HTTP_TOKEN"
         : `permission denied (${reason.body}). Check the token in CONSUL_HTTP_TOKEN and its policies`
     case "Filtered":
       return `the agent left out what the token may not read. Give it ${reason.right}`
     case "NotFound":
       return `not found (${reason.body || "no such object or endpoint"})`
     case "InvalidRequest":
-      return `the agent refused the request with status ${reason.status} (${reason.body})`
+      return reason.body.includes("HTTP request to an HTTPS server")
+        ? "the agent speaks HTTPS there, and was asked over HTTP. Write https:// in its address"
+        : `the agent refused the request with status ${reason.status} (${reason.body})`
     case "RateLimited":
       return `the agent is limiting requests (${reason.body}). Fewer will go through again in a while`
     case "ServerError":

@@ -29,6 +29,40 @@ export interface Settings {
   readonly namespace: string | undefined
   readonly partition: string | undefined
   readonly datacenter: string | undefined
+  /** How to call a setting in messages: as whoever gave it did. Absent: by its variable. */
+  readonly names?: Names | undefined
+}
+
+export type Named = keyof typeof variables
+
+export type Names = Readonly<Record<Named, string>>
+
+/** What can be set wrongly, by the variable that sets it. */
+const variables = {
+  caFile: "CONSUL_CACERT",
+  caPath: "CONSUL_CAPATH",
+  clientCertFile: "CONSUL_CLIENT_CERT",
+  clientKeyFile: "CONSUL_CLIENT_KEY",
+  tlsServerName: "CONSUL_TLS_SERVER_NAME"
+} as const
+
+export const nameOf = ({ names }: Settings, setting: Named): string => names?.[setting] ?? variables[setting]
+
+/** The flag that was used, the variable, or both where neither was. */
+const named = (fromEnv: Settings, options: Partial<Settings>, flags: Names): Names => {
+  const nameOf = (setting: Named) =>
+    options[setting] !== undefined
+      ? flags[setting]
+      : fromEnv[setting] !== undefined
+      ? variables[setting]
+      : `${flags[setting]} (${variables[setting]})`
+  return {
+    caFile: nameOf("caFile"),
+    caPath: nameOf("caPath"),
+    clientCertFile: nameOf("clientCertFile"),
+    clientKeyFile: nameOf("clientKeyFile"),
+    tlsServerName: nameOf("tlsServerName")
+  }
 }
 
 /** What holds where neither the environment nor the program says otherwise. */
@@ -57,9 +91,10 @@ export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("Inva
   override readonly message = `${this.setting} ${this.why}`
 }
 
-/** Reads the `CONSUL_*` variables. `options` win over them, where given. */
+/** Reads the `CONSUL_*` variables. `options` win over them, where given. `flags`: what set these, where that was flags. */
 export const fromEnvironment = (
-  options: Partial<Settings> = {}
+  options: Partial<Settings> = {},
+  flags?: Names
 ): Effect.Effect<Settings, InvalidSettings | Config.ConfigError> =>
   Effect.gen(function*() {
     const text = (name: string) =>
@@ -90,7 +125,7 @@ export const fromEnvironment = (
       datacenter: undefined
     }
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-    return { ...fromEnv, ...given }
+    return { ...fromEnv, ...given, ...(flags === undefined ? {} : { names: named(fromEnv, options, flags) }) }
   })
 
 /** As Go's `strconv.ParseBool` reads it. */

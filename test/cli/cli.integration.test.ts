@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
-import { badAgent } from "../support/agents.ts"
+import { badAgent, refusing } from "../support/agents.ts"
 import * as temporary from "../support/temporary.ts"
 
 const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
@@ -61,6 +61,35 @@ const listens = (port: number): Effect.Effect<boolean> =>
   })
 
 describe("effect-mesh", () => {
+  it.live("waits at the start while the agent does not know the token yet, and says so once", () =>
+    Effect.gen(function*() {
+      const agent = yield* badAgent((_, response, count) =>
+        refusing(count < 3 ? 403 : 400, count < 3 ? "ACL not found" : "enough")(response)
+      )
+      const { code, printed } = yield* run("proxy", "--sidecar-for", "web", "--http-addr", agent.address)
+      assert.strictEqual(code, 1)
+      assert.isAtLeast(agent.requests.length, 3)
+      assert.strictEqual(printed.match(/ACL not found/g)?.length, 1)
+      assert.match(printed, /While it starts or has no leader .* Asking again for 60 seconds/)
+      assert.match(printed, /effect-mesh: .* refused the request with status 400 \(enough\)\n$/)
+    }))
+
+  it.live("says in one line that the agent is not there at the start", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(badAgent(() => {}))
+      const { printed } = yield* run(
+        "proxy",
+        "--sidecar-for",
+        "web",
+        "--start-timeout",
+        "1",
+        "--http-addr",
+        `127.0.0.1:${port}`
+      )
+      assert.strictEqual(printed.match(/WARN/g)?.length, 1, printed)
+      assert.notInclude(printed, "What is known stays in force")
+    }))
+
   it.live("prints its version, and help for every command", () =>
     Effect.gen(function*() {
       const version = yield* run("--version")
@@ -78,7 +107,8 @@ describe("effect-mesh", () => {
       ["no proxy named", ["proxy"], "--sidecar-for SERVICE or --proxy-id ID"],
       ["a file that is not there", ["up", "/none/mesh.json"], "/none/mesh.json"],
       ["a time that is none", ["proxy", "--proxy-id", "x", "--start-timeout", "-2"], "a number of seconds above 0"],
-      ["settings that cannot work", ["proxy", "--proxy-id", "x", "--http-addr", "ftp://x"], "unknown scheme"]
+      ["settings that cannot work", ["proxy", "--proxy-id", "x", "--http-addr", "ftp://x"], "unknown scheme"],
+      ["a file that is not there", ["proxy", "--proxy-id", "x", "--ca-file", "/none.pem"], "--ca-file names /none.pem"]
     ] as const
   )("ends with 1 on %s, saying what to do", ([, args, text]) =>
     Effect.gen(function*() {

@@ -7,7 +7,7 @@ import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import type * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Settings from "../../src/consul/Settings.ts"
-import { badAgent, json } from "../support/agents.ts"
+import { badAgent, json, refusing } from "../support/agents.ts"
 import { server } from "../support/sockets.ts"
 import * as temporary from "../support/temporary.ts"
 
@@ -58,6 +58,21 @@ describe("ConsulClient", () => {
         if (status !== 418 && status !== 502) assert.include(error.message, "the reason")
       }))
   }
+
+  it.live("tells a token that the agent does not know as something that may pass, and thinks of both causes", () =>
+    Effect.gen(function*() {
+      const error = yield* failure((_, response) => refusing(403, "ACL not found")(response))
+      assert.isTrue(error.isRetryable)
+      assert.match(error.message, /While it starts or has no leader .*; otherwise it was deleted, or has expired/)
+    }))
+
+  it.live("says to write https:// to an agent that speaks it", () =>
+    Effect.gen(function*() {
+      const error = yield* failure((_, response) =>
+        refusing(400, "Client sent an HTTP request to an HTTPS server.")(response)
+      )
+      assert.include(error.message, "Write https:// in its address")
+    }))
 
   it.live.each(["<html>It works!</html>", "", "{\"ActiveRootID\":", "[1,2]", "null", "\u0000\u0001"])(
     "tells the garbage %j as undecodable",
