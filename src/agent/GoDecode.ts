@@ -5,6 +5,7 @@
  */
 import { Option, Result, Schema, SchemaAST } from "effect"
 import * as GoDuration from "../consul/GoDuration.ts"
+import * as GoWeak from "../consul/GoWeak.ts"
 
 export type Json = Schema.Json
 
@@ -13,8 +14,10 @@ export interface Options {
   readonly snakeCase: boolean
   /** Keys to take for unknown all the same, as they are written, by the path of the object that has them. */
   readonly refuses?: ((parent: string, key: string) => boolean) | undefined
-  /** Convert between texts, numbers and booleans. */
+  /** Convert between texts, numbers and booleans, and between a value and a list of one. */
   readonly weak: boolean
+  /** Take a list of one for its item, as all is that HCL says of objects. */
+  readonly unwrap?: boolean
 }
 
 /** What is wrong with a document, in the order of the document. */
@@ -69,41 +72,35 @@ const walk = (
   if (value === null && !SchemaAST.isDeclaration(ast)) return undefined
   switch (ast._tag) {
     case "Objects":
-      return isObject(value) ? walkObject(ast, value, path, options, problems) : wrong("map")
+      return walkObjectOrList(ast, value, path, options, problems) ?? wrong("map")
     case "Arrays": {
       const item = ast.rest[0]
       if (item === undefined) return value
-      const list = Array.isArray(value) ? value : options.weak ? [value] : undefined
+      const list = Array.isArray(value) ? value : options.weak ? asList(value) : undefined
       return list === undefined
         ? wrong("slice")
         : list.map((element, index) => walk(item, element, `${path}[${index}]`, options, problems) ?? null)
     }
-    case "String":
-      return typeof value === "string"
-        ? value
-        : typeof value === "number" && isDurationName(lastOf(path))
-        ? GoDuration.formatNanos(BigInt(Math.round(value)))
-        : options.weak && typeof value !== "object"
-        ? typeof value === "boolean" ? (value ? "1" : "0") : String(value)
+    case "String": {
+      const only = unwrap(value, options)
+      return typeof only === "string"
+        ? only
+        : typeof only === "number" && isDurationName(lastOf(path))
+        ? GoDuration.formatNanos(BigInt(Math.round(only)))
+        : isScalar(only) && options.weak
+        ? GoWeak.text(only)
         : wrong("string")
-    case "Number":
-      if (typeof value === "number") return value
-      if (options.weak && typeof value === "boolean") return value ? 1 : 0
-      if (options.weak && typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))) {
-        return Number(value)
-      }
-      return wrong("int")
-    case "Boolean":
-      if (typeof value === "boolean") return value
-      if (options.weak && typeof value === "number") return value !== 0
-      if (options.weak && typeof value === "string") {
-        return /^(1|t|T|TRUE|true|True)$/.test(value)
-          ? true
-          : /^(0|f|F|FALSE|false|False|)$/.test(value)
-          ? false
-          : wrong("bool")
-      }
-      return wrong("bool")
+    }
+    case "Number": {
+      const only = unwrap(value, options)
+      const number = isScalar(only) && (options.weak || typeof only === "number") ? GoWeak.number(only) : undefined
+      return number ?? wrong("int")
+    }
+    case "Boolean": {
+      const only = unwrap(value, options)
+      const flag = isScalar(only) && (options.weak || typeof only === "boolean") ? GoWeak.boolean(only) : undefined
+      return flag ?? wrong("bool")
+    }
     case "Union": {
       if (ast.types.every(SchemaAST.isLiteral)) return typeof value === "string" ? value : wrong("string")
       // Other unions are durations: a text or a number of nanoseconds.
@@ -142,6 +139,30 @@ const walkObject = (
   }
   return result
 }
+
+/** A list of one where an object is expected, and for a map a list of maps, which add up. */
+const walkObjectOrList = (
+  ast: SchemaAST.Objects,
+  value: Json,
+  path: string,
+  options: Options,
+  problems: Array<Problem>
+): Json | undefined => {
+  const only = unwrap(value, options)
+  const isMap = ast.propertySignatures.length === 0
+  const merged = options.weak && isMap && Array.isArray(only) && only.every(isObject)
+    ? Object.assign({}, ...only)
+    : only
+  return isObject(merged) ? walkObject(ast, merged, path, options, problems) : undefined
+}
+
+const unwrap = (value: Json, { unwrap = false, weak }: Options): Json =>
+  (unwrap || weak) && Array.isArray(value) && value.length === 1 ? value[0]! : value
+
+/** An object without anything in it is a list without anything in it. */
+const asList = (value: Json): ReadonlyArray<Json> => isObject(value) && Object.keys(value).length === 0 ? [] : [value]
+
+const isScalar = (value: Json): value is GoWeak.Scalar => typeof value !== "object"
 
 const isObject = (value: Json): value is { readonly [key: string]: Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)

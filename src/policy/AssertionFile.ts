@@ -2,13 +2,14 @@
  * The file that `verify` and `lint` are given: statements about a policy, and what to make of findings. Its JSON schema is
  * published with the package, for editors. What is wrong in it is told with file, line and column.
  */
-import * as Jsonc from "jsonc-parser"
 import { Result, Schema, SchemaAST, SchemaIssue } from "effect"
 import * as Assertion from "./Assertion.ts"
-import * as Json from "./Json.ts"
+import * as Document from "./Document.ts"
 import * as Lint from "./Lint.ts"
 import * as Nearest from "./Nearest.ts"
 import * as Origin from "./Origin.ts"
+import * as Json from "./syntax/Json.ts"
+import * as Node from "./syntax/Node.ts"
 
 const name = (description: string) => Schema.NonEmptyString.annotate({ description })
 
@@ -65,20 +66,21 @@ export interface Content {
 }
 
 /** All problems, or what the file says; statements and silencings know where they stand. */
-export const read = (file: string, text: string): Result.Result<Content, ReadonlyArray<Json.Problem>> => {
-  const document = new Json.Document(file, text)
-  const { root } = document
+export const read = (file: string, text: string): Result.Result<Content, ReadonlyArray<Document.Problem>> => {
+  const document = new Document.Document(file, text, Json.parse(text))
+  const [root, second] = document.roots
+  if (second !== undefined) document.problem(second.offset, "all statements stand in one object; merge the two")
   if (root === undefined || document.problems.length > 0) return Result.fail(document.problems)
-  const decoded = decode(Jsonc.getNodeValue(root))
+  const decoded = decode(Node.toValue(root))
   if (Result.isFailure(decoded)) {
     for (const { message, path } of issuesOf(decoded.failure.issue)) {
-      document.problem(nearestNode(root, path).offset, message)
+      document.problem(nearest(root, path), message)
     }
     return Result.fail(document.problems)
   }
   const { assertions = [], lint } = decoded.success
   const mark = <A extends object>(list: ReadonlyArray<A>, ...path: ReadonlyArray<string>) =>
-    list.map((each, i) => Origin.mark(each, document.place(nearestNode(root, [...path, i]).offset)))
+    list.map((each, i) => Origin.mark(each, document.place(nearest(root, [...path, i]))))
   return Result.succeed({
     assertions: mark(assertions, "assertions"),
     lint: { levels: lint?.rules ?? {}, silences: mark(lint?.silence ?? [], "lint", "silence") }
@@ -122,13 +124,18 @@ const fieldsAt = (ast: SchemaAST.AST, path: ReadonlyArray<PropertyKey>): Readonl
     : ast.propertySignatures.filter((each) => each.name === step).flatMap((each) => fieldsAt(each.type, rest))
 }
 
-/** What stands at this place, or around it. Of a field it is the name. */
-const nearestNode = (root: Jsonc.Node, path: ReadonlyArray<PropertyKey>): Jsonc.Node => {
-  for (let length = path.length; length > 0; length--) {
-    const found = Jsonc.findNodeAtLocation(root, path.slice(0, length).map((step) => step as string | number))
-    if (found !== undefined) return found.parent?.type === "property" ? found.parent : found
+/** Where this place is, or what is around it. Of a field it is the name. */
+const nearest = (root: Node.Node, path: ReadonlyArray<PropertyKey>): number => {
+  let node = root
+  let { offset } = root
+  for (const step of path) {
+    const member = node.type === "object" ? node.members.find(({ key }) => key === step) : undefined
+    const next = member?.value ?? (node.type === "list" ? node.items[Number(step)] : undefined)
+    if (next === undefined) break
+    node = next
+    offset = member?.offset ?? next.offset
   }
-  return root
+  return offset
 }
 
 /** For editors. */

@@ -2,16 +2,20 @@
  * Config entries, as `consul config write` takes them, read into what a policy is made of. What Consul would refuse to store is
  * refused here too, with file, position and remedy; then nothing is returned at all.
  */
-import type * as Jsonc from "jsonc-parser"
 import { Result, Schema } from "effect"
 import * as ConfigEntry from "../consul/ConfigEntry.ts"
 import * as Intention from "../intention/Intention.ts"
+import * as StoredEntry from "../consul/config/StoredEntry.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
+import * as Contents from "./Contents.ts"
+import * as Document from "./Document.ts"
 import * as IntentionRules from "./IntentionRules.ts"
-import * as Json from "./Json.ts"
 import * as Names from "./Names.ts"
 import * as Origin from "./Origin.ts"
 import type * as Policy from "./Policy.ts"
+import * as Json from "./syntax/Json.ts"
+import * as Node from "./syntax/Node.ts"
+import * as Syntax from "./syntax/Syntax.ts"
 
 export interface Source {
   /** For messages. */
@@ -29,33 +33,52 @@ export interface Entries {
   readonly normalization: PathNormalization.RequestNormalization
   /** What an agent's configuration file among them says. */
   readonly defaultPolicy: "allow" | "deny" | undefined
+  /** What was left out, because it is none of Consul's. To be shown. */
+  readonly notes: ReadonlyArray<Document.Problem>
+}
+
+interface Configured {
+  readonly policy: "allow" | "deny"
+  readonly place: string
 }
 
 interface Entry {
   readonly kind: string
-  readonly value: Json.Value
-  readonly document: Json.Document
+  readonly value: Document.Value
+  readonly document: Document.Document
   readonly stored: boolean
 }
 
 /** All problems of all sources, or everything that they say. */
-export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, ReadonlyArray<Json.Problem>> => {
-  const documents: Array<Json.Document> = []
+export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, ReadonlyArray<Document.Problem>> => {
+  const documents: Array<Document.Document> = []
   const entries: Array<Entry> = []
   const services: Array<Policy.Service> = []
-  let defaultPolicy: Entries["defaultPolicy"]
+  const notes: Array<Document.Problem> = []
+  let configured: Configured | undefined
   for (const { file, stored = false, text } of sources) {
-    const document = new Json.Document(file, text)
+    const document = new Document.Document(file, text, stored ? Json.parse(text) : Syntax.parse(file, text))
     documents.push(document)
-    if (document.root === undefined || document.problems.length > 0) continue
-    const file_ = readFile(document, document.root, stored)
-    entries.push(...file_.entries)
-    services.push(...file_.services)
-    defaultPolicy = file_.defaultPolicy ?? defaultPolicy
+    if (document.problems.length > 0) continue
+    const contents = Contents.read(document)
+    entries.push(...contents.items.flatMap((item) => readEntry(document, item, stored)))
+    services.push(...contents.services.map((service) => nameOf({ Name: service })))
+    notes.push(...contents.notes)
+    for (const { node, policy } of contents.defaultPolicies) {
+      if (configured !== undefined && configured.policy !== policy) {
+        document.problem(
+          node.offset,
+          `the default policy is ${policy} here, and ${configured.policy} at ${configured.place}`
+        )
+      }
+      configured ??= { policy, place: Origin.format(document.place(node.offset)) }
+    }
   }
+  entries.forEach(checkSingle)
   const twice = new Map<string, Entry>()
   for (const entry of entries) {
-    const key = `${entry.kind} ${Names.fold(Names.display(nameOf(entry.value)))}`
+    const name = entry.kind === "mesh" ? { ...nameOf(entry.value), service: "mesh" } : nameOf(entry.value)
+    const key = `${entry.kind} ${Names.fold(Names.display(name))}`
     const first = twice.get(key)
     if (first === undefined) twice.set(key, entry)
     else {
@@ -91,84 +114,49 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
     )[0] ||
       undefined,
     normalization: typeof incoming === "object" && incoming !== null ? incoming : {},
-    defaultPolicy
+    defaultPolicy: configured?.policy,
+    notes
   })
 }
 
 const string = (value: unknown, key: string): string => {
-  const found = typeof value === "object" && value !== null ? (value as Json.Value)[key] : undefined
+  const found = typeof value === "object" && value !== null ? (value as Document.Value)[key] : undefined
   return typeof found === "string" ? found : ""
 }
 
 const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
   keys.reduce<unknown>(
-    (inner, key) => typeof inner === "object" && inner !== null ? (inner as Json.Value)[key] : undefined,
+    (inner, key) => typeof inner === "object" && inner !== null ? (inner as Document.Value)[key] : undefined,
     value
   )
 
-const nameOf = (value: Json.Value): Names.Name => ({
+const nameOf = (value: Document.Value): Names.Name => ({
   service: string(value, "Name"),
   namespace: string(value, "Namespace") || "default",
   partition: string(value, "Partition") || "default"
 })
 
-/** A file holds an entry, a list of them, or an agent's configuration with `config_entries.bootstrap`. */
-const readFile = (document: Json.Document, root: Jsonc.Node, stored: boolean): {
-  readonly entries: ReadonlyArray<Entry>
-  readonly services: ReadonlyArray<Policy.Service>
-  readonly defaultPolicy: Entries["defaultPolicy"]
-} => {
-  const none = { services: [], defaultPolicy: undefined }
-  const items = root.type === "array" ? root.children ?? [] : [root]
-  const first = items[0] && document.read(items[0], shapes.file, true) as Json.Value | undefined
-  if (root.type === "object" && first !== undefined && first["Kind"] === undefined) {
-    const bootstrap = find(root, "configentries", "bootstrap")
-    if (bootstrap === undefined && first["Services"] === undefined && first["Service"] === undefined) {
-      document.problem(
-        root.offset,
-        "the field Kind is missing; every config entry has one, such as \"service-intentions\""
-      )
-    }
-    const own = [...(first["Services"] as ReadonlyArray<unknown> | undefined ?? []), first["Service"]]
-    const policy = string(first, "DefaultIntentionPolicy")
-    return {
-      entries: (bootstrap?.children ?? []).flatMap((node) => readEntry(document, node, stored)),
-      services: own.map((service) => nameOf({ Name: string(service, "Name") })).filter(({ service }) => service !== ""),
-      defaultPolicy: policy === "allow" || policy === "deny" ? policy : undefined
-    }
-  }
-  return { ...none, entries: items.flatMap((node) => readEntry(document, node, stored)) }
-}
-
-const find = (node: Jsonc.Node, ...keys: ReadonlyArray<string>): Jsonc.Node | undefined =>
-  keys.reduce<Jsonc.Node | undefined>(
-    (inner, key) =>
-      inner?.children?.find((property) =>
-        String(property.children?.[0]?.value).replaceAll("_", "").toLowerCase() === key
-      )
-        ?.children?.[1],
-    node
-  )
-
-const readEntry = (document: Json.Document, node: Jsonc.Node, stored: boolean): ReadonlyArray<Entry> => {
-  const envelope = document.read(node, shapes.envelope, true) as Json.Value | undefined
-  if (envelope === undefined) return []
-  const kind = string(envelope, "Kind")
-  if (kind === "") {
+const readEntry = (document: Document.Document, item: Contents.Item, stored: boolean): ReadonlyArray<Entry> => {
+  const { kind, node } = item
+  if (!stored && !kinds.has(kind)) {
     document.problem(
-      node.offset,
-      "the field Kind is missing; every config entry has one, such as \"service-intentions\""
+      Node.get(node, "Kind")?.offset ?? Node.get(node, "kind")?.offset ?? node.offset,
+      `the kind ${kind} is not known; known are ${[...kinds].join(", ")}`
     )
     return []
   }
-  if (!stored && !ConfigEntry.kinds.some((known) => known === kind)) {
-    document.problemAt(envelope, "Kind", `the kind ${kind} is not known; known are ${ConfigEntry.kinds.join(", ")}`)
-    return []
-  }
-  const shape = kind in shapes.entries ? shapes.entries[kind as keyof typeof shapes.entries] : shapes.envelope
+  const shape = Object.hasOwn(shapes, kind) ? shapes[kind as keyof typeof shapes] : Document.open(envelope)
   const before = document.problems.length
-  const value = document.read(node, shape, stored) as Json.Value
+  const value = document.read(node, shape, { lenient: stored, kubernetes: item.kubernetes }) as Document.Value
   return document.problems.length > before ? [] : [{ kind, value, document, stored }]
+}
+
+/** Consul has one of each, and takes no other name. */
+const checkSingle = ({ document, kind, stored, value }: Entry) => {
+  const only = kind === "proxy-defaults" ? "global" : kind === "mesh" ? "mesh" : undefined
+  const name = string(value, "Name")
+  if (stored || only === undefined || name === only || (kind === "mesh" && name === "")) return
+  document.problemAt(value, "Name", `the ${kind} entry has the name ${only}, and no other; correct it`)
 }
 
 const toIntentions = (
@@ -179,7 +167,7 @@ const toIntentions = (
   if (!stored) IntentionRules.check(document, value, providers)
   if (document.problems.length > problems) return []
   const destination = nameOf(value)
-  return (value["Sources"] as ReadonlyArray<Json.Value> | undefined ?? []).flatMap((source) => {
+  return (value["Sources"] as ReadonlyArray<Document.Value> | undefined ?? []).flatMap((source) => {
     const peer = string(source, "Peer")
     const inherits = peer === "" && string(source, "SamenessGroup") === ""
     const decoded = Schema.decodeUnknownResult(Intention.Intention)({
@@ -206,9 +194,9 @@ const toIntentions = (
   })
 }
 
-const markOrigins = (document: Json.Document, intention: Intention.Intention, source: Json.Value) => {
+const markOrigins = (document: Document.Document, intention: Intention.Intention, source: Document.Value) => {
   Origin.mark(intention, document.origin(source))
-  const permissions = source["Permissions"] as ReadonlyArray<Json.Value> | undefined ?? []
+  const permissions = source["Permissions"] as ReadonlyArray<Document.Value> | undefined ?? []
   intention.Permissions?.forEach((permission, i) => Origin.mark(permission, document.origin(permissions[i]!)))
 }
 
@@ -223,7 +211,7 @@ const withUpperCaseMethods = (permissions: unknown): unknown =>
 
 const partition = (name: string): string => name === "default" ? "" : name
 
-const { boolean, free, list, object, open, text } = Json
+const { boolean, free, list, object, open, text } = Document
 
 const claims = list(object({ Path: list(text), Value: text }))
 const jwt = object({ Providers: list(object({ Name: text, VerifyClaims: claims })) })
@@ -242,49 +230,55 @@ const http = object({ PathExact: text, PathPrefix: text, PathRegex: text, Header
 const envelope = { Kind: text, Name: text, Namespace: text, Partition: text }
 const indexes = { Meta: free, CreateIndex: free, ModifyIndex: free, Hash: free, Status: free }
 
+/** All fields of a kind, so that a misspelt one is found. Only some of them matter here. */
+const fieldsOf = (
+  kind: "service-defaults" | "proxy-defaults" | "mesh"
+): { readonly [field: string]: Document.Shape } => ({
+  ...Object.fromEntries(Object.keys(StoredEntry.byKind[kind].fields).map((field) => [field, free])),
+  ...envelope,
+  ...indexes
+})
+
+/** Of other kinds nothing but the name matters. */
 const shapes = {
-  file: open({
-    Kind: text,
-    Services: list(open({ Name: text })),
-    Service: open({ Name: text }),
-    DefaultIntentionPolicy: text
+  "service-intentions": object({
+    ...envelope,
+    ...indexes,
+    JWT: jwt,
+    Sources: list(object({
+      Name: text,
+      Namespace: text,
+      Partition: text,
+      Peer: text,
+      SamenessGroup: text,
+      Action: text,
+      Permissions: list(object({ Action: text, HTTP: http, JWT: jwt })),
+      Precedence: free,
+      Type: text,
+      Description: text,
+      LegacyID: free,
+      LegacyMeta: free,
+      LegacyCreateTime: free,
+      LegacyUpdateTime: free
+    }))
   }),
-  envelope: open(envelope),
-  entries: {
-    "service-intentions": object({
-      ...envelope,
-      ...indexes,
-      JWT: jwt,
-      Sources: list(object({
-        Name: text,
-        Namespace: text,
-        Partition: text,
-        Peer: text,
-        SamenessGroup: text,
-        Action: text,
-        Permissions: list(object({ Action: text, HTTP: http, JWT: jwt })),
-        Precedence: free,
-        Type: text,
-        Description: text,
-        LegacyID: free,
-        LegacyMeta: free,
-        LegacyCreateTime: free,
-        LegacyUpdateTime: free
-      }))
-    }),
-    "service-defaults": open({ ...envelope, Protocol: text }),
-    "proxy-defaults": open({ ...envelope, Config: open({ protocol: text }) }),
-    mesh: open({
-      ...envelope,
-      HTTP: open({
-        Incoming: open({
-          RequestNormalization: open({
-            InsecureDisablePathNormalization: boolean,
-            MergeSlashes: boolean,
-            PathWithEscapedSlashesAction: text
-          })
+  "service-defaults": object({ ...fieldsOf("service-defaults"), Protocol: text }),
+  "proxy-defaults": object({ ...fieldsOf("proxy-defaults"), Config: open({ protocol: text }) }),
+  mesh: object({
+    ...fieldsOf("mesh"),
+    HTTP: object({
+      SanitizeXForwardedClientCert: boolean,
+      Incoming: object({
+        RequestNormalization: object({
+          InsecureDisablePathNormalization: boolean,
+          MergeSlashes: boolean,
+          PathWithEscapedSlashesAction: text,
+          HeadersWithUnderscoresAction: text
         })
       })
     })
-  }
+  })
 }
+
+/** What an agent takes, and what it takes without any use for it here. */
+const kinds: ReadonlySet<string> = new Set([...ConfigEntry.kinds, "control-plane-request-limit"])

@@ -1,10 +1,10 @@
 /** What Consul demands of a `service-intentions` entry before it stores it (`agent/structs/config_entry_intentions.go`). */
 import { Result } from "effect"
 import * as RegularExpression from "../intention/RegularExpression.ts"
-import type * as Json from "./Json.ts"
+import type * as Document from "./Document.ts"
 
 /** Reports what is wrong to the document. `providers` are the `jwt-provider` entries, if any are given. */
-export const check = (document: Json.Document, entry: Json.Value, providers: ReadonlySet<string>): void => {
+export const check = (document: Document.Document, entry: Document.Value, providers: ReadonlySet<string>): void => {
   const name = text(entry, "Name")
   if (name === "") document.problemAt(entry, "Name", "the entry has no name; Name is the service that is called, or *")
   checkWildcard(document, entry, "Name", name)
@@ -14,7 +14,7 @@ export const check = (document: Json.Document, entry: Json.Value, providers: Rea
   checkJwt(document, entry, providers)
   const sources = objects(entry, "Sources")
   if (sources.length === 0) document.problemAt(entry, "Sources", "the entry has no sources; give at least one")
-  const seen = new Map<string, Json.Value>()
+  const seen = new Map<string, Document.Value>()
   for (const source of sources) {
     checkSource(document, source, providers, name === "*" || text(entry, "Namespace") === "*")
     const key = JSON.stringify(
@@ -33,8 +33,8 @@ export const check = (document: Json.Document, entry: Json.Value, providers: Rea
 }
 
 const checkSource = (
-  document: Json.Document,
-  source: Json.Value,
+  document: Document.Document,
+  source: Document.Value,
   providers: ReadonlySet<string>,
   wildcardDestination: boolean
 ): void => {
@@ -64,7 +64,11 @@ const checkSource = (
   for (const permission of permissions) checkPermission(document, permission, providers)
 }
 
-const checkPermission = (document: Json.Document, permission: Json.Value, providers: ReadonlySet<string>): void => {
+const checkPermission = (
+  document: Document.Document,
+  permission: Document.Value,
+  providers: ReadonlySet<string>
+): void => {
   const action = text(permission, "Action")
   if (action !== "allow" && action !== "deny") {
     document.problemAt(permission, "Action", "the Action of a permission must be allow or deny")
@@ -104,7 +108,7 @@ const checkPermission = (document: Json.Document, permission: Json.Value, provid
 
 const knownMethods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"])
 
-const checkHeader = (document: Json.Document, header: Json.Value): void => {
+const checkHeader = (document: Document.Document, header: Document.Value): void => {
   if (text(header, "Name") === "") document.problemAt(header, "Name", "the header matcher has no Name")
   const kinds = ["Present", "Exact", "Prefix", "Suffix", "Contains", "Regex"].filter((kind) => Boolean(header[kind]))
   if (kinds.length !== 1) {
@@ -122,7 +126,7 @@ const checkHeader = (document: Json.Document, header: Json.Value): void => {
   checkExpression(document, header, "Regex")
 }
 
-const checkExpression = (document: Json.Document, value: Json.Value, field: string): void => {
+const checkExpression = (document: Document.Document, value: Document.Value, field: string): void => {
   const expression = text(value, field)
   if (expression === "") return
   const compiled = RegularExpression.compile(expression)
@@ -135,7 +139,7 @@ const checkExpression = (document: Json.Document, value: Json.Value, field: stri
   }
 }
 
-const checkJwt = (document: Json.Document, value: Json.Value, known: ReadonlySet<string>): void => {
+const checkJwt = (document: Document.Document, value: Document.Value, known: ReadonlySet<string>): void => {
   const [jwt] = objects({ jwt: [value["JWT"]] }, "jwt")
   for (const provider of jwt === undefined ? [] : objects(jwt, "Providers")) {
     const name = text(provider, "Name")
@@ -147,16 +151,16 @@ const checkJwt = (document: Json.Document, value: Json.Value, known: ReadonlySet
 }
 
 /** `*` stands alone, or not at all. */
-const checkWildcard = (document: Json.Document, value: Json.Value, field: string, name: string): void => {
+const checkWildcard = (document: Document.Document, value: Document.Value, field: string, name: string): void => {
   if (name.includes("*") && name !== "*") {
     document.problemAt(value, field, `${name} is neither a name nor *; a wildcard can not be a part of a name`)
   }
 }
 
-const text = (value: Json.Value, key: string): string => {
+const text = (value: Document.Value, key: string): string => {
   const found = value[key]
   return typeof found === "string" ? found : ""
 }
 
-const objects = (value: Json.Value, key: string): ReadonlyArray<Json.Value> =>
-  (value[key] as ReadonlyArray<Json.Value | undefined> | undefined ?? []).filter((item) => item !== undefined)
+const objects = (value: Document.Value, key: string): ReadonlyArray<Document.Value> =>
+  (value[key] as ReadonlyArray<Document.Value | undefined> | undefined ?? []).filter((item) => item !== undefined)

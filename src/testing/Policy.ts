@@ -11,13 +11,12 @@
  * proxies do, and that any other law can be written over the same calls.
  */
 import { Arbitrary, Effect, Result } from "effect"
-import { readdirSync, readFileSync, statSync } from "node:fs"
-import { join } from "node:path"
 import * as Decision from "../intention/Decision.ts"
 import type * as Analysis from "../policy/Analysis.ts"
 import * as Callers from "../policy/Callers.ts"
 import * as Entries from "../policy/Entries.ts"
-import * as Json from "../policy/Json.ts"
+import * as Document from "../policy/Document.ts"
+import * as Folder from "../policy/Folder.ts"
 import * as Mesh from "../policy/Mesh.ts"
 import * as Names from "../policy/Names.ts"
 import * as Policy from "../policy/Policy.ts"
@@ -34,31 +33,26 @@ export interface Options {
   readonly services?: ReadonlyArray<string>
 }
 
-/** From files and folders of config entries, in JSON. Throws with every problem, its file and its position. */
+/** From files and folders of config entries. Throws with every problem, its file and its position. */
 export const read = (paths: string | ReadonlyArray<string>, options: Options = {}): Policy.Policy =>
   fromSources(
-    (typeof paths === "string" ? [paths] : paths).flatMap(files).map((file) => ({
-      file,
-      text: readFileSync(file, "utf8")
-    })),
+    list(paths).flatMap((path) => {
+      const found = Folder.read(path)
+      const missing = Result.isFailure(found) ? [found.failure] : found.success.missing
+      if (missing.length > 0) throw new Error(`the policy can not be read:\n${missing.join("\n")}`)
+      return Result.getOrThrow(found).sources
+    }),
     options
   )
 
 /** From config entries as `consul config write` takes them. */
 export const fromEntries = (entries: ReadonlyArray<object>, options: Options = {}): Policy.Policy =>
-  fromSources([{ file: "entries", text: JSON.stringify(entries, null, 2) }], options)
-
-const files = (path: string): ReadonlyArray<string> =>
-  statSync(path).isDirectory()
-    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json")).sort().map((
-      name
-    ) => join(path, name))
-    : [path]
+  fromSources([{ file: "entries.json", text: JSON.stringify(entries, null, 2) }], options)
 
 const fromSources = (sources: ReadonlyArray<Entries.Source>, options: Options): Policy.Policy => {
   const entries = Entries.read(sources)
   if (Result.isFailure(entries)) {
-    throw new Error(`the policy can not be read:\n${entries.failure.map(Json.format).join("\n")}`)
+    throw new Error(`the policy can not be read:\n${entries.failure.map(Document.format).join("\n")}`)
   }
   const defaultPolicy = options.defaultPolicy ?? entries.success.defaultPolicy
   if (defaultPolicy === undefined) {
@@ -67,6 +61,7 @@ const fromSources = (sources: ReadonlyArray<Entries.Source>, options: Options): 
         "\"allow\", as your agents have it"
     )
   }
+  for (const note of entries.success.notes) process.emitWarning(Document.format(note))
   return Policy.make({
     ...entries.success,
     defaultPolicy,

@@ -10,7 +10,9 @@ import * as temporary from "../support/temporary.ts"
 const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
 
 /** As a user would: a process of its own, without settings of this machine. Takes a second or two. */
-const spawn = (...args: ReadonlyArray<string>) =>
+const spawn = (...args: ReadonlyArray<string>) => spawnWith("", ...args)
+
+const spawnWith = (input: string, ...args: ReadonlyArray<string>) =>
   Effect.callback<Ended>((resume) => {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CONSUL|CONNECT)_/.test(name)))
     const child = execFile(
@@ -19,6 +21,7 @@ const spawn = (...args: ReadonlyArray<string>) =>
       { env },
       (error, out, err) => resume(Effect.succeed({ code: typeof error?.code === "number" ? error.code : 0, out, err }))
     )
+    child.stdin?.end(input)
     return Effect.sync(() => child.kill())
   })
 
@@ -40,7 +43,17 @@ const fixture = Effect.map(temporary.folder, (folder) => {
   write("after/api.json", entry([{ Action: "allow", HTTP: { PathPrefix: "/v1/" } }]))
   write("broken/a.json", entry([{ Action: "allow", HTTP: { PathRegex: "/a(" } }]))
   write("broken/b.json", "{\n  \"Kind\" 1\n}")
-  write("hcl/api.hcl", "Kind = \"service-intentions\"")
+  write("hcl/a.hcl", "Kind = \"service-intentions\"\nName = \"api\"\nSources { Name = \"web\" Action = \"allow\" }\n")
+  write("hcl/b.hcl", "Kind = \"service-defaults\"\n\nName = web\n")
+  write(
+    "mixed/k8s.yaml",
+    "apiVersion: consul.hashicorp.com/v1alpha1\nkind: ServiceIntentions\nmetadata: { name: x }\n" +
+      "spec: { destination: { name: vault }, sources: [{ name: \"*\", action: allow }] }\n" +
+      "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: vault }\n"
+  )
+  write("mixed/a.HCL", "Kind = \"service-intentions\"\nName = \"api\"\nSources { Name = \"web\" Action = \"allow\" }\n")
+  write("partial/a.json", { Kind: "service-defaults", Name: "api" })
+  write("partial/README.md", "# Policy")
   write("one.json", { Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Action: "allow" }] })
   write("always.json", {
     assertions: [{ always: { from: "web", to: "api", when: { PathPrefix: "/v1/", Methods: ["GET"] } } }]
@@ -107,12 +120,45 @@ describe("effect-mesh policy", () => {
   it.live("analyses nothing when a file is wrong, and says where and what to do", () =>
     Effect.gen(function*() {
       const { at } = yield* fixture
-      const [broken, hcl] = yield* Effect.all([run("matrix", "-f", at("broken")), run("matrix", "-f", at("hcl"))])
+      const [broken, hcl] = yield* Effect.all([run("matrix", "-f", at("broken")), run("matrix", "-f", at("hcl/b.hcl"))])
       assert.deepStrictEqual([broken.code, broken.out, hcl.code, hcl.out], [1, "", 1, ""])
       assert.include(broken.err, `${at("broken/a.json")}:17:28: PathRegex is no RE2 expression`)
       assert.include(broken.err, `${at("broken/b.json")}:2:10: not JSON`)
-      assert.match(hcl.err, /api\.hcl: HCL is not read; write the entry as JSON/)
+      assert.include(hcl.err, `${at("hcl/b.hcl")}:3:8: not HCL: web is no value; put it in quotes`)
     }), 30_000)
+
+  it.live(
+    "reads a folder of HCL and resources of Kubernetes, and says which resources it left out",
+    () =>
+      Effect.gen(function*() {
+        const { at } = yield* fixture
+        const [open, closed] = yield* Effect.all([
+          run("check", "-f", at("mixed"), "anybody", "vault", "--service", "anybody", "--default-policy", "deny"),
+          run("check", "-f", at("mixed"), "vault", "api", "--default-policy", "deny")
+        ])
+        assert.deepStrictEqual([open.code, closed.code], [0, 2], open.err + closed.err)
+      }),
+    30_000
+  )
+
+  it.live("answers nothing where a file of a folder was not read, and says which", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const ended = yield* spawn("verify", "-f", at("partial"), at("good.json"), "--default-policy", "deny")
+      assert.strictEqual(ended.code, 3, ended.out)
+      assert.match(ended.err, /README\.md: its name does not say that it is a policy/)
+    }), 30_000)
+
+  it.live("reads standard input, and shows what it left out of it", () =>
+    Effect.gen(function*() {
+      const { at } = yield* fixture
+      const yaml = yield* spawnWith(
+        readFileSync(at("mixed/k8s.yaml"), "utf8"),
+        ...["check", "-f", "-", "vault", "vault", "--default-policy", "deny"]
+      )
+      assert.strictEqual(yaml.code, 0, yaml.err)
+      assert.match(yaml.err, /standard input:7:7: left out, being none of Consul's: Deployment vault/)
+    }), 60_000)
 
   it.live("draws the matrix for people, for machines and as a page", () =>
     Effect.gen(function*() {

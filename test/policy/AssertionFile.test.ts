@@ -3,13 +3,13 @@ import { Ajv2020 } from "ajv/dist/2020.js"
 import { Result } from "effect"
 import { readFileSync } from "node:fs"
 import * as AssertionFile from "../../src/policy/AssertionFile.ts"
-import * as Json from "../../src/policy/Json.ts"
+import * as Document from "../../src/policy/Document.ts"
 import * as Origin from "../../src/policy/Origin.ts"
 
 const problems = (value: unknown): ReadonlyArray<string> => {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 1)
   const result = AssertionFile.read("a.json", text)
-  return Result.isFailure(result) ? result.failure.map(Json.format) : []
+  return Result.isFailure(result) ? result.failure.map(Document.format) : []
 }
 
 describe("AssertionFile", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as Entries from "../../src/policy/Entries.ts"
-import * as Json from "../../src/policy/Json.ts"
+import * as Document from "../../src/policy/Document.ts"
 import * as Origin from "../../src/policy/Origin.ts"
 import * as Policy from "../../src/policy/Policy.ts"
 
@@ -13,7 +13,7 @@ const read = (...texts: ReadonlyArray<unknown>) =>
 
 const problems = (...texts: ReadonlyArray<unknown>): ReadonlyArray<string> => {
   const result = read(...texts)
-  return Result.isFailure(result) ? result.failure.map(Json.format) : []
+  return Result.isFailure(result) ? result.failure.map(Document.format) : []
 }
 
 const entry = (source: object, rest: object = {}) => ({
@@ -111,7 +111,7 @@ describe("Entries", () => {
     ],
     ["no kind", { Name: "api" }, /^0\.json:1:1: the field Kind is missing/],
     ["an unknown field", entry({ Actoin: "allow" }), /^0\.json:7:4: the field Actoin is not known/],
-    ["a wrong type", entry({ Action: 1 }), /a text belongs here, and this is a number/],
+    ["a wrong type", entry({ Action: { is: "allow" } }), /a text belongs here, and this is an object/],
     ["a field twice", "{\"Kind\": \"mesh\",\n \"kind\": \"mesh\"}", /^0\.json:2:2: kind is given twice/],
     ["no sources", { Kind: "service-intentions", Name: "api", Sources: [] }, /^0\.json:4:13: the entry has no sources/],
     ["no action", entry({}), /Action must be allow or deny/],

@@ -1,13 +1,13 @@
 /** What `effect-mesh policy` analyses: files and folders of config entries, or what a running agent has stored. */
-import { Effect, Option, Result } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
 import { readFile } from "node:fs/promises"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Entries from "../../policy/Entries.ts"
-import * as Json from "../../policy/Json.ts"
 import * as Callers from "../../policy/Callers.ts"
 import * as Names from "../../policy/Names.ts"
 import * as Nearest from "../../policy/Nearest.ts"
+import * as Document from "../../policy/Document.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Consul from "../consul.ts"
 import * as Files from "./Files.ts"
@@ -38,9 +38,13 @@ export const context = {
 }
 
 export const source = {
-  policy: Flag.Path("policy").pipe(
+  // No path: that would make a file of `-`.
+  policy: Flag.String("policy").pipe(
     Flag.withAlias("f"),
-    Flag.withDescription("File or folder of config entries in JSON; may be repeated. Without it the agent is asked"),
+    Flag.withMetavar("PATH"),
+    Flag.withDescription(
+      "File or folder of config entries, or - for standard input; may be repeated. Without it the agent is asked"
+    ),
     Flag.atLeast(0)
   )
 }
@@ -92,7 +96,11 @@ const read = Effect.fnUntraced(function*(given: Context, paths: ReadonlyArray<st
   const names = listed.flatMap((text) => text.split("\n")).map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)
   const options = { ...given, service: [...given.service, ...names] }
   return yield* paths.length > 0
-    ? Effect.flatMap(Effect.forEach(paths, Files.read), (found) => assemble(options, found.flat()))
+    ? Effect.flatMap(
+      Effect.forEach(paths, Files.read),
+      (found) =>
+        assemble(options, found.flatMap(({ sources }) => sources), { missing: found.flatMap(({ missing }) => missing) })
+    )
     : Effect.flatMap(Stored.read(options.service), (found) => assemble(options, found.sources, found)).pipe(
       Effect.catchIf(isDenied, (error) => new Incomplete({ missing: [error.message] })),
       Effect.provide(Consul.layer(options))
@@ -106,10 +114,15 @@ const isDenied = (error: unknown): error is ConsulError.ConsulError =>
 const assemble = (
   options: Context,
   sources: ReadonlyArray<Entries.Source>,
-  agent?: Stored.Stored
+  known: Stored.Stored | Pick<Stored.Stored, "missing">
 ): Effect.Effect<Policy.Policy, PolicyError> =>
-  Entries.read(sources).pipe(
-    Result.map((entries) => {
+  Effect.fromResult(Entries.read(sources)).pipe(
+    Effect.mapError((problems) =>
+      new PolicyError({ why: `nothing was analysed:\n${problems.map(Document.format).join("\n")}` })
+    ),
+    Effect.tap(({ notes }) => Effect.forEach(notes, (note) => Console.error(Document.format(note)))),
+    Effect.map((entries) => {
+      const agent = "sources" in known ? known : undefined
       const said = Option.getOrUndefined(options.defaultPolicy) ??
         (agent === undefined ? entries.defaultPolicy : agent.defaultPolicy)
       return Policy.make({
@@ -117,13 +130,9 @@ const assemble = (
         defaultPolicy: said ?? "deny",
         defaultProtocol: entries.defaultProtocol ?? Option.getOrUndefined(options.protocol),
         services: [...entries.services, ...agent?.services ?? [], ...options.service],
-        basis: { defaultPolicy: said === undefined ? "assumed" : "said", missing: agent?.missing ?? [] }
+        basis: { defaultPolicy: said === undefined ? "assumed" : "said", missing: known.missing }
       })
-    }),
-    Result.mapError((problems) =>
-      new PolicyError({ why: `nothing was analysed:\n${problems.map(Json.format).join("\n")}` })
-    ),
-    Effect.fromResult
+    })
   )
 
 /** The service that is meant, or a sentence about why none is. */
