@@ -110,7 +110,7 @@ const walk = (
       return typeof value === "string" || typeof value === "number" ? value : wrong("time.Duration")
     }
     default:
-      return value
+      return unwrap(value, { ...options, unwrap: false })
   }
 }
 

@@ -26,7 +26,7 @@ export const up = Command.make(
       Flag.atLeast(0)
     ),
     files: Argument.Path("file", { mustExist: true, pathType: "file" }).pipe(
-      Argument.withDescription("JSON: services, config_entries and applications; several files add up"),
+      Argument.withDescription("Services, config entries and applications, in JSON, HCL or YAML; several files add up"),
       Argument.atLeast(1)
     )
   },

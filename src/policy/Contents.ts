@@ -14,18 +14,25 @@ export interface Item {
   readonly kubernetes: boolean
 }
 
-export interface Contents {
+/** The statements of a file, apart from each other. */
+export interface Sorted {
   readonly items: ReadonlyArray<Item>
-  readonly services: ReadonlyArray<string>
-  readonly defaultPolicies: ReadonlyArray<{ readonly policy: "allow" | "deny"; readonly node: Node.Node }>
+  /** What is no entry, and may configure an agent. */
+  readonly configurations: ReadonlyArray<Configuration>
   readonly notes: ReadonlyArray<Document.Problem>
 }
 
+type Configuration = Extract<Node.Node, { readonly type: "object" }>
+
+export interface Contents extends Pick<Sorted, "items" | "notes"> {
+  readonly services: ReadonlyArray<string>
+  readonly defaultPolicies: ReadonlyArray<{ readonly policy: "allow" | "deny"; readonly node: Node.Node }>
+}
+
 /** Problems go to the document. */
-export const read = (document: Document.Document): Contents => {
+export const sort = (document: Document.Document): Sorted => {
   const items: Array<Item> = []
-  const services: Array<string> = []
-  const defaultPolicies: Array<Contents["defaultPolicies"][number]> = []
+  const configurations: Array<Configuration> = []
   const foreign: Array<{ readonly name: string; readonly offset: number }> = []
 
   const statement = (node: Node.Node) => {
@@ -43,23 +50,14 @@ export const read = (document: Document.Document): Contents => {
     }
     if (Kubernetes.isResource(node)) resource(node)
     else if (LegacyIntentions.isIntention(node)) intentions([node])
-    else if (field(node, "Kind") !== undefined) entry(node)
-    else configuration(node)
+    else if (field(node, "Kind") !== undefined) items.push(...entry(document, node))
+    else configurations.push(node)
   }
 
   const intentions = (nodes: ReadonlyArray<Node.Node>) => {
     const { entries, mistakes } = LegacyIntentions.translate(nodes)
     for (const { message, offset } of mistakes) document.problem(offset, message)
     for (const node of entries) items.push({ kind: "service-intentions", node, kubernetes: false })
-  }
-
-  const entry = (node: Node.Node) => {
-    const envelope = document.read(node, Document.open({ Kind: Document.text }), { lenient: true }) as
-      | Document.Value
-      | undefined
-    const kind = envelope?.["Kind"]
-    if (typeof kind === "string" && kind !== "") items.push({ kind, node, kubernetes: false })
-    else document.problem(node.offset, missing)
   }
 
   const resource = (node: Node.Node) => {
@@ -87,47 +85,73 @@ export const read = (document: Document.Document): Contents => {
     }
   }
 
-  /** Of an agent. Most of it says nothing about who may call whom. */
-  const configuration = (node: Extract<Node.Node, { readonly type: "object" }>) => {
-    const bootstrap = field(field(node, "ConfigEntries"), "Bootstrap")
-    const own = document.read(node, agent, { lenient: true }) as Document.Value
-    if (bootstrap === undefined && !Object.keys(agent.fields).some((key) => own[key] !== undefined)) {
-      document.problem(node.offset, explain(node))
-      return
-    }
-    for (const item of bootstrap === undefined ? [] : bootstrap.type === "list" ? bootstrap.items : [bootstrap]) {
-      if (item.type !== "object" || field(item, "Kind") === undefined) document.problem(item.offset, missing)
-      else entry(item)
-    }
-    const named = [...(own["Services"] as ReadonlyArray<Document.Value> | undefined ?? []), own["Service"]]
-    for (const service of named as ReadonlyArray<Document.Value | undefined>) {
-      const name = service?.["Name"]
-      if (typeof name === "string" && name !== "") services.push(name)
-    }
-    const acl = own["ACL"] as Document.Value | undefined
-    // Without ACLs everything is allowed, unless the setting for intentions says otherwise.
-    const policy = own["DefaultIntentionPolicy"] ??
-      (acl?.["Enabled"] === true ? acl["DefaultPolicy"] ?? "allow" : undefined)
-    if (policy === "allow" || policy === "deny") {
-      defaultPolicies.push({ policy, node: field(node, "DefaultIntentionPolicy") ?? field(node, "ACL") ?? node })
-    } else if (policy !== undefined) {
-      document.problem(
-        field(node, "DefaultIntentionPolicy")?.offset ?? node.offset,
-        "the default policy is allow or deny"
-      )
-    }
-  }
-
   document.roots.forEach(statement)
   const [first] = foreign
   return {
     items,
-    services,
-    defaultPolicies,
+    configurations,
     notes: first === undefined ? [] : [{
       ...document.place(first.offset),
       message: `left out, being none of Consul's: ${foreign.map(({ name }) => name).join(", ")}`
     }]
+  }
+}
+
+/** What a policy is made of. Problems go to the document. */
+export const read = (document: Document.Document): Contents => {
+  const { configurations, items, notes } = sort(document)
+  const configured = configurations.map((node) => configuration(document, node))
+  return {
+    items: [...items, ...configured.flatMap((each) => each.items)],
+    services: configured.flatMap((each) => each.services),
+    defaultPolicies: configured.flatMap((each) => each.defaultPolicies),
+    notes
+  }
+}
+
+const entry = (document: Document.Document, node: Node.Node): ReadonlyArray<Item> => {
+  const envelope = document.read(node, Document.open({ Kind: Document.text }), { lenient: true }) as
+    | Document.Value
+    | undefined
+  const kind = envelope?.["Kind"]
+  if (typeof kind === "string" && kind !== "") return [{ kind, node, kubernetes: false }]
+  document.problem(node.offset, missing)
+  return []
+}
+
+/** The entries of `config_entries.bootstrap`, in an agent's configuration. Undefined: it has none. */
+export const bootstrap = (document: Document.Document, node: Node.Node): ReadonlyArray<Item> | undefined => {
+  const found = field(field(node, "ConfigEntries"), "Bootstrap")
+  if (found === undefined) return undefined
+  return (found.type === "list" ? found.items : [found]).flatMap((item) => {
+    if (item.type === "object" && field(item, "Kind") !== undefined) return entry(document, item)
+    document.problem(item.offset, missing)
+    return []
+  })
+}
+
+/** Of an agent. Most of it says nothing about who may call whom. */
+const configuration = (document: Document.Document, node: Configuration): Omit<Contents, "notes"> => {
+  const items = bootstrap(document, node)
+  const own = document.read(node, agent, { lenient: true }) as Document.Value
+  if (items === undefined && !Object.keys(agent.fields).some((key) => own[key] !== undefined)) {
+    document.problem(node.offset, explain(node))
+  }
+  const acl = own["ACL"] as Document.Value | undefined
+  // Without ACLs everything is allowed, unless the setting for intentions says otherwise.
+  const policy = own["DefaultIntentionPolicy"] ??
+    (acl?.["Enabled"] === true ? acl["DefaultPolicy"] ?? "allow" : undefined)
+  const place = field(node, "DefaultIntentionPolicy") ?? field(node, "ACL") ?? node
+  const known = policy === "allow" || policy === "deny"
+  if (!known && policy !== undefined) document.problem(place.offset, "the default policy is allow or deny; correct it")
+  const named = [...(own["Services"] as ReadonlyArray<Document.Value> | undefined ?? []), own["Service"]]
+  return {
+    items: items ?? [],
+    services: (named as ReadonlyArray<Document.Value | undefined>).flatMap((service) => {
+      const name = service?.["Name"]
+      return typeof name === "string" && name !== "" ? [name] : []
+    }),
+    defaultPolicies: known ? [{ policy, node: place }] : []
   }
 }
 
@@ -153,7 +177,7 @@ const agent = Document.open({
 }) as Extract<Document.Shape, { readonly _tag: "Object" }>
 
 /** In any of Consul's spellings; in a list of one too. */
-const field = (node: Node.Node | undefined, name: string): Node.Node | undefined => {
+export const field = (node: Node.Node | undefined, name: string): Node.Node | undefined => {
   const only = node?.type === "list" && node.items.length === 1 ? node.items[0] : node
   return only?.type === "object" ? only.members.find(({ key }) => Document.isNamed(key, name))?.value : undefined
 }

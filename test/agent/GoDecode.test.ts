@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import * as GoDecode from "../../src/agent/GoDecode.ts"
+import { ServiceIntentions } from "../../src/consul/config/ServiceIntentions.ts"
 import { ServiceResolver } from "../../src/consul/config/ServiceResolver.ts"
 import * as AgentService from "../../src/consul/AgentService.ts"
 
@@ -66,6 +67,53 @@ describe("GoDecode", () => {
         LoadBalancer: { RingHashConfig: { MinimumRingSize: 10 } }
       })
     ))
+
+  it("takes a list of one for its item in config entries, and an item for a list of one", () => {
+    assert.deepStrictEqual(
+      GoDecode.conform(ServiceIntentions, {
+        Kind: "service-intentions",
+        Name: ["api"],
+        Sources: {
+          Name: "web",
+          Permissions: [{ Action: "allow", HTTP: [{ PathPrefix: "/", Header: {}, Methods: "GET" }] }]
+        }
+      }, weak),
+      Result.succeed({
+        Kind: "service-intentions",
+        Name: "api",
+        Sources: [{
+          Name: "web",
+          Permissions: [{ Action: "allow", HTTP: { PathPrefix: "/", Header: [], Methods: ["GET"] } }]
+        }]
+      })
+    )
+    const two = { Kind: "service-intentions", Name: "api", Sources: [{ Permissions: [{ HTTP: [{}, {}] }] }] }
+    assert.isTrue(Result.isFailure(GoDecode.conform(ServiceIntentions, two, weak)))
+    assert.deepStrictEqual(
+      GoDecode.conform(ServiceResolver, {
+        Kind: "service-resolver",
+        Name: "web",
+        Subsets: [{ v1: [{ Filter: "a" }] }, { v2: { Filter: "b" } }]
+      }, weak),
+      Result.succeed({
+        Kind: "service-resolver",
+        Name: "web",
+        Subsets: { v1: { Filter: "a" }, v2: { Filter: "b" } }
+      })
+    )
+  })
+
+  it("takes lists of one for objects in registrations too, where they come from HCL", () => {
+    const document = { name: "web", tags: ["a"], meta: [{ a: "1" }], connect: [{ sidecar_service: [{ port: 1 }] }] }
+    assert.deepStrictEqual(
+      GoDecode.conform(AgentService.ServiceRegistration, document, { ...strict, unwrap: true }),
+      Result.succeed({ Name: "web", Tags: ["a"], Meta: { a: "1" }, Connect: { SidecarService: { Port: 1 } } })
+    )
+    assert.strictEqual(
+      firstProblem({ Name: ["web"] }),
+      "json: cannot unmarshal array into Go struct field .Name of type string"
+    )
+  })
 
   it.each([
     ["", "EOF"],

@@ -3,6 +3,7 @@ import { Result, Schema } from "effect"
 import * as GoDecode from "../../agent/GoDecode.ts"
 import * as AgentService from "../../consul/AgentService.ts"
 import type * as ConfigEntry from "../../consul/ConfigEntry.ts"
+import * as Origin from "../../policy/Origin.ts"
 import * as MeshFile from "./MeshFile.ts"
 
 export type Service = AgentService.ServiceRegistration
@@ -24,9 +25,16 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
     const invalid = (why: string) => Result.fail(new MeshFile.InvalidFile({ file: name, why }))
     const services: Array<Service> = []
     for (const [i, json] of file.services.entries()) {
-      const what = `service ${i + 1}`
-      const conformed = GoDecode.conform(AgentService.ServiceRegistration, json, { snakeCase: true, weak: false })
-      if (Result.isFailure(conformed)) return yield* invalid(`${what}: ${conformed.failure.map(describe).join("; ")}`)
+      const origin = Origin.of(json)
+      const what = `service ${i + 1}${origin === undefined ? "" : ` (${Origin.format(origin)})`}`
+      const conformed = GoDecode.conform(AgentService.ServiceRegistration, json, {
+        snakeCase: true,
+        weak: false,
+        unwrap: true
+      })
+      if (Result.isFailure(conformed)) {
+        return yield* invalid(`${what}: ${conformed.failure.map(MeshFile.describe).join("; ")}`)
+      }
       const decoded = decodeService(conformed.success)
       if (Result.isFailure(decoded)) return yield* invalid(`${what}: ${decoded.failure.message}`)
       if (services.some((other) => id(other) === id(decoded.success))) {
@@ -53,11 +61,6 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
     }
     return { services, configEntries: configEntries.toSorted(byDependency), applications }
   })
-
-const describe = (problem: GoDecode.Problem): string =>
-  problem._tag === "UnknownKey"
-    ? `unknown key ${problem.path}`
-    : `${problem.path} is ${JSON.stringify(problem.actual)}, and a ${problem.expected} was expected`
 
 /** As Consul derives it. */
 export const id = (service: Service): string => service.ID || service.Name

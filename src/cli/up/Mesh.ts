@@ -56,6 +56,7 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", { what: Sc
 
 export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   const file = yield* MeshFile.load(options.files)
+  yield* Effect.forEach(file.notes, (note) => Effect.logWarning(note))
   const definitions = yield* Effect.fromResult(Definitions.read(file, options.files.join(", ")))
 
   const given = options.consul === undefined ? undefined : yield* givenAgent(options.consul)

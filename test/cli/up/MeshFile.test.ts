@@ -71,24 +71,122 @@ describe("MeshFile", () => {
     ])
   })
 
+  it("reads HCL as people write it, and the same as JSON", () => {
+    const hcl = `
+      datacenter = "dc2"
+      service {
+        name = "web"
+        port = 9101
+        tags = ["one"]
+        meta { team = "shop" }
+        connect {
+          sidecar_service {
+            proxy {
+              upstreams { destination_name = "api" local_bind_port = 9201 }
+              upstreams = [{ destination_name = "db", local_bind_port = 9202 }]
+            }
+          }
+        }
+        check { http = "http://127.0.0.1:9101/" interval = "5s" }
+      }
+      services { name = "api" }
+      services { name = "db" }
+      config_entries {
+        bootstrap { kind = "service-intentions" name = "api" sources { name = "web" action = "allow" } }
+      }
+      applications { web { command = ["node"] env { A = "1" } } }
+    `
+    const json = {
+      datacenter: "dc2",
+      service: {
+        name: "web",
+        port: 9101,
+        tags: ["one"],
+        meta: { team: "shop" },
+        connect: {
+          sidecar_service: {
+            proxy: {
+              upstreams: [
+                { destination_name: "api", local_bind_port: 9201 },
+                { destination_name: "db", local_bind_port: 9202 }
+              ]
+            }
+          }
+        },
+        check: { http: "http://127.0.0.1:9101/", interval: "5s" }
+      },
+      services: [{ name: "api" }, { name: "db" }],
+      applications: { web: { command: ["node"], env: { A: "1" } } }
+    }
+    const [fromHcl, fromJson] = [
+      Result.getOrThrow(MeshFile.parse("mesh.hcl", hcl)),
+      Result.getOrThrow(MeshFile.parse("mesh.json", JSON.stringify(json)))
+    ]
+    assert.deepStrictEqual({ ...fromHcl, services: [], configEntries: [] }, { ...fromJson, services: [] })
+    const [a, b] = [Definitions.read(fromHcl, "mesh.hcl"), Definitions.read(fromJson, "mesh.json")].map(
+      Result.getOrThrow
+    )
+    assert.deepStrictEqual(a!.services, b!.services)
+    assert.deepStrictEqual(a!.applications, b!.applications)
+    assert.deepStrictEqual(a!.configEntries.map(({ Kind, Name }) => [Kind, Name]), [["service-intentions", "api"]])
+  })
+
+  it("takes config entries that stand alone, and resources of Kubernetes, and notes those of others", () => {
+    const file = Result.getOrThrow(MeshFile.parse(
+      "mesh.yaml",
+      "services: [{ name: web }]\n---\nkind: mesh\nhttp: { sanitize_x_forwarded_client_cert: true }\n---\n" +
+        "apiVersion: consul.hashicorp.com/v1alpha1\nkind: ServiceDefaults\nmetadata: { name: web }\n" +
+        "spec: { protocol: http }\n---\napiVersion: v1\nkind: Service\nmetadata: { name: web }\n"
+    ))
+    const { configEntries, services } = Result.getOrThrow(Definitions.read(file, "mesh.yaml"))
+    assert.deepStrictEqual(services.map(Definitions.id), ["web"])
+    assert.deepStrictEqual(configEntries, [
+      { Kind: "mesh", http: { sanitize_x_forwarded_client_cert: true } },
+      { Kind: "service-defaults", Name: "web", protocol: "http" }
+    ])
+    assert.deepStrictEqual(file.notes, ["mesh.yaml:12:7: left out, being none of Consul's: Service web"])
+  })
+
+  it("says once which settings it reads, and leaves those of an agent alone", () => {
+    const file = Result.getOrThrow(
+      MeshFile.parse(
+        "agent.hcl",
+        "server = true\ndata_dir = \"/opt\"\nretry_join = [\"a\"]\nservice { name = \"web\" }"
+      )
+    )
+    assert.deepStrictEqual(file.services, [{ name: "web" }])
+    assert.deepStrictEqual(file.notes, [
+      "agent.hcl: server, data_dir, retry_join belong to an agent, and are left alone; read are service, services, " +
+      "config_entries, datacenter, node_name, default_intention_policy, applications"
+    ])
+    const misspelt = MeshFile.parse("agent.hcl", "servcie { name = \"web\" }")
+    assert.match(
+      Result.isFailure(misspelt) ? misspelt.failure.message : "accepted",
+      /^agent\.hcl:1:1: the setting servcie is not known; correct it, or remove it: read are service, /
+    )
+  })
+
   it("says where a syntax error is", () => {
     assert.strictEqual(
       refusal("{\n  \"services\": [\n    {\"name\": }\n  ]\n}"),
-      "mesh.json: not JSON: Value expected at line 3, column 14"
+      "mesh.json:3:14: not JSON: value expected; correct the syntax here or just before"
     )
-    assert.match(refusal("{"), /^mesh.json: not JSON: .* at line 1, column 2$/)
-    assert.match(refusal(""), /^mesh.json: not JSON/)
+    assert.match(refusal("{"), /^mesh\.json:1:2: not JSON: /)
+    assert.match(refusal(""), /^mesh\.json:1:1: it is empty/)
   })
 
   it("refuses what it does not know, by name", () => {
     assert.match(refusal({ servicez: [] }), /servicez/)
-    assert.match(refusal({ services: [{ name: "web", prot: 80 }] }), /service 1: unknown key prot/)
+    assert.match(refusal({ services: [{ name: "web", prot: 80 }] }), /service 1 \(mesh\.json:1:14\): unknown key prot/)
     assert.match(
       refusal({ services: [{ name: "web", port: "80x" }] }),
-      /service 1: port is "80x", and a int was expected|service 1: Port is/i
+      /service 1 \(mesh\.json:1:14\): Port is "80x", and a int was expected/
     )
     assert.match(refusal({ services: [{ port: 80 }] }), /Name/)
-    assert.match(refusal({ config_entries: { bootstrap: [{ name: "web" }] } }), /config entry 1 has no "kind"/)
+    assert.match(
+      refusal({ config_entries: { bootstrap: [{ name: "web" }] } }),
+      /^mesh\.json:1:33: the field Kind is missing/
+    )
   })
 
   it("refuses two services with one id, and an application without a service", () => {
