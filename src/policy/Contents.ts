@@ -159,7 +159,7 @@ const missing = "the field Kind is missing; every config entry has one, such as 
 
 /** Files that people mistake for a policy. */
 const explain = (node: Node.Node): string =>
-  field(node, "Assertions") !== undefined
+  field(node, "Assertions") !== undefined || field(node, "Lint") !== undefined
     ? "these are statements for `effect-mesh policy verify`, and no policy; keep them out of the folder of the policy"
     : ["resource", "terraform", "variable", "locals", "module", "provider"].some((key) =>
         Node.get(node, key) !== undefined

@@ -150,10 +150,12 @@ const checkJwt = (document: Document.Document, value: Document.Value, known: Rea
   }
 }
 
-/** `*` stands alone, or not at all. */
+/** `*` stands alone, or not at all; and what looks like a template is none of a name. */
 const checkWildcard = (document: Document.Document, value: Document.Value, field: string, name: string): void => {
   if (name.includes("*") && name !== "*") {
     document.problemAt(value, field, `${name} is neither a name nor *; a wildcard can not be a part of a name`)
+  } else if (/[\s${}]/.test(name)) {
+    document.problemAt(value, field, `${JSON.stringify(name)} is no name; if it is a template, give what is made of it`)
   }
 }
 

@@ -345,6 +345,22 @@ describe("sources", () => {
     ]
   ])("are refused with %s", (_, file, text, message) => assert.match(problems(file, text).join("\n"), message))
 
+  it.each(["${SERVICE}", "$(SERVICE)\n", "web api", "{web}"])("are refused with %j for a name", (Name) => {
+    const text = JSON.stringify({ Kind: "service-intentions", Name: "api", Sources: [{ Name, Action: "allow" }] })
+    assert.match(problems("a.json", text).join(), /is no name; if it is a template, give what is made of it/)
+  })
+
+  it("keep what looks like a template in a value that requests are compared with", () => {
+    const header = { Name: "x-api-version", Contains: "${jndi:" }
+    const permission = { Action: "deny", HTTP: { Header: [header] } }
+    const text = JSON.stringify({
+      Kind: "service-intentions",
+      Name: "api",
+      Sources: [{ Name: "web", Permissions: [permission] }]
+    })
+    assert.deepStrictEqual<unknown>(entries("a.json", text).intentions[0]!.Permissions, [permission])
+  })
+
   it("note the resources of others, by name, and read on", () => {
     const text =
       `${resources}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: api }\n---\napiVersion: v1\nkind: Service\n`
