@@ -78,6 +78,7 @@ export const layer = (options: {
                   query: cursor === undefined ? {} : { hash: cursor, wait }
                 })
             ).pipe(
+              Effect.catchReason("ConsulError", "NotFound", (_, { request }) => Effect.fail(unknown(request))),
               Effect.flatMap(({ body, headers }) =>
                 Effect.fromResult(toRegistration(body)).pipe(
                   Effect.mapError((why) => ConsulError.undecodable(name, why)),
@@ -89,6 +90,16 @@ export const layer = (options: {
       )
     })
   )
+
+/** Before it is registered, after it was taken out, and from some agents where the token may not read it. */
+const unknown = (request: string): ConsulError.ConsulError =>
+  new ConsulError.ConsulError({
+    request,
+    reason: new ConsulError.NotFound({
+      body:
+        "the agent has no such registration, or the token may not read it (service:read): register it, or stop this proxy"
+    })
+  })
 
 /** The registration means what Consul's documentation of the proxy says, with the defaults of its Envoy integration. */
 export const toRegistration = (service: AgentService.AgentService): Result.Result<Registration, string> => {

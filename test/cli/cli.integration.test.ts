@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import { badAgent, refusing } from "../support/agents.ts"
 import * as temporary from "../support/temporary.ts"
 
@@ -116,6 +117,16 @@ describe("effect-mesh", () => {
       assert.strictEqual(code, 1, printed)
       assert.include(printed, text)
       assert.notInclude(printed, "    at ", "no stack trace")
+    }))
+
+  it.live("thinks of the token where no sidecar is to be seen, and names what it needs", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const { code, printed } = yield* run("proxy", "-sidecar-for", "web", "-start-timeout", "1", "-http-addr", address)
+      assert.strictEqual(code, 1, printed)
+      assert.include(printed, "no sidecar is registered for a service with the ID web")
+      assert.include(printed, "or the token may not see it")
+      assert.include(printed, "service:write on web and service:read on web-sidecar-proxy")
     }))
 
   it.live("takes flags with one dash, as Consul does", () =>
