@@ -102,11 +102,12 @@ export const make = Effect.fnUntraced(
     server.emit("listening")
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
 
-    server.on("request", (request, response) => {
+    const requested = (request: Http.IncomingMessage, response: Http.ServerResponse, asks: boolean): void => {
       const talk = talks.get(request.socket)
       if (talk === undefined || talk.faulty) return // its connection is gone, or about to go
       talk.begin(request, response)
       const exchange = new HttpExchange.Exchange(talk.connection, response)
+      exchange.asks = asks
       HttpExchange.remember(request, exchange)
       response.once("close", () => {
         talk.end()
@@ -116,7 +117,10 @@ export const make = Effect.fnUntraced(
       if (talk.active > limits.maxPipelined) return talk.reset("pipelining")
       const handle = observer.handlers()?.request ?? HttpExchange.unavailable
       handle(request, response)
-    })
+    }
+    server.on("request", (request, response) => requested(request, response, false))
+    // Otherwise Node asks for the body of a request that nobody has judged.
+    server.on("checkContinue", (request, response) => requested(request, response, true))
     const upgraded = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
       const talk = talks.get(request.socket)
       const upgrade = observer.handlers()?.upgrade

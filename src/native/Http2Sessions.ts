@@ -163,10 +163,15 @@ export const make = Effect.fnUntraced(
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => sessions.forEach(({ http2 }) => http2.destroy())))
 
-    const requested = (request: Http2.Http2ServerRequest, response: Http2.Http2ServerResponse): void => {
+    const requested = (
+      request: Http2.Http2ServerRequest,
+      response: Http2.Http2ServerResponse,
+      asks: boolean
+    ): void => {
       const connection = connectionOf(request.stream)
       if (connection === undefined) return void request.destroy() // its connection is gone
       const exchange = new HttpExchange.Exchange(connection, response)
+      exchange.asks = asks
       HttpExchange.remember(request, exchange)
       response.once("close", () => observer.closed(exchange))
       observer.started(exchange, request)
@@ -193,7 +198,11 @@ export const make = Effect.fnUntraced(
     const connectionOf = (stream: Http2.ServerHttp2Stream): MeshListener.Connection | undefined =>
       stream.session === undefined ? undefined : sessions.get(stream.session)?.connection
     if (observer.streams) server.on("stream", streamed)
-    else server.on("request", requested)
+    else {
+      server.on("request", (request, response) => requested(request, response, false))
+      // Otherwise Node asks for the body of a request that nobody has judged.
+      server.on("checkContinue", (request, response) => requested(request, response, true))
+    }
 
     server.on("session", (http2) => {
       if (handingOver === undefined) return http2.destroy()

@@ -48,6 +48,8 @@ export class Exchange {
   upgrade: number | undefined = undefined
   /** The verdict on it, once there is one. */
   concluded: RequestAdmission.Concluded | undefined = undefined
+  /** Whether the client asks before it sends the body: `Expect: 100-continue`. */
+  asks = false
   /** Whether its answer, or its connection, has ended. */
   over = false
   /** When it began, as `performance.now()` has it. */
@@ -67,6 +69,13 @@ export class Exchange {
       ? isSent(answer) ? answer.statusCode : undefined
       : statusOf(answer)
     return status === undefined ? "reset" : this.concluded?._tag === "Denied" ? 403 : status
+  }
+
+  /** Lets a client that asks send the body. */
+  proceed(): void {
+    if (!this.asks) return
+    this.asks = false
+    if (this.answer !== undefined && "writeContinue" in this.answer) this.answer.writeContinue()
   }
 
   /** Ends it, so that the caller does not take what it has for a whole answer. */

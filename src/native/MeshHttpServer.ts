@@ -114,7 +114,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         request: (incoming, response) => {
           const exchange = HttpExchange.exchangeOf(incoming)
           if (exchange === undefined) return refuse(incoming, response)
-          judged(incoming, exchange, (admitted) => admitted ? handle(incoming, response) : refuse(incoming, response))
+          judged(incoming, exchange, (admitted) => {
+            if (!admitted) return refuse(incoming, response)
+            exchange.proceed()
+            handle(incoming, response)
+          })
         },
         upgrade: (incoming, socket, head) => {
           const exchange = HttpExchange.exchangeOf(incoming)

@@ -124,7 +124,13 @@ const makeForRequests = Effect.fnUntraced(function*(
     concluded: RequestAdmission.Concluded
   ): void => {
     const refused = refusal(request, exchange, concluded)
-    if (refused === undefined) return void announce("request", request, response)
+    if (refused === undefined) {
+      if (exchange.asks && server.listenerCount("checkContinue") > 0) {
+        return void announce("checkContinue", request, response)
+      }
+      exchange.proceed()
+      return void announce("request", request, response)
+    }
     response.writeHead(refused.status, refused.headers)
     response.end(refused.body)
   }

@@ -1,11 +1,17 @@
 /** Nothing of the application runs for a request that has not been judged, and let in. */
+import * as NodeHttp from "node:http"
+import * as Http2 from "node:http2"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, SubscriptionRef } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Intentions from "../../src/intention/Intention.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
+import type * as SecureContexts from "../../src/tls/SecureContexts.ts"
+import type * as Certificates from "../support/certificates.ts"
 import * as Http from "../support/http.ts"
 import * as Servers from "../support/httpServers.ts"
+import * as Mesh from "../support/mesh.ts"
+import * as Plain from "../support/plain.ts"
 import * as Sockets from "../support/sockets.ts"
 import * as TlsClients from "../support/tlsClients.ts"
 
@@ -109,4 +115,83 @@ describe("a request for an upgrade", () => {
       assert.match(yield* told("http://api/x/../public/%61"), /from the route$/)
       assert.deepStrictEqual(seen, ["web GET /public/a api"])
     }))
+})
+
+describe("a client that asks before it sends the body", () => {
+  const asking =
+    "POST / HTTP/1.1\r\nhost: api\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
+
+  /** All that it hears, over HTTP/1.1. */
+  const heard = (port: number, issued: Certificates.Issued) =>
+    Effect.gen(function*() {
+      const { socket } = yield* TlsClients.connect(port, issued, { ALPNProtocols: ["http/1.1"] })
+      const answer = Sockets.record(socket)
+      socket.write(asking)
+      yield* Sockets.eventually(() => answer.bytes() > 0)
+      if (answer.text().includes("100 Continue")) socket.write("hi")
+      yield* answer.ending
+      return answer.text()
+    })
+
+  /** Whether it was told to go on, and the status, over HTTP/2. */
+  const heard2 = (port: number, { client }: SecureContexts.Material) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() =>
+        Http2.connect(`https://127.0.0.1:${port}`, { secureContext: client, rejectUnauthorized: false })
+      ),
+      (session) =>
+        Effect.callback<readonly [boolean, unknown]>((resume) => {
+          let told = false
+          const request = session.request({ ":method": "POST", expect: "100-continue" })
+          request.on("error", () => {})
+          request.on("continue", () => {
+            told = true
+            request.end("hi")
+          })
+          request.on("response", (headers) => resume(Effect.succeed([told, headers[":status"]])))
+        }),
+      (session) => Effect.sync(() => session.destroy())
+    )
+
+  it.live("is told to go on once it has been let in", () =>
+    Effect.gen(function*() {
+      const { materialOf, port, web } = yield* Servers.start(
+        Servers.served(HttpRouter.add(
+          "POST",
+          "/",
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ text }) => Effect.map(text, HttpServerResponse.text))
+        ))
+      )
+      const ops = yield* materialOf("ops")
+      assert.match(yield* heard(port, ops.issued), /^HTTP\/1.1 403/)
+      assert.deepStrictEqual(yield* heard2(port, ops), [false, 403])
+      assert.match(yield* heard(port, web.issued), /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200[^]*hi$/)
+      assert.deepStrictEqual(yield* heard2(port, web), [true, 200])
+    }))
+
+  it.live.each([["the server", false], ["the application, where it wants to", true]] as const)(
+    "is told so by %s, with a server of Node",
+    ([, own]) =>
+      Effect.gen(function*() {
+        const { api, materialOf, serve } = yield* Plain.pair()
+        yield* SubscriptionRef.set(api.intentions, Mesh.requestPolicy("api", Servers.web))
+        const seen: Array<string> = []
+        const server = NodeHttp.createServer((request, response) => void request.pipe(response))
+        if (own) {
+          server.on("checkContinue", (request, response) => {
+            seen.push("asked")
+            response.writeContinue()
+            request.pipe(response)
+          })
+        }
+        const { port } = yield* serve(server)
+        assert.match(yield* heard(port, (yield* materialOf("ops")).issued), /^HTTP\/1.1 403/)
+        assert.deepStrictEqual(seen, [])
+        assert.match(
+          yield* heard(port, (yield* materialOf("web")).issued),
+          /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200/
+        )
+        assert.deepStrictEqual(seen, own ? ["asked"] : [])
+      })
+  )
 })
