@@ -7,6 +7,7 @@
  */
 import type { Socket } from "node:net"
 import { Effect } from "effect"
+import * as Reset from "../tls/Reset.ts"
 
 /** One side of a relay. `reset` cuts it so that the peer notices; calling it again does nothing. */
 export interface Side {
@@ -23,20 +24,13 @@ const endMillis = 5000
 /** A plain socket. Unix sockets know no reset: they are closed. */
 export const plain = (socket: Socket): Side => ({
   socket,
-  reset: () => {
-    if (!socket.destroyed) {
-      if (socket.remoteAddress === undefined) socket.destroy()
-      else socket.resetAndDestroy()
-    }
-  }
+  reset: () => Reset.reset(socket)
 })
 
 /** A TLS socket over `transport`, whose end destroys it. Trap: destroying both at once frees OpenSSL's state under its feet. */
 export const tls = <S extends Socket>(socket: S, transport: Socket): Side & { readonly socket: S } => ({
   socket,
-  reset: () => {
-    if (!transport.destroyed) transport.resetAndDestroy()
-  }
+  reset: () => Reset.reset(transport, socket)
 })
 
 /** How a relay ended: orderly, or because of a side. `code` is that of Node, or `closed`. */

@@ -17,6 +17,7 @@ import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { getSystemErrorName } from "node:util"
 import { Schema } from "effect"
+import * as Reset from "./Reset.ts"
 
 /** The other side has ended without saying so, or a reset of it was lost. What was read is no whole stream. */
 export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", {
@@ -65,8 +66,9 @@ const cut = (socket: TLSSocket, transport: Socket): void => {
   const { destroy } = transport
   transport.destroy = (error) => {
     transport.destroy = destroy
-    // Sockets of a path know no reset.
-    return transport.remoteAddress === undefined ? transport.destroy(error) : transport.resetAndDestroy()
+    if (error === undefined) Reset.reset(transport, socket)
+    else transport.destroy(error)
+    return transport
   }
   socket.destroy(new Truncated({ received: socket.bytesRead }))
 }

@@ -57,6 +57,26 @@ describe("splice", () => {
       assert.deepStrictEqual([yield* one.ending, yield* other.ending], ["ECONNRESET", "ECONNRESET"])
     }))
 
+  it.live("closes a side that it resets while it is just ending", () =>
+    Effect.gen(function*() {
+      const { near, far } = yield* connection
+      const side = Splice.plain(far)
+      const other = Sockets.record(near)
+      far.end("all of it")
+      const closed = Effect.callback<void>((resume) => void far.once("close", () => resume(Effect.void)))
+      yield* Effect.callback<void>((resume) => {
+        const wait = () => {
+          if (far.writableLength > 0) return void setImmediate(wait)
+          side.reset()
+          resume(Effect.void)
+        }
+        wait()
+      })
+      yield* closed
+      assert.strictEqual(yield* other.ending, "ended")
+      assert.strictEqual(other.text(), "all of it")
+    }))
+
   it.live("is over at once when a side is closed already, and resets the other", () =>
     Effect.gen(function*() {
       const [one, other] = [yield* connection, yield* connection]

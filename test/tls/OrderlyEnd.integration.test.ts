@@ -96,6 +96,21 @@ describe.each(["TLSv1.2", "TLSv1.3"] as const)("an end of %s", (version) => {
       assert.strictEqual(yield* reading.ending, OrderlyEnd.truncatedCode)
     }))
 
+  it.live("is a cut for a side that is just ending its own, and closes it", () =>
+    Effect.gen(function*() {
+      const { client, transport } = yield* pair(version)
+      const reading = Sockets.record(client)
+      const closed = Effect.callback<void>((resume) => void client.once("close", () => resume(Effect.void)))
+      client.end()
+      setImmediate(() => {
+        // As if the end of the transport were heard while our own is on its way.
+        Reflect.get(transport, "_handle").readStop()
+        client.push(null)
+      })
+      yield* closed
+      assert.strictEqual(yield* reading.ending, OrderlyEnd.truncatedCode)
+    }))
+
   it.live("leaves the other direction open where it was said", () =>
     Effect.gen(function*() {
       const { client, server } = yield* pair(version)
