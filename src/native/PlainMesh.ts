@@ -193,7 +193,8 @@ const plain = <R, E>(
   dispatcher: MeshDispatcher.MeshDispatcher["Service"]
 ) => {
   const ending = new AbortController()
-  const dialled = new Set<Net.Socket>()
+  /** By what resets them. */
+  const dialled = new Map<Net.Socket, () => void>()
   /** Closed in this order: callers are sent elsewhere before anything stops to listen. */
   const owned = { first: new Set<() => Promise<void>>(), then: new Set<() => Promise<void>>() }
 
@@ -236,11 +237,11 @@ const plain = <R, E>(
       Effect.flatMap(named(name), (request) =>
         Effect.uninterruptibleMask((restore) =>
           // The scope is never closed: the connection is its owner's, or ends with the mesh.
-          Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, socket }) => {
+          Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, reset, socket }) => {
             socket.allowHalfOpen = false
             PlainServer.rememberPeer(socket, peer)
             socket.on("error", (error) => PlainAgents.failAnswer(socket, error))
-            dialled.add(socket)
+            dialled.set(socket, reset)
             socket.once("close", () => dialled.delete(socket))
             return socket
           })
@@ -342,10 +343,10 @@ const plain = <R, E>(
         ending.abort()
         agent.destroy()
         httpAgent.destroy()
-        await Promise.all([...dialled].map((socket) =>
+        await Promise.all([...dialled].map(([socket, reset]) =>
           new Promise((resolve) => {
             socket.once("close", resolve)
-            socket.destroy()
+            reset() // nobody is to take it for an end
           })
         ))
         await runtime.dispose()
