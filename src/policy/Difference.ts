@@ -289,6 +289,6 @@ const changeToJson = ({ after, before, callers, destinations, rules, underDefaul
 const basisToJson = ({ destination, origin, permission, source }: Basis) => ({
   source,
   destination,
-  ...(permission === undefined ? {} : { permission }),
+  ...(permission === undefined ? {} : { permissionIndex: permission }),
   ...origin
 })

@@ -77,6 +77,13 @@ describe("AssertionFile", () => {
     assert.match(silence({ rule: "no-bondary", reason: "x" })[0]!, /^a\.json:5:5: /)
   })
 
+  it("reads the examples of the documentation", () => {
+    const page = readFileSync(new URL("../../docs/policy.md", import.meta.url), "utf8")
+    const examples = [...page.matchAll(/^```json\n(.*?)^```/gms)].map(([, text]) => text!)
+      .filter((text) => /"assertions"|"lint"/.test(text))
+    assert.deepStrictEqual(examples.map(problems), [[], []])
+  })
+
   it("has a published JSON schema that says the same", async () => {
     const published = new URL("../../schema/assertions.json", import.meta.url).pathname
     // After a change: npx vitest run test/policy/AssertionFile.test.ts -u
