@@ -14,11 +14,11 @@ export const code = (value: string): string => {
   return /^[^\s`|\\](?:[^`|\\]*[^\s`|\\])?$/.test(line) ? `\`${line}\`` : `<code>${entities(line)}</code>`
 }
 
-/** Nothing but letters, digits and spaces stays as it is. */
+/** Nothing but letters, digits, spaces and harmless signs stays as it is. */
 const entities = (value: string): string =>
   oneLine(value).replace(
     /[!-/:-@[-`{-~]/g,
-    (character) => ",'".includes(character) ? character : `&#${character.charCodeAt(0)};`
+    (character) => ",'()/-".includes(character) ? character : `&#${character.charCodeAt(0)};`
   )
 
 /** Cells are Markdown already. */

@@ -153,7 +153,7 @@ const shown = (markdown: string): string =>
 describe("Markdown", () => {
   it.prop("shows a hostile text, and makes nothing else of it", { text: hostile }, ({ text }) => {
     const escaped = Markdown.text(text)
-    assert.notMatch(escaped.replace(/<!-- -->|&#\d+;/g, ""), /[^\p{L}\p{N} ,']/u)
+    assert.notMatch(escaped.replace(/<!-- -->|&#\d+;/g, ""), /[^\p{L}\p{N} ,'()/-]/u)
     assert.strictEqual(shown(escaped), text.replace(/[\0\n\r\u2028]+/g, " "))
     // A mention or a reference needs the letter right after its sign.
     assert.notMatch(escaped, /&#(?:64|35);(?!<!-- -->)/)
@@ -162,7 +162,7 @@ describe("Markdown", () => {
   it.prop("keeps a hostile name within its code", { text: hostile }, ({ text }) => {
     const escaped = Markdown.code(text)
     if (escaped.startsWith("`")) assert.match(escaped, /^`[^`|\\\n]+`$/)
-    else assert.match(escaped, /^<code>(?:[\p{L}\p{N} ,']|&#\d+;)*<\/code>$/u)
+    else assert.match(escaped, /^<code>(?:[\p{L}\p{N} ,'()/-]|&#\d+;)*<\/code>$/u)
   })
 
   it("keeps a table of findings to its columns", () => {
