@@ -8,15 +8,17 @@ import * as Notice from "./Notice.ts"
 export const format = (notices: ReadonlyArray<Notice.Notice>, setting: Notice.Setting): string =>
   [
     ...setting.remarks.map((remark) => command(setting.complete ? "warning" : "error", { title: "policy" }, remark)),
-    ...notices.filter(({ silenced }) => silenced === undefined).map(({ level, message, origin, rule, subject }) =>
-      command(
+    ...notices.filter(({ silenced }) => silenced === undefined).map((notice) => {
+      const { level, message, rule, subject } = notice
+      const place = Notice.placeOf(notice)
+      return command(
         commands[level],
-        origin === undefined
+        place === undefined
           ? { title: rule }
-          : { file: Notice.pathOf(origin.file, setting.base), line: origin.line, col: origin.column, title: rule },
+          : { file: Notice.pathOf(place.file, setting.base), line: place.line, col: place.column, title: rule },
         `${subject}: ${message}`
       )
-    ),
+    }),
     Notice.count(notices)
   ].join("\n")
 

@@ -47,6 +47,10 @@ export const pathOf = (file: string, base: string): string => {
   return below.startsWith("..") ? whole.split(sep).join(posix.sep) : below.split(sep).join(posix.sep)
 }
 
+/** Where the notice can be shown. What was piped in is in no file. */
+export const placeOf = ({ origin }: Notice): Origin.Origin | undefined =>
+  origin?.file === "standard input" ? undefined : origin
+
 const ranks: { readonly [L in Level]: number } = { error: 0, warning: 1, note: 2 }
 
 /** What weighs most comes first, and then in order of the files. */

@@ -43,13 +43,13 @@ export const make = (
         message: { text }
       }))
     }],
-    results: notices.map((notice) => ({
+    results: notices.map((notice) => ({ notice, place: Notice.placeOf(notice) })).map(({ notice, place }) => ({
       ruleId: notice.rule,
       ruleIndex: rules.findIndex(({ id }) => id === notice.rule),
       level: notice.level,
       message: { text: `${notice.subject}: ${notice.message}` },
       locations: [{
-        ...(notice.origin === undefined ? {} : { physicalLocation: physical(notice.origin, base) }),
+        ...(place === undefined ? {} : { physicalLocation: physical(place, base) }),
         logicalLocations: [{ fullyQualifiedName: notice.subject }]
       }],
       ...(notice.related.length === 0 ? {} : {

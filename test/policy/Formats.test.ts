@@ -63,6 +63,13 @@ describe("annotations for GitHub", () => {
     )
   })
 
+  it("name no file for what was piped in", () => {
+    const origin = { file: "standard input", line: 1, column: 1 }
+    assert.match(GitHub.format([{ ...notice, origin }], setting), /^::warning title=no-boundary::/)
+    const [result] = Sarif.make(Lint.rules, [{ ...notice, origin }], setting).runs[0]!.results
+    assert.deepStrictEqual(result!.locations, [{ logicalLocations: [{ fullyQualifiedName: "web → api" }] }])
+  })
+
   it("say first that something was not read", () => {
     const remarks = ["INCOMPLETE: 2 intentions"]
     assert.match(
