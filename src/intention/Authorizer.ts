@@ -68,8 +68,9 @@ export interface Authorizer {
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly warnings: ReadonlyArray<Warning>
   /**
-   * May this caller's connection carry bytes that nobody looks into? Permissions and tokens can not be judged by it:
-   * an intention with permissions refuses.
+   * May this caller's connection carry bytes that nobody looks into? Permissions and tokens can not be judged by it: an
+   * intention with permissions refuses, and at a service that speaks HTTP one that allows with a token only does, too. At a
+   * service that does not, no token is asked for, as in Consul.
    */
   readonly connection: (source: SpiffeId.SpiffeId) => Decision.Decision
   /**
@@ -213,8 +214,23 @@ const compileRuling = (
     const denied = Decision.make(false, "undecidable", rule, undefined, flaw)
     return { rank, connection: denied, request: () => denied }
   }
+  const guarded = http && rule.action === "allow" && !defaultAllows && TokenRequirement.isDemanded(rule.intention.JWT)
   const connection = rule.action === "permissions"
-    ? Decision.make(false, "needs-http", rule)
+    ? Decision.make(
+      false,
+      "needs-http",
+      rule,
+      undefined,
+      "has permissions, which judge HTTP requests and no connection"
+    )
+    : guarded
+    ? Decision.make(
+      false,
+      "needs-http",
+      rule,
+      undefined,
+      "requires a token, which comes with HTTP requests and with no connection"
+    )
     : Decision.make(rule.action === "allow", "intention", rule)
   return {
     rank,

@@ -17,7 +17,7 @@ export interface Rule {
 /**
  * - `intention`: the action of the intention `by`
  * - `permission`: the action of its permission number `permission`
- * - `needs-http`: it has permissions, and no request to judge them by
+ * - `needs-http`: it has permissions or requires a token, and there is no request to judge by: `detail` says which
  * - `undecidable`: it, or its permission, says something that can not be judged: `detail` tells what
  * - `no-intention`: no intention is about the caller, so the default policy
  * - `no-permission`: none of its permissions is about the request, so the default policy
@@ -93,7 +93,7 @@ const reason = (decision: Decision): string => {
     case "permission":
       return `${verdict} by ${place}`
     case "needs-http":
-      return `${verdict}: ${place} has permissions, which judge HTTP requests and no connection`
+      return `${verdict}: ${place} ${decision.detail}`
     case "undecidable":
       return `${verdict}: ${place} can not be judged: ${decision.detail}`
     case "no-intention":

@@ -20,6 +20,10 @@ export interface Requirement {
   readonly judge: (tokens: Tokens) => Verdict.Verdict
 }
 
+/** Whether anything is required. */
+export const isDemanded = (jwt: Intention.JwtRequirement | undefined): boolean =>
+  (jwt?.Providers ?? []).length > 0 || (jwt?.UnknownFields ?? []).length > 0
+
 /** `undefined` where nothing is required. */
 export const compile = (
   jwt: Intention.JwtRequirement | undefined,
@@ -27,7 +31,7 @@ export const compile = (
 ): Requirement | undefined => {
   const providers = jwt?.Providers ?? []
   const unknown = jwt?.UnknownFields ?? []
-  if (providers.length === 0 && unknown.length === 0) return undefined
+  if (!isDemanded(jwt)) return undefined
   for (const field of unknown) report(`the token requirement has the unknown field ${field}`)
   const judges = providers.map((provider) => compileProvider(provider, report))
   return {

@@ -1,6 +1,7 @@
 /** Everything about one destination: who may call it, by which rules, and what is surprising about them. */
 import * as Decision from "../intention/Decision.ts"
 import * as Needs from "../intention/Needs.ts"
+import type * as Analysis from "./Analysis.ts"
 import * as Callers from "./Callers.ts"
 import * as Lint from "./Lint.ts"
 import * as Matrix from "./Matrix.ts"
@@ -77,6 +78,9 @@ export const format = (explanations: ReadonlyArray<Explanation>): string => {
 const formatOne = ({ defaultPolicy, destination, findings, groups, protocol }: Explanation): string =>
   [
     `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
+    ...(groups.some(({ cell }) => cell.ruling._tag === "ByRequest" && isRefusedByConnection(cell.ruling, defaultPolicy))
+      ? ["Behind a sidecar that judges connections (effect-mesh proxy) whatever depends on the request is denied."]
+      : []),
     ...groups.flatMap(formatGroup),
     ...(findings.length === 0 ? [] : ["", "Worth a look:", ...findings.map(line)])
   ].join("\n")
@@ -85,6 +89,12 @@ const line = (finding: Lint.Finding): string => {
   const { level, message, rule, silenced, subject } = Lint.toNotice(finding)
   return `  ! ${level} ${rule}: ${subject}: ${message}${silenced === undefined ? "" : ` [silenced: ${silenced}]`}`
 }
+
+/** As in `Authorizer.connection`: under default allow a token guards no allow. */
+const isRefusedByConnection = (
+  { rule }: Extract<Analysis.Ruling, { _tag: "ByRequest" }>,
+  defaultPolicy: "allow" | "deny"
+): boolean => rule.action === "permissions" || (rule.action === "allow" && defaultPolicy === "deny")
 
 export const formatGroup = ({ callers, cell }: Group): ReadonlyArray<string> => {
   const { answer, ruling, verdict } = cell

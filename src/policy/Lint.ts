@@ -294,6 +294,13 @@ export const rules: ReadonlyArray<Notice.Rule & { readonly id: RuleId }> = [
     help: "Such an intention denies everybody. Set the protocol in service-defaults, or remove the permissions."
   },
   {
+    id: "needs-requests",
+    level: "note",
+    summary: "A required token, which sidecars that judge connections can not look for",
+    help:
+      "Serve it where requests are judged: MeshHttpServer, or an Envoy sidecar. A sidecar of effect-mesh refuses there."
+  },
+  {
     id: "assumed-protocol",
     level: "note",
     summary: "Nothing says which protocol a service speaks",

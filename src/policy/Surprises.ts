@@ -3,6 +3,7 @@ import { Result } from "effect"
 import * as Decision from "../intention/Decision.ts"
 import * as Intention from "../intention/Intention.ts"
 import * as Source from "../intention/Source.ts"
+import * as TokenRequirement from "../intention/TokenRequirement.ts"
 import * as Analysis from "./Analysis.ts"
 import type * as Callers from "./Callers.ts"
 import * as Diagram from "./Diagram.ts"
@@ -24,6 +25,7 @@ export interface Surprise {
     | "unreachable"
     | "token-unused"
     | "needs-http"
+    | "needs-requests"
     | "assumed-protocol"
     | "not-understood"
     | "not-decided"
@@ -94,6 +96,14 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
       "token-unused",
       rule,
       "requires a token, which under the default policy allow guards no allow: without a token the default policy answers"
+    ))
+  }
+  if (permissions.length === 0 && defaultPolicy === "deny" && TokenRequirement.isDemanded(intention.JWT)) {
+    found.push(surprise(
+      "needs-requests",
+      rule,
+      "requires a token, and tokens come with requests: a sidecar that judges connections, as effect-mesh proxy does, refuses " +
+        "everybody that it is about"
     ))
   }
   if (permissions.length === 0) return found

@@ -92,6 +92,11 @@ describe("effect-mesh policy check", () => {
         ["--method", "GET"]
       ], (args) => Effect.map(check("web", "payments", ...args), ({ code }) => code))
       assert.deepStrictEqual(codes, [0, 0, 2, 2, 2, 0, 0, 2])
+      const clerk = yield* check("web", "payments", "--claim", "okta:realm.role=clerk")
+      assert.include(
+        clerk.out,
+        "note: behind a sidecar that judges connections, as effect-mesh proxy does, it is denied"
+      )
       const expired = yield* check("web", "payments", "--token-payload", write("token", jwt({ exp: 1, sub: "secret" })))
       assert.include(expired.out, "taken as verified")
       assert.include(expired.out, "It has expired")

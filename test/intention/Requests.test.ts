@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
+import * as ConnectionRefusals from "../../src/intention/ConnectionRefusals.ts"
 import * as Decision from "../../src/intention/Decision.ts"
 import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as Intention from "../../src/intention/Intention.ts"
@@ -385,8 +386,36 @@ describe("Authorizer.request", () => {
       assert.isFalse(compile(deny, "allow").request(web, get("/"), having("okta")).allowed)
     })
 
-    it("are no matter of connections", () => {
-      assert.isTrue(compile([make("web", "api", "allow", okta)]).connection(web).allowed)
+    it("refuse a connection where they are due, because it has none, and are no matter of tcp services", () => {
+      const list = [make("web", "api", "allow", okta)]
+      const decision = compile(list).connection(web)
+      assert.isFalse(decision.allowed)
+      assert.strictEqual(
+        Decision.explain(decision),
+        "denied: intention web → api (precedence 9) requires a token, which comes with HTTP requests and with no connection"
+      )
+      assert.isTrue(compile(list, "deny", { destination: { service: "api", protocol: "tcp" } }).connection(web).allowed)
+      // Under default allow a token guards no allow, of requests neither.
+      assert.isTrue(compile(list, "allow").connection(web).allowed)
+      assert.isFalse(compile([make("web", "api", "deny", okta)], "allow").connection(web).allowed)
+      assert.isTrue(compile([make("web", "api", "allow", { JWT: { Providers: [] } })]).connection(web).allowed)
+    })
+
+    it("are named where a proxy judges connections, together with permissions", () => {
+      const warning = (list: ReadonlyArray<Intention.Intention>, protocol: string, policy: "allow" | "deny" = "deny") =>
+        ConnectionRefusals.warning(compile(list, policy, { destination: { service: "api", protocol } }))
+      const permissions = make("db", "api", [permission("allow", { PathPrefix: "/" })])
+      assert.match(
+        warning([make("web", "api", "allow", okta), permissions], "http")!,
+        /^connections are judged here .* refuse everybody that they are about: db → api .*, web → api .*\. Serve it/
+      )
+      assert.match(
+        warning([make("web", "api", "allow", okta)], "grpc")!,
+        / refuses everybody that it is about: web → api/
+      )
+      assert.isUndefined(warning([make("web", "api", "allow", okta)], "tcp"))
+      assert.isUndefined(warning([make("web", "api", "allow", okta)], "http", "allow"))
+      assert.match(warning([permissions], "tcp")!, /db → api/)
     })
   })
 

@@ -1,9 +1,10 @@
 /** A pair of sidecars through what happens to an agent in a bad night: fast rotation, a new root, a restart. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Ref, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Ref, Scope } from "effect"
 import * as Net from "node:net"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as Decision from "../../src/intention/Decision.ts"
 import * as ConsulSidecar from "../../src/proxy/ConsulSidecar.ts"
 import * as agent from "../support/consul.ts"
 
@@ -100,6 +101,50 @@ describe("a pair of sidecars", () => {
         }).pipe(Effect.provideContext(consul))
       }),
     60_000
+  )
+
+  it.live(
+    "opens no HTTP service that demands a token, says so at the start, and asks for none on tcp",
+    () =>
+      Effect.gen(function*() {
+        const running = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" })
+        const consul = yield* Layer.build(ConsulClient.layer({ address: running.address }))
+        const warnings: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => {
+          if (logLevel === "Warn") warnings.push(String(message))
+        })
+        yield* Effect.gen(function*() {
+          const ports = yield* freePorts
+          yield* greeting(ports.app)
+          yield* register(ports)
+          const { call } = yield* ConsulClient.ConsulClient
+          const write = (payload: { readonly [key: string]: unknown }) =>
+            call("write", (client) => client.config.write({ query: {}, payload: payload as never }))
+          yield* write({ Kind: "service-defaults", Name: api, Protocol: "http" })
+          yield* write({
+            Kind: "jwt-provider",
+            Name: "okta",
+            Issuer: "okta",
+            JSONWebKeySet: { Local: { JWKS: "e30=" } }
+          })
+          const JWT = { Providers: [{ Name: "okta" }] }
+          yield* write({ Kind: "service-intentions", Name: api, JWT, Sources: [{ Name: web, Action: "allow" }] })
+          const apiSidecar = yield* sidecar(api)
+          const webSidecar = yield* sidecar(web)
+          const judged = () => apiSidecar.authorizer.latest()!.connection(webSidecar.material().leaf.identity)
+          assert.include(Decision.explain(judged()), "requires a token")
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(ask(ports.up))))
+          assert.deepStrictEqual(
+            warnings.filter((text) => text.startsWith("connections are judged here")).map((text) =>
+              text.includes("web → api")
+            ),
+            [true]
+          )
+          yield* write({ Kind: "service-defaults", Name: api, Protocol: "tcp" })
+          yield* agent.eventually(ask(ports.up))
+        }).pipe(Effect.provideContext(consul), Effect.provide(Logger.layer([logger])))
+      }),
+    30_000
   )
 
   it.live(

@@ -85,6 +85,7 @@ export const check = Command.make(
       ...ofTokens,
       ...bearer(decision, asked),
       ...linesOf(asked),
+      ...byConnection(mesh, caller, destination, decision),
       ...Option.isSome(options.path) ? detours(mesh, caller, destination, asked, decision) : []
     ]
     const text = options.json
@@ -134,6 +135,20 @@ const bearer = ({ by }: Decision.Decision, { headers, tokens }: Analysis.Witness
       "--claim, or give it with --token-payload"
     ]
     : []
+
+/** A token lets a request in where requests are judged, and not where connections are. */
+const byConnection = (
+  mesh: Mesh.Mesh,
+  caller: Callers.Caller,
+  destination: Policy.Destination,
+  decision: Decision.Decision
+): ReadonlyArray<string> => {
+  const { connection, http } = mesh.authorizer(destination)
+  const judged = connection(caller.id)
+  return http && decision.allowed && judged.because === "needs-http" && judged.by?.action === "allow"
+    ? [`behind a sidecar that judges connections, as effect-mesh proxy does, it is ${Decision.explain(judged)}`]
+    : []
+}
 
 const linesOf = ({ headers }: Analysis.Witness): ReadonlyArray<string> => {
   const names = headers.map(([name]) => name.toLowerCase())

@@ -35,9 +35,16 @@ export const all: ReadonlyArray<Mutant> = [
     ["does not mind contradictions", ": contradicted.has(key(intention))", ": false"],
     [
       "allows connections by permissions",
-      "Decision.make(false, \"needs-http\", rule)",
-      "Decision.make(true, \"needs-http\", rule)"
+      "Decision.make(false, \"needs-http\", rule, undefined, \"has",
+      "Decision.make(true, \"needs-http\", rule, undefined, \"has"
     ],
+    [
+      "lets connections in where a token is due",
+      "const guarded = http && rule.action === \"allow\"",
+      "const guarded = false && rule.action === \"allow\""
+    ],
+    ["asks for tokens on tcp", "const guarded = http && rule.action", "const guarded = rule.action"],
+    ["refuses connections where tokens guard nothing", "=== \"allow\" && !defaultAllows &&", "=== \"allow\" &&"],
     ["takes grpc for TCP", "new Set([\"http\", \"http2\", \"grpc\"])", "new Set([\"http\", \"http2\"])"],
     [
       "minds the letter case of the protocol",
