@@ -113,6 +113,21 @@ export const cheapest = <L>(
   return visit(self)
 }
 
+/** The diagram of those requests that have this atom in this dimension. */
+export const restrict = <L>(builder: Builder, self: Diagram<L>, level: number, atom: number): Diagram<L> => {
+  const known = new Map<Diagram<L>, Diagram<L>>()
+  const visit = (at: Diagram<L>): Diagram<L> => {
+    if (at._tag === "Leaf" || at.level > level) return at
+    if (at.level === level) return at.children[atom]!
+    const present = known.get(at)
+    if (present !== undefined) return present
+    const made = builder.node(at.level, at.children.map(visit))
+    known.set(at, made)
+    return made
+  }
+  return visit(self)
+}
+
 /** What `join` makes of the leaves that a request leads to in both. Both must be from this builder. */
 export const combine = <A, B, C>(
   builder: Builder,

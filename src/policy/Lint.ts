@@ -258,6 +258,14 @@ export const rules: ReadonlyArray<Notice.Rule & { readonly id: RuleId }> = [
     help: "An absent header fulfils no matcher but an inverted Present. Deny requests that lack the header too."
   },
   {
+    id: "way-around",
+    level: "warning",
+    summary: "A denied path that another spelling gets around",
+    help:
+      "Allow the paths that are meant, rather than deny some. MergeSlashes and PathWithEscapedSlashesAction in the mesh entry " +
+      "take away // and %2F; letter case, `;` and the rest need an expression, or a server that does not take them for the same."
+  },
+  {
     id: "envoy-differs",
     level: "warning",
     summary: "Consul's Envoy sidecars decide otherwise than precedence says",

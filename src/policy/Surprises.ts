@@ -1,11 +1,14 @@
 /** What a policy says at one destination that its author may not have meant. Each is a fact, shown by a request where there is one. */
 import { Result } from "effect"
+import * as Bytes from "../intention/Bytes.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as Intention from "../intention/Intention.ts"
+import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as Source from "../intention/Source.ts"
 import * as TokenRequirement from "../intention/TokenRequirement.ts"
 import * as Analysis from "./Analysis.ts"
 import type * as Callers from "./Callers.ts"
+import * as Detours from "./Detours.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Envoy from "./Envoy.ts"
 import type * as Mesh from "./Mesh.ts"
@@ -20,6 +23,7 @@ export interface Surprise {
     | "no-boundary"
     | "wide-denial"
     | "absent-header"
+    | "way-around"
     | "envoy-differs"
     | "shadowed"
     | "unreachable"
@@ -111,7 +115,11 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
   const probes = permissions.flatMap((permission, index) => probesOf(permission, index))
   const result = Analysis.analyse(
     [ruling],
-    [...probes.map((probe) => probe.region), ...permissions.map(({ HTTP }) => ({ http: HTTP, tokens: undefined }))],
+    [
+      ...probes.map((probe) => probe.region),
+      ...permissions.map(({ HTTP }) => ({ http: HTTP, tokens: undefined })),
+      ...permissions.flatMap((permission) => withoutPath(permission) ?? [])
+    ],
     mesh.settings,
     (analysis) => {
       const diagram = analysis.diagram(ruling)
@@ -161,12 +169,82 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
         const witness = analysis.witnesses(hits).get(true)
         if (witness !== undefined) found.push(surprise(kind, rule, message, permission, witness))
       }
+      permissions.forEach((permission, index) => {
+        const ways = waysAround(analysis, diagram, permission, mesh.settings.normalization)
+        const [first] = ways
+        if (first === undefined) return
+        found.push(surprise(
+          "way-around",
+          rule,
+          `denies ${
+            permission.HTTP?.PathExact ?? permission.HTTP?.PathPrefix
+          }, and other spellings of that are allowed, which ` +
+            `many servers take for the same path: ${
+              ways.map(({ detour }) => `${Detours.show(detour)} (${detour.kind})`).join(", ")
+            }`,
+          index,
+          first.witness
+        ))
+      })
     }
   )
   if (Result.isFailure(result)) {
     found.push(surprise("not-decided", rule, `can not be looked through: ${result.failure}`))
   }
   return found
+}
+
+/** The other conditions of a denial that is about a path; the same object each time, as spaces know conditions by it. */
+const withoutPath = (permission: Intention.Permission): Analysis.Region | undefined => {
+  const { Action, HTTP } = permission
+  if (Action !== "deny" || HTTP === undefined || !(HTTP.PathExact || HTTP.PathPrefix)) return undefined
+  const present = regionsWithoutPath.get(HTTP)
+  if (present !== undefined) return present
+  const { Header = [], Methods = [] } = HTTP
+  const made: Analysis.Region = {
+    http: Header.length + Methods.length === 0
+      ? undefined
+      : { ...(Header.length > 0 ? { Header } : {}), ...(Methods.length > 0 ? { Methods } : {}) },
+    tokens: undefined
+  }
+  regionsWithoutPath.set(HTTP, made)
+  return made
+}
+
+const regionsWithoutPath = new WeakMap<Intention.HttpPermission, Analysis.Region>()
+
+/** Spellings of the path of a denial, of each kind one, by which a request that it is about otherwise is allowed. */
+const waysAround = (
+  { builder, region, space, witnesses }: Analysis.Analysis,
+  outcomes: Diagram.Diagram<Analysis.Outcome>,
+  permission: Intention.Permission,
+  normalization: PathNormalization.RequestNormalization
+): ReadonlyArray<{ readonly detour: Detours.Detour; readonly witness: Analysis.Witness }> => {
+  const rest = withoutPath(permission)
+  const level = space.dimensions.findIndex(({ kind }) => kind === "path")
+  if (rest === undefined || level === -1) return []
+  const inside = region(rest, "joined")
+  const allowedAt = (path: string, allowed: boolean): Analysis.Witness | undefined => {
+    const atom = space.dimensions[level]!.find(path)
+    if (atom === undefined) return undefined
+    const hits = Diagram.combine(
+      builder,
+      inside,
+      Diagram.restrict(builder, outcomes, level, atom),
+      (inside, outcome) => inside && outcome.allowed === allowed
+    )
+    const witness = witnesses(hits).get(true)
+    return witness && { ...witness, path }
+  }
+  const path = Bytes.fromText(permission.HTTP?.PathExact ?? permission.HTTP?.PathPrefix ?? "")
+  if (allowedAt(path, false) === undefined) return []
+  const kinds = new Set<string>()
+  return Detours.around(path, normalization).flatMap((detour) => {
+    const witness = kinds.has(detour.kind) ? undefined : allowedAt(detour.path, true)
+    if (witness === undefined) return []
+    kinds.add(detour.kind)
+    return [{ detour, witness }]
+  })
 }
 
 /** A kind of request that should perhaps not be treated as it is. */
