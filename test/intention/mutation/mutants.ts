@@ -35,8 +35,8 @@ export const all: ReadonlyArray<Mutant> = [
     ["does not mind contradictions", ": contradicted.has(key(intention))", ": false"],
     [
       "allows connections by permissions",
-      "Decision.make(false, \"needs-http\", rule, undefined, \"has",
-      "Decision.make(true, \"needs-http\", rule, undefined, \"has"
+      "rule.action === \"permissions\"\n    ? Decision.make(\n      false",
+      "rule.action === \"permissions\"\n    ? Decision.make(\n      true"
     ],
     [
       "lets connections in where a token is due",
@@ -208,7 +208,11 @@ export const all: ReadonlyArray<Mutant> = [
       "return (request) => request.header(\"host\")",
       "return (request) => request.header(\":authority\")"
     ],
-    ["minds the letter case of header names", "const name = Bytes.foldCase(matcher.Name)", "const name = matcher.Name"],
+    [
+      "minds the letter case of header names",
+      "const name = Bytes.foldCase(matcher.Name)\n  const shown",
+      "const name = matcher.Name\n  const shown"
+    ],
     [
       "takes an expression that is wrong for a fulfilled one",
       "return () => Verdict.Unknown\n}\n",
