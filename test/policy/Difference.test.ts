@@ -114,4 +114,21 @@ describe("Difference", () => {
     assert.deepStrictEqual(undecided.map(({ callers, destinations }) => [callers, destinations]), [[["web"], ["api"]]])
     assert.include(undecided[0]!.why, "needs an automaton of more than 5000 states")
   })
+
+  it("compares under both defaults where nobody says which one holds, and under the one that either side says", () => {
+    const assumed = (intentions: ReadonlyArray<Intention.Intention>) =>
+      Policy.make({ ...http, intentions, defaultPolicy: "deny", basis: { defaultPolicy: "assumed", missing: [] } })
+    const denies = [make("web", "api", "deny")]
+    const changes = (before: Policy.Policy, after: Policy.Policy) =>
+      Difference.make(before, after).changes.map(({ callers, newly, underDefault }) =>
+        `${newly} ${callers.join()} ${underDefault ?? "both"}`
+      )
+    assert.deepStrictEqual(changes(assumed(denies), assumed([])), ["allowed web allow"])
+    assert.deepStrictEqual(changes(assumed([]), assumed([make("web", "api", "allow")])), ["allowed web deny"])
+    assert.deepStrictEqual(changes(assumed(denies), assumed([make("web", "api", "allow")])), ["allowed web both"])
+    assert.deepStrictEqual(changes(policy(denies, "allow"), assumed([])), ["allowed web both"])
+    assert.deepStrictEqual(changes(assumed(denies), policy([], "deny")), [])
+    // Two that are said are a change like any other.
+    assert.include(changes(policy([], "deny"), policy([], "allow")).join(), "allowed")
+  })
 })
