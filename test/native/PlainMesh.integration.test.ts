@@ -203,7 +203,7 @@ describe("PlainMesh", () => {
       const ill = yield* Effect.promise(() =>
         api.register({ port, drain: 0, healthy: () => Promise.reject(new Error("out of paper")) })
       )
-      yield* until("none of its 1 instances is healthy")
+      yield* until("its only instance is not healthy")
       yield* Effect.promise(ill.close)
       const well = yield* Effect.promise(() => api.register({ port, drain: 0 }))
       yield* until("hello")
