@@ -175,7 +175,7 @@ describe("MeshHttpClient", () => {
       const { port } = instances[0]!
       yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(port, 0)])
       const error = yield* failureOf(get("http://api/"))
-      assert.match(error.message, /^the request to api failed: none of its 1 instances is healthy\. /)
+      assert.match(error.message, /^the request to api failed: its only instance is not healthy\. /)
       yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(port)])
       assert.strictEqual(yield* get("http://api/"), "api-0")
     }))
