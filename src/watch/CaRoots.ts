@@ -44,9 +44,19 @@ export const watch = (
                 )
               )
             )
-      )
+      ),
+      describe
     )
   )
+}
+
+/** A rotation, for the log: the fingerprint by which Consul names the root that signs now, and its end. */
+const describe = (bundle: TrustBundle.TrustBundle, before: TrustBundle.TrustBundle): string | undefined => {
+  const active = bundle.roots.find((root) => root.active)
+  return active === undefined || before.roots.some((root) => root.active && root.id === active.id)
+    ? undefined
+    : `the CA root that signs is now ${active.name} (${active.id}), until ${active.certificate.notAfter.toISOString()}; ` +
+      `${bundle.roots.length} are trusted`
 }
 
 /** Fails on a list without a root, and on one that cannot be read: half a bundle would refuse half the callers. */

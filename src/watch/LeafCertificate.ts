@@ -69,12 +69,19 @@ export const layer = (options: {
                 )
                 expires = value.certificate.notAfter.getTime()
                 return { value, cursor: headers["x-consul-index"] }
-              }))
+              })),
+            describe
           )
         })
       )
     })
   )
+
+/** A renewal, for the log. */
+const describe = ({ certificate, identity }: Leaf, before: Leaf): string | undefined =>
+  certificate.serial === before.certificate.serial
+    ? undefined
+    : `a new leaf certificate for ${identity.service}: serial ${certificate.serial}, until ${certificate.notAfter.toISOString()}`
 
 /**
  * Over how long the questions for new leaves are spread after a change of the roots, to spare the servers that sign: as an

@@ -19,6 +19,7 @@ import {
 } from "effect"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
+import * as Outages from "./Outages.ts"
 
 export interface Watched<out A> {
   /** What it is, for logs and errors: `the CA roots`. */
@@ -89,22 +90,27 @@ export interface Subject {
 /** Follows `source` in the scope. The source reports failures as observations and never ends by itself. */
 export const make = <A>(
   { subject, watch, what }: Subject,
-  source: Stream.Stream<Observation<A>>
+  source: Stream.Stream<Observation<A>>,
+  /** Says in a line of the log what is new, where a value takes the place of another. Undefined: nothing that is worth it. */
+  describe: (value: A, before: A) => string | undefined = () => undefined
 ): Effect.Effect<Watched<A>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<never>()
     const now = () => Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
     const failures = Meter.count(Catalogue.watchFailures, { watch, subject }, context)
     const startedAt = now()
+    const outages = Outages.of(context)
+    const self = {}
     const ref = yield* SubscriptionRef.make(Option.none<A>())
     let freshness: Freshness = { answeredAt: undefined, failures: 0, lastError: undefined }
     const observe = (seen: Observation<A>) => {
       if (seen._tag === "Failure") {
         const { message, reason } = seen.error
-        const news = message !== freshness.lastError && reason?._tag !== "Unreachable"
+        // The client says once, for all watches, that the agent is away.
+        const news = reason?._tag !== "Unreachable" &&
+          outages.failed(self, reason === undefined ? message : JSON.stringify(reason), now())
         freshness = { ...freshness, failures: freshness.failures + 1, lastError: message }
         failures.value++
-        // The client says once, for all watches, that the agent is away; and a reason is not said twice.
         const line = news
           ? Effect.logWarning(
             `${what}: ${message}${
@@ -116,10 +122,22 @@ export const make = <A>(
       }
       freshness = { answeredAt: seen.at, failures: 0, lastError: undefined }
       const before = SubscriptionRef.getUnsafe(ref)
-      return Option.isSome(before) && Equal.equals(before.value, seen.value)
+      const set = Option.isSome(before) && Equal.equals(before.value, seen.value)
         ? Effect.void
         : SubscriptionRef.set(ref, Option.some(seen.value))
+      const news = Option.isSome(before) ? describe(seen.value, before.value) : undefined
+      const lines = [outages.recovered(self, what, now()), news].filter((line) => line !== undefined)
+      return lines.length === 0
+        ? set
+        : Effect.andThen(
+          Effect.annotateLogs(Effect.forEach(lines, (line) => Effect.logInfo(line), { discard: true }), {
+            watch,
+            subject
+          }),
+          set
+        )
     }
+    yield* Effect.addFinalizer(() => Effect.sync(() => outages.gone(self)))
     yield* Meter.follow(Catalogue.watchAnswered, { watch, subject }, () => (freshness.answeredAt ?? 0) / 1000)
     yield* Meter.follow(Catalogue.watchStaleness, { watch, subject }, () => {
       const { answeredAt, failures } = freshness

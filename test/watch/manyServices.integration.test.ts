@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, type Schema } from "effect"
+import { Context, Effect, Layer, Logger, type Schema } from "effect"
 import type { ServerResponse } from "node:http"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
@@ -27,6 +27,8 @@ const until = (what: string, fact: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => fact() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), until(what, fact))).pipe(
     Effect.timeoutOrElse({ duration: "50 seconds", orElse: () => Effect.die(`not seen within 50 seconds: ${what}`) })
   )
+
+const lines: Array<string> = []
 
 describe("hundreds of services of one process", () => {
   it.live(
@@ -73,9 +75,18 @@ describe("hundreds of services of one process", () => {
           }
           yield* consul.rotateRoot
           yield* until("new leaves", () => leaves.every((leaf, i) => leaf.latest()!.chainPem !== first[i]!.chainPem))
+          yield* until("a line about the root, and one about each leaf", () =>
+            lines.filter((line) =>
+                line.startsWith("the CA root that signs is now ")
+              ).length === 1 &&
+            lines.filter((line) => /^a new leaf certificate for service-\d+: serial [\da-f:]+, until /.test(line))
+                .length === 4)
+          assert.notInclude(lines.join(), "PRIVATE KEY")
         }).pipe(Effect.provideContext(direct))
         assert.isBelow(front.peak(), limit)
-      }),
+      }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) =>
+        void lines.push(String(message))
+      )]))),
     120_000
   )
 
@@ -87,9 +98,12 @@ describe("hundreds of services of one process", () => {
         const { pathname, searchParams } = new URL(request.url!, "http://agent")
         if (pathname !== "/v1/connect/intentions/match") return json(response, recordings.load("ca").exchanges[0]!.body)
         const asked = searchParams.getAll("name")
-        if (asked.some((name) => denied.has(name))) return refusing(403, "Permission denied")(response)
-        if (searchParams.get("index") === String(index)) return void held.push(() => answer(response, asked))
-        answer(response, asked)
+        const go = () =>
+          asked.some((name) => denied.has(name))
+            ? refusing(403, "Permission denied")(response)
+            : answer(response, asked)
+        if (searchParams.get("index") === String(index)) held.push(go)
+        else go()
       })
       const held: Array<() => void> = []
       const answer = (response: ServerResponse, names: ReadonlyArray<string>) =>
