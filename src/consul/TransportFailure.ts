@@ -24,10 +24,13 @@ const refusedCertificate = new Set([
   "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE"
 ])
 
+/** What OpenSSL calls an answer that is not TLS, by its version. */
+const noTls = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG"])
+
 export const explain = (cause: unknown, settings: Settings.Settings): Explanation => {
   const code = codeOf(cause)
   const nameOf = (setting: Settings.Named) => Settings.nameOf(settings, setting)
-  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+  if (code !== undefined && noTls.has(code)) {
     return {
       why: "the answer is not TLS",
       remedy: "It does not speak TLS there: write http://, or name its HTTPS port"

@@ -1,46 +1,36 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger } from "effect"
+import { Context, Effect, Layer } from "effect"
+import { TestConsole } from "effect/testing"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
-import * as consul from "../support/consul.ts"
-import * as scrape from "../support/scrape.ts"
+import * as Watched from "../../src/watch/Watched.ts"
+import * as Sockets from "../support/sockets.ts"
 
-describe("a proxy registration", () => {
-  it.live("that is deleted stays in force, with a line in the log, and another once it is back", () =>
+describe("ProxyRegistration", () => {
+  it.live("says that its registration is gone, goes on with the last one, and says when it is back", () =>
     Effect.gen(function*() {
-      const lines: Array<string> = []
-      const logger = Logger.make<unknown, void>(({ logLevel, message }) =>
-        void lines.push(`${logLevel} ${String(message)}`)
+      const agent = yield* DevelopmentAgent.make({ port: 0 })
+      const consul = yield* Layer.build(ConsulClient.layer({ address: agent.address }))
+      const client = Context.get(consul, ConsulClient.ConsulClient)
+      const register = client.call(
+        "register",
+        (api) =>
+          api.agent.registerService({ query: {}, payload: { Name: "web", Port: 1, Connect: { SidecarService: {} } } })
       )
-      yield* Effect.gen(function*() {
-        const name = consul.fresh("web")
-        const service = { name, port: 8080, sidecar: { port: 21001 } }
-        yield* consul.register(service)
-        const watched = Context.get(
-          yield* Layer.build(ProxyRegistration.layer({ proxyId: `${name}-sidecar-proxy` })),
-          ProxyRegistration.ProxyRegistration
-        )
-        const before = yield* watched.get
-        const { call } = yield* ConsulClient.ConsulClient
-        yield* call("deregister", (api) => api.agent.deregisterService({ params: { id: name }, query: {} }))
-        yield* consul.eventually(
-          Effect.suspend(() =>
-            lines.some((line) =>
-                /^Warn the proxy registration: .*not found.* The last value stays in force$/.test(line)
-              )
-              ? Effect.void
-              : Effect.fail(lines)
-          )
-        )
-        assert.strictEqual(watched.latest(), before)
-        yield* consul.put(service)
-        yield* consul.eventually(
-          Effect.suspend(() =>
-            lines.some((line) => line.startsWith("Info the proxy registration: current again after"))
-              ? Effect.void
-              : Effect.fail(lines)
-          )
-        )
-      }).pipe(Effect.provide(Layer.mergeAll(consul.layer, Logger.layer([logger]))))
-    }).pipe(scrape.fresh))
+      yield* register
+      const layer = ProxyRegistration.layer({ proxyId: "web-sidecar-proxy" })
+      const context = yield* Layer.build(layer).pipe(Effect.provideContext(consul))
+      const watched = Context.get(context, ProxyRegistration.ProxyRegistration)
+      const registration = (yield* Watched.ready(watched))()
+      yield* client.call("deregister", (api) => api.agent.deregisterService({ params: { id: "web" }, query: {} }))
+      yield* Sockets.eventually(() => watched.freshness().failures > 0)
+      const lines = JSON.stringify(yield* TestConsole.logLines)
+      assert.include(lines, "WARN")
+      assert.include(lines, "the agent has no such registration, or the token may not read it (service:read)")
+      assert.deepStrictEqual(watched.latest(), registration)
+      yield* register
+      yield* Sockets.eventually(() => watched.freshness().failures === 0)
+      assert.include(JSON.stringify(yield* TestConsole.logLines), "the proxy registration: current again after")
+    }).pipe(Effect.provide(TestConsole.layer)))
 })
