@@ -1,9 +1,10 @@
 /** One scenario in which everything happens that is counted, and what Prometheus then reads. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schedule } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
 import { HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import * as Catalogue from "../../src/metrics/Catalogue.ts"
+import * as Forwarder from "../../src/native/Forwarder.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as scrape from "../support/scrape.ts"
@@ -44,6 +45,13 @@ const scenario = Effect.gen(function*() {
   yield* record(yield* Effect.tap(connect(orders.port), (socket) => Effect.sync(() => socket.write("hello\r\n\r\n"))))
     .ending
 
+  // By a local port to a service that lets nobody in.
+  yield* mesh.serveSockets("vault", Layer.empty)
+  const { bound } = yield* Forwarder.make({ bind: { host: "127.0.0.1", port: 0 }, to: { service: "vault" } }).pipe(
+    Effect.provideContext(yield* mesh.join("shop"))
+  )
+  yield* record(yield* connect((bound as { readonly port: number }).port)).ending
+
   // Ended by the server, so it is tried again, and refused.
   const held = yield* Effect.forkChild(Effect.exit(shop.get("http://orders/wait")))
   yield* Deferred.await(waiting)
@@ -75,7 +83,7 @@ describe("the metrics of a mesh", () => {
           .toSorted()
       )
       assert.notMatch(text, /secret|token|PROPFIND/)
-      assert.isBelow(Object.keys(samples).length, 200, text)
+      assert.isBelow(Object.keys(samples).length, 300, text)
 
       const is = (name: string, value: number) => assert.strictEqual(samples[name], value, `${name} in\n${text}`)
       const edge = "source=\"shop\",destination=\"orders\""
@@ -89,7 +97,8 @@ describe("the metrics of a mesh", () => {
       is("mesh_ejections_total{destination=\"orders\"}", 1)
       is("mesh_http_aborted_total{direction=\"inbound\",reason=\"denied\"}", 1)
       is("mesh_refusals_total{direction=\"inbound\",reason=\"not_tls\"}", 1)
-      is("mesh_handshakes_total{direction=\"inbound\",outcome=\"refused\"}", 1)
+      is("mesh_handshakes_total{direction=\"inbound\",outcome=\"refused\"}", 2)
+      is("mesh_connections_unanswered_total{destination=\"vault\"}", 1)
       is("mesh_dials_total{destination=\"orders\",outcome=\"connect_failed\"}", 1)
       is("mesh_registration_passing{service=\"orders\",instance=\"gone\"}", 1)
       is("mesh_watch_staleness_seconds{watch=\"intentions\",subject=\"orders\"}", 0)
