@@ -92,9 +92,9 @@ describe("ConsulClient", () => {
       const error = yield* failure((_, response) => {
         response.setHeader("content-type", "application/json")
         const chunk = Buffer.alloc(1024 * 1024, 0x20)
-        const write = () => {
+        const write = (error?: Error | null) => {
           sent += chunk.length
-          if (!response.destroyed) response.write(chunk, write)
+          if (!response.destroyed && !error) response.write(chunk, write)
         }
         write()
       })
