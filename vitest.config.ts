@@ -7,6 +7,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     pool: "forks",
     // Loading Effect anew for each file would take as long as the tests themselves.
-    isolate: false
+    isolate: false,
+    maxWorkers: "100%"
   }
 })
