@@ -65,6 +65,8 @@ export class ConsulError extends Schema.TaggedError<ConsulError>()("ConsulError"
   reason: Reason
 }) {
   override readonly message = `${this.request}: ${explain(this.reason)}`
+  /** Operators read it: where in this package it was made would say nothing to them. */
+  override readonly stack = `ConsulError: ${this.message}`
 
   /** Whether the same request may succeed later without anybody changing it. */
   get isRetryable(): boolean {

@@ -89,6 +89,8 @@ export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("Inva
   why: Schema.String
 }) {
   override readonly message = `${this.setting} ${this.why}`
+  /** Operators read it: where in this package it was made would say nothing to them. */
+  override readonly stack = `InvalidSettings: ${this.message}`
 }
 
 /** Reads the `CONSUL_*` variables. `options` win over them, where given. `flags`: what set these, where that was flags. */

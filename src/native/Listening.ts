@@ -19,6 +19,8 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   code: Schema.String
 }) {
   override readonly message = `cannot listen on ${this.address}: ${explain(this.code)}`
+  /** Operators read it: where in this package it was made would say nothing to them. */
+  override readonly stack = `ListenError: ${this.message}`
 }
 
 export const format = (bind: Bind): string =>

@@ -55,6 +55,8 @@ export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
     this.lastError ??
       `${this.asked ?? "the control plane"} has not answered yet. Check that it is running and reachable`
   }`
+  /** Operators read it: where in this package it was made would say nothing to them. */
+  override readonly stack = `NotReady: ${this.message}`
 }
 
 /** One thing heard from a source. `at` is in milliseconds since the epoch. */
