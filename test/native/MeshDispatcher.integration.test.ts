@@ -92,4 +92,23 @@ describe("MeshDispatcher", () => {
         yield* Effect.sleep(`${i % 8} millis`)
       }
     }))
+
+  it.live("opens no more connections to an instance than Consul's sidecars do, and lets the other requests wait", () =>
+    Effect.gen(function*() {
+      const authority = yield* HttpMesh.authorityOf
+      const api = yield* Mesh.member("api", authority)
+      const release = yield* Deferred.make<void>()
+      const held = Effect.as(Deferred.await(release), HttpServerResponse.text("done"))
+      const { asked, port, stats } = yield* HttpMesh.instance(api, "api", held)
+      const discovery = yield* Mesh.discovery({ "api.default": [Mesh.endpoint(port)] })
+      const { get } = yield* HttpMesh.client(authority, discovery.layer)
+      const answers = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 1040 }), () => get("http://api/"), { concurrency: "unbounded" })
+      )
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => Effect.sync(() => asked() >= 1024) })
+      assert.strictEqual(stats().connections.accepted, 1024)
+      yield* Deferred.succeed(release, undefined)
+      assert.strictEqual(new Set(yield* Fiber.join(answers)).size, 1)
+      assert.deepStrictEqual([asked(), stats().connections.accepted], [1040, 1024])
+    }))
 })
