@@ -10,7 +10,16 @@ const examples = [
   ["examples/redis/main.ts"],
   ["src/cli/bin.ts", "demo", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
-  ["src/cli/bin.ts", "policy", "verify", "-f", "examples/policy-tests/policy", "examples/policy-tests/assertions.json"]
+  [
+    "src/cli/bin.ts",
+    "policy",
+    "verify",
+    "-f",
+    "examples/policy-tests/policy",
+    "--default-policy",
+    "deny",
+    "examples/policy-tests/assertions.json"
+  ]
 ]
 
 for (const example of examples) {
