@@ -37,8 +37,17 @@ export const exact = (
 export const byId = (entries: EntrySet.EntrySet, id: string): Intention.Intention | undefined =>
   list(entries).find(({ ID }) => ID === id)
 
-/** Through the wire, as the entry and the intention spell permissions the same there. */
+/** Entries are replaced, never changed; every change of one wakes whoever waits for any. */
+const known = new WeakMap<ServiceIntentions, ReadonlyArray<Intention.Intention>>()
+
 const ofEntry = (entry: ServiceIntentions): ReadonlyArray<Intention.Intention> => {
+  const made = known.get(entry) ?? decode(entry)
+  known.set(entry, made)
+  return made
+}
+
+/** Through the wire, as the entry and the intention spell permissions the same there. */
+const decode = (entry: ServiceIntentions): ReadonlyArray<Intention.Intention> => {
   const encoded = Schema.encodeSync(Entry)(entry)
   return (encoded.Sources ?? []).map((source) =>
     Schema.decodeSync(Intention.Intention)({
