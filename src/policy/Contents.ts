@@ -137,6 +137,20 @@ const configuration = (document: Document.Document, node: Configuration): Omit<C
   if (items === undefined && !Object.keys(agent.fields).some((key) => own[key] !== undefined)) {
     document.problem(node.offset, explain(node))
   }
+  // Nobody may take for a setting of an agent what somebody meant as an intention.
+  for (const name of ["Sources", "Destination", "Permissions"]) {
+    const stray = field(node, name)
+    if (stray !== undefined) {
+      document.problem(stray.offset, `${name} belongs into a config entry with a Kind of its own`)
+    }
+  }
+  const entries = field(node, "ConfigEntries")
+  if (entries !== undefined && items === undefined) {
+    document.problem(
+      entries.offset,
+      "config_entries has one field, bootstrap, with the list of entries; it is not there"
+    )
+  }
   const acl = own["ACL"] as Document.Value | undefined
   // Without ACLs everything is allowed, unless the setting for intentions says otherwise.
   const policy = own["DefaultIntentionPolicy"] ??

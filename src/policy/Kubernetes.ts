@@ -93,7 +93,8 @@ const foreign = (node: Node.Node, kind: Text): Resource => {
       "a Kustomization may change the resources beside it; give what `kubectl kustomize` makes of it"
     )
   }
-  const hidden = textWith(node, /service-intentions|config_entries|consul\.hashicorp\.com\/v/)
+  const own = node.type === "object" ? node.members.filter(({ key }) => key !== "apiVersion") : []
+  const hidden = first(own.map(({ value }) => value), /service-intentions|config_entries|consul\.hashicorp\.com\/v/)
   if (hidden !== undefined) {
     return mistake(
       hidden.offset,
@@ -154,7 +155,7 @@ const textWith = (node: Node.Node, expression: RegExp): Text | undefined => {
     case "list":
       return first(node.items, expression)
     case "object":
-      return first(node.members.filter(({ key }) => key !== "apiVersion").map(({ value }) => value), expression)
+      return first(node.members.map(({ value }) => value), expression)
     default:
       return undefined
   }

@@ -120,7 +120,10 @@ export const destinations = (policies: ReadonlyArray<Policy>): ReadonlyArray<Des
 
 export interface Protocol {
   readonly protocol: string
-  /** Where it comes from. `permissions`: nothing says, and only an HTTP service can have permissions. */
+  /**
+   * Where it comes from. `permissions`: nothing says, and only HTTP services can have permissions, or have required tokens
+   * looked for. For these that is the careful guess, of what is allowed as of what is denied.
+   */
   readonly from: "service" | "default" | "permissions" | "nothing"
 }
 
@@ -128,7 +131,9 @@ export const protocol = (policy: Policy, destination: Names.Name): Protocol => {
   const own = policy.services.find((each) => each.protocol !== undefined && Names.same(each, destination))?.protocol
   if (own) return { protocol: own, from: "service" }
   if (policy.defaultProtocol) return { protocol: policy.defaultProtocol, from: "default" }
-  return policy.intentions.some((each) => Source.hasPermissions(each) && Source.isFor(each, destination))
+  return policy.intentions.some((each) =>
+      (Source.hasPermissions(each) || each.JWT !== undefined) && Source.isFor(each, destination)
+    )
     ? { protocol: "http", from: "permissions" }
     : { protocol: "tcp", from: "nothing" }
 }

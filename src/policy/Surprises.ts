@@ -56,7 +56,7 @@ export const find = (
     ? [surprise(
       "assumed-protocol",
       undefined,
-      "nothing says which protocol it speaks; it is taken for http, because only HTTP services can have permissions"
+      "nothing says which protocol it speaks; it is taken for http, because only HTTP services can have permissions, or required tokens looked for"
     )]
     : []
   return [

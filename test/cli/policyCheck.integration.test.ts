@@ -157,4 +157,35 @@ describe("effect-mesh policy check", () => {
       assert.notInclude((yield* check("-f", merged, "web", "orders", "--path", "/orders/admin")).out, "//")
       assert.notInclude((yield* check("web", "orders", "--path", "/orders/1")).out, "note:")
     }))
+
+  it.live("says of no caller that it is allowed where not all of its requests could be decided", () =>
+    Effect.gen(function*() {
+      const { write } = yield* fixture
+      const permissions = [
+        { Action: "deny", HTTP: { PathRegex: "/(a|b)*a(a|b){18}" } },
+        { Action: "allow", HTTP: { PathPrefix: "/" } }
+      ]
+      const policy = write("large.json", {
+        Kind: "service-intentions",
+        Name: "api",
+        Sources: [{ Name: "web", Permissions: permissions }]
+      })
+      const { code, err, out } = yield* run("check", "--default-policy", "deny", "-f", policy, "web", "api")
+      assert.strictEqual(code, 1)
+      assert.include(out + err, "not for all of them it could be decided")
+    }))
+
+  it.live("takes a service for http that demands a token, where nothing says what it speaks", () =>
+    Effect.gen(function*() {
+      const { write } = yield* fixture
+      const policy = write("token.json", {
+        Kind: "service-intentions",
+        Name: "api",
+        JWT: { Providers: [{ Name: "okta" }] },
+        Sources: [{ Name: "web", Action: "deny" }]
+      })
+      const statements = write("never.json", { assertions: [{ never: { from: "web", to: "api" } }] })
+      const { code } = yield* run("verify", "--default-policy", "allow", "-f", policy, statements)
+      assert.strictEqual(code, 2)
+    }))
 })

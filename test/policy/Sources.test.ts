@@ -342,6 +342,25 @@ describe("sources", () => {
       "a.json",
       "[{\"Kind\":\"mesh\"},{\"Kind\":\"mesh\",\"Name\":\"mesh\"}]",
       /mesh exists already|mesh +exists/
+    ],
+    [
+      "a resource for Consul within another resource",
+      "wrap.yaml",
+      "kind: Template\napiVersion: template.openshift.io/v1\nmetadata: {name: t}\nobjects:\n- kind: ServiceIntentions\n  " +
+      "apiVersion: consul.hashicorp.com/v1alpha1\n",
+      /this text of the Template speaks of Consul's config entries/
+    ],
+    [
+      "an intention among the settings of an agent",
+      "a.json",
+      `{"service":{"name":"api"},"sources":[{"name":"*","action":"allow"}]}`,
+      /Sources belongs into a config entry/
+    ],
+    [
+      "entries of an agent under a misspelt name",
+      "a.yaml",
+      "service: {name: api}\nconfig_entries:\n  bootstrp: []\n",
+      /config_entries has one field, bootstrap/
     ]
   ])("are refused with %s", (_, file, text, message) => assert.match(problems(file, text).join("\n"), message))
 

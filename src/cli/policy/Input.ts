@@ -1,6 +1,7 @@
 /** What `effect-mesh policy` analyses: files and folders of config entries, or what a running agent has stored. */
 import { Console, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
+import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Entries from "../../policy/Entries.ts"
@@ -80,6 +81,13 @@ export const load = Effect.fnUntraced(function*(
 
 /** `consul` stands for the running agent. A change of entries changes no default: where an agent is asked, its own holds for both. */
 export const loadPair = Effect.fnUntraced(function*(options: Context, before: string, after: string) {
+  if ([before, after].includes("consul") && existsSync("consul")) {
+    return yield* new PolicyError({
+      why:
+        "\"consul\" stands for the running agent, and there is a file or folder of that name too: write ./consul for that, " +
+        "or ask from another folder"
+    })
+  }
   const load1 = (path: string) => load(options, path === "consul" ? [] : [path])
   const [old, fresh] = [yield* load1(before), yield* load1(after)]
   const agent = before === "consul" ? old : after === "consul" ? fresh : undefined

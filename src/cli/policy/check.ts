@@ -41,9 +41,18 @@ export const check = Command.make(
     const caller = yield* Input.caller(policy, options.source)
     const isRequest = Option.isSome(options.method) || Option.isSome(options.path) || options.header.length > 0 ||
       options.claim.length > 0 || options.tokenPayload.length > 0
-    const answer = mesh.answer(caller, destination)
+    const answers = [mesh, ...other === undefined ? [] : [other]].map((each) => each.answer(caller, destination))
+    const undecided = answers.find((each) => each._tag === "Undecided")
+    if (!isRequest && undecided !== undefined) {
+      return yield* new PolicyError({
+        why:
+          `it depends on the request, and not for all of them it could be decided: ${undecided.why}. Ask about one: give ` +
+          "--method, --path, --header or --claim"
+      })
+    }
+    const answer = answers.find((each) => each._tag === "Decided" && each.verdict === "some") ?? answers[0]!
     if (!isRequest && answer._tag === "Decided" && answer.verdict === "some") {
-      const { groups } = Explanation.make(mesh, destination)
+      const { groups } = Explanation.make(answer === answers[0] ? mesh : other!, destination)
       const group = groups.find(({ callers }) => callers.includes(caller.label))!
       const text = options.json
         ? JSON.stringify(Explanation.groupToJson(group), null, 2)
