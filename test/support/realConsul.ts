@@ -15,15 +15,17 @@ const isExecutable = (path: string): boolean => {
   }
 }
 
-/** The program that CONSUL_BIN names, or `consul` on the PATH. */
-const installed = process.env["CONSUL_BIN"] ??
-  (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "consul")).find(isExecutable)
+const named = process.env["CONSUL_BIN"]
+
+/** The program that CONSUL_BIN names, or `consul` on the PATH; `none`: none. */
+const installed = named === "none"
+  ? undefined
+  : named ?? (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "consul")).find(isExecutable)
 
 export const isMissing = installed === undefined
 
 /** Where it is wanted: by name, or as the tests ask a real agent anyway. */
-export const binary = process.env["CONSUL_BIN"] ??
-  (process.env["TEST_REAL_CONSUL"] === undefined ? undefined : installed)
+export const binary = named === undefined && process.env["TEST_REAL_CONSUL"] === undefined ? undefined : installed
 
 /** What tests look at: tokens that were made. */
 export interface Answer {
