@@ -2,12 +2,19 @@
 import { Effect } from "effect"
 import * as ConsulError from "./ConsulError.ts"
 
+interface Headers {
+  readonly "x-consul-results-filtered-by-acls"?: boolean
+}
+
+/** Whether the servers say that they have left something out. */
+export const isFiltered = (headers: Headers): boolean => headers["x-consul-results-filtered-by-acls"] === true
+
 /** The body, or a failure that names the right which is missing. */
 export const answer = <A>(
   request: string,
   right: string,
-  { body, headers }: { readonly body: A; readonly headers: { readonly "x-consul-results-filtered-by-acls"?: boolean } }
+  { body, headers }: { readonly body: A; readonly headers: Headers }
 ): Effect.Effect<A, ConsulError.ConsulError> =>
-  headers["x-consul-results-filtered-by-acls"] === true
+  isFiltered(headers)
     ? Effect.fail(ConsulError.filtered(request, right))
     : Effect.succeed(body)

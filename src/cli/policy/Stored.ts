@@ -1,6 +1,7 @@
 /** Everything about policy that an agent, or its servers, have stored, and whether that is all there is. */
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
+import * as Complete from "../../consul/Complete.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as DefaultPolicy from "../../consul/DefaultPolicy.ts"
@@ -82,7 +83,7 @@ const once = Effect.fnUntraced(function*(consul: Client) {
   ], { concurrency: "unbounded" })
   const filtered = new Set<Completeness.Part>([
     ...lists.flatMap(({ isFiltered, part }) => isFiltered && part !== undefined ? [part] : []),
-    ...(isFiltered(headers) ? ["services" as const] : [])
+    ...(Complete.isFiltered(headers) ? ["services" as const] : [])
   ])
   const catalog = Object.keys(body).filter((name) => name !== "consul" && !name.endsWith("-sidecar-proxy")).sort()
   const denied = new Set(probes.flat())
@@ -100,9 +101,6 @@ const once = Effect.fnUntraced(function*(consul: Client) {
   }
 })
 
-const isFiltered = (headers: { readonly "x-consul-results-filtered-by-acls"?: boolean }): boolean =>
-  headers["x-consul-results-filtered-by-acls"] === true
-
 const list = (consul: Client, kind: string, part: Completeness.Part | undefined) => {
   const request = `GET /v1/config/${kind}`
   return consul.call(request, (api) => api.config.list({ params: { kind }, query: { consistent: true } })).pipe(
@@ -111,7 +109,7 @@ const list = (consul: Client, kind: string, part: Completeness.Part | undefined)
       part,
       body,
       index: String(headers["x-consul-index"]),
-      isFiltered: isFiltered(headers)
+      isFiltered: Complete.isFiltered(headers)
     })),
     Effect.catchIf(
       isUnknownKind,
