@@ -415,6 +415,23 @@ describe("tokens", () => {
       const ask = yield* Http.http2(port, web)
       assert.strictEqual((yield* ask({ path: "/", headers: bearer(yield* pair.sign()) })).status, 403)
     }))
+
+  it.live("let a request at hand go on no longer than their keys may take, once a change demands them", () =>
+    Effect.gen(function*() {
+      const pair = yield* Tokens.keyPair("a")
+      const keys = yield* badAgent(() => {})
+      const { api, mesh, port, web } = yield* start(
+        [Tokens.remoteEntry(`http://${keys.address}/keys`, { RequestTimeoutMs: 200 })],
+        policy(Intention.make("web", "api", "allow"))
+      )
+      const ask = yield* Http.http2(port, web)
+      const headers = bearer(yield* pair.sign({ role: "user" }))
+      const events = yield* Effect.forkChild(Effect.exit(ask({ path: "/events", headers })))
+      yield* eventually(() => mesh.stats().handling === 1)
+      yield* SubscriptionRef.set(api.intentions, guarded)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(events)))
+      assert.strictEqual(mesh.stats().aborted["denied"], 1)
+    }))
 })
 
 const servers = [
