@@ -6,6 +6,9 @@
  * come from certificates, from the control plane, or from the program itself, and `Meter` bounds how many there are.
  */
 
+/** Which side of a connection is ours: the one that accepted it, or the one that dialled. */
+export type Direction = "inbound" | "outbound"
+
 /** The names of the attributes of one metric. */
 export type Attributes<A extends string> = Readonly<Record<A, string>>
 

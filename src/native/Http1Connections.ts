@@ -4,21 +4,21 @@ import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
-import type * as MeshListener from "./MeshListener.ts"
+import type * as Splice from "./Splice.ts"
 import * as Stall from "./Stall.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-export interface Http1Connections {
+export interface Http1Connections<Connection extends Splice.Side, Verdict> {
   /** Serves a connection. `last`: for no more than one request. */
-  readonly take: (connection: MeshListener.Connection, last: boolean) => HttpExchange.Served
+  readonly take: (connection: Connection, last: boolean) => HttpExchange.Served
   /** The handlers are others now. */
-  readonly attached: (handlers: HttpExchange.Handlers | undefined) => void
+  readonly attached: (handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined) => void
 }
 
 /** A connection and its requests. */
-class Talk implements HttpExchange.Served {
-  readonly connection: MeshListener.Connection
-  readonly observer: HttpExchange.Observer
+class Talk<Connection extends Splice.Side, Verdict> implements HttpExchange.Served {
+  readonly connection: Connection
+  readonly observer: HttpExchange.Observer<Connection, Verdict>
   /** Requests without a whole answer: several where the client does not wait for answers. */
   active = 0
   /** The last request, and its answer where it asks for no upgrade. */
@@ -35,7 +35,7 @@ class Talk implements HttpExchange.Served {
   received = 0
   receivedAt = 0
 
-  constructor(connection: MeshListener.Connection, observer: HttpExchange.Observer, last: boolean) {
+  constructor(connection: Connection, observer: HttpExchange.Observer<Connection, Verdict>, last: boolean) {
     this.connection = connection
     this.observer = observer
     this.last = last
@@ -87,9 +87,11 @@ class Talk implements HttpExchange.Served {
 }
 
 export const make = Effect.fnUntraced(
-  function*(observer: HttpExchange.Observer): Effect.fn.Return<Http1Connections, never, Scope.Scope> {
+  function*<Connection extends Splice.Side, Verdict>(
+    observer: HttpExchange.Observer<Connection, Verdict>
+  ): Effect.fn.Return<Http1Connections<Connection, Verdict>, never, Scope.Scope> {
     const { limits } = observer
-    const talks = new WeakMap<object, Talk>()
+    const talks = new WeakMap<object, Talk<Connection, Verdict>>()
     const server = Http.createServer({
       headersTimeout: limits.headersMillis,
       requestTimeout: limits.bodyMillis === 0 ? 0 : limits.headersMillis + limits.bodyMillis,
@@ -106,7 +108,7 @@ export const make = Effect.fnUntraced(
       const talk = talks.get(request.socket)
       if (talk === undefined || talk.faulty) return // its connection is gone, or about to go
       talk.begin(request, response)
-      const exchange = new HttpExchange.Exchange(talk.connection, response)
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(talk.connection, response)
       exchange.asks = asks
       HttpExchange.remember(request, exchange)
       response.once("close", () => {
@@ -128,7 +130,7 @@ export const make = Effect.fnUntraced(
       if (talk === undefined || upgrade === undefined) return void socket.destroy()
       talk.begin(request, undefined)
       talk.upgraded = true
-      const exchange = new HttpExchange.Exchange(talk.connection, undefined)
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(talk.connection, undefined)
       HttpExchange.remember(request, exchange)
       StatusLine.watch(socket, (status) => {
         exchange.upgrade = status

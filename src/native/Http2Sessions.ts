@@ -5,23 +5,23 @@
 import * as Http2 from "node:http2"
 import { Effect, Function, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
-import type * as MeshListener from "./MeshListener.ts"
+import type * as Splice from "./Splice.ts"
 import * as Stall from "./Stall.ts"
 
-export interface Http2Sessions {
-  readonly take: (connection: MeshListener.Connection) => HttpExchange.Served
+export interface Http2Sessions<Connection> {
+  readonly take: (connection: Connection) => HttpExchange.Served
 }
 
-export interface Options extends HttpExchange.Observer {
+export interface Options<Connection extends Splice.Side, Verdict> extends HttpExchange.Observer<Connection, Verdict> {
   /** Whether requests go to the handler `stream`. */
   readonly streams: boolean
 }
 
 /** A connection and its streams. */
-class Session implements HttpExchange.Served {
-  readonly connection: MeshListener.Connection
+class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.Served {
+  readonly connection: Connection
   readonly http2: Http2.ServerHttp2Session
-  readonly observer: HttpExchange.Observer
+  readonly observer: HttpExchange.Observer<Connection, Verdict>
   /** Open ones, and when their bodies are to have arrived; `Infinity`: they have. */
   readonly streams = new Map<Http2.ServerHttp2Stream, number>()
   /** Those that were seen to wait for the client. */
@@ -38,9 +38,9 @@ class Session implements HttpExchange.Served {
   endingsAt: number
 
   constructor(
-    connection: MeshListener.Connection,
+    connection: Connection,
     http2: Http2.ServerHttp2Session,
-    observer: HttpExchange.Observer
+    observer: HttpExchange.Observer<Connection, Verdict>
   ) {
     this.connection = connection
     this.http2 = http2
@@ -142,11 +142,13 @@ class Session implements HttpExchange.Served {
 }
 
 export const make = Effect.fnUntraced(
-  function*(observer: Options): Effect.fn.Return<Http2Sessions, never, Scope.Scope> {
+  function*<Connection extends Splice.Side, Verdict>(
+    observer: Options<Connection, Verdict>
+  ): Effect.fn.Return<Http2Sessions<Connection>, never, Scope.Scope> {
     const { limits } = observer
-    const sessions = new Map<Http2.Http2Session, Session>()
+    const sessions = new Map<Http2.Http2Session, Session<Connection, Verdict>>()
     // Node announces the session of a connection while it takes it over.
-    let handingOver: MeshListener.Connection | undefined
+    let handingOver: Connection | undefined
     let taken: HttpExchange.Served = nobody
 
     const server = Http2.createServer({
@@ -170,7 +172,7 @@ export const make = Effect.fnUntraced(
     ): void => {
       const connection = connectionOf(request.stream)
       if (connection === undefined) return void request.destroy() // its connection is gone
-      const exchange = new HttpExchange.Exchange(connection, response)
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, response)
       exchange.asks = asks
       HttpExchange.remember(request, exchange)
       response.once("close", () => observer.closed(exchange))
@@ -186,7 +188,7 @@ export const make = Effect.fnUntraced(
     ): void => {
       const connection = connectionOf(stream)
       if (connection === undefined) return void stream.destroy() // its connection is gone
-      const exchange = new HttpExchange.Exchange(connection, stream)
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, stream)
       stream.on("error", () => {}) // an "error" that nobody listens to ends the process
       stream.once("close", () => observer.closed(exchange))
       const request = { stream, headers, flags, rawHeaders }
@@ -195,7 +197,7 @@ export const make = Effect.fnUntraced(
       if (handle === undefined) stream.respond({ ":status": 503 }, { endStream: true })
       else handle(request, exchange)
     }
-    const connectionOf = (stream: Http2.ServerHttp2Stream): MeshListener.Connection | undefined =>
+    const connectionOf = (stream: Http2.ServerHttp2Stream): Connection | undefined =>
       stream.session === undefined ? undefined : sessions.get(stream.session)?.connection
     if (observer.streams) server.on("stream", streamed)
     else {

@@ -9,26 +9,28 @@ import * as Http1Connections from "./Http1Connections.ts"
 import * as Http2Sessions from "./Http2Sessions.ts"
 import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
-import type * as MeshListener from "./MeshListener.ts"
+import type * as Splice from "./Splice.ts"
 
 /** What the application speaks, as ALPN names it. */
 export type Protocol = "h2" | "http/1.1"
 
-export interface HttpConnections {
+export interface HttpConnections<Connection extends Splice.Side, Verdict> {
   /** Serves one connection until it is closed. */
-  readonly serve: (connection: MeshListener.Connection) => Effect.Effect<void>
+  readonly serve: (connection: Connection) => Effect.Effect<void>
   /**
    * Asks the client to go elsewhere, by GOAWAY or `Connection: close`: no new requests, those at hand are finished.
    * Whatever is not over after `graceMillis` is cut.
    */
-  readonly retire: (connection: MeshListener.Connection, graceMillis: number) => void
+  readonly retire: (connection: Connection, graceMillis: number) => void
   /** The same for every client, for good; whoever drains sees to the end. */
   readonly drain: () => void
   /** From now on requests are answered by `handlers`; undefined: by 503. */
-  readonly attach: (handlers: HttpExchange.Handlers | undefined) => void
+  readonly attach: (handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined) => void
 }
 
-export interface Options extends Omit<HttpExchange.Observer, "handlers"> {
+export interface Options<Connection extends Splice.Side, Verdict>
+  extends Omit<HttpExchange.Observer<Connection, Verdict>, "handlers">
+{
   /** A client that speaks none of them loses its connection. */
   readonly protocols: ReadonlyArray<Protocol>
   /** Whether requests over HTTP/2 go to the handler `stream`. Default: to `request`. */
@@ -46,20 +48,26 @@ interface Entry {
 const leaveGraceMillis = 1000
 
 export const make = Effect.fnUntraced(
-  function*(
-    { abused, closed, limits, protocols, started, streams }: Options
-  ): Effect.fn.Return<HttpConnections, never, Scope.Scope> {
-    const open = new Map<MeshListener.Connection, Entry>()
-    let handlers: HttpExchange.Handlers | undefined
+  function*<Connection extends Splice.Side, Verdict>(
+    { abused, closed, limits, protocols, started, streams }: Options<Connection, Verdict>
+  ): Effect.fn.Return<HttpConnections<Connection, Verdict>, never, Scope.Scope> {
+    const open = new Map<Connection, Entry>()
+    let handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined
     let draining = false
 
     /** One that does not take the last words would stay otherwise. */
-    const faulty: HttpExchange.Observer["abused"] = (connection, abuse) => {
+    const faulty: HttpExchange.Observer<Connection, Verdict>["abused"] = (connection, abuse) => {
       abused(connection, abuse)
       const entry = open.get(connection)
       if (entry !== undefined) entry.due = Math.min(entry.due, performance.now() + leaveGraceMillis)
     }
-    const observer: HttpExchange.Observer = { limits, started, closed, abused: faulty, handlers: () => handlers }
+    const observer: HttpExchange.Observer<Connection, Verdict> = {
+      limits,
+      started,
+      closed,
+      abused: faulty,
+      handlers: () => handlers
+    }
     const http1 = yield* Http1Connections.make(observer)
     const http2 = yield* Http2Sessions.make({ ...observer, streams: streams ?? false })
 
@@ -72,15 +80,15 @@ export const make = Effect.fnUntraced(
     })
     yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(HttpLimits.interval(limits))))
 
-    const toHttp1 = (connection: MeshListener.Connection, entry: Entry) => {
+    const toHttp1 = (connection: Connection, entry: Entry) => {
       entry.served = http1.take(connection, draining)
     }
-    const toHttp2 = (connection: MeshListener.Connection, entry: Entry) => {
+    const toHttp2 = (connection: Connection, entry: Entry) => {
       entry.served = http2.take(connection)
       if (draining) entry.served.retire()
     }
     /** Without ALPN the first bytes tell: clients may start HTTP/2 because they know that it is spoken. */
-    const sniff = (connection: MeshListener.Connection, entry: Entry) => {
+    const sniff = (connection: Connection, entry: Entry) => {
       const { socket } = connection
       let head = Buffer.alloc(0)
       const timer = setTimeout(() => {
@@ -104,7 +112,7 @@ export const make = Effect.fnUntraced(
       socket.on("readable", decide).on("end", decide).on("close", decide)
     }
 
-    const retire: HttpConnections["retire"] = (connection, graceMillis) => {
+    const retire: HttpConnections<Connection, Verdict>["retire"] = (connection, graceMillis) => {
       const entry = open.get(connection)
       if (entry === undefined) return
       entry.due = Math.min(entry.due, performance.now() + graceMillis)

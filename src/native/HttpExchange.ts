@@ -3,8 +3,7 @@ import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { Duplex } from "node:stream"
 import type * as HttpLimits from "./HttpLimits.ts"
-import type * as MeshListener from "./MeshListener.ts"
-import type * as RequestAdmission from "./RequestAdmission.ts"
+import type * as Splice from "./Splice.ts"
 
 /** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
 export type Abuse =
@@ -40,14 +39,17 @@ export const endedByClient = (stream: Http2.ServerHttp2Stream): boolean =>
 /** How Node tells of a reset. Any other error comes from whoever handles the request. */
 const isStreamError = (error: Error): boolean => "code" in error && error.code === "ERR_HTTP2_STREAM_ERROR"
 
-export class Exchange {
-  readonly connection: MeshListener.Connection
+/** `Connection` is what carries it, `Verdict` what whoever judges requests thinks of it. */
+export class Exchange<Connection extends Splice.Side = Splice.Side, Verdict = unknown> {
+  readonly connection: Connection
   /** Absent for an upgrade. */
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
   /** The status that was written to an upgraded connection, once there is one. */
   upgrade: number | undefined = undefined
-  /** The verdict on it, once there is one. */
-  concluded: RequestAdmission.Concluded | undefined = undefined
+  /** Once there is one. */
+  concluded: Verdict | undefined = undefined
+  /** The status of a refusal, also where the answer has another one: gRPC calls it 200. */
+  refusal: number | undefined = undefined
   /** Whether the client asks before it sends the body: `Expect: 100-continue`. */
   asks = false
   /** Whether its answer, or its connection, has ended. */
@@ -55,12 +57,12 @@ export class Exchange {
   /** When it began, as `performance.now()` has it. */
   readonly since = performance.now()
 
-  constructor(connection: MeshListener.Connection, answer: Outgoing | Http2.ServerHttp2Stream | undefined) {
+  constructor(connection: Connection, answer: Outgoing | Http2.ServerHttp2Stream | undefined) {
     this.connection = connection
     this.answer = answer
   }
 
-  /** Of what was written, once it is over. A refusal is one, also where gRPC calls it 200. */
+  /** Of what was written, once it is over. */
   get code(): number | "reset" {
     const { answer } = this
     const status = answer === undefined
@@ -68,7 +70,7 @@ export class Exchange {
       : "statusCode" in answer
       ? isSent(answer) ? answer.statusCode : undefined
       : statusOf(answer)
-    return status === undefined ? "reset" : this.concluded?._tag === "Denied" ? 403 : status
+    return status === undefined ? "reset" : this.refusal ?? status
   }
 
   /** Lets a client that asks send the body. */
@@ -111,38 +113,43 @@ export interface StreamRequest {
 const key = Symbol("exchange")
 
 /** What a request belongs to. */
-export const exchangeOf = (incoming: Incoming & { readonly [key]?: Exchange }): Exchange | undefined => incoming[key]
+export const exchangeOf = <Connection extends Splice.Side, Verdict>(
+  incoming: Incoming & { readonly [key]?: Exchange<Connection, Verdict> }
+): Exchange<Connection, Verdict> | undefined => incoming[key]
 
-export const remember = (incoming: Incoming & { [key]?: Exchange }, exchange: Exchange): void => {
+export const remember = <Connection extends Splice.Side, Verdict>(
+  incoming: Incoming & { [key]?: Exchange<Connection, Verdict> },
+  exchange: Exchange<Connection, Verdict>
+): void => {
   incoming[key] = exchange
 }
 
-export interface Handlers {
+export interface Handlers<E = Exchange> {
   readonly request: (request: Incoming, response: Outgoing) => void
   /** Absent: requests for an upgrade are requests like others, as Node has it. */
   readonly upgrade?: ((request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
   /** Takes the requests over HTTP/2 instead of `request`, where `streams` is set. */
-  readonly stream?: ((request: StreamRequest, exchange: Exchange) => void) | undefined
+  readonly stream?: ((request: StreamRequest, exchange: E) => void) | undefined
   /** Hears of each connection that speaks HTTP/2. */
   readonly session?: ((session: Http2.ServerHttp2Session) => void) | undefined
 }
 
 /** Where nobody handles requests. */
-export const unavailable: Handlers["request"] = (_, response) => {
+export const unavailable: Handlers<never>["request"] = (_, response) => {
   response.statusCode = 503
   response.end()
 }
 
 /** Whom both versions of HTTP report to. */
-export interface Observer {
+export interface Observer<Connection extends Splice.Side, Verdict> {
   readonly limits: HttpLimits.Limits
   /** Who handles requests now. */
-  readonly handlers: () => Handlers | undefined
+  readonly handlers: () => Handlers<Exchange<Connection, Verdict>> | undefined
   /** Called with each request before its handler is. */
-  readonly started: (exchange: Exchange, request: Incoming | StreamRequest) => void
+  readonly started: (exchange: Exchange<Connection, Verdict>, request: Incoming | StreamRequest) => void
   /** Called once for each, when it is over. */
-  readonly closed: (exchange: Exchange) => void
-  readonly abused: (connection: MeshListener.Connection, abuse: Abuse) => void
+  readonly closed: (exchange: Exchange<Connection, Verdict>) => void
+  readonly abused: (connection: Connection, abuse: Abuse) => void
 }
 
 /** A connection that speaks one of the versions. */

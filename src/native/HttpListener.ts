@@ -23,8 +23,9 @@ import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
 import * as Watched from "../watch/Watched.ts"
+import type * as AdmittedExchange from "./AdmittedExchange.ts"
+import type * as Connection from "./Connection.ts"
 import * as HttpConnections from "./HttpConnections.ts"
-import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import type * as Listening from "./Listening.ts"
@@ -89,13 +90,13 @@ export interface HttpListener {
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** From now on requests go to `handlers`, which must have them judged before they do anything. */
-  readonly attach: (handlers: HttpExchange.Handlers) => void
+  readonly attach: (handlers: AdmittedExchange.Handlers) => void
   /**
    * Judges a request, now and again until it is over. `then` is called with the verdict: at once, or when the tokens that it
    * depends on have been verified and somebody still waits for the answer.
    */
   readonly judge: (
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     raw: RequestAdmission.Raw,
     then: (concluded: RequestAdmission.Concluded) => void
   ) => void
@@ -116,9 +117,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const tellsReasons = options.reasonHeader ?? (yield* TellsReasons)
   const run = yield* FiberSet.makeRuntime()
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
-  const handling = new Map<HttpExchange.Exchange, RequestAdmission.Request>()
+  const handling = new Map<AdmittedExchange.Exchange, RequestAdmission.Request>()
   /** Of requests at hand: of most of them nobody asked. */
-  const presented = new Map<HttpExchange.Exchange, TokenAdmission.Presented>()
+  const presented = new Map<AdmittedExchange.Exchange, TokenAdmission.Presented>()
   const limits = yield* RefusalLines.RefusalLines
   const denials = DenialLog.make(limits)
   const lines = LineLimit.make(limits)
@@ -126,7 +127,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const metrics = yield* HttpMetrics.make("inbound", () => count)
 
   /** A flood of refusals is counted, and makes a line a minute for each kind. */
-  const recordDenial = ({ connection }: HttpExchange.Exchange, decision: Decision.Decision) => {
+  const recordDenial = ({ connection }: AdmittedExchange.Exchange, decision: Decision.Decision) => {
     const caller = SpiffeId.display(connection.caller)
     const line = denials.record(caller, authorizer().destination.service, decision, performance.now())
     if (line === undefined) return
@@ -137,7 +138,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ))
   }
 
-  const recordMalformed = ({ connection }: HttpExchange.Exchange, why: string) => {
+  const recordMalformed = ({ connection }: AdmittedExchange.Exchange, why: string) => {
     const leftOut = lines.admit(why, performance.now())
     if (leftOut === undefined) return
     const what = `refused a request of ${SpiffeId.display(connection.caller)} (${connection.remote}): ${why}`
@@ -147,18 +148,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }))
   }
 
-  const keys = (connection: MeshListener.Connection) => ({
+  const keys = (connection: Connection.Connection) => ({
     direction: "inbound",
     service: authorizer().destination.service,
     ...LogKeys.peer(connection)
   })
 
-  const countRefusal = ({ connection }: HttpExchange.Exchange, refused: RequestAdmission.Refused) => {
+  const countRefusal = ({ connection }: AdmittedExchange.Exchange, refused: RequestAdmission.Refused) => {
     const edge = { source: connection.caller.service, destination: authorizer().destination.service }
     Meter.count(Catalogue.requestRefusals, { ...edge, reason: RequestAdmission.reasonOf(refused) }, context).value++
   }
 
-  const connections = yield* HttpConnections.make({
+  const connections = yield* HttpConnections.make<Connection.Connection, RequestAdmission.Concluded>({
     limits: HttpLimits.complete(options.limits),
     protocols: options.protocols,
     streams: options.streams,
@@ -209,7 +210,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }).pipe(Effect.provideService(Intentions.Intentions, byRequest(intentions)))
 
   /** By the intentions in force, with the tokens that the request carries, verified as far as the verdict depends on them. */
-  const settle = (exchange: HttpExchange.Exchange, request: RequestAdmission.Request) => {
+  const settle = (exchange: AdmittedExchange.Exchange, request: RequestAdmission.Request) => {
     const known: TokenAdmission.Presented = new Map(presented.get(exchange))
     return Effect.map(
       TokenAdmission.settle(
@@ -221,8 +222,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     )
   }
 
-  const end = (exchanges: ReadonlyMap<HttpExchange.Exchange, Decision.Decision>) => {
-    const ended = new Map<string, MeshListener.Connection>()
+  const end = (exchanges: ReadonlyMap<AdmittedExchange.Exchange, Decision.Decision>) => {
+    const ended = new Map<string, Connection.Connection>()
     for (const [exchange, decision] of exchanges) {
       metrics.aborted("denied")
       handling.delete(exchange) // once is enough
@@ -239,7 +240,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       { discard: true }
     )
   }
-  const judgeLater = (exchange: HttpExchange.Exchange, request: RequestAdmission.Request) =>
+  const judgeLater = (exchange: AdmittedExchange.Exchange, request: RequestAdmission.Request) =>
     Effect.flatMap(settle(exchange, request), ({ decision, presented: known }) => {
       if (!handling.has(exchange)) return Effect.void
       if (!decision.allowed) return end(new Map([[exchange, decision]]))
@@ -247,7 +248,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       return Effect.void
     })
   yield* Effect.forkScoped(Stream.runForEach(intentions.changes, (current) => {
-    const denied = new Map<HttpExchange.Exchange, Decision.Decision>()
+    const denied = new Map<AdmittedExchange.Exchange, Decision.Decision>()
     for (const [exchange, request] of handling) {
       const { decision, open } = TokenAdmission.judge(
         (tokens) => RequestAdmission.decide(current, exchange.connection.caller, request, tokens),
@@ -261,12 +262,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }))
 
   /** It is recorded, and judged again until it is over. */
-  const conclude = (exchange: HttpExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
+  const conclude = (exchange: AdmittedExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
     exchange.concluded = concluded
     if (concluded._tag !== "Admitted") {
       countRefusal(exchange, concluded)
-      if (concluded._tag === "Denied") recordDenial(exchange, concluded.decision)
-      else if (concluded._tag === "Malformed") recordMalformed(exchange, concluded.why)
+      if (concluded._tag === "Denied") {
+        exchange.refusal = 403
+        recordDenial(exchange, concluded.decision)
+      } else if (concluded._tag === "Malformed") recordMalformed(exchange, concluded.why)
       return
     }
     if (concluded.decision.audited === true) recordDenial(exchange, concluded.decision)
@@ -314,7 +317,7 @@ const afterDrain = "500 millis"
 const deniedGraceMillis = 1000
 
 /** Where requests are judged, a connection may stay unless no request could be allowed. */
-const mayStay = (authorizer: Authorizer.Authorizer, { caller }: MeshListener.Connection): Decision.Decision => {
+const mayStay = (authorizer: Authorizer.Authorizer, { caller }: Connection.Connection): Decision.Decision => {
   const decision = authorizer.connection(caller)
   return authorizer.http && decision.because === "needs-http" ? judgedByRequest : decision
 }

@@ -2,7 +2,6 @@
 import { Effect, type Scope } from "effect"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
-import type * as Refusal from "../tls/Refusal.ts"
 
 export interface HttpMetrics {
   /**
@@ -28,7 +27,7 @@ interface Edge {
 /** `active` tells how many requests are without a whole answer. */
 export const make = Effect.fnUntraced(
   function*(
-    direction: Refusal.Direction,
+    direction: Catalogue.Direction,
     active: () => number
   ): Effect.fn.Return<HttpMetrics, never, Scope.Scope> {
     const context = yield* Effect.context<never>()

@@ -17,12 +17,13 @@ import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
+import * as AdmittedExchange from "./AdmittedExchange.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import * as Listening from "./Listening.ts"
-import * as LogKeys from "./LogKeys.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
+import * as RequestAnnotations from "./RequestAnnotations.ts"
 import * as RequestChanges from "./RequestChanges.ts"
 import * as RequestTarget from "./RequestTarget.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
@@ -52,7 +53,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const exchange = HttpExchange.exchangeOf(NodeHttpServerRequest.toIncomingMessage(request))
+      const exchange = AdmittedExchange.of(NodeHttpServerRequest.toIncomingMessage(request))
       if (exchange?.concluded?._tag !== "Admitted") return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
       const { concluded: { decision, presented }, connection: { caller, remote } } = exchange
       const traced = Tracing.current("server")
@@ -67,7 +68,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
 
   const refused = Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
-    const exchange = HttpExchange.exchangeOf(NodeHttpServerRequest.toIncomingMessage(request))
+    const exchange = AdmittedExchange.of(NodeHttpServerRequest.toIncomingMessage(request))
     if (exchange?.concluded === undefined || exchange.concluded._tag === "Admitted") {
       return HttpServerResponse.empty({ status: 403 })
     }
@@ -79,7 +80,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** Then the request is what was judged, for whoever looks at it: the application, its middleware, spans. */
   const judged = (
     incoming: HttpExchange.Incoming,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     then: (admitted: boolean) => void
   ): void => {
     const { authority, target } = targetOf(incoming)
@@ -105,14 +106,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const [handled, handler] = middleware === undefined
         ? [admitted(app), { scope }]
         : [app, { scope, middleware: HttpMiddleware.make((responded) => admitted(middleware(responded))) }]
-      const annotated = Effect.updateService(References.CurrentLogAnnotations, LogKeys.ofRequests)
+      const annotated = Effect.updateService(References.CurrentLogAnnotations, RequestAnnotations.of)
       const handle = yield* annotated(NodeHttpServer.makeHandler(handled, handler))
       const refuse = yield* annotated(NodeHttpServer.makeHandler(refused, { scope }))
       const handleUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
       const refuseUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
       listener.attach({
         request: (incoming, response) => {
-          const exchange = HttpExchange.exchangeOf(incoming)
+          const exchange = AdmittedExchange.of(incoming)
           if (exchange === undefined) return refuse(incoming, response)
           judged(incoming, exchange, (admitted) => {
             if (!admitted) return refuse(incoming, response)
@@ -121,7 +122,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           })
         },
         upgrade: (incoming, socket, head) => {
-          const exchange = HttpExchange.exchangeOf(incoming)
+          const exchange = AdmittedExchange.of(incoming)
           if (exchange === undefined) return refuseUpgrade(incoming, socket, head)
           judged(
             incoming,

@@ -31,6 +31,7 @@ import * as Watched from "../watch/Watched.ts"
 import * as Arrivals from "./Arrivals.ts"
 import * as Asking from "./Asking.ts"
 import * as Authorization from "./Authorization.ts"
+import type { Connection } from "./Connection.ts"
 import * as HandlerFailure from "./HandlerFailure.ts"
 import * as Lifetimes from "./Lifetimes.ts"
 import * as Listening from "./Listening.ts"
@@ -40,17 +41,7 @@ import * as RefusalLines from "./RefusalLines.ts"
 import * as Splice from "./Splice.ts"
 import * as Traffic from "./Traffic.ts"
 
-/**
- * An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. That is
- * said, or it is an error: see `OrderlyEnd`.
- */
-export interface Connection extends Splice.Side {
-  readonly caller: SpiffeId.Service
-  /** Why it was let in. */
-  readonly decision: Decision.Decision
-  /** `address:port` of the caller's side. */
-  readonly remote: string
-}
+export type { Connection } from "./Connection.ts"
 
 export interface Options<R> extends Lifetimes.Options {
   readonly host: string

@@ -2,7 +2,6 @@
 import { type Context, Effect, type Scope } from "effect"
 import * as Catalogue from "../metrics/Catalogue.ts"
 import * as Meter from "../metrics/Meter.ts"
-import type * as Refusal from "../tls/Refusal.ts"
 
 /** Totals since the listener opened. */
 export interface Totals {
@@ -26,7 +25,7 @@ export interface Totals {
 
 /** Shows `totals`, which is called when metrics are exported, never on the path of a connection. */
 export const follow = Effect.fnUntraced(function*(
-  direction: Refusal.Direction,
+  direction: Catalogue.Direction,
   totals: () => Totals
 ): Effect.fn.Return<void, never, Scope.Scope> {
   yield* Meter.follow(Catalogue.connections, { direction }, () => totals().established)
@@ -46,7 +45,7 @@ export interface Handshakes {
   readonly refused: () => void
 }
 
-export const handshakes = (direction: Refusal.Direction, context: Context.Context<never>): Handshakes => {
+export const handshakes = (direction: Catalogue.Direction, context: Context.Context<never>): Handshakes => {
   const accepted = Meter.count(Catalogue.handshakes, { direction, outcome: "accepted" }, context)
   const refused = Meter.count(Catalogue.handshakes, { direction, outcome: "refused" }, context)
   const duration = Meter.distribution(Catalogue.handshakeDuration, { direction }, context)

@@ -19,6 +19,7 @@ import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
 import type * as HttpConnections from "./HttpConnections.ts"
+import * as AdmittedExchange from "./AdmittedExchange.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpListener from "./HttpListener.ts"
 import type * as Listening from "./Listening.ts"
@@ -88,7 +89,7 @@ const makeForRequests = Effect.fnUntraced(function*(
 
   const judge = (
     request: Http.IncomingMessage,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     then: (concluded: RequestAdmission.Concluded) => void
   ): void =>
     listener.judge(exchange, {
@@ -99,7 +100,7 @@ const makeForRequests = Effect.fnUntraced(function*(
   /** What is to be answered instead of handing the request on, which from then on is the one that was judged. */
   const refusal = (
     request: Http.IncomingMessage,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     concluded: RequestAdmission.Concluded
   ): RequestAdmission.Answer | undefined => {
     if (concluded._tag !== "Admitted") {
@@ -111,16 +112,16 @@ const makeForRequests = Effect.fnUntraced(function*(
     return undefined
   }
 
-  const request: HttpExchange.Handlers["request"] = (request, response) => {
+  const request: AdmittedExchange.Handlers["request"] = (request, response) => {
     if (!(request instanceof Http.IncomingMessage) || !(response instanceof Http.ServerResponse)) return
-    const exchange = HttpExchange.exchangeOf(request)
+    const exchange = AdmittedExchange.of(request)
     if (exchange === undefined) return void response.writeHead(403).end()
     judge(request, exchange, (concluded) => answer(request, response, exchange, concluded))
   }
   const answer = (
     request: Http.IncomingMessage,
     response: Http.ServerResponse,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     concluded: RequestAdmission.Concluded
   ): void => {
     const refused = refusal(request, exchange, concluded)
@@ -136,7 +137,7 @@ const makeForRequests = Effect.fnUntraced(function*(
   }
 
   const upgrade = (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    const exchange = HttpExchange.exchangeOf(request)
+    const exchange = AdmittedExchange.of(request)
     if (exchange === undefined) return void socket.destroy()
     judge(request, exchange, (concluded) => answerUpgrade(request, socket, head, exchange, concluded))
   }
@@ -144,7 +145,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     request: Http.IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     concluded: RequestAdmission.Concluded
   ): void => {
     const refused = refusal(request, exchange, concluded)
@@ -152,7 +153,7 @@ const makeForRequests = Effect.fnUntraced(function*(
     socket.end(format(refused), () => socket.destroy())
   }
 
-  const stream: HttpExchange.Handlers["stream"] = (request, exchange) => {
+  const stream: AdmittedExchange.Handlers["stream"] = (request, exchange) => {
     const { headers, rawHeaders, stream } = request
     const target = headers[":path"]
     if (isGone(stream)) return
@@ -163,7 +164,7 @@ const makeForRequests = Effect.fnUntraced(function*(
   }
   const answerStream = (
     request: HttpExchange.StreamRequest,
-    exchange: HttpExchange.Exchange,
+    exchange: AdmittedExchange.Exchange,
     concluded: RequestAdmission.Concluded
   ): void => {
     const { flags, headers, rawHeaders, stream } = request

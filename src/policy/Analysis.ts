@@ -10,6 +10,7 @@ import type * as Intention from "../intention/Intention.ts"
 import * as Source from "../intention/Source.ts"
 import * as TokenRequirement from "../intention/TokenRequirement.ts"
 import * as Verdict from "../intention/Verdict.ts"
+import type * as Dimension from "./Dimension.ts"
 import * as Diagram from "./Diagram.ts"
 import { Refusal } from "./Refusal.ts"
 import * as Space from "./Space.ts"
@@ -333,5 +334,5 @@ export const toWitness = (space: Space.Space, choices: ReadonlyMap<number, numbe
   return { method, path, headers, tokens }
 }
 
-const cheapestOf = (values: ReadonlyArray<Space.Value>): number =>
+const cheapestOf = (values: ReadonlyArray<Dimension.Value>): number =>
   values.reduce((best, value, atom) => value.cost < values[best]!.cost ? atom : best, 0)

@@ -11,6 +11,7 @@ import * as Decision from "../intention/Decision.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as Analysis from "./Analysis.ts"
 import type * as Callers from "./Callers.ts"
+import type * as Dimension from "./Dimension.ts"
 import * as Diagram from "./Diagram.ts"
 import * as Names from "./Names.ts"
 import * as Policy from "./Policy.ts"
@@ -167,7 +168,7 @@ export const confirm = (
 export const locate = (
   space: Space.Space,
   request: HttpRequest.HttpRequest,
-  hasToken: (provider: string, atoms: ReadonlyArray<Space.Value>) => number
+  hasToken: (provider: string, atoms: ReadonlyArray<Dimension.Value>) => number
 ): ReadonlyArray<number> | undefined => {
   const atoms: Array<number> = []
   const cut = request.path.split("?")[0]!

@@ -9,10 +9,10 @@ import * as HttpRequest from "../intention/HttpRequest.ts"
 import * as Intention from "../intention/Intention.ts"
 import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as RegularExpression from "../intention/RegularExpression.ts"
-import type * as TokenRequirement from "../intention/TokenRequirement.ts"
 import * as Verdict from "../intention/Verdict.ts"
 import * as Atoms from "./Atoms.ts"
 import * as Automaton from "./Automaton.ts"
+import type * as Dimension from "./Dimension.ts"
 import * as Domains from "./Domains.ts"
 import { memoize } from "./Memo.ts"
 import * as Re2 from "./Re2.ts"
@@ -43,27 +43,6 @@ export interface Settings {
   readonly lines: "several" | "one"
 }
 
-/** A value of one dimension: its atom. */
-export interface Value {
-  /** Bytes; `undefined` for an absent header, and for tokens. Several lines are joined. */
-  readonly text: string | undefined
-  /** Where there are several. */
-  readonly lines: ReadonlyArray<string> | undefined
-  /** Of a token that is present. */
-  readonly claims: TokenRequirement.Claims | undefined
-  /** For a smallest witness. */
-  readonly cost: number
-}
-
-export interface Dimension {
-  readonly kind: "method" | "path" | "header" | "token"
-  /** Of the header, in lower case, or of the token's provider. */
-  readonly name: string
-  readonly values: ReadonlyArray<Value>
-  /** The atom of a text, or of an absent header, or of several lines of one. Tokens have none. */
-  readonly find: (text: string | undefined, lines?: ReadonlyArray<string>) => number | undefined
-}
-
 /** What one condition says about each atom of a dimension. */
 export interface Constraint {
   readonly level: number
@@ -78,7 +57,7 @@ export interface Conjunction {
 }
 
 export interface Space {
-  readonly dimensions: ReadonlyArray<Dimension>
+  readonly dimensions: ReadonlyArray<Dimension.Dimension>
   /** Whether some atom stands for several lines of a header. */
   readonly several: boolean
   /** Of a condition that was given to `make`. */
@@ -129,7 +108,7 @@ type Within = (language: string) => boolean
 
 interface Divided {
   readonly id: string
-  readonly dimension: Dimension
+  readonly dimension: Dimension.Dimension
   readonly within: ReadonlyArray<Within>
   /** Where the atom is several lines. */
   readonly some: ReadonlyArray<Within | undefined>
@@ -283,7 +262,7 @@ class Collector {
       if (divided === undefined) {
         throw new Refusal(`the conditions on ${place} need more than ${limit} states to be told apart`)
       }
-      const absent: ReadonlyArray<Value> = kind === "header"
+      const absent: ReadonlyArray<Dimension.Value> = kind === "header"
         ? [{ text: undefined, lines: undefined, claims: undefined, cost: 0 }]
         : []
       const asksForOutside = [...languages.keys()].map((key) => key === encoded)

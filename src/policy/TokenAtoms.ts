@@ -4,13 +4,13 @@
  */
 import type * as Intention from "../intention/Intention.ts"
 import type * as TokenRequirement from "../intention/TokenRequirement.ts"
+import type * as Dimension from "./Dimension.ts"
 import { Refusal } from "./Refusal.ts"
-import type * as Space from "./Space.ts"
 
 export const make = (
   requirements: ReadonlyArray<Intention.JwtRequirement | undefined>,
   limit: number
-): ReadonlyArray<Space.Dimension> => {
+): ReadonlyArray<Dimension.Dimension> => {
   const providers = new Map<
     string,
     Map<string, { readonly path: ReadonlyArray<string>; readonly values: Set<string> }>

@@ -133,7 +133,7 @@ export const explain = (self: Refusal): string => {
 }
 
 /** From the peer's point of view: `inbound` connected to us, `outbound` was dialled. */
-export type Direction = "inbound" | "outbound"
+export type Direction = Catalogue.Direction
 
 /** Counts one refusal. Synchronous, for socket callbacks. */
 export const count = (self: Refusal, direction: Direction, context: Context.Context<never>): void => {

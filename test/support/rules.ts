@@ -2,7 +2,7 @@
 import { Arbitrary, Schema } from "effect"
 import * as Intention from "../../src/intention/Intention.ts"
 import type * as TokenRequirement from "../../src/intention/TokenRequirement.ts"
-import type * as Space from "../../src/policy/Space.ts"
+import type * as Dimension from "../../src/policy/Dimension.ts"
 
 const optional = <S extends Schema.Top>(schema: S) => Schema.Union([Schema.Null, schema])
 
@@ -156,7 +156,7 @@ const tokens: ReadonlyArray<TokenRequirement.Claims> = [
 ]
 
 /** The atom of a token: the one whose claims are exactly those of its claims that some atom has. */
-export const tokenAtom = (values: ReadonlyArray<Space.Value>, token: TokenRequirement.Claims): number => {
+export const tokenAtom = (values: ReadonlyArray<Dimension.Value>, token: TokenRequirement.Claims): number => {
   const known = new Set(values.flatMap(({ claims }) => claims === undefined ? [] : leaves(claims)))
   const own = leaves(token).filter((leaf) => known.has(leaf)).sort().join()
   return values.findIndex(({ claims }) => claims !== undefined && leaves(claims).sort().join() === own)

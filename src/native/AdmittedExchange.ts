@@ -1,0 +1,11 @@
+/** A request of a caller of the mesh, and the verdict on it. */
+import type * as Connection from "./Connection.ts"
+import * as HttpExchange from "./HttpExchange.ts"
+import type * as RequestAdmission from "./RequestAdmission.ts"
+
+export type Exchange = HttpExchange.Exchange<Connection.Connection, RequestAdmission.Concluded>
+export type Handlers = HttpExchange.Handlers<Exchange>
+
+/** What a request belongs to, where an `HttpListener` took it. */
+export const of = (request: HttpExchange.Incoming): Exchange | undefined =>
+  HttpExchange.exchangeOf<Connection.Connection, RequestAdmission.Concluded>(request)

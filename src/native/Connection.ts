@@ -1,0 +1,16 @@
+/** A caller that was let in, and its connection. */
+import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Decision from "../intention/Decision.ts"
+import type * as Splice from "./Splice.ts"
+
+/**
+ * An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. That is
+ * said, or it is an error: see `OrderlyEnd`.
+ */
+export interface Connection extends Splice.Side {
+  readonly caller: SpiffeId.Service
+  /** Why it was let in. */
+  readonly decision: Decision.Decision
+  /** `address:port` of the caller's side. */
+  readonly remote: string
+}
