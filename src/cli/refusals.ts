@@ -1,7 +1,7 @@
 /** Which refusals of a mesh are logged. */
 import { Layer } from "effect"
 import { Flag } from "effect/cli"
-import * as RefusalLines from "../native/RefusalLines.ts"
+import * as RefusalLines from "../observe/RefusalLines.ts"
 
 export const flags = {
   logRefusals: Flag.Literals("log-refusals", ["sampled", "all"]).pipe(

@@ -4,8 +4,8 @@
  * questions of another. Whoever waits in a line is counted, and said.
  */
 import { Clock, Duration, Effect, Semaphore } from "effect"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "../observe/Catalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 
 /**
  * - `call`: requests that somebody waits for.

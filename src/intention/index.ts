@@ -1,7 +1,7 @@
+export * as DenialLog from "../observe/DenialLog.ts"
 export * as Audit from "./Audit.ts"
 export * as Authorizer from "./Authorizer.ts"
 export * as Decision from "./Decision.ts"
-export * as DenialLog from "./DenialLog.ts"
 export * as ForwardedClientCert from "./ForwardedClientCert.ts"
 export * as HttpRequest from "./HttpRequest.ts"
 export * as Intention from "./Intention.ts"

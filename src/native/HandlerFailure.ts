@@ -1,7 +1,7 @@
 /** What is said of a connection whose handler failed. */
 import { Cause, Effect, Option } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
-import * as LineLimit from "../intention/LineLimit.ts"
+import * as LineLimit from "../observe/LineLimit.ts"
 
 /** What was expected to happen now and then is one line; anything else is a fault in the handler, and shown whole. */
 export const log = (

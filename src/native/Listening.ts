@@ -3,7 +3,7 @@ import { chmod, unlink } from "node:fs/promises"
 import * as Net from "node:net"
 import { Effect, Schema } from "effect"
 import { NetAddress } from "effect/net"
-import * as LineLimit from "../intention/LineLimit.ts"
+import * as LineLimit from "../observe/LineLimit.ts"
 
 /** Where to listen. Port 0: any free one. `mode` are the file mode bits of the socket. */
 export type Bind = { readonly host: string; readonly port: number } | {

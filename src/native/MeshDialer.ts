@@ -18,7 +18,7 @@ import * as InstanceChoice from "./InstanceChoice.ts"
 import * as Listening from "./Listening.ts"
 import * as Resolver from "./Resolver.ts"
 import * as RouteInstances from "./RouteInstances.ts"
-import * as Tracing from "./Tracing.ts"
+import * as Tracing from "../observe/Tracing.ts"
 
 /** Attempts to connect before giving up. */
 const maxAttempts = 3

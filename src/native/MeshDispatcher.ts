@@ -6,18 +6,18 @@
 import * as Undici from "@effect/platform-node/Undici"
 import { Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
 import type * as HashKey from "../chain/HashKey.ts"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "../observe/Catalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
-import * as HttpMetrics from "./HttpMetrics.ts"
+import * as HttpMetrics from "../observe/HttpMetrics.ts"
 import * as HttpUpstream from "./HttpUpstream.ts"
 import * as ObservedRequest from "./ObservedRequest.ts"
 import * as RequestFailed from "./RequestFailed.ts"
 import * as Resolver from "./Resolver.ts"
 import * as RouteInstances from "./RouteInstances.ts"
-import * as Tracing from "./Tracing.ts"
+import * as Tracing from "../observe/Tracing.ts"
 
 export interface Options extends HttpUpstream.Options {
   /** What a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */

@@ -27,7 +27,7 @@ import * as RequestAnnotations from "./RequestAnnotations.ts"
 import * as RequestChanges from "./RequestChanges.ts"
 import * as RequestTarget from "./RequestTarget.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
-import * as Tracing from "./Tracing.ts"
+import * as Tracing from "../observe/Tracing.ts"
 
 export type Options = Omit<HttpListener.Options, "protocols" | "streams" | "from">
 

@@ -5,7 +5,7 @@ import type { Tracer } from "effect"
 import * as DialError from "./DialError.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as RequestFailed from "./RequestFailed.ts"
-import * as Tracing from "./Tracing.ts"
+import * as Tracing from "../observe/Tracing.ts"
 
 type Answered = (code: number | string, since: number | undefined) => void
 

@@ -4,7 +4,7 @@ import { inspect } from "node:util"
 import { Context, Fiber, type References } from "effect"
 import { HttpServerRequest } from "effect/http"
 import * as AdmittedExchange from "./AdmittedExchange.ts"
-import * as LogKeys from "./LogKeys.ts"
+import * as LogKeys from "../observe/LogKeys.ts"
 
 /**
  * The annotations of lines that are written while a request is handled: `inherited`, and the caller. They are looked up when

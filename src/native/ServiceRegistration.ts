@@ -10,8 +10,8 @@
 import { type Duration, Effect, Layer, Schedule, type Scope } from "effect"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "../observe/Catalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 import * as HealthCheck from "./HealthCheck.ts"
 import type * as Listening from "./Listening.ts"
 

@@ -5,9 +5,9 @@
 import { type Context, Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Decision from "../intention/Decision.ts"
-import * as LineLimit from "../intention/LineLimit.ts"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as LineLimit from "../observe/LineLimit.ts"
+import * as Catalogue from "../observe/Catalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 
 export type Refusal =
   /** The peer speaks no TLS: mostly a client that does not know of the mesh. */

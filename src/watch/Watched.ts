@@ -17,8 +17,8 @@ import {
   Stream,
   SubscriptionRef
 } from "effect"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "../observe/Catalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 import * as Outages from "./Outages.ts"
 
 export interface Watched<out A> {

@@ -6,7 +6,7 @@ import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest, HttpServe
 import type * as Mesh from "../../src/native/Mesh.ts"
 import * as MeshDialer from "../../src/native/MeshDialer.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
-import * as Tracing from "../../src/native/Tracing.ts"
+import * as Tracing from "../../src/observe/Tracing.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as http from "../support/http.ts"

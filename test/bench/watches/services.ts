@@ -1,7 +1,7 @@
 /** Many services in one process. Tells their ports; told to, how its requests to the agent have waited for connections. */
 import { Effect, Layer, Metric, References } from "effect"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Catalogue from "../../../src/metrics/Catalogue.ts"
+import * as Catalogue from "../../../src/observe/Catalogue.ts"
 import * as Mesh from "../../../src/native/Mesh.ts"
 import * as MeshListener from "../../../src/native/MeshListener.ts"
 

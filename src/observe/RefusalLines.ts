@@ -1,6 +1,6 @@
 /** Which refusals make a line of the log. They are counted in any case. */
 import { Context } from "effect"
-import type * as LineLimit from "../intention/LineLimit.ts"
+import type * as LineLimit from "./LineLimit.ts"
 
 /** The first of each kind, then one a minute with the number of those left out: a flood of refusals is no flood of lines. */
 export const sampled: LineLimit.Options = {}

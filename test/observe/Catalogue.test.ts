@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
-import * as Catalogue from "../../src/metrics/Catalogue.ts"
+import * as Catalogue from "../../src/observe/Catalogue.ts"
 import * as Refusal from "../../src/tls/Refusal.ts"
 
 const page = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")

@@ -1,7 +1,7 @@
 /** The metrics of connections: what is read of a listener, and what a handshake leaves. */
 import { type Context, Effect, type Scope } from "effect"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "./Catalogue.ts"
+import * as Meter from "./Meter.ts"
 
 /** Totals since the listener opened. */
 export interface Totals {

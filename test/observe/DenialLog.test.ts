@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Audit from "../../src/intention/Audit.ts"
 import * as Decision from "../../src/intention/Decision.ts"
-import * as DenialLog from "../../src/intention/DenialLog.ts"
+import * as DenialLog from "../../src/observe/DenialLog.ts"
 import * as Intention from "../../src/intention/Intention.ts"
 import * as Source from "../../src/intention/Source.ts"
 

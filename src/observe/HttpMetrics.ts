@@ -1,7 +1,7 @@
 /** The metrics of HTTP. A request is a look-up and two additions: see `Meter`. */
 import { Effect, type Scope } from "effect"
-import * as Catalogue from "../metrics/Catalogue.ts"
-import * as Meter from "../metrics/Meter.ts"
+import * as Catalogue from "./Catalogue.ts"
+import * as Meter from "./Meter.ts"
 
 export interface HttpMetrics {
   /**

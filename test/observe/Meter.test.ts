@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
-import * as Catalogue from "../../src/metrics/Catalogue.ts"
-import * as Meter from "../../src/metrics/Meter.ts"
+import * as Catalogue from "../../src/observe/Catalogue.ts"
+import * as Meter from "../../src/observe/Meter.ts"
 import * as scrape from "../support/scrape.ts"
 
 const outbound = { direction: "outbound" }

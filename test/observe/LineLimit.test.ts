@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as LineLimit from "../../src/intention/LineLimit.ts"
+import * as LineLimit from "../../src/observe/LineLimit.ts"
 
 describe("LineLimit", () => {
   it("admits the first of each kind at once, then one in a while with how many were left out", () => {

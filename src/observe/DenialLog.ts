@@ -2,7 +2,7 @@
  * Counts refusals by caller, destination and rule, and says which of them to log, with bounds on lines and memory: see
  * `LineLimit`. Time is an argument: nothing here waits or writes.
  */
-import * as Decision from "./Decision.ts"
+import * as Decision from "../intention/Decision.ts"
 import * as LineLimit from "./LineLimit.ts"
 
 /** Of the kinds that come too late to be told apart, refusals are counted together. */
