@@ -3,7 +3,7 @@
  * the program. What is built on a `Mesh` does not notice the difference.
  */
 import { type Duration, Effect, Layer } from "effect"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"

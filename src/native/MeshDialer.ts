@@ -8,7 +8,7 @@
  * one while its instances count as healthy: Consul's failover goes by health alone.
  */
 import { Context, Effect, Layer, Option, RcMap, Scope } from "effect"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"

@@ -5,7 +5,7 @@
  */
 import * as Undici from "@effect/platform-node/Undici"
 import { Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Result, Scope } from "effect"
-import type * as HashKey from "../chain/HashKey.ts"
+import type * as HashKey from "../route/HashKey.ts"
 import * as Catalogue from "../observe/Catalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"

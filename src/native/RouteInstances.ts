@@ -1,6 +1,6 @@
 /** Where calls go now: targets in order of preference, each with its instances, kept current. */
 import { Deferred, Effect, Exit, Result, Scope, Stream } from "effect"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"

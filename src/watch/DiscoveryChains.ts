@@ -1,6 +1,6 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
 import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"

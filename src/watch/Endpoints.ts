@@ -1,6 +1,6 @@
 /** The instances of a target that speak mesh TLS, with their health. */
 import { Context, Effect, Layer, type Scope } from "effect"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Health from "../consul/Health.ts"

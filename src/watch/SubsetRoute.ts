@@ -4,8 +4,8 @@
  * (`agent/consul/discoverychain/compile.go`): redirects are followed, and failover has targets of its own.
  */
 import { Duration, Option, Result, Schema } from "effect"
-import * as TargetKey from "../chain/TargetKey.ts"
-import type * as TcpRoute from "../chain/TcpRoute.ts"
+import * as TargetKey from "../route/TargetKey.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as ConfigEntry from "../consul/ConfigEntry.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 import * as Balancing from "./Balancing.ts"

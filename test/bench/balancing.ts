@@ -2,8 +2,8 @@
  * What picking an instance costs, of 10, 100 and 1,000, some of them ejected. Runs alone too: `node test/bench/balancing.ts`.
  */
 import { pathToFileURL } from "node:url"
-import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
-import * as OutlierDetection from "../../src/chain/OutlierDetection.ts"
+import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
+import * as OutlierDetection from "../../src/balance/OutlierDetection.ts"
 import { table } from "./table.ts"
 
 const sizes = [10, 100, 1_000] as const

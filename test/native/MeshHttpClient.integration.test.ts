@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Schedule, Stream, SubscriptionRef } from "effect"
 import { HttpBody, HttpClientRequest, HttpServerRequest, HttpServerResponse } from "effect/http"
-import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
+import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../src/watch/Endpoints.ts"

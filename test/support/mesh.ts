@@ -1,6 +1,6 @@
 /** A mesh of values that a test changes by hand: roots, a leaf, intentions, chains and instances. */
 import { Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
-import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
+import type * as TcpRoute from "../../src/route/TcpRoute.ts"
 import type * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as Intention from "../../src/intention/Intention.ts"

@@ -1,5 +1,5 @@
 /** The targets of a chain: which instances of which service, where. Their ids are Consul's own. */
-import * as TargetKey from "../../chain/TargetKey.ts"
+import * as TargetKey from "../../route/TargetKey.ts"
 import type { Target } from "../../consul/DiscoveryChain.ts"
 
 /** What the connection is called in TLS. A peer's is known to its own cluster only. */

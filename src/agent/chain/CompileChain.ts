@@ -4,7 +4,7 @@
  */
 import { Duration, Result, Schema } from "effect"
 import { createHash } from "node:crypto"
-import * as TargetKey from "../../chain/TargetKey.ts"
+import * as TargetKey from "../../route/TargetKey.ts"
 import { Route as RouterRoute } from "../../consul/config/ServiceRouter.ts"
 import { LoadBalancer, type ServiceResolver } from "../../consul/config/ServiceResolver.ts"
 import type { Split as SplitterSplit } from "../../consul/config/ServiceSplitter.ts"

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Arbitrary } from "effect"
-import * as LoadBalancer from "../../src/chain/LoadBalancer.ts"
-import * as StringHash from "../../src/chain/StringHash.ts"
+import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
+import * as StringHash from "../../src/balance/StringHash.ts"
 
 const Host = Schema.Struct({
   id: Schema.Literals(["a", "b", "c", "d", "e", "f", "g"]),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as HashKey from "../../src/chain/HashKey.ts"
-import type * as TcpRoute from "../../src/chain/TcpRoute.ts"
+import * as HashKey from "../../src/route/HashKey.ts"
+import type * as TcpRoute from "../../src/route/TcpRoute.ts"
 
 const by = (field: TcpRoute.HashBy["field"], name: string, terminal = false): TcpRoute.HashBy => ({
   field,

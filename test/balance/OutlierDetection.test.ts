@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Arbitrary } from "effect"
-import * as OutlierDetection from "../../src/chain/OutlierDetection.ts"
+import * as OutlierDetection from "../../src/balance/OutlierDetection.ts"
 
 const ids = ["a", "b", "c", "d"]
 

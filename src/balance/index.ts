@@ -1,6 +1,3 @@
-export * as HashKey from "./HashKey.ts"
 export * as LoadBalancer from "./LoadBalancer.ts"
 export * as OutlierDetection from "./OutlierDetection.ts"
 export * as StringHash from "./StringHash.ts"
-export * as TargetKey from "./TargetKey.ts"
-export * as TcpRoute from "./TcpRoute.ts"

@@ -1,5 +1,5 @@
 /** What a request is hashed by, for the balancers that send equal requests to one instance. */
-import * as StringHash from "./StringHash.ts"
+import * as StringHash from "../balance/StringHash.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 
 export interface Request {

@@ -1,6 +1,6 @@
 /** Where an opaque byte stream for a service goes: what is left of a discovery chain once it is resolved for tcp. */
 
-import type * as LoadBalancer from "./LoadBalancer.ts"
+import type * as LoadBalancer from "../balance/LoadBalancer.ts"
 
 /** The instances of one service, or of a subset of it, in one datacenter. */
 export interface Target {

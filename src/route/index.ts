@@ -1,0 +1,3 @@
+export * as HashKey from "./HashKey.ts"
+export * as TargetKey from "./TargetKey.ts"
+export * as TcpRoute from "./TcpRoute.ts"
