@@ -11,9 +11,9 @@ import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DialError from "./DialError.ts"
-import * as Listening from "./Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as Metrics from "../observe/Metrics.ts"
-import * as Splice from "./Splice.ts"
+import * as Splice from "../net/Splice.ts"
 
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
 

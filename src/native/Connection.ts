@@ -1,7 +1,7 @@
 /** A caller that was let in, and its connection. */
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
-import type * as Splice from "./Splice.ts"
+import type * as Splice from "../net/Splice.ts"
 
 /**
  * An admitted caller. Nothing has been read from `socket` yet, and it is half-open: end it when the caller ends. That is

@@ -12,7 +12,7 @@ import { Cause, Effect, Exit, Latch, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as ConnectionCut from "./ConnectionCut.ts"
-import * as Splice from "./Splice.ts"
+import * as Splice from "../net/Splice.ts"
 
 /** One end of a connection. */
 export interface Link extends Splice.Side {

@@ -19,7 +19,7 @@ import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import type * as Connect from "./Connect.ts"
-import * as Listening from "./Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as Mesh from "./Mesh.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 

@@ -8,14 +8,14 @@ import * as Meter from "../observe/Meter.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import type * as Connect from "./Connect.ts"
-import * as Listening from "./Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as MeshListener from "./MeshListener.ts"
 import * as Metrics from "../observe/Metrics.ts"
 import * as RefusalLines from "../observe/RefusalLines.ts"
 import type * as Resolver from "./Resolver.ts"
-import * as Splice from "./Splice.ts"
-import * as Traffic from "./Traffic.ts"
+import * as Splice from "../net/Splice.ts"
+import * as Traffic from "../net/Traffic.ts"
 
 export interface Options {
   readonly bind: Listening.Bind

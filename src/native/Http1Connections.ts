@@ -4,8 +4,8 @@ import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
-import type * as Splice from "./Splice.ts"
-import * as Stall from "./Stall.ts"
+import type * as Splice from "../net/Splice.ts"
+import * as Stall from "../net/Stall.ts"
 import * as StatusLine from "./StatusLine.ts"
 
 export interface Http1Connections<Connection extends Splice.Side, Verdict> {

@@ -5,8 +5,8 @@
 import * as Http2 from "node:http2"
 import { Effect, Function, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
-import type * as Splice from "./Splice.ts"
-import * as Stall from "./Stall.ts"
+import type * as Splice from "../net/Splice.ts"
+import * as Stall from "../net/Stall.ts"
 
 export interface Http2Sessions<Connection> {
   readonly take: (connection: Connection) => HttpExchange.Served

@@ -9,7 +9,7 @@ import * as Http1Connections from "./Http1Connections.ts"
 import * as Http2Sessions from "./Http2Sessions.ts"
 import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
-import type * as Splice from "./Splice.ts"
+import type * as Splice from "../net/Splice.ts"
 
 /** What the application speaks, as ALPN names it. */
 export type Protocol = "h2" | "http/1.1"

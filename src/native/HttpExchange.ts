@@ -3,7 +3,7 @@ import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { Duplex } from "node:stream"
 import type * as HttpLimits from "./HttpLimits.ts"
-import type * as Splice from "./Splice.ts"
+import type * as Splice from "../net/Splice.ts"
 
 /** Why the server ended a connection. The attribute `reason` of `mesh_http_aborted_total`: stable. */
 export type Abuse =

@@ -15,7 +15,7 @@ import * as ConnectionSocket from "./ConnectionSocket.ts"
 import * as DialError from "./DialError.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as Resolver from "./Resolver.ts"
-import * as Splice from "./Splice.ts"
+import * as Splice from "../net/Splice.ts"
 
 export interface Options {
   /** At most how many chunks one pull gives. Default: 4096. */

@@ -16,11 +16,11 @@ import { Socket, SocketServer } from "effect/socket"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import * as ConnectionSocket from "./ConnectionSocket.ts"
-import * as Listening from "./Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as LogKeys from "../observe/LogKeys.ts"
 import * as MeshListener from "./MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
-import * as Splice from "./Splice.ts"
+import * as Splice from "../net/Splice.ts"
 
 export interface Options extends Omit<MeshListener.Options<never>, "handle" | "from" | "host" | "keep" | "retire"> {
   /** Where to listen: an IP address. Default: `0.0.0.0`. */

@@ -18,7 +18,7 @@ import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
-import * as Listening from "./Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as MeshUrl from "./MeshUrl.ts"
 import * as RouteInstances from "./RouteInstances.ts"
 

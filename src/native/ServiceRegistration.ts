@@ -13,7 +13,7 @@ import type * as ConsulError from "../consul/ConsulError.ts"
 import * as Catalogue from "../observe/Catalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as HealthCheck from "./HealthCheck.ts"
-import type * as Listening from "./Listening.ts"
+import type * as Listening from "../net/Listening.ts"
 
 export interface Options<R = never> extends HealthCheck.Options<R> {
   readonly name: string

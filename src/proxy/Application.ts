@@ -1,8 +1,8 @@
 /** The way to the local application, which speaks plain TCP or listens on a unix socket. */
 import * as Net from "node:net"
 import { Effect, Schema } from "effect"
-import * as Listening from "../native/Listening.ts"
-import * as Splice from "../native/Splice.ts"
+import * as Listening from "../net/Listening.ts"
+import * as Splice from "../net/Splice.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
 /** The application does not answer. Passes when it is up. */

@@ -1,8 +1,8 @@
 /** From the mesh to the local application. The application is dialled only for callers that have been admitted. */
 import { type Duration, Effect, Function, type Schedule, type Scope } from "effect"
-import * as Listening from "../native/Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import * as MeshListener from "../native/MeshListener.ts"
-import * as Splice from "../native/Splice.ts"
+import * as Splice from "../net/Splice.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"

@@ -11,7 +11,7 @@
  * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
 import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
-import * as Listening from "../native/Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../native/MeshDialer.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"

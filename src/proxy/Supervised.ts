@@ -6,7 +6,7 @@
  *        └─▶ Failed ──┴── retire ──┘        a failed one binds again on a Schedule
  */
 import { Cause, Deferred, Effect, Option, Schedule, Scope, Semaphore } from "effect"
-import type * as Listening from "../native/Listening.ts"
+import type * as Listening from "../net/Listening.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Listener from "./Listener.ts"
 

@@ -1,7 +1,7 @@
 /** From the local application to one upstream of the sidecar. */
 import { type Duration, Effect, type Scope } from "effect"
 import * as Forwarder from "../native/Forwarder.ts"
-import * as Listening from "../native/Listening.ts"
+import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../native/MeshDialer.ts"
 import * as Resolver from "../native/Resolver.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"

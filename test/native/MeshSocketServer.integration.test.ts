@@ -5,7 +5,7 @@ import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rp
 import { SocketServer } from "effect/socket"
 import { TestConsole } from "effect/testing"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
-import * as Listening from "../../src/native/Listening.ts"
+import * as Listening from "../../src/net/Listening.ts"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as Mesh from "../support/mesh.ts"

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause } from "effect"
 import * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Settings from "../../src/consul/Settings.ts"
-import * as Listening from "../../src/native/Listening.ts"
+import * as Listening from "../../src/net/Listening.ts"
 import * as Watched from "../../src/watch/Watched.ts"
 
 describe("an error at the start", () => {

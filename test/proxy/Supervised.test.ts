@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Schedule, type Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import * as Listening from "../../src/native/Listening.ts"
+import * as Listening from "../../src/net/Listening.ts"
 import * as Listener from "../../src/proxy/Listener.ts"
 import * as Supervised from "../../src/proxy/Supervised.ts"
 import * as Sidecars from "../support/sidecars.ts"

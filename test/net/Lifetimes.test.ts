@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import * as Lifetimes from "../../src/native/Lifetimes.ts"
+import * as Lifetimes from "../../src/net/Lifetimes.ts"
 
 const limits: Lifetimes.Limits = { lifetimeMillis: 1000, jitter: 0, idleMillis: 300, graceMillis: 100 }
 

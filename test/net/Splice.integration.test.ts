@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import * as Splice from "../../src/native/Splice.ts"
+import * as Splice from "../../src/net/Splice.ts"
 import * as Sockets from "../support/sockets.ts"
 
 /** Both ends of one TCP connection. */
