@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import type * as Decision from "../intention/Decision.ts"
 import type * as TokenRequirement from "../intention/TokenRequirement.ts"
 import type * as TokenVerifier from "./jwt/TokenVerifier.ts"
-import * as RequestChanges from "./RequestChanges.ts"
+import * as RequestChanges from "../http/RequestChanges.ts"
 
 /** What the tokens of one request said, by provider, as far as anybody has asked. Kept for as long as the request lasts. */
 export type Presented = Map<string, TokenVerifier.Verified>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Intention from "../../src/intention/Intention.ts"
-import type * as PathNormalization from "../../src/intention/PathNormalization.ts"
+import type * as PathNormalization from "../../src/http/PathNormalization.ts"
 import * as RequestAdmission from "../../src/native/RequestAdmission.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"

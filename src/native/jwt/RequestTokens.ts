@@ -7,7 +7,7 @@ import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as JwtProvider from "../../watch/JwtProvider.ts"
 import * as JwtProviders from "../../watch/JwtProviders.ts"
 import * as Watched from "../../watch/Watched.ts"
-import * as RequestChanges from "../RequestChanges.ts"
+import * as RequestChanges from "../../http/RequestChanges.ts"
 import * as JwksFetch from "./JwksFetch.ts"
 import * as TokenVerifier from "./TokenVerifier.ts"
 

@@ -10,7 +10,7 @@ import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
 import type * as JwtProvider from "../../watch/JwtProvider.ts"
 import * as Jwks from "./Jwks.ts"
 import type * as JwksFetch from "./JwksFetch.ts"
-import * as RequestChanges from "../RequestChanges.ts"
+import * as RequestChanges from "../../http/RequestChanges.ts"
 
 /** A token does not count. `unknownKey`: it may after new keys are read. */
 class TokenRejected extends Schema.TaggedError<TokenRejected>()("TokenRejected", {

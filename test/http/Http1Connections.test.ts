@@ -2,8 +2,8 @@ import type { Socket } from "node:net"
 import { duplexPair } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
-import * as Http1Connections from "../../src/native/Http1Connections.ts"
-import * as HttpLimits from "../../src/native/HttpLimits.ts"
+import * as Http1Connections from "../../src/http/Http1Connections.ts"
+import * as HttpLimits from "../../src/http/HttpLimits.ts"
 import type * as MeshListener from "../../src/native/MeshListener.ts"
 
 describe("Http1Connections", () => {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as RequestChanges from "../../src/native/RequestChanges.ts"
+import * as RequestChanges from "../../src/http/RequestChanges.ts"
 
 const Name = Schema.Literals(["a", "b", "%61", "access_token", "access%5Ftoken", ""])
 const Value = Schema.Literals(["", "1", "=", "%26", "x=y"])
