@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
 import * as MeshDialer from "../../src/native/MeshDialer.ts"
-import * as MeshListener from "../../src/native/MeshListener.ts"
+import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
 import { agent } from "./agent.ts"
 

@@ -16,7 +16,7 @@ import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
-import * as Authorization from "./Authorization.ts"
+import * as Authorization from "../inbound/Authorization.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 
 export interface Options {

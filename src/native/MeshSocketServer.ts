@@ -18,7 +18,7 @@ import type * as Intentions from "../watch/Intentions.ts"
 import * as ConnectionSocket from "./ConnectionSocket.ts"
 import * as Listening from "../net/Listening.ts"
 import * as LogKeys from "../observe/LogKeys.ts"
-import * as MeshListener from "./MeshListener.ts"
+import * as MeshListener from "../inbound/MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as Splice from "../net/Splice.ts"
 

@@ -3,7 +3,7 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import { inspect } from "node:util"
 import { Context, Fiber, type References } from "effect"
 import { HttpServerRequest } from "effect/http"
-import * as AdmittedExchange from "./AdmittedExchange.ts"
+import * as AdmittedExchange from "../inbound/http/AdmittedExchange.ts"
 import * as LogKeys from "../observe/LogKeys.ts"
 
 /**

@@ -1,6 +1,6 @@
 /** What the sidecar knows of each of its listeners, whichever way it faces. */
 import type { Effect } from "effect"
-import type * as MeshListener from "../native/MeshListener.ts"
+import type * as MeshListener from "../inbound/MeshListener.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
 /** As for a listener of the mesh. For an upstream, `accepted` are connections of the application, and none are refused. */

@@ -1,7 +1,7 @@
 /** From the mesh to the local application. The application is dialled only for callers that have been admitted. */
 import { type Duration, Effect, Function, type Schedule, type Scope } from "effect"
 import * as Listening from "../net/Listening.ts"
-import * as MeshListener from "../native/MeshListener.ts"
+import * as MeshListener from "../inbound/MeshListener.ts"
 import * as Splice from "../net/Splice.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"

@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url"
 import { Effect, Layer, type Scope } from "effect"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
-import * as MeshListener from "../../src/native/MeshListener.ts"
+import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import { table } from "./table.ts"
 

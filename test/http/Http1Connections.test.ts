@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import * as Http1Connections from "../../src/http/Http1Connections.ts"
 import * as HttpLimits from "../../src/http/HttpLimits.ts"
-import type * as MeshListener from "../../src/native/MeshListener.ts"
+import type * as MeshListener from "../../src/inbound/MeshListener.ts"
 
 describe("Http1Connections", () => {
   it.live("takes no connection away from Node's parser while that is at work", () =>

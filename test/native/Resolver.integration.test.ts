@@ -3,7 +3,7 @@ import { Context, Effect, Equal, Layer, Queue, Result, Schedule, Stream, Subscri
 import { TestConsole } from "effect/testing"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as MeshDialer from "../../src/native/MeshDialer.ts"
-import * as MeshListener from "../../src/native/MeshListener.ts"
+import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as Resolver from "../../src/native/Resolver.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as HttpMesh from "../support/httpMesh.ts"

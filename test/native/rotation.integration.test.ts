@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, SubscriptionRef } from "effect"
 import * as MeshDialer from "../../src/native/MeshDialer.ts"
-import * as MeshListener from "../../src/native/MeshListener.ts"
+import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as Certificates from "../support/certificates.ts"
 import { authorityOf, client, instance } from "../support/httpMesh.ts"

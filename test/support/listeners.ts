@@ -1,7 +1,7 @@
 /** A mesh listener of `api` in a test, with an authority that issues for its callers. */
 import { Effect, Layer } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
-import * as MeshListener from "../../src/native/MeshListener.ts"
+import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as Certificates from "./certificates.ts"
 import * as Mesh from "./mesh.ts"
 

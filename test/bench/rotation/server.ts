@@ -4,7 +4,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../../src/native/Mesh.ts"
 import * as MeshHttpServer from "../../../src/native/MeshHttpServer.ts"
-import * as MeshListener from "../../../src/native/MeshListener.ts"
+import * as MeshListener from "../../../src/inbound/MeshListener.ts"
 import * as CaRoots from "../../../src/watch/CaRoots.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
 

@@ -3,7 +3,7 @@ import { Effect, Layer, Metric, References } from "effect"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
 import * as Catalogue from "../../../src/observe/Catalogue.ts"
 import * as Mesh from "../../../src/native/Mesh.ts"
-import * as MeshListener from "../../../src/native/MeshListener.ts"
+import * as MeshListener from "../../../src/inbound/MeshListener.ts"
 
 export interface Start {
   readonly agent: string

@@ -3,12 +3,12 @@ import type * as Tls from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import type * as HttpLimits from "../../src/http/HttpLimits.ts"
-import * as Frames from "../support/h2Frames.ts"
-import * as Http from "../support/http.ts"
-import * as Servers from "../support/httpServers.ts"
-import * as Sockets from "../support/sockets.ts"
-import * as TlsClients from "../support/tlsClients.ts"
+import type * as HttpLimits from "../../../src/http/HttpLimits.ts"
+import * as Frames from "../../support/h2Frames.ts"
+import * as Http from "../../support/http.ts"
+import * as Servers from "../../support/httpServers.ts"
+import * as Sockets from "../../support/sockets.ts"
+import * as TlsClients from "../../support/tlsClients.ts"
 
 const chunk = new Uint8Array(16_384)
 

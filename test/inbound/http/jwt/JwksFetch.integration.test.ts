@@ -4,12 +4,12 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as JwksFetch from "../../../src/native/jwt/JwksFetch.ts"
-import type * as JwtProvider from "../../../src/watch/JwtProvider.ts"
-import { badAgent } from "../../support/agents.ts"
-import * as Certificates from "../../support/certificates.ts"
-import * as temporary from "../../support/temporary.ts"
-import * as Tokens from "../../support/tokens.ts"
+import * as JwksFetch from "../../../../src/inbound/http/jwt/JwksFetch.ts"
+import type * as JwtProvider from "../../../../src/watch/JwtProvider.ts"
+import { badAgent } from "../../../support/agents.ts"
+import * as Certificates from "../../../support/certificates.ts"
+import * as temporary from "../../../support/temporary.ts"
+import * as Tokens from "../../../support/tokens.ts"
 
 const source = (uri: string, rest: Partial<JwtProvider.RemoteKeys> = {}): JwtProvider.RemoteKeys => {
   const { keys } = Tokens.provider(Tokens.remoteEntry(uri))

@@ -1,6 +1,6 @@
 /** A request of a caller of the mesh, and the verdict on it. */
-import type * as Connection from "./Connection.ts"
-import * as HttpExchange from "../http/HttpExchange.ts"
+import type * as Connection from "../Connection.ts"
+import * as HttpExchange from "../../http/HttpExchange.ts"
 import type * as RequestAdmission from "./RequestAdmission.ts"
 
 export type Exchange = HttpExchange.Exchange<Connection.Connection, RequestAdmission.Concluded>

@@ -3,10 +3,10 @@
  * intention, then the permission in question name. Most requests never come here: see `RequestAdmission`.
  */
 import { Effect } from "effect"
-import type * as Decision from "../intention/Decision.ts"
-import type * as TokenRequirement from "../intention/TokenRequirement.ts"
+import type * as Decision from "../../intention/Decision.ts"
+import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
 import type * as TokenVerifier from "./jwt/TokenVerifier.ts"
-import * as RequestChanges from "../http/RequestChanges.ts"
+import * as RequestChanges from "../../http/RequestChanges.ts"
 
 /** What the tokens of one request said, by provider, as far as anybody has asked. Kept for as long as the request lasts. */
 export type Presented = Map<string, TokenVerifier.Verified>

@@ -5,12 +5,12 @@ import * as Vm from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import type * as HttpLimits from "../../src/http/HttpLimits.ts"
-import * as Frames from "../support/h2Frames.ts"
-import * as Http from "../support/http.ts"
-import * as Servers from "../support/httpServers.ts"
-import * as Sockets from "../support/sockets.ts"
-import * as TlsClients from "../support/tlsClients.ts"
+import type * as HttpLimits from "../../../src/http/HttpLimits.ts"
+import * as Frames from "../../support/h2Frames.ts"
+import * as Http from "../../support/http.ts"
+import * as Servers from "../../support/httpServers.ts"
+import * as Sockets from "../../support/sockets.ts"
+import * as TlsClients from "../../support/tlsClients.ts"
 
 const peers = 50
 

@@ -3,11 +3,11 @@
  * each until it is another one.
  */
 import { Context, type Duration, Effect, Equal, Exit, Option, Result, Scope, Stream, SubscriptionRef } from "effect"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
-import type * as JwtProvider from "../../watch/JwtProvider.ts"
-import * as JwtProviders from "../../watch/JwtProviders.ts"
-import * as Watched from "../../watch/Watched.ts"
-import * as RequestChanges from "../../http/RequestChanges.ts"
+import type * as HttpRequest from "../../../intention/HttpRequest.ts"
+import type * as JwtProvider from "../../../watch/JwtProvider.ts"
+import * as JwtProviders from "../../../watch/JwtProviders.ts"
+import * as Watched from "../../../watch/Watched.ts"
+import * as RequestChanges from "../../../http/RequestChanges.ts"
 import * as JwksFetch from "./JwksFetch.ts"
 import * as TokenVerifier from "./TokenVerifier.ts"
 

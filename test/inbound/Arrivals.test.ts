@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Socket } from "node:net"
-import * as Arrivals from "../../src/native/Arrivals.ts"
+import * as Arrivals from "../../src/inbound/Arrivals.ts"
 
 /** A socket of these addresses. */
 const socket = (remotePort: number, localAddress = "127.0.0.1") =>

@@ -5,7 +5,7 @@
 import { Clock, Deferred, Effect, Schedule, Schema, type Scope } from "effect"
 import * as Jose from "jose"
 import { readFile } from "node:fs/promises"
-import type * as JwtProvider from "../../watch/JwtProvider.ts"
+import type * as JwtProvider from "../../../watch/JwtProvider.ts"
 import * as JwksFetch from "./JwksFetch.ts"
 
 /** The keys of a provider can not be had. Its tokens count as absent until they can. */

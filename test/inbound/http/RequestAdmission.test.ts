@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Intention from "../../src/intention/Intention.ts"
-import type * as PathNormalization from "../../src/http/PathNormalization.ts"
-import * as RequestAdmission from "../../src/native/RequestAdmission.ts"
-import * as Certificates from "../support/certificates.ts"
-import * as Mesh from "../support/mesh.ts"
+import * as Intention from "../../../src/intention/Intention.ts"
+import type * as PathNormalization from "../../../src/http/PathNormalization.ts"
+import * as RequestAdmission from "../../../src/inbound/http/RequestAdmission.ts"
+import * as Certificates from "../../support/certificates.ts"
+import * as Mesh from "../../support/mesh.ts"
 
 const authorizer = Mesh.requestPolicy(
   "api",

@@ -4,13 +4,13 @@
  */
 import { Clock, Effect, Schema, type Scope } from "effect"
 import * as Jose from "jose"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
-import * as TokenLocation from "../../intention/TokenLocation.ts"
-import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
-import type * as JwtProvider from "../../watch/JwtProvider.ts"
+import type * as HttpRequest from "../../../intention/HttpRequest.ts"
+import * as TokenLocation from "../../../intention/TokenLocation.ts"
+import type * as TokenRequirement from "../../../intention/TokenRequirement.ts"
+import type * as JwtProvider from "../../../watch/JwtProvider.ts"
 import * as Jwks from "./Jwks.ts"
 import type * as JwksFetch from "./JwksFetch.ts"
-import * as RequestChanges from "../../http/RequestChanges.ts"
+import * as RequestChanges from "../../../http/RequestChanges.ts"
 
 /** A token does not count. `unknownKey`: it may after new keys are read. */
 class TokenRejected extends Schema.TaggedError<TokenRejected>()("TokenRejected", {

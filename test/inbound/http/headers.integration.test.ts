@@ -5,12 +5,12 @@ import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, SubscriptionRef } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import * as HttpRequest from "../../src/intention/HttpRequest.ts"
-import * as Intention from "../../src/intention/Intention.ts"
-import * as Frames from "../support/h2Frames.ts"
-import * as Servers from "../support/httpServers.ts"
-import * as Sockets from "../support/sockets.ts"
-import * as TlsClients from "../support/tlsClients.ts"
+import * as HttpRequest from "../../../src/intention/HttpRequest.ts"
+import * as Intention from "../../../src/intention/Intention.ts"
+import * as Frames from "../../support/h2Frames.ts"
+import * as Servers from "../../support/httpServers.ts"
+import * as Sockets from "../../support/sockets.ts"
+import * as TlsClients from "../../support/tlsClients.ts"
 
 interface Got {
   readonly handled: unknown

@@ -3,7 +3,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { readFile } from "node:fs/promises"
 import { Effect, Schema } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
-import type * as JwtProvider from "../../watch/JwtProvider.ts"
+import type * as JwtProvider from "../../../watch/JwtProvider.ts"
 
 /** The text was not to be had. It may be, later. */
 export class NotFetched extends Schema.TaggedError<NotFetched>()("NotFetched", { why: Schema.String }) {

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import type * as Jose from "jose"
-import * as HttpRequest from "../../../src/intention/HttpRequest.ts"
-import * as JwksFetch from "../../../src/native/jwt/JwksFetch.ts"
-import * as TokenVerifier from "../../../src/native/jwt/TokenVerifier.ts"
-import * as Tokens from "../../support/tokens.ts"
+import * as HttpRequest from "../../../../src/intention/HttpRequest.ts"
+import * as JwksFetch from "../../../../src/inbound/http/jwt/JwksFetch.ts"
+import * as TokenVerifier from "../../../../src/inbound/http/jwt/TokenVerifier.ts"
+import * as Tokens from "../../../support/tokens.ts"
 
 const noNetwork = () => Effect.die("the network must not be asked")
 const make = (entry: object) => TokenVerifier.make(Tokens.provider(entry), noNetwork)

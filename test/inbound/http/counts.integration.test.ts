@@ -3,11 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
-import * as Frames from "../support/h2Frames.ts"
-import * as Http from "../support/http.ts"
-import * as Servers from "../support/httpServers.ts"
-import * as Sockets from "../support/sockets.ts"
-import * as TlsClients from "../support/tlsClients.ts"
+import * as Frames from "../../support/h2Frames.ts"
+import * as Http from "../../support/http.ts"
+import * as Servers from "../../support/httpServers.ts"
+import * as Sockets from "../../support/sockets.ts"
+import * as TlsClients from "../../support/tlsClients.ts"
 
 const echo = Effect.gen(function*() {
   const { upgrade } = yield* HttpServerRequest.HttpServerRequest

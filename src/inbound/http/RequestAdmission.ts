@@ -2,12 +2,12 @@
  * Whether an HTTP request may reach the application, and as what: the path that is judged is the path that is handled.
  * Where the verdict depends on tokens, they are left to `TokenAdmission`.
  */
-import type * as SpiffeId from "../identity/SpiffeId.ts"
-import type * as Authorizer from "../intention/Authorizer.ts"
-import * as Decision from "../intention/Decision.ts"
-import * as HttpRequest from "../intention/HttpRequest.ts"
-import * as PathNormalization from "../http/PathNormalization.ts"
-import type * as TokenRequirement from "../intention/TokenRequirement.ts"
+import type * as SpiffeId from "../../identity/SpiffeId.ts"
+import type * as Authorizer from "../../intention/Authorizer.ts"
+import * as Decision from "../../intention/Decision.ts"
+import * as HttpRequest from "../../intention/HttpRequest.ts"
+import * as PathNormalization from "../../http/PathNormalization.ts"
+import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
 
 /** A request as Node hands it out, of either version of HTTP. */
