@@ -18,10 +18,10 @@ import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
-import type * as Connect from "./Connect.ts"
+import type * as Connect from "../outbound/Connect.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "./Mesh.ts"
-import * as MeshDialer from "./MeshDialer.ts"
+import * as MeshDialer from "../outbound/MeshDialer.ts"
 
 export interface Options extends FileIdentity.Options {
   /** Who may call. Those about other services do not count. Default: none. */

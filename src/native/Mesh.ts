@@ -17,7 +17,7 @@ import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Authorization from "../inbound/Authorization.ts"
-import * as MeshDialer from "./MeshDialer.ts"
+import * as MeshDialer from "../outbound/MeshDialer.ts"
 
 export interface Options {
   /** Whose identity this is, and whose intentions are enforced. */

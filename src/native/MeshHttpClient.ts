@@ -13,11 +13,11 @@ import type * as Undici from "@effect/platform-node/Undici"
 import { Effect, Layer, Option, Result, Schedule, Tracer } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse, Url } from "effect/http"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
-import * as MeshDispatcher from "./MeshDispatcher.ts"
+import * as MeshDispatcher from "../outbound/http/MeshDispatcher.ts"
 import * as MeshHttpResponse from "./MeshHttpResponse.ts"
 import * as Reply from "./Reply.ts"
-import * as RequestFailed from "./RequestFailed.ts"
-import type * as Resolver from "./Resolver.ts"
+import * as RequestFailed from "../outbound/http/RequestFailed.ts"
+import type * as Resolver from "../outbound/Resolver.ts"
 
 export interface Options extends MeshDispatcher.Options {
   /** When to try another instance. Default: at once, twice. `Schedule.recurs(0)`: never. */

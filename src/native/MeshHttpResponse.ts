@@ -13,7 +13,7 @@ import {
 import type { Schema } from "effect"
 import type * as Socket from "effect/socket/Socket"
 import type * as Reply from "./Reply.ts"
-import * as RequestFailed from "./RequestFailed.ts"
+import * as RequestFailed from "../outbound/http/RequestFailed.ts"
 
 export class MeshHttpResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId

@@ -12,9 +12,9 @@ import { type Array, Cause, Channel, Effect, Exit, Layer, Option, Scope } from "
 import { Socket } from "effect/socket"
 import * as ConnectionCut from "./ConnectionCut.ts"
 import * as ConnectionSocket from "./ConnectionSocket.ts"
-import * as DialError from "./DialError.ts"
-import * as MeshDialer from "./MeshDialer.ts"
-import type * as Resolver from "./Resolver.ts"
+import * as DialError from "../outbound/DialError.ts"
+import * as MeshDialer from "../outbound/MeshDialer.ts"
+import type * as Resolver from "../outbound/Resolver.ts"
 import * as Splice from "../net/Splice.ts"
 
 export interface Options {

@@ -12,7 +12,7 @@
  */
 import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
 import * as Listening from "../net/Listening.ts"
-import type * as MeshDialer from "../native/MeshDialer.ts"
+import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"

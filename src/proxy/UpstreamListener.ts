@@ -1,9 +1,9 @@
 /** From the local application to one upstream of the sidecar. */
 import { type Duration, Effect, type Scope } from "effect"
-import * as Forwarder from "../native/Forwarder.ts"
+import * as Forwarder from "../outbound/Forwarder.ts"
 import * as Listening from "../net/Listening.ts"
-import type * as MeshDialer from "../native/MeshDialer.ts"
-import * as Resolver from "../native/Resolver.ts"
+import type * as MeshDialer from "../outbound/MeshDialer.ts"
+import * as Resolver from "../outbound/Resolver.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import type * as Listener from "./Listener.ts"
 

@@ -3,10 +3,10 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { HttpClient, HttpRouter, HttpServerResponse } from "effect/http"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/native/Mesh.ts"
-import * as MeshDialer from "../../src/native/MeshDialer.ts"
+import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
-import * as Resolver from "../../src/native/Resolver.ts"
+import * as Resolver from "../../src/outbound/Resolver.ts"
 import * as agent from "../support/consul.ts"
 
 /** Serves as `service`, instance `id`, and says which instance it is. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, SubscriptionRef } from "effect"
-import * as MeshDialer from "../../src/native/MeshDialer.ts"
+import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as Certificates from "../support/certificates.ts"

@@ -12,7 +12,7 @@ import { Context, Effect, Fiber, FiberSet, Layer, SubscriptionRef } from "effect
 import { HttpClient } from "effect/http"
 import { Socket } from "effect/socket"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
-import * as MeshDialer from "../../src/native/MeshDialer.ts"
+import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"

@@ -1,7 +1,7 @@
 /** Services of the mesh that speak HTTP with each other through this package, without an agent. */
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import * as MeshDispatcher from "../../src/native/MeshDispatcher.ts"
+import * as MeshDispatcher from "../../src/outbound/http/MeshDispatcher.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as Certificates from "./certificates.ts"

@@ -1,7 +1,7 @@
 /** A `MeshSocketServer` of `api` and callers of it, in one mesh of values. */
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { Socket, SocketServer } from "effect/socket"
-import * as MeshDialer from "../../src/native/MeshDialer.ts"
+import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"
 import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import type * as PeerIdentity from "../../src/native/PeerIdentity.ts"

@@ -7,7 +7,7 @@ import { Context, Effect, Layer, Option, References } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../../src/native/Mesh.ts"
-import * as MeshDialer from "../../../src/native/MeshDialer.ts"
+import * as MeshDialer from "../../../src/outbound/MeshDialer.ts"
 import * as MeshHttpClient from "../../../src/native/MeshHttpClient.ts"
 
 export interface Start {

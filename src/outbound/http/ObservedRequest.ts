@@ -2,10 +2,10 @@
 import * as Http2 from "node:http2"
 import type * as Undici from "@effect/platform-node/Undici"
 import type { Tracer } from "effect"
-import * as DialError from "./DialError.ts"
+import * as DialError from "../DialError.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as RequestFailed from "./RequestFailed.ts"
-import * as Tracing from "../observe/Tracing.ts"
+import * as Tracing from "../../observe/Tracing.ts"
 
 type Answered = (code: number | string, since: number | undefined) => void
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as DialError from "../../src/native/DialError.ts"
+import * as DialError from "../../src/outbound/DialError.ts"
 
 describe("NoHealthyInstance", () => {
   it.each(

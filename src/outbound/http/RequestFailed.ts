@@ -1,6 +1,6 @@
 /** Why a request into the mesh has no answer, and which instance it was about. */
 import { Schema } from "effect"
-import * as DialError from "./DialError.ts"
+import * as DialError from "../DialError.ts"
 
 /** The connection ended before the answer was whole. `code` is Node's or undici's. */
 export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import * as MeshUrl from "../../src/native/MeshUrl.ts"
+import * as MeshUrl from "../../src/outbound/MeshUrl.ts"
 
 const service = (service: string, scope: { readonly subset?: string; readonly datacenter?: string } = {}) => ({
   _tag: "Service" as const,

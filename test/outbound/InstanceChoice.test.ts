@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import * as InstanceChoice from "../../src/native/InstanceChoice.ts"
+import * as InstanceChoice from "../../src/outbound/InstanceChoice.ts"
 import { endpoint } from "../support/mesh.ts"
 
 const Weights = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 128 })))

@@ -4,11 +4,11 @@ import * as Tls from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpClientRequest } from "effect/http"
-import * as Certificates from "../support/certificates.ts"
-import { material } from "../support/handshake.ts"
-import * as HttpMesh from "../support/httpMesh.ts"
-import * as Servers from "../support/httpServers.ts"
-import * as Mesh from "../support/mesh.ts"
+import * as Certificates from "../../support/certificates.ts"
+import { material } from "../../support/handshake.ts"
+import * as HttpMesh from "../../support/httpMesh.ts"
+import * as Servers from "../../support/httpServers.ts"
+import * as Mesh from "../../support/mesh.ts"
 
 const ok = (body: string) => ["HTTP/1.1 200 OK", `content-length: ${body.length}`, "", body].join("\r\n")
 

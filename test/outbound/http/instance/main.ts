@@ -1,9 +1,9 @@
 /** An instance of `api` in a process of its own, for tests that kill it. Told who it is, it tells where it listens. */
 import { Effect, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
-import * as Certificates from "../../support/certificates.ts"
-import { instance } from "../../support/httpMesh.ts"
-import * as Mesh from "../../support/mesh.ts"
+import * as Certificates from "../../../support/certificates.ts"
+import { instance } from "../../../support/httpMesh.ts"
+import * as Mesh from "../../../support/mesh.ts"
 
 export interface Told {
   readonly issued: Certificates.Issued

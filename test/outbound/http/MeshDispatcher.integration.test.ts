@@ -2,12 +2,12 @@ import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import * as MeshDispatcher from "../../src/native/MeshDispatcher.ts"
-import * as RequestFailed from "../../src/native/RequestFailed.ts"
-import * as Resolver from "../../src/native/Resolver.ts"
-import * as Certificates from "../support/certificates.ts"
-import * as HttpMesh from "../support/httpMesh.ts"
-import * as Mesh from "../support/mesh.ts"
+import * as MeshDispatcher from "../../../src/outbound/http/MeshDispatcher.ts"
+import * as RequestFailed from "../../../src/outbound/http/RequestFailed.ts"
+import * as Resolver from "../../../src/outbound/Resolver.ts"
+import * as Certificates from "../../support/certificates.ts"
+import * as HttpMesh from "../../support/httpMesh.ts"
+import * as Mesh from "../../support/mesh.ts"
 
 describe("MeshDispatcher", () => {
   it.live("fails requests that wait for instances as it closes, and those that come later", () =>
