@@ -2,7 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
-import * as Mesh from "../../src/native/Mesh.ts"
+import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"

@@ -9,7 +9,7 @@ import { HttpClientError } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
-import * as Mesh from "../../src/native/Mesh.ts"
+import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import { Api, stock } from "./api.ts"
 

@@ -1,7 +1,7 @@
 /** The service `cache`: enough of Redis for a client to be content, on a socket server of the mesh. */
 import { Effect, Layer } from "effect"
 import { type Socket, SocketServer } from "effect/socket"
-import * as Mesh from "../../src/native/Mesh.ts"
+import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"

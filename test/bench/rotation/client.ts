@@ -6,7 +6,7 @@ import type * as Net from "node:net"
 import { Context, Effect, Layer, Option, References } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Mesh from "../../../src/native/Mesh.ts"
+import * as Mesh from "../../../src/mesh/Mesh.ts"
 import * as MeshDialer from "../../../src/outbound/MeshDialer.ts"
 import * as MeshHttpClient from "../../../src/native/MeshHttpClient.ts"
 

@@ -2,7 +2,7 @@
 import { Context, Effect, Layer, References, Stream } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Mesh from "../../../src/native/Mesh.ts"
+import * as Mesh from "../../../src/mesh/Mesh.ts"
 import * as MeshHttpServer from "../../../src/native/MeshHttpServer.ts"
 import * as MeshListener from "../../../src/inbound/MeshListener.ts"
 import * as CaRoots from "../../../src/watch/CaRoots.ts"

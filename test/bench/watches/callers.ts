@@ -2,7 +2,7 @@
 import { Effect, Layer, References } from "effect"
 import type * as Tls from "node:tls"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Mesh from "../../../src/native/Mesh.ts"
+import * as Mesh from "../../../src/mesh/Mesh.ts"
 import * as SecureContexts from "../../../src/tls/SecureContexts.ts"
 import * as Connections from "../deny/connections.ts"
 import * as Processes from "../processes.ts"

@@ -2,7 +2,7 @@
 import { Effect, Layer, Metric, References } from "effect"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
 import * as Catalogue from "../../../src/observe/Catalogue.ts"
-import * as Mesh from "../../../src/native/Mesh.ts"
+import * as Mesh from "../../../src/mesh/Mesh.ts"
 import * as MeshListener from "../../../src/inbound/MeshListener.ts"
 
 export interface Start {

@@ -4,7 +4,7 @@
  * The development agent knows no ACLs, so these tests start a Consul of their own: the program that CONSUL_BIN names, or, under
  * `npm run test:consul`, `consul` on the PATH. Without one they are skipped, and say so. One file of them:
  *
- *     CONSUL_BIN=/usr/local/bin/consul npx vitest run test/mesh/acls.integration.test.ts
+ *     CONSUL_BIN=/usr/local/bin/consul npx vitest run test/real/acls.integration.test.ts
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import * as Mesh from "../../src/native/Mesh.ts"
+import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"

@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Ref } from "effect"
-import * as Mesh from "../../src/native/Mesh.ts"
+import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import * as SecureContexts from "../../src/tls/SecureContexts.ts"
