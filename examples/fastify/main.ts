@@ -9,7 +9,7 @@ import * as assert from "node:assert/strict"
 import * as Https from "node:https"
 import Fastify from "fastify"
 import * as Undici from "@effect/platform-node/Undici"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
+import * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
 import * as Consul from "../plain/consul.ts"
 
 const port = 9304

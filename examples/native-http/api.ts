@@ -5,7 +5,7 @@ import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/h
 import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 
 const Stock = Schema.Struct({ item: Schema.String, left: Schema.Int, toldTo: Schema.String })
 

@@ -9,7 +9,7 @@ import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import { agent } from "./agent.ts"
 
 const port = 9301

@@ -9,7 +9,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import { text } from "node:stream/consumers"
 import * as Undici from "@effect/platform-node/Undici"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
+import * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
 import * as Consul from "../plain/consul.ts"
 
 const port = 9303

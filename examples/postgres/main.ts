@@ -13,7 +13,7 @@ import { pipeline } from "node:stream"
 import { PGlite } from "@electric-sql/pglite"
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket"
 import * as Pg from "pg"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
+import * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
 import * as Consul from "../plain/consul.ts"
 
 // A PostgreSQL server that only this machine can reach.

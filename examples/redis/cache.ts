@@ -4,7 +4,7 @@ import { type Socket, SocketServer } from "effect/socket"
 import * as Mesh from "../../src/mesh/Mesh.ts"
 import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as Resp from "./resp.ts"
 
 const values = new Map<string, string>()

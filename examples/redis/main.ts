@@ -8,7 +8,7 @@ import * as assert from "node:assert/strict"
 import { Layer, ManagedRuntime } from "effect"
 import { AbstractConnector, Redis } from "ioredis"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
+import * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
 import * as Consul from "../plain/consul.ts"
 import { cache } from "./cache.ts"
 

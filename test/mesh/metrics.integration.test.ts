@@ -5,7 +5,7 @@ import { HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } 
 import { PrometheusMetrics } from "effect/observability"
 import * as Catalogue from "../../src/observe/Catalogue.ts"
 import * as Forwarder from "../../src/outbound/Forwarder.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as scrape from "../support/scrape.ts"
 import { connect, record, server } from "../support/sockets.ts"

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Option, Ref, Scope } from "effect"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as agent from "../support/consul.ts"
 
 /** The instances of a service that speak mesh TLS, each with the worst status of its own checks. */

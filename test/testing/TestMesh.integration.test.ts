@@ -7,7 +7,7 @@ import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshSocket from "../../src/native/MeshSocket.ts"
 import * as MeshSocketServer from "../../src/native/MeshSocketServer.ts"
 import * as PeerIdentity from "../../src/native/PeerIdentity.ts"
-import * as ServiceRegistration from "../../src/native/ServiceRegistration.ts"
+import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 
 const greeting = (name: string) =>

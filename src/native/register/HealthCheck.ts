@@ -6,8 +6,8 @@ import * as Http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Cause, Duration, Effect, Exit, type Scope } from "effect"
 import { HttpServerResponse } from "effect/http"
-import * as GoDuration from "../consul/GoDuration.ts"
-import * as Listening from "../net/Listening.ts"
+import * as GoDuration from "../../consul/GoDuration.ts"
+import * as Listening from "../../net/Listening.ts"
 
 export interface Options<R> {
   /** Asked each time; a failure tells callers to turn away, and its message is what operators see. Default: always well. */

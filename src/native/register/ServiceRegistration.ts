@@ -8,12 +8,12 @@
  * serves those that come.
  */
 import { type Duration, Effect, Layer, Schedule, type Scope } from "effect"
-import * as ConsulClient from "../consul/ConsulClient.ts"
-import type * as ConsulError from "../consul/ConsulError.ts"
-import * as Catalogue from "../observe/Catalogue.ts"
-import * as Meter from "../observe/Meter.ts"
+import * as ConsulClient from "../../consul/ConsulClient.ts"
+import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as Catalogue from "../../observe/Catalogue.ts"
+import * as Meter from "../../observe/Meter.ts"
 import * as HealthCheck from "./HealthCheck.ts"
-import type * as Listening from "../net/Listening.ts"
+import type * as Listening from "../../net/Listening.ts"
 
 export interface Options<R = never> extends HealthCheck.Options<R> {
   readonly name: string

@@ -6,12 +6,12 @@ import * as Tls from "node:tls"
 import * as Undici from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, SubscriptionRef } from "effect"
-import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
-import * as PlainMesh from "../../src/native/PlainMesh.ts"
-import * as Certificates from "../support/certificates.ts"
-import * as Mesh from "../support/mesh.ts"
-import { get, greeting, pair } from "../support/plain.ts"
-import { eventually, server } from "../support/sockets.ts"
+import * as DevelopmentAgent from "../../../src/agent/DevelopmentAgent.ts"
+import * as PlainMesh from "../../../src/native/plain/PlainMesh.ts"
+import * as Certificates from "../../support/certificates.ts"
+import * as Mesh from "../../support/mesh.ts"
+import { get, greeting, pair } from "../../support/plain.ts"
+import { eventually, server } from "../../support/sockets.ts"
 
 /** Answers the first bytes of a connection with them and the caller's name. */
 const echo = (peerOf: (socket: Net.Socket) => { readonly service: string } | undefined) =>
