@@ -1,8 +1,8 @@
 /** `effect-mesh up`: a whole mesh from files, in one process tree. */
 import { Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as ConsulSidecar from "../proxy/ConsulSidecar.ts"
-import * as GarbageCollection from "../proxy/GarbageCollection.ts"
+import * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
+import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
 import { allowHost, enableScriptChecks } from "./agent.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"

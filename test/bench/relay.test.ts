@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
-import * as GarbageCollection from "../../src/proxy/GarbageCollection.ts"
+import * as GarbageCollection from "../../src/sidecar/GarbageCollection.ts"
 import * as Pair from "./relay/Pair.ts"
 import * as Relay from "./relay.ts"
 

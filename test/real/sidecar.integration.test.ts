@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, type Scope } from "effect"
 import * as Net from "node:net"
-import * as ConsulSidecar from "../../src/proxy/ConsulSidecar.ts"
+import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as agent from "../support/consul.ts"
 
 /** An application that repeats what it hears in capitals, and says goodbye when the caller has ended. */

@@ -1,7 +1,7 @@
 /** Two sidecars on loopback: `web`, which calls `api`, and `api` in front of an application. */
 import { Context, Effect, Layer, SubscriptionRef } from "effect"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
-import * as Sidecar from "../../src/proxy/Sidecar.ts"
+import * as Sidecar from "../../src/sidecar/Sidecar.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import * as Certificates from "./certificates.ts"
 import * as Mesh from "./mesh.ts"

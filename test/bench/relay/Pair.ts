@@ -13,7 +13,7 @@ export interface Side {
 }
 
 /**
- * What the sidecar tells V8 in `src/proxy/GarbageCollection.ts`: nothing but to version 13. Plain Node is compared under it too,
+ * What the sidecar tells V8 in `src/sidecar/GarbageCollection.ts`: nothing but to version 13. Plain Node is compared under it too,
  * as what a flag does is no merit of the sidecar.
  */
 export const collectorFlags: ReadonlyArray<string> = Number.parseInt(process.versions.v8) === 13

@@ -4,7 +4,7 @@ import { Effect, type Schema } from "effect"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Mesh from "../../../src/cli/up/Mesh.ts"
-import * as ConsulSidecar from "../../../src/proxy/ConsulSidecar.ts"
+import * as ConsulSidecar from "../../../src/sidecar/ConsulSidecar.ts"
 import * as consul from "../../support/consul.ts"
 import * as temporary from "../../support/temporary.ts"
 

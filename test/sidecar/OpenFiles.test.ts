@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { TestConsole } from "effect/testing"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import * as OpenFiles from "../../src/proxy/OpenFiles.ts"
+import * as OpenFiles from "../../src/sidecar/OpenFiles.ts"
 import { folder } from "../support/temporary.ts"
 
 const limits = (soft: string) =>

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Schedule, type Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import * as Listening from "../../src/net/Listening.ts"
-import * as Listener from "../../src/proxy/Listener.ts"
-import * as Supervised from "../../src/proxy/Supervised.ts"
+import * as Listener from "../../src/sidecar/Listener.ts"
+import * as Supervised from "../../src/sidecar/Supervised.ts"
 import * as Sidecars from "../support/sidecars.ts"
 
 const taken = new Listening.ListenError({ address: "127.0.0.1:80", code: "EADDRINUSE" })

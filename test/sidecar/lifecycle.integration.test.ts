@@ -5,7 +5,7 @@ import * as Net from "node:net"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Decision from "../../src/intention/Decision.ts"
-import * as ConsulSidecar from "../../src/proxy/ConsulSidecar.ts"
+import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as agent from "../support/consul.ts"
 
 /** Answers each connection with its greeting, and closes it. */
