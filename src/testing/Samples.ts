@@ -3,9 +3,9 @@ import { Result } from "effect"
 import * as Bytes from "../intention/Bytes.ts"
 import type * as Intention from "../intention/Intention.ts"
 import * as PathNormalization from "../http/PathNormalization.ts"
-import * as Automaton from "../policy/Automaton.ts"
+import * as Automaton from "../policy/language/Automaton.ts"
 import type * as Policy from "../policy/Policy.ts"
-import * as Re2 from "../policy/Re2.ts"
+import * as Re2 from "../policy/language/Re2.ts"
 
 export interface Samples {
   /** Simplest first, as all of these are: shrinking walks to the front. Texts hold one character for each byte. */

@@ -3,8 +3,8 @@
  * Runs alone too: `node test/bench/policy.ts`.
  */
 import { pathToFileURL } from "node:url"
-import * as Difference from "../../src/policy/Difference.ts"
-import * as Matrix from "../../src/policy/Matrix.ts"
+import * as Difference from "../../src/policy/question/Difference.ts"
+import * as Matrix from "../../src/policy/question/Matrix.ts"
 import * as Mesh from "../../src/policy/Mesh.ts"
 import * as Meshes from "../support/meshes.ts"
 import { table } from "./table.ts"

@@ -2,7 +2,7 @@
 import { Arbitrary, Schema } from "effect"
 import * as Intention from "../../src/intention/Intention.ts"
 import type * as TokenRequirement from "../../src/intention/TokenRequirement.ts"
-import type * as Dimension from "../../src/policy/Dimension.ts"
+import type * as Dimension from "../../src/policy/space/Dimension.ts"
 
 const optional = <S extends Schema.Top>(schema: S) => Schema.Union([Schema.Null, schema])
 

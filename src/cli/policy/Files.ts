@@ -1,7 +1,7 @@
 /** Files and folders of a policy, as they are named on the command line; `-` is standard input. */
 import { Console, Effect, Result } from "effect"
 import { buffer } from "node:stream/consumers"
-import * as Folder from "../../policy/Folder.ts"
+import * as Folder from "../../policy/source/Folder.ts"
 import { PolicyError } from "./PolicyError.ts"
 
 /** The file, or all of the folder's, in order of their names, and what of it is missing. */

@@ -1,8 +1,8 @@
 /** The file of statements and silencings, as it is named on the command line. */
 import { Effect, Result } from "effect"
 import { readFile } from "node:fs/promises"
-import * as AssertionFile from "../../policy/AssertionFile.ts"
-import * as Document from "../../policy/Document.ts"
+import * as AssertionFile from "../../policy/question/AssertionFile.ts"
+import * as Document from "../../policy/source/Document.ts"
 import * as Files from "./Files.ts"
 import { PolicyError } from "./PolicyError.ts"
 

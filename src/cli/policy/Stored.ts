@@ -5,8 +5,8 @@ import * as Complete from "../../consul/Complete.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as DefaultPolicy from "../../consul/DefaultPolicy.ts"
-import * as Completeness from "../../policy/Completeness.ts"
-import type * as Entries from "../../policy/Entries.ts"
+import * as Completeness from "../../policy/source/Completeness.ts"
+import type * as Entries from "../../policy/source/Entries.ts"
 
 export interface Stored {
   readonly sources: ReadonlyArray<Entries.Source>

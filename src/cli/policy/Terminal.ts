@@ -1,5 +1,5 @@
 /** What standard output can show. */
-import type * as MatrixText from "../../policy/MatrixText.ts"
+import type * as MatrixText from "../../policy/report/MatrixText.ts"
 
 /** Colours in a terminal only, unless somebody wants none (https://no-color.org). */
 export const of = (

@@ -1,9 +1,9 @@
 /** `effect-mesh policy diff BEFORE AFTER`: what a change allows and denies. */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Difference from "../../policy/Difference.ts"
-import * as DifferenceReport from "../../policy/DifferenceReport.ts"
-import * as Overlay from "../../policy/Overlay.ts"
+import * as Difference from "../../policy/question/Difference.ts"
+import * as DifferenceReport from "../../policy/report/DifferenceReport.ts"
+import * as Overlay from "../../policy/source/Overlay.ts"
 import * as Answer from "./Answer.ts"
 import * as Formats from "./Formats.ts"
 import * as Input from "./Input.ts"

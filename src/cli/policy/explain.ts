@@ -1,8 +1,8 @@
 /** `effect-mesh policy explain DST`: everything about one destination. */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Explanation from "../../policy/Explanation.ts"
-import * as Findings from "../../policy/Lint.ts"
+import * as Explanation from "../../policy/question/Explanation.ts"
+import * as Findings from "../../policy/question/Lint.ts"
 import * as Mesh from "../../policy/Mesh.ts"
 import * as Policy from "../../policy/Policy.ts"
 import * as Answer from "./Answer.ts"

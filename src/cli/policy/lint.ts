@@ -1,8 +1,8 @@
 /** `effect-mesh policy lint`: what may not be meant as it is written, with levels that can fail a build. */
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Lint from "../../policy/Lint.ts"
-import * as LintReport from "../../policy/LintReport.ts"
+import * as Lint from "../../policy/question/Lint.ts"
+import * as LintReport from "../../policy/report/LintReport.ts"
 import * as Mesh from "../../policy/Mesh.ts"
 import * as Nearest from "../../policy/Nearest.ts"
 import * as Policy from "../../policy/Policy.ts"

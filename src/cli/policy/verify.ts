@@ -1,10 +1,10 @@
 /** `effect-mesh policy verify ASSERTIONS`: statements about the policy, proved or refuted. */
 import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
-import * as Assertion from "../../policy/Assertion.ts"
+import * as Assertion from "../../policy/question/Assertion.ts"
 import * as Mesh from "../../policy/Mesh.ts"
 import * as Policy from "../../policy/Policy.ts"
-import * as Report from "../../policy/Report.ts"
+import * as Report from "../../policy/report/Report.ts"
 import * as Answer from "./Answer.ts"
 import * as Formats from "./Formats.ts"
 import * as Input from "./Input.ts"
