@@ -26,14 +26,21 @@ const order = [
   "testing"
 ]
 
+/** Faces of the same machinery: what both need lies below them. */
+const siblings = [["native", "sidecar"], ["sidecar", "native"]]
+
 const src = resolve(import.meta.dirname, "../src")
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts") && name.includes("/"))
 
-const importsOf = (file: string): ReadonlyArray<string> =>
+const imports = new Map(files.map((file) => [
+  file,
   [...readFileSync(join(src, file), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)]
     .map((match) => relative(src, resolve(dirname(join(src, file)), match[1]!)))
+]))
+
+const importsOf = (file: string): ReadonlyArray<string> => imports.get(file) ?? []
 
 describe("src", () => {
   it("has the folders of the design and no others", () => {
@@ -54,4 +61,28 @@ describe("src", () => {
       assert.deepStrictEqual(wrong, [])
     }
   )
+
+  it.each(siblings)("%s imports nothing from %s", (own, other) => {
+    const wrong = files.filter((file) =>
+      file.startsWith(`${own}/`) && !file.endsWith("/index.ts") &&
+      importsOf(file).some((target) => target.startsWith(`${other}/`))
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("has no circle of imports", () => {
+    const settled = new Set<string>()
+    const circleFrom = (file: string, path: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
+      if (settled.has(file)) return undefined
+      const start = path.indexOf(file)
+      if (start >= 0) return path.slice(start)
+      for (const target of importsOf(file)) {
+        const circle = target.endsWith(".ts") ? circleFrom(target, [...path, file]) : undefined
+        if (circle !== undefined) return circle
+      }
+      settled.add(file)
+      return undefined
+    }
+    for (const file of files) assert.isUndefined(circleFrom(file, []))
+  })
 })

@@ -19,7 +19,7 @@ import * as AgentHandlers from "./http/AgentHandlers.ts"
 import * as CatalogHandlers from "./http/CatalogHandlers.ts"
 import * as ConfigHandlers from "./http/ConfigHandlers.ts"
 import * as ConnectHandlers from "./http/ConnectHandlers.ts"
-import * as Gate from "./http/Gate.ts"
+import * as RequestChecks from "./http/RequestChecks.ts"
 import * as QueryHandlers from "./http/QueryHandlers.ts"
 
 export interface Options {
@@ -99,12 +99,12 @@ export const make = Effect.fnUntraced(function*(
     NodeHttpServer.make(() => nodeServer, { host, port }),
     (error) => cannotListen(host, port, error.cause)
   )
-  const gate: Gate.Settings = {
+  const checks: RequestChecks.Settings = {
     datacenter: settings.datacenter,
     requireToken: options.requireToken,
     allowedHosts: [host, ...options.allowedHosts ?? []]
   }
-  yield* server.serve(gated(api, gate)).pipe(
+  yield* server.serve(checked(api, checks)).pipe(
     // Spans would last as long as requests wait, and could carry tokens.
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, Function.constTrue)
   )
@@ -146,16 +146,16 @@ const handlers = (state: AgentState.AgentState) =>
     Layer.provide(NodeHttpServer.layerHttpServices)
   )
 
-/** Around every request: what the gate refuses, the header that every answer has, and what no handler foresaw. */
-const gated = <E, R>(
+/** Around every request: what is refused, the header that every answer has, and what no handler foresaw. */
+const checked = <E, R>(
   api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-  settings: Gate.Settings
+  settings: RequestChecks.Settings
 ) =>
   Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const refusal = Gate.check(request, settings)
+    const refusal = RequestChecks.check(request, settings)
     const response = refusal === undefined
-      ? yield* answered(api, request.modify({ url: Gate.normalizeUrl(request) }))
+      ? yield* answered(api, request.modify({ url: RequestChecks.normalizeUrl(request) }))
       : refused(refusal)
     // A path that is no endpoint's does not get as far as this in a real agent.
     if (refusal?.status === 404) return response
@@ -205,7 +205,7 @@ const unforeseen = (cause: Cause.Cause<unknown>) => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
   if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
-    return Effect.succeed(refused(Gate.notAnEndpoint))
+    return Effect.succeed(refused(RequestChecks.notAnEndpoint))
   }
   if (HttpApiError.HttpApiSchemaError.is(error) && (error.kind === "Query" || error.kind === "Params")) {
     return Effect.succeed(text(400, error.cause.message))
@@ -216,7 +216,7 @@ const unforeseen = (cause: Cause.Cause<unknown>) => {
   )
 }
 
-const refused = ({ body, headers, status }: Gate.Refusal) => text(status, body, headers)
+const refused = ({ body, headers, status }: RequestChecks.Refusal) => text(status, body, headers)
 
 const text = (status: number, body: string, headers: { readonly [name: string]: string } = {}) =>
   HttpServerResponse.text(body, { status, headers, contentType: "text/plain; charset=utf-8" })

@@ -11,7 +11,7 @@
  */
 import * as HashRing from "./HashRing.ts"
 import * as Maglev from "./Maglev.ts"
-import * as Turns from "./Turns.ts"
+import * as EarliestDeadline from "./EarliestDeadline.ts"
 
 export type Policy =
   | { readonly _tag: "round-robin" }
@@ -62,7 +62,7 @@ const maxDraws = 8
 export const make = <H extends Host>(policy: Policy): LoadBalancer<H> => {
   let hosts: ReadonlyArray<H> = []
   let equal = true
-  const turns = Turns.make<H>()
+  const turns = EarliestDeadline.make<H>()
   let table: HashRing.HashRing | undefined
 
   const inTurn = ({ active, without }: Pick): H | undefined =>

@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
 import type * as Splice from "../net/Splice.ts"
-import * as Stall from "../net/Stall.ts"
+import * as StallDetector from "../net/StallDetector.ts"
 import * as StatusLine from "./StatusLine.ts"
 
 export interface Http1Connections<Connection extends Splice.Side, Verdict> {
@@ -16,7 +16,7 @@ export interface Http1Connections<Connection extends Splice.Side, Verdict> {
 }
 
 /** A connection and its requests. */
-class Talk<Connection extends Splice.Side, Verdict> implements HttpExchange.Served {
+class Http1Connection<Connection extends Splice.Side, Verdict> implements HttpExchange.Served {
   readonly connection: Connection
   readonly observer: HttpExchange.Observer<Connection, Verdict>
   /** Requests without a whole answer: several where the client does not wait for answers. */
@@ -28,7 +28,7 @@ class Talk<Connection extends Splice.Side, Verdict> implements HttpExchange.Serv
   last: boolean
   /** It is being ended for a fault, and what still comes is not looked at. */
   faulty = false
-  stall: Stall.Stall | undefined
+  stall: StallDetector.StallDetector | undefined
   /** It was asked to speak something else, and Node looks after it no more. */
   upgraded = false
   /** What had come when something came last, and when that was seen; `performance.now()`. */
@@ -61,7 +61,7 @@ class Talk<Connection extends Splice.Side, Verdict> implements HttpExchange.Serv
   sweep(now: number): boolean {
     const { socket } = this.connection
     if (socket.writableLength > 0) {
-      this.stall ??= Stall.make(socket)
+      this.stall ??= StallDetector.make(socket)
       if (this.stall.millis(now) > this.observer.limits.stallMillis) this.reset("slow_reader")
     }
     // Node looks after the others that nobody uses.
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(
     observer: HttpExchange.Observer<Connection, Verdict>
   ): Effect.fn.Return<Http1Connections<Connection, Verdict>, never, Scope.Scope> {
     const { limits } = observer
-    const talks = new WeakMap<object, Talk<Connection, Verdict>>()
+    const connections = new WeakMap<object, Http1Connection<Connection, Verdict>>()
     const server = Http.createServer({
       headersTimeout: limits.headersMillis,
       requestTimeout: limits.bodyMillis === 0 ? 0 : limits.headersMillis + limits.bodyMillis,
@@ -105,18 +105,18 @@ export const make = Effect.fnUntraced(
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
 
     const requested = (request: Http.IncomingMessage, response: Http.ServerResponse, asks: boolean): void => {
-      const talk = talks.get(request.socket)
-      if (talk === undefined || talk.faulty) return // its connection is gone, or about to go
-      talk.begin(request, response)
-      const exchange = new HttpExchange.Exchange<Connection, Verdict>(talk.connection, response)
+      const served = connections.get(request.socket)
+      if (served === undefined || served.faulty) return // its connection is gone, or about to go
+      served.begin(request, response)
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(served.connection, response)
       exchange.asks = asks
       HttpExchange.remember(request, exchange)
       response.once("close", () => {
-        talk.end()
+        served.end()
         observer.closed(exchange)
       })
       observer.started(exchange, request)
-      if (talk.active > limits.maxPipelined) return talk.reset("pipelining")
+      if (served.active > limits.maxPipelined) return served.reset("pipelining")
       const handle = observer.handlers()?.request ?? HttpExchange.unavailable
       handle(request, response)
     }
@@ -124,13 +124,13 @@ export const make = Effect.fnUntraced(
     // Otherwise Node asks for the body of a request that nobody has judged.
     server.on("checkContinue", (request, response) => requested(request, response, true))
     const upgraded = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const talk = talks.get(request.socket)
+      const served = connections.get(request.socket)
       const upgrade = observer.handlers()?.upgrade
-      if (talk?.faulty === true) return // its connection is about to go
-      if (talk === undefined || upgrade === undefined) return void socket.destroy()
-      talk.begin(request, undefined)
-      talk.upgraded = true
-      const exchange = new HttpExchange.Exchange<Connection, Verdict>(talk.connection, undefined)
+      if (served?.faulty === true) return // its connection is about to go
+      if (served === undefined || upgrade === undefined) return void socket.destroy()
+      served.begin(request, undefined)
+      served.upgraded = true
+      const exchange = new HttpExchange.Exchange<Connection, Verdict>(served.connection, undefined)
       HttpExchange.remember(request, exchange)
       StatusLine.watch(socket, (status) => {
         exchange.upgrade = status
@@ -141,24 +141,24 @@ export const make = Effect.fnUntraced(
     }
 
     server.on("clientError", (error, socket) => {
-      const talk = talks.get(socket)
-      if (talk === undefined || talk.faulty) return // more of what it was told about already
-      talk.faulty = true
-      const [abuse, answer] = faultOf("code" in error ? String(error.code) : "", talk.request?.complete === false)
-      if (abuse !== undefined) observer.abused(talk.connection, abuse)
-      if (!socket.writable || talk.active > 0 || answer === undefined) return socket.destroy(error)
+      const served = connections.get(socket)
+      if (served === undefined || served.faulty) return // more of what it was told about already
+      served.faulty = true
+      const [abuse, answer] = faultOf("code" in error ? String(error.code) : "", served.request?.complete === false)
+      if (abuse !== undefined) observer.abused(served.connection, abuse)
+      if (!socket.writable || served.active > 0 || answer === undefined) return socket.destroy(error)
       socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy(error))
     })
 
     return {
       take: (connection, last) => {
         const { socket } = connection
-        const talk = new Talk(connection, observer, last)
-        talks.set(socket, talk)
+        const served = new Http1Connection(connection, observer, last)
+        connections.set(socket, served)
         // Where Node reports faults of the client.
         Object.assign(socket, { server })
         server.emit("connection", socket)
-        return talk
+        return served
       },
       attached: (handlers) => {
         // Node takes a request for an upgrade only where somebody listens.

@@ -6,7 +6,7 @@ import * as Http2 from "node:http2"
 import { Effect, Function, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
 import type * as Splice from "../net/Splice.ts"
-import * as Stall from "../net/Stall.ts"
+import * as StallDetector from "../net/StallDetector.ts"
 
 export interface Http2Sessions<Connection> {
   readonly take: (connection: Connection) => HttpExchange.Served
@@ -25,7 +25,7 @@ class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.S
   /** Open ones, and when their bodies are to have arrived; `Infinity`: they have. */
   readonly streams = new Map<Http2.ServerHttp2Stream, number>()
   /** Those that were seen to wait for the client. */
-  readonly stalls = new WeakMap<Http2.ServerHttp2Stream, Stall.Stall>()
+  readonly stalls = new WeakMap<Http2.ServerHttp2Stream, StallDetector.StallDetector>()
   /** Those that were seen to be closed with something left to send. */
   readonly abandoned = new WeakSet<Http2.ServerHttp2Stream>()
   /** How many there were. */
@@ -130,7 +130,7 @@ class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.S
 
   judgeReader(stream: Http2.ServerHttp2Stream, now: number): void {
     let stall = this.stalls.get(stream)
-    if (stall === undefined) this.stalls.set(stream, stall = Stall.make(stream))
+    if (stall === undefined) this.stalls.set(stream, stall = StallDetector.make(stream))
     if (stall.millis(now) > this.observer.limits.stallMillis) this.cancel(stream, "slow_reader")
   }
 

@@ -28,18 +28,18 @@ import * as Refusal from "../tls/Refusal.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as Watched from "../watch/Watched.ts"
-import * as Arrivals from "./Arrivals.ts"
-import * as Asking from "./Asking.ts"
+import * as PendingHandshakes from "./PendingHandshakes.ts"
+import * as AskAgent from "./AskAgent.ts"
 import * as Authorization from "./Authorization.ts"
 import type { Connection } from "./Connection.ts"
 import * as HandlerFailure from "./HandlerFailure.ts"
 import * as Lifetimes from "../net/Lifetimes.ts"
 import * as Listening from "../net/Listening.ts"
 import * as LogKeys from "../observe/LogKeys.ts"
-import * as Metrics from "../observe/Metrics.ts"
+import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as RefusalLines from "../observe/RefusalLines.ts"
 import * as Splice from "../net/Splice.ts"
-import * as Traffic from "../net/Traffic.ts"
+import * as ByteCounts from "../net/ByteCounts.ts"
 
 export type { Connection } from "./Connection.ts"
 
@@ -120,11 +120,11 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds"))
   const refused = new Map<Refusal.Reason, number>()
   const open = new Set<Connection>()
-  const arrivals = Arrivals.make<SecureContexts.Material>(options.from === undefined ? options.host : "")
+  const arrivals = PendingHandshakes.make<SecureContexts.Material>(options.from === undefined ? options.host : "")
   const limits = yield* RefusalLines.RefusalLines
   const denials = DenialLog.make(limits)
   const lines = LineLimit.make(limits)
-  const traffic = Traffic.make()
+  const traffic = ByteCounts.make()
   const lifetimes = yield* Lifetimes.make<Connection>(options, options.retire)
   const keep = options.keep ?? ((connection, current) => current.connection(connection.caller))
   const byIntentions = (current: Authorizer.Authorizer) => (connection: Connection) => keep(connection, current)
@@ -142,8 +142,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     refused: Object.fromEntries(refused),
     ...traffic.total()
   })
-  const handshakes = Metrics.handshakes("inbound", context)
-  yield* Metrics.follow("inbound", () => ({ ...stats(), ...lifetimes.retired(), established: accepted }))
+  const handshakes = ConnectionMetrics.handshakes("inbound", context)
+  yield* ConnectionMetrics.follow("inbound", () => ({ ...stats(), ...lifetimes.retired(), established: accepted }))
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
   yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
@@ -158,7 +158,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
         const why = "judged again on schedule"
         return asked === undefined
           ? judge(open, byIntentions(authorizer()), why)
-          : Asking.again(
+          : AskAgent.again(
             asked,
             open,
             (connection) => questions.get(connection),
@@ -241,12 +241,15 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       ), { discard: true })
   }
 
-  const turnAway = (refusal: Refusal.Refusal, { remote, transport }: Arrivals.Arrival<SecureContexts.Material>) => {
+  const turnAway = (
+    refusal: Refusal.Refusal,
+    { remote, transport }: PendingHandshakes.Arrival<SecureContexts.Material>
+  ) => {
     refuse(refusal, remote)
     transport.resetAndDestroy()
   }
 
-  const admit = (socket: Tls.TLSSocket, arrival: Arrivals.Arrival<SecureContexts.Material>) => {
+  const admit = (socket: Tls.TLSSocket, arrival: PendingHandshakes.Arrival<SecureContexts.Material>) => {
     const presented = PeerVerification.presented(socket)
     const caller = PeerVerification.acceptor(presented, arrival.material)
     if (Result.isFailure(caller)) return turnAway(caller.failure, arrival)
@@ -254,7 +257,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     const question = Authorization.question(caller.success, presented.certificate!, arrival.material)
     if (Result.isFailure(question)) return turnAway(question.failure, arrival)
     const left = timeout - (performance.now() - arrival.since)
-    run(Effect.match(Asking.first(asked, question.success, socket, left), {
+    run(Effect.match(AskAgent.first(asked, question.success, socket, left), {
       onFailure: (refusal) => turnAway(refusal, arrival),
       onSuccess: (decision) => enter(socket, arrival, caller.success, decision, question.success)
     }))
@@ -262,7 +265,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
 
   const enter = (
     socket: Tls.TLSSocket,
-    arrival: Arrivals.Arrival<SecureContexts.Material>,
+    arrival: PendingHandshakes.Arrival<SecureContexts.Material>,
     caller: SpiffeId.Service,
     decision: Decision.Decision,
     question?: Authorization.Question

@@ -15,7 +15,7 @@ import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientRes
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as MeshDispatcher from "../outbound/http/MeshDispatcher.ts"
 import * as MeshHttpResponse from "./MeshHttpResponse.ts"
-import * as Reply from "./Reply.ts"
+import * as ResponseBuffer from "./ResponseBuffer.ts"
 import * as RequestFailed from "../outbound/http/RequestFailed.ts"
 import type * as Resolver from "../outbound/Resolver.ts"
 
@@ -103,9 +103,9 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     url: URL,
     options: Partial<Undici.Dispatcher.DispatchOptions>,
     signal: AbortSignal | undefined
-  ): Effect.Effect<Reply.Reply, HttpClientError.HttpClientError> =>
+  ): Effect.Effect<ResponseBuffer.ResponseBuffer, HttpClientError.HttpClientError> =>
     Effect.callback((resume) => {
-      const reply = new Reply.Reply(
+      const reply = new ResponseBuffer.ResponseBuffer(
         (reply) => resume(Effect.succeed(reply)),
         (cause) => resume(Effect.fail(noAnswer(request, cause)))
       )
@@ -135,7 +135,7 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
   )
 
   /** The same for an answer that is still coming in. */
-  const track = (response: MeshHttpResponse.MeshHttpResponse, reply: Reply.Reply) =>
+  const track = (response: MeshHttpResponse.MeshHttpResponse, reply: ResponseBuffer.ResponseBuffer) =>
     HttpClient.make((_request, _url, signal) => {
       signal.addEventListener("abort", () => reply.abort(), { once: true })
       return Effect.succeed(response)

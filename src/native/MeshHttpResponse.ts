@@ -1,4 +1,4 @@
-/** Effect's view of a `Reply`. */
+/** Effect's view of a `ResponseBuffer`. */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, Inspectable, Option, Pipeable, Stream } from "effect"
 import {
@@ -12,7 +12,7 @@ import {
 } from "effect/http"
 import type { Schema } from "effect"
 import type * as Socket from "effect/socket/Socket"
-import type * as Reply from "./Reply.ts"
+import type * as ResponseBuffer from "./ResponseBuffer.ts"
 import * as RequestFailed from "../outbound/http/RequestFailed.ts"
 
 export class MeshHttpResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
@@ -21,9 +21,9 @@ export class MeshHttpResponse extends Inspectable.Class implements HttpClientRes
   readonly remoteAddress: Option.Option<string> = Option.none()
   readonly request: HttpClientRequest.HttpClientRequest
   readonly #url: URL
-  readonly #reply: Reply.Reply
+  readonly #reply: ResponseBuffer.ResponseBuffer
 
-  constructor(request: HttpClientRequest.HttpClientRequest, url: URL, reply: Reply.Reply) {
+  constructor(request: HttpClientRequest.HttpClientRequest, url: URL, reply: ResponseBuffer.ResponseBuffer) {
     super()
     this.request = request
     this.#url = url

@@ -12,7 +12,7 @@ import * as Refusal from "../tls/Refusal.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DialError from "./DialError.ts"
 import * as Listening from "../net/Listening.ts"
-import * as Metrics from "../observe/Metrics.ts"
+import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as Splice from "../net/Splice.ts"
 
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
@@ -58,7 +58,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       keepAlive: true,
       keepAliveInitialDelay: 60_000
     })
-    const handshakes = Metrics.handshakes("outbound", context)
+    const handshakes = ConnectionMetrics.handshakes("outbound", context)
     let settled = false
     let connectedAt = 0
     const settle = (outcome: Outcome) => {

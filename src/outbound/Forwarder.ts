@@ -11,11 +11,11 @@ import type * as Connect from "./Connect.ts"
 import * as Listening from "../net/Listening.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import type * as MeshListener from "../inbound/MeshListener.ts"
-import * as Metrics from "../observe/Metrics.ts"
+import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as RefusalLines from "../observe/RefusalLines.ts"
 import type * as Resolver from "./Resolver.ts"
 import * as Splice from "../net/Splice.ts"
-import * as Traffic from "../net/Traffic.ts"
+import * as ByteCounts from "../net/ByteCounts.ts"
 
 export interface Options {
   readonly bind: Listening.Bind
@@ -47,7 +47,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const dialer = yield* MeshDialer.MeshDialer
   const scope = yield* Effect.scope
-  const traffic = Traffic.make()
+  const traffic = ByteCounts.make()
   const lines = LineLimit.make(yield* RefusalLines.RefusalLines)
   const context = yield* Effect.context<never>()
   let accepted = 0
@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   let failed = 0
   let established = 0
   let relayed = 0
-  yield* Metrics.follow(
+  yield* ConnectionMetrics.follow(
     "outbound",
     () => ({ established, open: relayed, cut: 0, lifetime: 0, idle: 0, failed, ...traffic.total() })
   )

@@ -1,16 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Gate from "../../src/agent/http/Gate.ts"
+import * as RequestChecks from "../../src/agent/http/RequestChecks.ts"
 
 const check = (line: string, options: { token?: string; headers?: Record<string, string> } = {}) => {
   const [method = "", url = ""] = line.split(" ")
-  const refusal = Gate.check(
+  const refusal = RequestChecks.check(
     { method, url, headers: options.headers ?? {} },
     { datacenter: "dc1", requireToken: options.token, allowedHosts: [] }
   )
   return refusal === undefined ? "goes on" : `${refusal.status} ${refusal.body}`
 }
 
-describe("Gate", () => {
+describe("RequestChecks", () => {
   // As a real agent answers them.
   it.each([
     ["GET /v1/nope", "404 Invalid URL path: not a recognized HTTP API endpoint"],
@@ -95,11 +95,14 @@ describe("Gate", () => {
     ["/v1/connect/intentions/match?by=source&name=a&name=b", "/v1/connect/intentions/match?by=source&name=a&name=b"],
     ["/v1/agent/service/a;b", "/v1/agent/service/a%3Bb"],
     ["/v1/agent/self?", "/v1/agent/self"]
-  ])("reads %s as %s", (url, expected) => assert.strictEqual(Gate.normalizeUrl({ method: "GET", url }), expected))
+  ])(
+    "reads %s as %s",
+    (url, expected) => assert.strictEqual(RequestChecks.normalizeUrl({ method: "GET", url }), expected)
+  )
 
   it("says which methods there are", () =>
     assert.deepStrictEqual(
-      Gate.check({ method: "POST", url: "/v1/connect/ca/configuration", headers: {} }, {
+      RequestChecks.check({ method: "POST", url: "/v1/connect/ca/configuration", headers: {} }, {
         datacenter: "dc1",
         requireToken: undefined,
         allowedHosts: []

@@ -6,7 +6,7 @@ import { Effect, Layer, SubscriptionRef } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
-import type * as PlainServer from "../../src/native/plain/PlainServer.ts"
+import type * as NodeServer from "../../src/native/plain/NodeServer.ts"
 import * as Certificates from "./certificates.ts"
 import { material } from "./handshake.ts"
 import * as Mesh from "./mesh.ts"
@@ -29,7 +29,7 @@ export const pair = Effect.fnUntraced(function*() {
   const web = yield* join("web")
   const at = (port: number) => discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(port)])
   const serve = Effect.fnUntraced(
-    function*(server: PlainServer.Server, options: Partial<PlainMesh.ListenOptions> = {}) {
+    function*(server: NodeServer.Server, options: Partial<PlainMesh.ListenOptions> = {}) {
       const listening = yield* Effect.promise(() =>
         api.mesh.listen(server, { host: "127.0.0.1", port: 0, drain: "1 second", ...options })
       )

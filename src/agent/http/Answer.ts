@@ -47,7 +47,7 @@ export const badRequest = (body: string) => new ApiError.BadRequest({ body })
 export const notFound = (body: string) => new ApiError.NotFound({ body })
 export const internal = (body: string) => new ApiError.InternalError({ body })
 
-/** What a blocking read was asked for. The gate has refused what is not a duration. */
+/** What a blocking read was asked for. What is not a duration was refused before. */
 export const blocking = (query: { readonly index?: bigint; readonly wait?: string }): BlockingRead.Request => ({
   index: query.index,
   wait: waitOf(query)

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net"
 import { Duplex } from "node:stream"
-import * as PlainAgents from "./PlainAgents.ts"
+import * as NodeAgents from "./NodeAgents.ts"
 
 export class LateSocket extends Duplex {
   readonly #open: () => Promise<Socket>
@@ -71,7 +71,7 @@ export class LateSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (error !== null) PlainAgents.failAnswer(this, error)
+    if (error !== null) NodeAgents.failAnswer(this, error)
     this.#socket?.destroy()
     callback(error)
   }

@@ -32,8 +32,8 @@ import * as Mesh from "../../mesh/Mesh.ts"
 import * as MeshDialer from "../../outbound/MeshDialer.ts"
 import * as MeshDispatcher from "../../outbound/http/MeshDispatcher.ts"
 import * as MeshUrl from "../../outbound/MeshUrl.ts"
-import * as PlainAgents from "./PlainAgents.ts"
-import * as PlainServer from "./PlainServer.ts"
+import * as NodeAgents from "./NodeAgents.ts"
+import * as NodeServer from "./NodeServer.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
 import * as ServiceRegistration from "../register/ServiceRegistration.ts"
 
@@ -43,9 +43,9 @@ export interface Options extends Mesh.Options {
 }
 
 /** `drain`: how long connections and requests may go on when it closes. Default: 10 seconds. The rest: see `HttpListener`. */
-export type ListenOptions = Omit<PlainServer.Options, "from">
+export type ListenOptions = Omit<NodeServer.Options, "from">
 
-export type FollowOptions = Omit<PlainServer.Options, "from" | "host" | "port" | "maxConnections">
+export type FollowOptions = Omit<NodeServer.Options, "from" | "host" | "port" | "maxConnections">
 
 export interface ForwardOptions {
   /** As in `connect`. */
@@ -85,22 +85,22 @@ export interface PlainMesh {
    * requests that an intention allows, judged one by one as by `MeshHttpServer`; any other gets the connections. Requests
    * and connections at hand are ended when policy changes.
    */
-  readonly listen: (server: PlainServer.Server, options: ListenOptions) => Promise<Listening>
+  readonly listen: (server: NodeServer.Server, options: ListenOptions) => Promise<Listening>
   /**
    * The same for a server that listens itself, called before it does: connections that it accepts become connections of
    * the mesh before it sees anything of them. When it closes, what is at hand is finished. Returns the server. Throws at one
    * that listens already.
    */
-  readonly follow: <S extends PlainServer.Server>(server: S, options?: FollowOptions) => S
+  readonly follow: <S extends NodeServer.Server>(server: S, options?: FollowOptions) => S
   /**
    * For code that makes a TLS server of its own: pass that server to `follow`, which brings the certificate, its rotation
    * and the judging of callers. Until then nobody can connect to it, as it has no certificate.
    */
   readonly serverOptions: () => Tls.TlsOptions
   /** Who is on the other side of a connection, or who sent a request. */
-  readonly peerOf: (of: PlainServer.Conversation) => SpiffeId.Service | undefined
+  readonly peerOf: (of: NodeServer.Conversation) => SpiffeId.Service | undefined
   /** The claims of the tokens that were required of a request, by the name of their `jwt-provider`. */
-  readonly tokensOf: typeof PlainServer.tokensOf
+  readonly tokensOf: typeof NodeServer.tokensOf
   /** A connection to an instance of a service: `api`, or a name as in a URL. Rejects with a `DialError`. */
   readonly connect: (service: string) => Promise<Tls.TLSSocket>
   /** The same at once: it connects by itself, and fails as sockets do. */
@@ -239,8 +239,8 @@ const plain = <R, E>(
           // The scope is never closed: the connection is its owner's, or ends with the mesh.
           Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, reset, socket }) => {
             socket.allowHalfOpen = false
-            PlainServer.rememberPeer(socket, peer)
-            socket.on("error", (error) => PlainAgents.failAnswer(socket, error))
+            NodeServer.rememberPeer(socket, peer)
+            socket.on("error", (error) => NodeAgents.failAnswer(socket, error))
             dialled.set(socket, reset)
             socket.once("close", () => dialled.delete(socket))
             return socket
@@ -250,7 +250,7 @@ const plain = <R, E>(
 
   const follow: PlainMesh["follow"] = (server, options) => {
     if (server.listening) throw new Error(tooLate)
-    const announce: PlainServer.Announce = server.emit.bind(server)
+    const announce: NodeServer.Announce = server.emit.bind(server)
     const stop = server.close.bind(server)
     // Connections that come before intentions have.
     const early: Array<Net.Socket> = []
@@ -263,7 +263,7 @@ const plain = <R, E>(
       take = accept
       early.splice(0).forEach(accept)
     }
-    const opening = lasting(PlainServer.make(server, announce, { ...options, port: 0, from }), "then")
+    const opening = lasting(NodeServer.make(server, announce, { ...options, port: 0, from }), "then")
     opening.catch(() => from(drop))
     return Object.assign(server, {
       emit: (event: string, ...details: ReadonlyArray<unknown>) => {
@@ -294,17 +294,17 @@ const plain = <R, E>(
     }
   }
 
-  const agent = PlainAgents.lead(new Https.Agent({ keepAlive: true }), connect)
-  const httpAgent = PlainAgents.lead(new Http.Agent({ keepAlive: true }), connect)
+  const agent = NodeAgents.lead(new Https.Agent({ keepAlive: true }), connect)
+  const httpAgent = NodeAgents.lead(new Http.Agent({ keepAlive: true }), connect)
   let closing: Promise<void> | undefined
 
   const mesh: PlainMesh = {
     identity: () => SpiffeId.format(contexts.current().leaf.identity),
-    listen: (server, options) => lasting(PlainServer.make(server, server.emit.bind(server), options), "then"),
+    listen: (server, options) => lasting(NodeServer.make(server, server.emit.bind(server), options), "then"),
     follow,
     serverOptions: () => ({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" }),
-    peerOf: PlainServer.peerOf,
-    tokensOf: PlainServer.tokensOf,
+    peerOf: NodeServer.peerOf,
+    tokensOf: NodeServer.tokensOf,
     connect,
     stream: (service) => new LateSocket.LateSocket(() => connect(service)),
     forward: ({ drain, host, port, service }) =>

@@ -9,7 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, SubscriptionRef } from "effect"
 import * as Intention from "../../../src/intention/Intention.ts"
 import type * as PlainMesh from "../../../src/native/plain/PlainMesh.ts"
-import type * as PlainServer from "../../../src/native/plain/PlainServer.ts"
+import type * as NodeServer from "../../../src/native/plain/NodeServer.ts"
 import type * as SecureContexts from "../../../src/tls/SecureContexts.ts"
 import * as Client from "../../support/http.ts"
 import * as Mesh from "../../support/mesh.ts"
@@ -54,7 +54,7 @@ const kinds = [
     [Client.http1, Client.http2]
   ]
 ] as const satisfies ReadonlyArray<
-  readonly [string, (mesh: PlainMesh.PlainMesh) => PlainServer.Server, ReadonlyArray<typeof Client.http1>]
+  readonly [string, (mesh: PlainMesh.PlainMesh) => NodeServer.Server, ReadonlyArray<typeof Client.http1>]
 >
 
 const listening = (server: Net.Server) =>
@@ -117,7 +117,7 @@ describe.each(kinds)("PlainMesh with %s", (_, make, clients) => {
     Effect.gen(function*() {
       const { api, materialOf } = yield* pair()
       yield* SubscriptionRef.set(api.intentions, publicOnly)
-      const server = api.mesh.follow<PlainServer.Server>(make(api.mesh))
+      const server = api.mesh.follow<NodeServer.Server>(make(api.mesh))
       const port = yield* listening(server)
       yield* judged(port, materialOf)
       const ask = yield* clients[0](port, yield* materialOf("web"))

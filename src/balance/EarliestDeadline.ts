@@ -10,7 +10,7 @@ export interface Host {
   readonly weight: number
 }
 
-export interface Turns<H extends Host> {
+export interface EarliestDeadline<H extends Host> {
   /** Replaces the hosts. Those that stay keep their next turn. */
   readonly update: (hosts: ReadonlyArray<H>) => void
   /** Whose turn it is, of those that `mayTake` it; `weight` says how soon they have the next. */
@@ -24,7 +24,7 @@ interface Turn<H> {
   order: number
 }
 
-export const make = <H extends Host>(): Turns<H> => {
+export const make = <H extends Host>(): EarliestDeadline<H> => {
   let heap: Array<Turn<H>> = []
   let now = 0
   let orders = 0

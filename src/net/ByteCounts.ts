@@ -1,14 +1,14 @@
 /** How many bytes passed. Sockets count by themselves, and are read off the path of the bytes. */
 import type { Socket } from "node:net"
 
-export interface Traffic {
+export interface ByteCounts {
   /** Counts what passes a socket on the side of the mesh, until it closes: plain bytes, not those of TLS. */
   readonly track: (mesh: Socket) => void
   /** `sent` went into the mesh, `received` came from it. */
   readonly total: () => { readonly sent: number; readonly received: number }
 }
 
-export const make = (): Traffic => {
+export const make = (): ByteCounts => {
   const open = new Set<Socket>()
   let sent = 0
   let received = 0

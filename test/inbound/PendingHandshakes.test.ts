@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Socket } from "node:net"
-import * as Arrivals from "../../src/inbound/Arrivals.ts"
+import * as PendingHandshakes from "../../src/inbound/PendingHandshakes.ts"
 
 /** A socket of these addresses. */
 const socket = (remotePort: number, localAddress = "127.0.0.1") =>
@@ -10,9 +10,9 @@ const socket = (remotePort: number, localAddress = "127.0.0.1") =>
     localAddress: { value: localAddress }
   })
 
-describe("Arrivals", () => {
+describe("PendingHandshakes", () => {
   it("finds a transport by its addresses until it is closed", () => {
-    const arrivals = Arrivals.make<string>("127.0.0.1")
+    const arrivals = PendingHandshakes.make<string>("127.0.0.1")
     const transport = socket(5000)
     arrivals.add(transport, "old")
     const arrival = arrivals.of(socket(5000))
@@ -25,7 +25,7 @@ describe("Arrivals", () => {
   })
 
   it("tells connections to several addresses of this host apart", () => {
-    const arrivals = Arrivals.make<string>("0.0.0.0")
+    const arrivals = PendingHandshakes.make<string>("0.0.0.0")
     arrivals.add(socket(5000, "127.0.0.1"), "one")
     arrivals.add(socket(5000, "127.0.0.2"), "two")
     assert.strictEqual(arrivals.of(socket(5000, "127.0.0.1"))?.material, "one")
@@ -33,7 +33,7 @@ describe("Arrivals", () => {
   })
 
   it("keeps a connection whose caller has the port of one that is heard to close only now", () => {
-    const arrivals = Arrivals.make<string>("127.0.0.1")
+    const arrivals = PendingHandshakes.make<string>("127.0.0.1")
     const [before, after] = [socket(5000), socket(5000)]
     arrivals.add(before, "before")
     arrivals.add(after, "after")

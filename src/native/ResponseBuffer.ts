@@ -12,12 +12,12 @@ import * as Undici from "@effect/platform-node/Undici"
 /** Bytes. */
 const highWater = 65_536
 
-export class Reply implements Undici.Dispatcher.DispatchHandler {
+export class ResponseBuffer implements Undici.Dispatcher.DispatchHandler {
   status = 0
   headers: Undici.Dispatcher.ResponseData["headers"] = {}
   /** There is nothing left to wait for, or to abort. */
   ended = false
-  readonly #handOver: (reply: Reply) => void
+  readonly #handOver: (reply: ResponseBuffer) => void
   readonly #fail: (error: Error) => void
   readonly #waiting: Array<() => void> = []
   #controller: Undici.Dispatcher.DispatchController | undefined
@@ -27,7 +27,7 @@ export class Reply implements Undici.Dispatcher.DispatchHandler {
   #stream: Readable | undefined
 
   /** Exactly one of both is called, once, and not while something else is going on. */
-  constructor(handOver: (reply: Reply) => void, fail: (error: Error) => void) {
+  constructor(handOver: (reply: ResponseBuffer) => void, fail: (error: Error) => void) {
     this.#handOver = handOver
     this.#fail = fail
   }

@@ -4,12 +4,12 @@
  */
 import type { Writable } from "node:stream"
 
-export interface Stall {
+export interface StallDetector {
   /** For how long nothing was taken; 0 where nothing waits. `now` never goes back. */
   readonly millis: (now: number) => number
 }
 
-export const make = (writable: Pick<Writable, "on" | "writableLength">): Stall => {
+export const make = (writable: Pick<Writable, "on" | "writableLength">): StallDetector => {
   let least = 0
   let since = 0
   writable.on("drain", () => {

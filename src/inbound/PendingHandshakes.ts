@@ -15,7 +15,7 @@ export interface Arrival<out A> {
   readonly material: A
 }
 
-export interface Arrivals<in out A> {
+export interface PendingHandshakes<in out A> {
   readonly size: () => number
   /** Kept until the transport is closed. */
   readonly add: (transport: Socket, material: A) => void
@@ -24,7 +24,7 @@ export interface Arrivals<in out A> {
 }
 
 /** `host` is where the server listens. */
-export const make = <A>(host: string): Arrivals<A> => {
+export const make = <A>(host: string): PendingHandshakes<A> => {
   const present = new Map<string, Arrival<A>>()
   const anyAddress = ["", "0.0.0.0", "::"].includes(host)
   // Names a TCP connection among those that are open.
