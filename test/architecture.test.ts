@@ -36,7 +36,7 @@ const files = readdirSync(src, { recursive: true, encoding: "utf8" })
 
 const imports = new Map(files.map((file) => [
   file,
-  [...readFileSync(join(src, file), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)]
+  [...readFileSync(join(src, file), "utf8").matchAll(/(?:from|import\(|import)\s*"(\.[^"]+)"/g)]
     .map((match) => relative(src, resolve(dirname(join(src, file)), match[1]!)))
 ]))
 
