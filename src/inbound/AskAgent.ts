@@ -1,19 +1,43 @@
 /**
- * What a listener does where the agent decides about connections: it asks before the handler gets one, and again now and
- * then. New connections fail closed when the agent is silent, open ones are left alone.
+ * Decides about connections by asking the agent: before the handler gets one, and again now and then. New connections fail
+ * closed when the agent is silent, open ones are left alone.
  */
 import type { Socket } from "node:net"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
 import type * as Refusal from "../tls/Refusal.ts"
-import type * as Authorization from "./Authorization.ts"
+import * as Authorization from "./Authorization.ts"
+import type { Connection } from "./Connection.ts"
+import * as ConnectionJudge from "./ConnectionJudge.ts"
 
 /** Questions of a round at a time, so that new connections come first. */
 const concurrency = 2
 
+export interface Options {
+  readonly asked: Authorization.Asked
+  /** How long a connection may take to be admitted, its handshake included. */
+  readonly handshakeMillis: number
+  readonly run: (asking: Effect.Effect<void>) => void
+}
+
+export const make = ({ asked, handshakeMillis, run }: Options): ConnectionJudge.ConnectionJudge => ({
+  decide: ({ arrival, caller, certificate, socket }, then) => {
+    const question = Authorization.question(caller, certificate!, arrival.material)
+    if (Result.isFailure(question)) return then(Result.fail(question.failure))
+    const left = handshakeMillis - (performance.now() - arrival.since)
+    run(Effect.match(first(asked, question.success, socket, left), {
+      onFailure: (refusal) => then(Result.fail(refusal)),
+      onSuccess: (decision) => then(Result.succeed({ decision, question: question.success }))
+    }))
+  },
+  again: (connections) => again(asked, connections, handshakeMillis),
+  // What changes at the agent is heard of when it is asked again.
+  follow: () => Effect.void
+})
+
 /** The answer about a connection whose handshake is over; it is abandoned when the peer leaves. */
-export const first = (
+const first = (
   asked: Authorization.Asked,
   question: Authorization.Question,
   socket: Socket,
@@ -30,40 +54,46 @@ export const first = (
   )
 
 /**
- * Asks once about each certificate, and hands those that are refused to `cut`. The round ends with the first question that
- * is not answered: the next one will be as good.
+ * Asks once about each certificate, and has those judged that are refused. The round ends with the first question that is
+ * not answered: the next one will be as good.
  */
-export const again = <A extends object>(
+const again = (
   asked: Authorization.Asked,
-  open: Iterable<A>,
-  questionOf: (connection: A) => Authorization.Question | undefined,
-  withinMillis: number,
-  cut: (connections: ReadonlyArray<A>, decision: Decision.Decision) => Effect.Effect<void>
+  connections: ConnectionJudge.Open,
+  withinMillis: number
 ): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const groups = new Map<string, { readonly question: Authorization.Question; readonly connections: Array<A> }>()
-    for (const connection of open) {
-      const question = questionOf(connection)
-      if (question === undefined) continue
-      const key = `${question.serial} ${SpiffeId.format(question.caller)}`
-      const present = groups.get(key)
-      if (present === undefined) groups.set(key, { question, connections: [connection] })
-      else present.connections.push(connection)
-    }
-    return Effect.forEach(
-      groups.values(),
-      ({ connections, question }) =>
+  Effect.suspend(() =>
+    Effect.forEach(
+      byCertificate(connections),
+      ({ all, question }) =>
         Effect.flatMap(
           asked.ask(question, withinMillis),
-          (decision) => decision.allowed ? Effect.void : cut(connections, decision)
+          (decision) => connections.judge(() => decision, ConnectionJudge.onSchedule, all)
         ),
       { concurrency, discard: true }
-    ).pipe(
-      Effect.catch(({ message }) =>
-        Effect.annotateLogs(Effect.logWarning(`open connections stay as they are: ${message}`), {
-          reason: "authorization_unavailable",
-          direction: "inbound"
-        })
-      )
     )
-  })
+  ).pipe(
+    Effect.catch(({ message }) =>
+      Effect.annotateLogs(Effect.logWarning(`open connections stay as they are: ${message}`), {
+        reason: "authorization_unavailable",
+        direction: "inbound"
+      })
+    )
+  )
+
+interface Group {
+  readonly question: Authorization.Question
+  readonly all: Array<Connection>
+}
+
+const byCertificate = ({ open }: ConnectionJudge.Open): Iterable<Group> => {
+  const groups = new Map<string, Group>()
+  for (const [connection, { question }] of open()) {
+    if (question === undefined) continue
+    const key = `${question.serial} ${SpiffeId.format(question.caller)}`
+    const present = groups.get(key)
+    if (present === undefined) groups.set(key, { question, all: [connection] })
+    else present.all.push(connection)
+  }
+  return groups.values()
+}

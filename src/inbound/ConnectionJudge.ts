@@ -1,0 +1,66 @@
+/** Decides about connections: by the intentions that are watched, or, in `AskAgent`, by asking the agent. */
+import type { Socket } from "node:net"
+import { Effect, Result, Stream } from "effect"
+import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Authorizer from "../intention/Authorizer.ts"
+import type * as Decision from "../intention/Decision.ts"
+import type * as Refusal from "../tls/Refusal.ts"
+import type * as Watched from "../watch/Watched.ts"
+import type * as Authorization from "./Authorization.ts"
+import type { Connection } from "./Connection.ts"
+import type * as PeerVerification from "../tls/PeerVerification.ts"
+import type * as TlsServer from "./TlsServer.ts"
+
+/** A caller whose certificate has been verified. */
+export interface Candidate {
+  readonly caller: SpiffeId.Service
+  readonly certificate: PeerVerification.Presented["certificate"]
+  readonly socket: Socket
+  readonly arrival: TlsServer.Arrival
+}
+
+export interface Verdict {
+  readonly decision: Decision.Decision
+  /** What the agent was asked, where it decides. */
+  readonly question?: Authorization.Question
+}
+
+/** Open connections, to be judged again. `why`: what the log says of those that are cut. */
+export interface Open {
+  readonly open: () => Iterable<readonly [Connection, Verdict]>
+  readonly judge: (
+    decide: (connection: Connection) => Decision.Decision,
+    why: string,
+    among?: Iterable<Connection>
+  ) => Effect.Effect<void>
+}
+
+export interface ConnectionJudge {
+  /** Calls `then` once with the verdict on a new connection: at once where nobody has to be asked. */
+  readonly decide: (candidate: Candidate, then: (verdict: Result.Result<Verdict, Refusal.Refusal>) => void) => void
+  /** Judges all that is open again, now. */
+  readonly again: (connections: Open) => Effect.Effect<void>
+  /** Judges all that is open again at each change that it hears of, for good. */
+  readonly follow: (connections: Open) => Effect.Effect<void>
+}
+
+/** The log's reason for what `again` cuts. */
+export const onSchedule = "judged again on schedule"
+
+export interface Options {
+  readonly intentions: Pick<Watched.Watched<Authorizer.Authorizer>, "changes">
+  readonly authorizer: () => Authorizer.Authorizer
+  /** Whether an open connection may stay. */
+  readonly keep: (connection: Connection, authorizer: Authorizer.Authorizer) => Decision.Decision
+}
+
+export const byIntentions = ({ authorizer, intentions, keep }: Options): ConnectionJudge => {
+  const judge = (connections: Open, current: Authorizer.Authorizer, why: string) =>
+    connections.judge((connection) => keep(connection, current), why)
+  return {
+    decide: ({ caller }, then) => then(Result.succeed({ decision: authorizer().connection(caller) })),
+    again: (connections) => Effect.suspend(() => judge(connections, authorizer(), onSchedule)),
+    follow: (connections) =>
+      Stream.runForEach(intentions.changes, (changed) => judge(connections, changed, "the intentions changed"))
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Accepts connections and shakes hands, with the certificates that are in force when a connection arrives. What a peer is
+ * allowed to do is decided elsewhere: here it has as long as a handshake may take, and so many connections.
+ *
+ *     accepted ─▶ handshake ─┬─▶ finished
+ *                            └─▶ refused: no TLS, too late, too many, gone
+ */
+import type { Socket } from "node:net"
+import * as Tls from "node:tls"
+import { Effect, Function, type Scope, Stream } from "effect"
+import * as Listening from "../net/Listening.ts"
+import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
+import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
+import * as PresentedChain from "../tls/PresentedChain.ts"
+import type * as Refusal from "../tls/Refusal.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
+import * as PendingHandshakes from "./PendingHandshakes.ts"
+
+/** A connection, and the certificates that were in force when it arrived. */
+export type Arrival = PendingHandshakes.Arrival<SecureContexts.Material>
+
+/** Hands each connection that it accepts to `accept`, for good: once the listener is gone they are destroyed. */
+export type Source = (accept: (transport: Socket) => void) => void
+
+export interface Options {
+  readonly host: string
+  readonly port: number
+  readonly from: Source | undefined
+  readonly alpn: ReadonlyArray<string> | undefined
+  readonly handshakeMillis: number
+  /** 0 or absent: no limit. */
+  readonly maxConnections: number | undefined
+}
+
+/** Who hears of what happens. */
+export interface Observer {
+  /** The handshake is over. Nothing has been read yet, and the peer is still to be verified. */
+  readonly finished: (socket: Tls.TLSSocket, arrival: Arrival) => void
+  /** The connection has been closed. */
+  readonly refused: (refusal: Refusal.Refusal, remote: string) => void
+  /** Something goes wrong while it listens: what is to be logged. */
+  readonly failed: (line: Effect.Effect<void>) => void
+}
+
+export interface TlsServer {
+  /** Connections that are open, whether their handshakes are over or not. */
+  readonly size: () => number
+  /** Returns the port that it listens on. */
+  readonly listen: (observer: Observer) => Effect.Effect<number, Listening.ListenError>
+  /** Stops accepting. Connections stay. */
+  readonly stop: Effect.Effect<void>
+  readonly setMaxConnections: (limit: number) => void
+}
+
+/** Accepts nothing before `listen`. When the scope closes, what is still open is destroyed. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<TlsServer, never, SecureContexts.SecureContexts | Scope.Scope> {
+  const contexts = yield* SecureContexts.SecureContexts
+  const arrivals = PendingHandshakes.make<SecureContexts.Material>(options.from === undefined ? options.host : "")
+  yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
+  let material = contexts.current()
+  const server = create(options, material)
+  server.on("connection", (transport: Socket) => {
+    if (transport.remoteAddress === undefined) return transport.destroy() // it has left already
+    arrivals.add(transport, material)
+  })
+  yield* Effect.forkScoped(
+    Stream.runForEach(contexts.changes, (next) =>
+      Effect.sync(() => {
+        if (next === material) return
+        material = next
+        server.setSecureContext(next.server)
+      }))
+  )
+  let accepting = true
+  const accept = (transport: Socket) => void (accepting ? server.emit("connection", transport) : transport.destroy())
+  return {
+    size: arrivals.size,
+    listen: Effect.fnUntraced(function*(observer) {
+      observe(server, arrivals, options, observer)
+      const { from } = options
+      const bound = from === undefined
+        ? yield* Listening.listen(server, options)
+        : yield* Effect.as(Effect.sync(() => from(accept)), options)
+      const failure = Listening.failures(bound)
+      server.on("error", (cause) => observer.failed(failure(cause)))
+      return "port" in bound ? bound.port : options.port
+    }),
+    stop: Effect.suspend(() => {
+      accepting = false
+      return Listening.close(server)
+    }),
+    setMaxConnections: (limit) => {
+      server.maxConnections = limit || Infinity
+    }
+  }
+})
+
+const create = (options: Options, material: SecureContexts.Material): Tls.Server => {
+  const server = Tls.createServer({
+    ...material.server,
+    ...(options.alpn === undefined ? {} : { ALPNProtocols: [...options.alpn] }),
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: options.handshakeMillis,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000
+  })
+  PresentedChain.keep(server)
+  server.maxConnections = options.maxConnections || Infinity
+  return server
+}
+
+const observe = (
+  server: Tls.Server,
+  arrivals: PendingHandshakes.PendingHandshakes<SecureContexts.Material>,
+  { handshakeMillis }: Options,
+  { finished, refused }: Observer
+): void => {
+  server.on("secureConnection", (socket) => {
+    socket.on("error", Function.constVoid) // an "error" that nobody listens to ends the process
+    // Not before: a peer that leaves during the handshake has to be noticed.
+    socket.allowHalfOpen = true
+    const arrival = arrivals.of(socket)
+    if (arrival !== undefined) OrderlyEnd.demand(socket, arrival.transport)
+    // This runs on OpenSSL's stack, where a socket can not be closed by all means. Handlers must be free to.
+    setImmediate(() => {
+      if (arrival !== undefined && !socket.destroyed) return finished(socket, arrival)
+      refused({ _tag: "Disconnected" }, arrival?.remote ?? "a peer that has left")
+      socket.destroy()
+    })
+  })
+  server.on("tlsClientError", (error, socket) => {
+    const arrival = arrivals.of(socket)
+    refused(HandshakeFailure.toRefusal(error, handshakeMillis), arrival?.remote ?? "a peer that has left")
+    socket.destroy()
+  })
+  server.on("drop", (dropped) => {
+    const remote = dropped === undefined ? "a peer" : `${dropped.remoteAddress}:${dropped.remotePort}`
+    refused({ _tag: "TooManyConnections", limit: server.maxConnections }, remote)
+  })
+}
