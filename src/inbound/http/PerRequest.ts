@@ -1,0 +1,26 @@
+/** What is decided about connections where each request is judged by itself: next to nothing. */
+import type * as Authorizer from "../../intention/Authorizer.ts"
+import * as Decision from "../../intention/Decision.ts"
+import * as Watched from "../../watch/Watched.ts"
+import type * as Connection from "../Connection.ts"
+
+/** Where requests are judged, every service of the mesh may connect. */
+export const intentions = (
+  watched: Watched.Watched<Authorizer.Authorizer>
+): Watched.Watched<Authorizer.Authorizer> =>
+  Watched.map(
+    watched,
+    watched.what,
+    (authorizer) => authorizer.http ? { ...authorizer, connection: () => judgedByRequest } : authorizer
+  )
+
+/** Where requests are judged, a connection may stay unless no request could be allowed. */
+export const mayStay = (
+  authorizer: Authorizer.Authorizer,
+  { caller }: Pick<Connection.Connection, "caller">
+): Decision.Decision => {
+  const decision = authorizer.connection(caller)
+  return authorizer.http && decision.because === "needs-http" ? judgedByRequest : decision
+}
+
+const judgedByRequest = Decision.make(true, "needs-http", undefined, undefined, "each request is judged by itself")

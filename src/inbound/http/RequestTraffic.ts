@@ -1,0 +1,45 @@
+/** How many requests are at hand, how they were answered, and which of them, or of their callers, were cut off. */
+import { Effect, type Scope } from "effect"
+import type * as HttpExchange from "../../http/HttpExchange.ts"
+import * as HttpMetrics from "../../observe/HttpMetrics.ts"
+import type * as AdmissionLog from "../AdmissionLog.ts"
+import type * as Connection from "../Connection.ts"
+import type * as AdmittedExchange from "./AdmittedExchange.ts"
+
+export interface Totals extends ReturnType<HttpMetrics.HttpMetrics["totals"]> {
+  /** Requests that are at hand. */
+  readonly handling: number
+}
+
+export interface RequestTraffic {
+  readonly started: () => void
+  readonly closed: (exchange: AdmittedExchange.Exchange) => void
+  /** It was ended, as policy refuses it by now. */
+  readonly denied: () => void
+  /** The server ended a connection for what its peer did. */
+  readonly abused: (connection: Connection.Connection, abuse: HttpExchange.Abuse) => void
+  readonly totals: () => Totals
+}
+
+export const make = Effect.fnUntraced(function*(
+  { fault, service }: Pick<AdmissionLog.AdmissionLog, "fault" | "service">
+): Effect.fn.Return<RequestTraffic, never, Scope.Scope> {
+  let handling = 0
+  const metrics = yield* HttpMetrics.make("inbound", () => handling)
+  return {
+    started: () => {
+      handling++
+    },
+    closed: ({ answer, code, connection, since }) => {
+      handling--
+      // The time that an upgraded connection was used for is not that of a request.
+      metrics.answered(connection.caller.service, service(), code, answer === undefined ? undefined : since)
+    },
+    denied: () => metrics.aborted("denied"),
+    abused: (connection, abuse) => {
+      metrics.aborted(abuse)
+      fault(connection, "ended a connection", abuse, abuse)
+    },
+    totals: () => ({ handling, ...metrics.totals() })
+  }
+})
