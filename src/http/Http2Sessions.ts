@@ -1,12 +1,14 @@
 /**
- * HTTP/2 by Node's server, without a port of its own, over connections that somebody else accepted. nghttp2 beneath it
- * bounds what a connection may hold; here is counted what a client makes us do for nothing.
+ * HTTP/2 by Node's server, without a port of its own, over connections that are accepted elsewhere. nghttp2 beneath it
+ * bounds what a connection may hold; `StreamAccounting` bounds what a client makes us do for nothing.
  */
 import * as Http2 from "node:http2"
 import { Effect, Function, type Scope } from "effect"
 import * as HttpExchange from "./HttpExchange.ts"
+import type * as HttpLimits from "./HttpLimits.ts"
 import type * as Splice from "../net/Splice.ts"
 import * as StallDetector from "../net/StallDetector.ts"
+import * as StreamAccounting from "./StreamAccounting.ts"
 
 export interface Http2Sessions<Connection> {
   readonly take: (connection: Connection) => HttpExchange.Served
@@ -17,25 +19,14 @@ export interface Options<Connection extends Splice.Side, Verdict> extends HttpEx
   readonly streams: boolean
 }
 
-/** A connection and its streams. */
+/** A connection and its streams: tells the accounting what happens to them, and carries out its verdicts. */
 class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.Served {
   readonly connection: Connection
   readonly http2: Http2.ServerHttp2Session
   readonly observer: HttpExchange.Observer<Connection, Verdict>
-  /** Open ones, and when their bodies are to have arrived; `Infinity`: they have. */
-  readonly streams = new Map<Http2.ServerHttp2Stream, number>()
-  /** Those that were seen to wait for the client. */
+  readonly accounting: StreamAccounting.StreamAccounting<Http2.ServerHttp2Stream>
+  /** Of streams that were seen to wait for the client. */
   readonly stalls = new WeakMap<Http2.ServerHttp2Stream, StallDetector.StallDetector>()
-  /** Those that were seen to be closed with something left to send. */
-  readonly abandoned = new WeakSet<Http2.ServerHttp2Stream>()
-  /** How many there were. */
-  seen = 0
-  greeted = false
-  /** When it was made, or its last stream ended; `performance.now()`. */
-  since: number
-  /** How many more streams the client may end before they are answered, as of `endingsAt`. */
-  endings: number
-  endingsAt: number
 
   constructor(
     connection: Connection,
@@ -45,99 +36,114 @@ class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.S
     this.connection = connection
     this.http2 = http2
     this.observer = observer
-    this.since = performance.now()
-    this.endings = observer.limits.streamResets.burst
-    this.endingsAt = this.since
-  }
-
-  begin(stream: Http2.ServerHttp2Stream): void {
-    this.seen++
-    const { bodyMillis } = this.observer.limits
-    this.streams.set(stream, bodyMillis === 0 || stream.endAfterHeaders ? Infinity : performance.now() + bodyMillis)
-    if (stream.aborted) this.aborted(stream) // before anybody could hear of it
-  }
-
-  end(stream: Http2.ServerHttp2Stream): void {
-    const now = performance.now()
-    this.streams.delete(stream)
-    this.since = now
-    if (HttpExchange.endedByClient(stream)) this.count(now)
-  }
-
-  /** Node waits for writes that nobody will take where the client's reset names no error: see also `judgeClosed`. */
-  aborted(stream: Http2.ServerHttp2Stream): void {
-    if (stream.rstCode !== Http2.constants.NGHTTP2_NO_ERROR || stream.destroyed) return
-    stream.destroy()
-    this.count(performance.now())
-  }
-
-  /** One more stream that the client has ended. */
-  count(now: number): void {
-    const { burst, rate } = this.observer.limits.streamResets
-    this.endings = Math.min(burst, this.endings + (now - this.endingsAt) / 1000 * rate) - 1
-    this.endingsAt = now
-    if (this.endings < 0) this.destroy("stream_resets", Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.accounting = new StreamAccounting.StreamAccounting(observer.limits, performance.now())
+    http2.once("remoteSettings", () => this.accounting.greet())
+    http2.on("stream", (stream) => this.begin(stream))
+    http2.on("error", (error) => {
+      const abuse = faultOf(error)
+      if (abuse !== undefined) observer.abused(connection, abuse)
+    })
   }
 
   retire(): void {
     this.http2.close()
   }
 
-  destroy(abuse: HttpExchange.Abuse, code?: number): void {
-    if (this.http2.destroyed) return
-    this.observer.abused(this.connection, abuse)
-    this.http2.destroy(undefined, code)
-  }
-
   sweep(now: number): boolean {
-    const { headersMillis, idleMillis, streamResets } = this.observer.limits
-    if (this.unseen() > streamResets.burst) {
-      this.destroy("headers_too_large", Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
-    }
-    if (this.streams.size === 0) {
-      if (!this.greeted && now - this.since > headersMillis) this.destroy("slow_headers")
-      return now - this.since > idleMillis
-    }
-    for (const [stream, bodyDue] of this.streams) {
-      if (stream.closed && !stream.writableFinished) {
-        this.judgeClosed(stream, now)
-        continue
-      }
-      if (now > bodyDue) this.judgeBody(stream)
-      if (stream.writableLength > 0) this.judgeReader(stream, now)
-    }
-    return false
-  }
-
-  /** Node refuses streams whose headers are too large without a word: its numbers tell. */
-  unseen(): number {
     const { lastProcStreamID = 0 } = this.http2.destroyed ? {} : this.http2.state
-    return (lastProcStreamID + 1) / 2 - this.seen
+    this.apply(this.accounting.sweep(now, lastProcStreamID, (stream) => this.stateOf(stream, now)))
+    return this.accounting.isIdle(now)
   }
 
-  /** Where the answer had been ended already, nothing tells of such a reset. One look may come before Node's own. */
-  judgeClosed(stream: Http2.ServerHttp2Stream, now: number): void {
-    if (!this.abandoned.has(stream)) return void this.abandoned.add(stream)
-    stream.destroy()
-    this.count(now)
+  private begin(stream: Http2.ServerHttp2Stream): void {
+    this.accounting.began(stream, stream.endAfterHeaders, performance.now())
+    if (stream.aborted) this.aborted(stream) // before its listeners were there
+    stream.once("aborted", () => this.aborted(stream))
+    stream.once(
+      "close",
+      () => this.apply(this.accounting.ended(stream, HttpExchange.endedByClient(stream), performance.now()))
+    )
   }
 
-  judgeBody(stream: Http2.ServerHttp2Stream): void {
-    const { state } = stream.state
-    if (state === Http2.constants.NGHTTP2_STREAM_STATE_HALF_CLOSED_REMOTE) this.streams.set(stream, Infinity)
-    else this.cancel(stream, "slow_body")
+  /** Where the client's reset names no error, Node waits for writes that the client will not take. */
+  private aborted(stream: Http2.ServerHttp2Stream): void {
+    if (stream.rstCode !== Http2.constants.NGHTTP2_NO_ERROR || stream.destroyed) return
+    this.apply(this.accounting.reset(stream, performance.now()))
   }
 
-  judgeReader(stream: Http2.ServerHttp2Stream, now: number): void {
+  private stateOf(stream: Http2.ServerHttp2Stream, now: number): StreamAccounting.StreamState {
+    return {
+      unfinished: stream.closed && !stream.writableFinished,
+      stalledMillis: stream.writableLength > 0 ? this.stallOf(stream).millis(now) : 0,
+      bodyArrived: () => stream.state.state === Http2.constants.NGHTTP2_STREAM_STATE_HALF_CLOSED_REMOTE
+    }
+  }
+
+  private stallOf(stream: Http2.ServerHttp2Stream): StallDetector.StallDetector {
     let stall = this.stalls.get(stream)
     if (stall === undefined) this.stalls.set(stream, stall = StallDetector.make(stream))
-    if (stall.millis(now) > this.observer.limits.stallMillis) this.cancel(stream, "slow_reader")
+    return stall
   }
 
-  cancel(stream: Http2.ServerHttp2Stream, abuse: HttpExchange.Abuse): void {
-    if (stream.closed) return
-    this.observer.abused(this.connection, abuse)
-    HttpExchange.cancel(stream)
+  private apply(verdicts: ReadonlyArray<StreamAccounting.Verdict<Http2.ServerHttp2Stream>>): void {
+    for (const verdict of verdicts) {
+      switch (verdict._tag) {
+        case "CancelStream":
+          if (verdict.stream.closed) break
+          this.observer.abused(this.connection, verdict.abuse)
+          HttpExchange.cancel(verdict.stream)
+          break
+        case "DiscardStream":
+          verdict.stream.destroy()
+          break
+        case "EndSession":
+          if (this.http2.destroyed) break
+          this.observer.abused(this.connection, verdict.abuse)
+          this.http2.destroy(undefined, verdict.code)
+      }
+    }
+  }
+}
+
+/** Hands requests over HTTP/2 to the handlers: as Node's pairs of request and response, or as streams. */
+class Requests<Connection extends Splice.Side, Verdict> {
+  readonly observer: HttpExchange.Observer<Connection, Verdict>
+  readonly connectionOf: (stream: Http2.ServerHttp2Stream) => Connection | undefined
+
+  constructor(
+    observer: HttpExchange.Observer<Connection, Verdict>,
+    connectionOf: (stream: Http2.ServerHttp2Stream) => Connection | undefined
+  ) {
+    this.observer = observer
+    this.connectionOf = connectionOf
+  }
+
+  /** `asks`: whether the client waits for `100 Continue`. */
+  request(request: Http2.Http2ServerRequest, response: Http2.Http2ServerResponse, asks: boolean): void {
+    const { observer } = this
+    const connection = this.connectionOf(request.stream)
+    if (connection === undefined) return void request.destroy() // its connection is gone
+    const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, response)
+    exchange.asks = asks
+    HttpExchange.remember(request, exchange)
+    response.once("close", () => observer.closed(exchange))
+    observer.started(exchange, request)
+    const handle = observer.handlers()?.request ?? HttpExchange.unavailable
+    handle(request, response)
+  }
+
+  stream(request: HttpExchange.StreamRequest): void {
+    const { observer } = this
+    const { stream } = request
+    const connection = this.connectionOf(stream)
+    if (connection === undefined) return void stream.destroy() // its connection is gone
+    const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, stream)
+    stream.on("error", () => {}) // an "error" without a listener ends the process
+    stream.once("close", () => observer.closed(exchange))
+    observer.started(exchange, request)
+    const handle = observer.handlers()?.stream
+    if (handle === undefined) stream.respond({ ":status": 503 }, { endStream: true })
+    else handle(request, exchange)
   }
 }
 
@@ -145,65 +151,27 @@ export const make = Effect.fnUntraced(
   function*<Connection extends Splice.Side, Verdict>(
     observer: Options<Connection, Verdict>
   ): Effect.fn.Return<Http2Sessions<Connection>, never, Scope.Scope> {
-    const { limits } = observer
     const sessions = new Map<Http2.Http2Session, Session<Connection, Verdict>>()
     // Node announces the session of a connection while it takes it over.
     let handingOver: Connection | undefined
-    let taken: HttpExchange.Served = nobody
+    let taken: HttpExchange.Served = closedBefore
 
-    const server = Http2.createServer({
-      maxSessionMemory: limits.maxSessionMemory,
-      maxSessionInvalidFrames: 100,
-      // A second line: what it says is indistinguishable from other faults, hence `Session.tooMany`.
-      streamResetBurst: limits.streamResets.burst * 2,
-      streamResetRate: limits.streamResets.rate * 2,
-      settings: {
-        maxConcurrentStreams: limits.maxConcurrentStreams,
-        maxHeaderListSize: limits.maxHeaderBytes,
-        enablePush: false
-      }
-    })
+    const server = createServer(observer.limits)
     yield* Effect.addFinalizer(() => Effect.sync(() => sessions.forEach(({ http2 }) => http2.destroy())))
 
-    const requested = (
-      request: Http2.Http2ServerRequest,
-      response: Http2.Http2ServerResponse,
-      asks: boolean
-    ): void => {
-      const connection = connectionOf(request.stream)
-      if (connection === undefined) return void request.destroy() // its connection is gone
-      const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, response)
-      exchange.asks = asks
-      HttpExchange.remember(request, exchange)
-      response.once("close", () => observer.closed(exchange))
-      observer.started(exchange, request)
-      const handle = observer.handlers()?.request ?? HttpExchange.unavailable
-      handle(request, response)
-    }
-    const streamed = (
-      stream: Http2.ServerHttp2Stream,
-      headers: Http2.IncomingHttpHeaders,
-      flags: number,
-      rawHeaders: Array<string>
-    ): void => {
-      const connection = connectionOf(stream)
-      if (connection === undefined) return void stream.destroy() // its connection is gone
-      const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, stream)
-      stream.on("error", () => {}) // an "error" that nobody listens to ends the process
-      stream.once("close", () => observer.closed(exchange))
-      const request = { stream, headers, flags, rawHeaders }
-      observer.started(exchange, request)
-      const handle = observer.handlers()?.stream
-      if (handle === undefined) stream.respond({ ":status": 503 }, { endStream: true })
-      else handle(request, exchange)
-    }
-    const connectionOf = (stream: Http2.ServerHttp2Stream): Connection | undefined =>
-      stream.session === undefined ? undefined : sessions.get(stream.session)?.connection
-    if (observer.streams) server.on("stream", streamed)
-    else {
-      server.on("request", (request, response) => requested(request, response, false))
-      // Otherwise Node asks for the body of a request that nobody has judged.
-      server.on("checkContinue", (request, response) => requested(request, response, true))
+    const requests = new Requests(
+      observer,
+      ({ session }) => session === undefined ? undefined : sessions.get(session)?.connection
+    )
+    if (observer.streams) {
+      server.on(
+        "stream",
+        (stream, headers, flags, rawHeaders) => requests.stream({ stream, headers, flags, rawHeaders })
+      )
+    } else {
+      server.on("request", (request, response) => requests.request(request, response, false))
+      // Without a listener Node asks for the body before the request is authorized.
+      server.on("checkContinue", (request, response) => requests.request(request, response, true))
     }
 
     server.on("session", (http2) => {
@@ -212,21 +180,9 @@ export const make = Effect.fnUntraced(
       taken = session
       sessions.set(http2, session)
       http2.once("close", () => sessions.delete(http2))
-      http2.once("remoteSettings", () => {
-        session.greeted = true
-      })
-      http2.on("stream", (stream) => {
-        session.begin(stream)
-        stream.once("aborted", () => session.aborted(stream))
-        stream.once("close", () => session.end(stream))
-      })
-      http2.on("error", (error) => {
-        const abuse = faultOf(error)
-        if (abuse !== undefined) observer.abused(session.connection, abuse)
-      })
       observer.handlers()?.session?.(http2)
     })
-    server.on("sessionError", () => {}) // heard above
+    server.on("sessionError", () => {}) // the session hears it itself
 
     return {
       take: (connection) => {
@@ -234,7 +190,7 @@ export const make = Effect.fnUntraced(
         socket.allowHalfOpen = false
         Object.assign(socket, { alpnProtocol: "h2" })
         handingOver = connection
-        taken = nobody
+        taken = closedBefore
         server.emit("connection", socket)
         handingOver = undefined
         return taken
@@ -243,10 +199,24 @@ export const make = Effect.fnUntraced(
   }
 )
 
-/** Of a connection that was over before its session began. */
-const nobody: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constFalse }
+const createServer = (limits: HttpLimits.Limits): Http2.Http2Server =>
+  Http2.createServer({
+    maxSessionMemory: limits.maxSessionMemory,
+    maxSessionInvalidFrames: 100,
+    // A second line of defence: Node reports it like any other fault, so the accounting is to be first.
+    streamResetBurst: limits.streamResets.burst * 2,
+    streamResetRate: limits.streamResets.rate * 2,
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      enablePush: false
+    }
+  })
 
-/** What ended a session, if it was a fault. A connection that merely broke is nobody's, nor is a client that takes its leave. */
+/** Stand-in for a connection that closed before its session began. */
+const closedBefore: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constFalse }
+
+/** What ended a session, if the client is at fault. It is not where its connection broke or it said goodbye. */
 const faultOf = (
   error: Error & { readonly code?: unknown; readonly errno?: unknown }
 ): HttpExchange.Abuse | undefined => {
