@@ -94,24 +94,6 @@ describe("a listener that asks", () => {
       assert.include(JSON.stringify(yield* TestConsole.logLines), "web → api: denied by the agent: not today")
     }).pipe(Effect.provide(TestConsole.layer)))
 
-  it.live("refuses whom the agent will not be asked about", () =>
-    Effect.gen(function*() {
-      const { agent, dial, refused } = yield* listen()
-      agent.answer(AskedAgent.fail(400, "Mismatched partitions"))
-      assert.strictEqual(yield* (yield* dial("web")).record.ending, "ECONNRESET")
-      assert.deepStrictEqual(refused(), { denied: 1 })
-    }))
-
-  it.live("does not ask about callers of another trust domain: the agent would not look at that", () =>
-    Effect.gen(function*() {
-      const { agent, issue, listener, refused } = yield* listen()
-      agent.answer(AskedAgent.allow)
-      const stranger = yield* issue("web", { uris: ["spiffe://other.consul/ns/default/dc/dc1/svc/web"] })
-      const { socket } = yield* TlsClients.connect(listener.port, stranger)
-      assert.strictEqual(yield* Sockets.record(socket).ending, "ECONNRESET")
-      assert.deepStrictEqual([refused(), agent.questions], [{ foreign_trust_domain: 1 }, []])
-    }))
-
   for (
     const [what, answer] of [
       ["fails", AskedAgent.fail(500, "No cluster leader")],
@@ -165,24 +147,6 @@ describe("a listener that asks", () => {
       assert.deepStrictEqual([refused(), handled], [{ authorization_unavailable: 1 }, []])
       assert.strictEqual(agent.questions.length, 1)
       yield* Sockets.eventually(() => agent.held().length === 0)
-    }))
-
-  it.live("gives up on one question sooner, where that is wanted", () =>
-    Effect.gen(function*() {
-      const { agent, dial, refused } = yield* listen({}, { timeout: "50 millis" })
-      assert.strictEqual(yield* (yield* dial("web")).record.ending, "ECONNRESET")
-      assert.deepStrictEqual(refused(), { authorization_unavailable: 1 })
-      yield* Sockets.eventually(() => agent.held().length === 0)
-    }))
-
-  it.live("asks about few connections at a time, however many come", () =>
-    Effect.gen(function*() {
-      const { agent, dial, listener } = yield* listen()
-      const clients = yield* Effect.forEach(Array.from({ length: 40 }), () => dial("web"), { concurrency: 40 })
-      yield* Sockets.eventually(() => agent.held().length === 8 && listener.stats().handshaking === 40)
-      agent.answer((question) => void setImmediate(() => AskedAgent.allow(question)))
-      yield* Effect.forEach(clients, served)
-      assert.deepStrictEqual([agent.most(), agent.questions.length, listener.stats().open], [8, 40, 40])
     }))
 
   it.live("does not wait for the answer about a caller that has left", () =>

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Schema, Scope, SubscriptionRef } from "effect"
 import { TestConsole } from "effect/testing"
-import { isDeepStrictEqual } from "node:util"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import type * as Refusal from "../../src/tls/Refusal.ts"
 import * as Intentions from "../../src/watch/Intentions.ts"
@@ -227,38 +226,6 @@ describe("MeshListener", () => {
       assert.strictEqual(yield* Sockets.record(client.socket).ending, "ECONNRESET")
       assert.strictEqual(listener.stats().failed, 1)
       assert.include(JSON.stringify(yield* TestConsole.logLines), "the connection of web failed: no application")
-    }).pipe(Effect.provide(TestConsole.layer)))
-
-  it.live("counts a flood of refusals by reason, and logs a line for each", () =>
-    Effect.gen(function*() {
-      const { listener } = yield* Listeners.listen()
-      const attempts = Effect.scoped(Effect.gen(function*() {
-        const socket = yield* Sockets.connect(listener.port)
-        const answer = Sockets.record(socket)
-        socket.write(Buffer.alloc(64, 0xff))
-        yield* answer.ending
-        const anonymous = yield* Effect.option(TlsClients.connect(listener.port, undefined))
-        if (anonymous._tag === "Some") yield* Sockets.record(anonymous.value.socket).ending
-      }))
-      yield* Effect.repeat(attempts, { times: 29 })
-      const both = { not_tls: 30, no_certificate: 30 }
-      yield* Sockets.eventually(() => isDeepStrictEqual(listener.stats().refused, both))
-      const lines = JSON.stringify(yield* TestConsole.logLines)
-      assert.strictEqual(lines.split("it does not speak TLS").length, 2)
-      assert.strictEqual(lines.split("it presented no certificate").length, 2)
-    }).pipe(Effect.provide(TestConsole.layer)))
-
-  it.live("counts handlers that fail for one reason, and logs a line", () =>
-    Effect.gen(function*() {
-      const { issue, listener } = yield* Listeners.listen({ handle: () => Effect.fail(new NoApplication()) })
-      const issued = yield* issue("web")
-      for (let turn = 0; turn < 10; turn++) {
-        const client = yield* Effect.option(TlsClients.connect(listener.port, issued))
-        if (client._tag === "Some") yield* Sockets.record(client.value.socket).ending
-      }
-      yield* Sockets.eventually(() => listener.stats().failed === 10)
-      const lines = JSON.stringify(yield* TestConsole.logLines)
-      assert.strictEqual(lines.split("the connection of web failed: no application").length, 2)
     }).pipe(Effect.provide(TestConsole.layer)))
 
   it.live("lets open connections finish when it closes, and accepts no more", () =>

@@ -14,8 +14,8 @@ import { eventually } from "../../support/sockets.ts"
 const materialOf = (member: Mesh.Member) =>
   Effect.map(SecureContexts.SecureContexts, (contexts) => contexts.current()).pipe(Effect.provide(member.layer))
 
-/** 1,000 in all. */
-const each = 200
+/** 250 in all. */
+const each = 50
 
 describe("a caller that is not allowed any more", () => {
   it.live("sees the end of all its connections, whatever they are doing, and nobody else does", () =>

@@ -23,7 +23,10 @@ const denyA = Servers.policy(Intention.make("web", "api", [
   { Action: "allow", HTTP: { PathPrefix: "/" } }
 ]))
 
-describe("MeshHttpServer", () => {
+/** Looks for what stays behind several times a second. */
+const watchful = { stallTimeout: "200 millis" } as const
+
+describe.concurrent("MeshHttpServer", () => {
   it.live.each(
     [["websocket", "denied"], ["h2c", "denied"], ["websocket", "answered"], ["h2c", "answered"]] as const
   )(
@@ -48,7 +51,10 @@ describe("MeshHttpServer", () => {
 
   it.live("keeps no stream that its client has ended without an error", () =>
     Effect.gen(function*() {
-      const { mesh, port, web } = yield* Servers.start(Servers.served(routes), { drain: "0 millis" })
+      const { mesh, port, web } = yield* Servers.start(Servers.served(routes), {
+        limits: watchful,
+        drain: "0 millis"
+      })
       const { socket } = yield* TlsClients.connect(port, web.issued, { ALPNProtocols: ["h2"] })
       const answer = Sockets.record(socket)
       socket.write(Frames.preface())
@@ -67,7 +73,7 @@ describe("a server of node:http2", () => {
   const start = Effect.fnUntraced(function*(server: Http2.Http2Server) {
     const { api, materialOf, serve } = yield* Plain.pair()
     const { issued } = yield* materialOf("web")
-    const { port } = yield* serve(server, { drain: "0 millis" })
+    const { port } = yield* serve(server, { limits: watchful, drain: "0 millis" })
     return { api, issued, port }
   })
 
