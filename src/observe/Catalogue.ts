@@ -155,7 +155,7 @@ export const retries = counter(
 export const ejections = counter(
   "mesh_ejections_total",
   ["destination"],
-  "Instances left out for a while because requests to them failed"
+  "Instances left out for a while because requests or connections to them failed"
 )
 export const leafExpiry = gauge(
   "mesh_leaf_expiry_timestamp_seconds",

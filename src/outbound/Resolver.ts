@@ -9,7 +9,7 @@
  *     Resolver.fromStream("api", changes)                 whatever else knows instances
  *     Resolver.parse("v2.api.service.dc2.consul")         by the names of Consul's DNS: see `MeshUrl`
  *
- * A resolver is a value that does nothing until it is used. Whoever uses equal ones shares what they watch.
+ * A resolver is a value that does nothing until it is used. Users of equal ones share what they watch.
  */
 import { Cause, Clock, Duration, Effect, Equal, Hash, Result, type Scope, Stream } from "effect"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
@@ -20,7 +20,7 @@ import * as Connect from "./Connect.ts"
 import * as DialError from "./DialError.ts"
 import * as Listening from "../net/Listening.ts"
 import * as MeshUrl from "./MeshUrl.ts"
-import * as RouteInstances from "./RouteInstances.ts"
+import * as DestinationWatch from "./DestinationWatch.ts"
 
 /** What resolvers may need. */
 export type Sources = DiscoveryChains.DiscoveryChains | Endpoints.Endpoints | PreparedQueries.PreparedQueries
@@ -33,7 +33,7 @@ export class Resolver implements Equal.Equal {
   /** How long to wait for the first answer. */
   readonly patienceMillis: number
   /** Follows the instances in the scope. */
-  readonly follow: Effect.Effect<RouteInstances.RouteInstances, never, Sources | Scope.Scope>
+  readonly follow: Effect.Effect<DestinationWatch.DestinationWatch, never, Sources | Scope.Scope>
 
   constructor(options: Pick<Resolver, "name" | "key" | "patienceMillis" | "follow">) {
     this.name = options.name
@@ -82,9 +82,9 @@ export const service = (name: string, options: ServiceOptions = {}): Resolver =>
       const endpoints = yield* Endpoints.Endpoints
       if (subset === undefined) {
         const chain = yield* chains.watch(request)
-        return yield* RouteInstances.make(name, Watched.map(chain, chain.what, Result.succeed), endpoints)
+        return yield* DestinationWatch.make(name, Watched.map(chain, chain.what, Result.succeed), endpoints)
       }
-      return yield* RouteInstances.make(
+      return yield* DestinationWatch.make(
         `${subset}.${name}`,
         yield* chains.watchSubset({ ...request, subset }),
         endpoints
@@ -110,7 +110,7 @@ export const query = (nameOrId: string, options: QueryOptions = {}): Resolver =>
     follow: Effect.gen(function*() {
       const queries = yield* PreparedQueries.PreparedQueries
       const found = yield* queries.watch({ query: nameOrId, datacenter, interval })
-      return RouteInstances.ofInstances(name, "the answer to its query", found, connectTimeoutMillis, {
+      return DestinationWatch.ofInstances(name, "the answer to its query", found, connectTimeoutMillis, {
         onlyHealthy: true
       })
     })
@@ -147,7 +147,7 @@ export const fixed = (
     key: keyOf("fixed", name, endpoints, connectTimeoutMillis),
     patienceMillis: connectTimeoutMillis,
     follow: Effect.succeed(
-      RouteInstances.ofInstances(name, what, Watched.constant(what, Result.succeed(endpoints)), connectTimeoutMillis)
+      DestinationWatch.ofInstances(name, what, Watched.constant(what, Result.succeed(endpoints)), connectTimeoutMillis)
     )
   })
 }
@@ -170,7 +170,7 @@ export const fromStream = (
     patienceMillis: connectTimeoutMillis,
     follow: Effect.map(
       Watched.make({ what: `the instances of ${name}`, watch: "stream", subject: name }, observed(instances)),
-      (found) => RouteInstances.ofInstances(name, "the stream of its instances", found, connectTimeoutMillis)
+      (found) => DestinationWatch.ofInstances(name, "the stream of its instances", found, connectTimeoutMillis)
     )
   })
 }

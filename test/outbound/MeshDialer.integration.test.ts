@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, SubscriptionRef } from "effect"
+import { Context, Effect, Exit, Layer, Scope, SubscriptionRef } from "effect"
 import { TestConsole } from "effect/testing"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
@@ -167,6 +168,60 @@ describe("MeshDialer", () => {
       assert.strictEqual(error.attempts, 3)
       assert.include(error.message, "cannot reach api (3 instances tried): 127.0.0.1:")
       assert.include(error.message, "ECONNREFUSED")
+    }))
+
+  it.live("leaves out an instance that refused five connections in a row, and says so", () =>
+    Effect.gen(function*() {
+      const { dialer, instance, instances } = yield* setUp
+      const api = yield* instance("api")
+      const failing = yield* Sockets.server((socket) => socket.destroy())
+      yield* instances([failing.port], [api.port])
+      for (let turn = 0; turn < 20; turn++) {
+        assert.strictEqual(yield* says(dialer.dial({ service: "api" })), "api says HELLO")
+      }
+      assert.strictEqual(failing.sockets.length, 5)
+      const lines = (yield* TestConsole.logLines).map(String).filter((line) => line.includes("ejected"))
+      assert.strictEqual(lines.length, 1)
+      assert.include(
+        lines[0],
+        `api: ejected node/${failing.port} at 127.0.0.1:${failing.port} for a while, as connections to it fail`
+      )
+      yield* instances([failing.port])
+      yield* Effect.flip(dialer.dial({ service: "api" }))
+      assert.strictEqual(failing.sockets.length, 6, "an ejected instance is better than none")
+    }).pipe(Effect.provide(TestConsole.layer)))
+
+  it.live("connects to the instance with the fewest open connections where the service-resolver wants that", () =>
+    Effect.gen(function*() {
+      const { dialer, instance, instances, setRoute } = yield* setUp
+      const ports = [(yield* instance("api")).port, (yield* instance("api")).port]
+      // So many choices that both instances are among them.
+      const balancing = { policy: LoadBalancer.leastRequest(64), hashBy: [] }
+      yield* setRoute("api", { targets: [Mesh.target("api")], connectTimeoutMillis: 2000, balancing })
+      yield* instances(...ports.map((port) => [port] as const))
+      const open = Effect.gen(function*() {
+        const scope = yield* Scope.fork(yield* Effect.scope)
+        const { remote, socket } = yield* Scope.provide(dialer.dial({ service: "api" }), scope)
+        const close = Effect.andThen(Scope.close(scope, Exit.void), Sockets.eventually(() => socket.closed))
+        return { remote, close }
+      })
+      const held = yield* Effect.all(Array.from({ length: 6 }, () => open))
+      const times = (port: number) => held.filter(({ remote }) => remote === `127.0.0.1:${port}`).length
+      assert.deepStrictEqual(ports.map(times), [3, 3])
+      const [first] = held
+      for (const { close, remote } of held) if (remote === first!.remote) yield* close
+      for (let turn = 0; turn < 3; turn++) assert.strictEqual((yield* open).remote, first!.remote)
+    }))
+
+  it.live("goes to the next target when it has tried all instances of the first", () =>
+    Effect.gen(function*() {
+      const { dialer, instance, instances, setInstances, setRoute } = yield* setUp
+      const far = yield* instance("api", "dc2")
+      yield* setRoute("api", { targets: [Mesh.target("api"), Mesh.target("api", "dc2")], connectTimeoutMillis: 2000 })
+      yield* setInstances(Mesh.target("api", "dc2").id, [Mesh.endpoint(far.port)])
+      yield* instances([yield* closedPort], [yield* closedPort])
+      const { peer } = yield* dialer.dial({ service: "api" })
+      assert.strictEqual(peer.datacenter, "dc2")
     }))
 
   it.live("goes to the next target while the first has no healthy instance, and expects its identity", () =>

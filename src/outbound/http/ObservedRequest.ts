@@ -1,4 +1,4 @@
-/** Follows one request through undici for the balancer, the memory of failures, the metrics and its span; hands everything on. */
+/** Follows one request through undici for the pool, the metrics and its span; hands everything on. */
 import * as Http2 from "node:http2"
 import type * as Undici from "@effect/platform-node/Undici"
 import type { Tracer } from "effect"
@@ -11,8 +11,8 @@ type Answered = (code: number | string, since: number | undefined) => void
 
 export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
   readonly handler: Undici.Dispatcher.DispatchHandler
+  readonly upstream: HttpUpstream.HttpUpstream
   readonly instance: HttpUpstream.Instance
-  readonly service: string
   readonly answered: Answered
   readonly span: Tracer.Span | undefined
   readonly since = performance.now()
@@ -22,14 +22,14 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
 
   constructor(
     handler: Undici.Dispatcher.DispatchHandler,
+    upstream: HttpUpstream.HttpUpstream,
     instance: HttpUpstream.Instance,
-    service: string,
     answered: Answered,
     span: Tracer.Span | undefined
   ) {
     this.handler = handler
+    this.upstream = upstream
     this.instance = instance
-    this.service = service
     this.answered = answered
     this.span = span
   }
@@ -37,9 +37,9 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
   finish(code: number | string, succeeded: boolean | undefined): void {
     if (this.over) return
     this.over = true
-    this.instance.active--
+    this.instance.end()
     this.answered(code, code === "unreachable" ? undefined : this.since)
-    if (succeeded !== undefined) this.instance.report(succeeded)
+    if (succeeded !== undefined) this.upstream.report(this.instance, succeeded)
   }
 
   onRequestStart(controller: Undici.Dispatcher.DispatchController, context: unknown): void {
@@ -89,7 +89,7 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     this.handler.onResponseError?.(
       controller,
       new RequestFailed.RequestFailed({
-        service: this.service,
+        service: this.upstream.service,
         instance,
         address,
         sent: this.started && !(this.status === 0 && isUntouched(error)),

@@ -1,0 +1,148 @@
+/**
+ * The instances of one service for connections: waits for their lists, connects to the one that `Pool` picks, and goes to
+ * another one where that fails. Each attempt is reported as Envoy does it: a connection that does not get through TCP and
+ * TLS is a failure, one that does is a success.
+ */
+import { Cause, Effect, Exit, Function, Option, type Scope } from "effect"
+import * as Tracing from "../observe/Tracing.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
+import type * as Endpoints from "../watch/Endpoints.ts"
+import type * as Connect from "./Connect.ts"
+import * as Destination from "./Destination.ts"
+import * as DialError from "./DialError.ts"
+import * as Ejections from "./Ejections.ts"
+import * as Pool from "./Pool.ts"
+import type * as Resolver from "./Resolver.ts"
+
+export interface TcpUpstream {
+  /** A new connection, which the caller has to close. */
+  readonly connect: Effect.Effect<Connect.Connection, DialError.DialError>
+  /** Undefined until the targets have arrived. */
+  readonly current: () => Destination.Destination | undefined
+}
+
+/** Connects to an instance of a target. */
+export type Open = (
+  target: TcpRoute.Target,
+  endpoint: Endpoints.Endpoint,
+  timeoutMillis: number
+) => Effect.Effect<Connect.Connection, DialError.Reason>
+
+/** Attempts to connect before giving up. */
+const maxAttempts = 3
+
+/** Follows the instances in the scope. */
+export const make = Effect.fnUntraced(function*(
+  { follow, name, patienceMillis }: Resolver.Resolver,
+  open: Open
+): Effect.fn.Return<TcpUpstream, never, Resolver.Sources | Scope.Scope> {
+  const watch = yield* follow
+  const ejected = yield* Ejections.make(name, "connections")
+  const pool = Pool.make<void>({ open: Function.constVoid, retire: Function.constVoid })
+
+  const current = () => {
+    const latest = watch.latest()
+    return latest === undefined || Destination.isUnknown(latest) ? undefined : latest
+  }
+
+  const failed = (attempts: number, reason: DialError.Reason) =>
+    Effect.fail(new DialError.DialError({ service: name, attempts, reason }))
+
+  const report = (instance: Pool.Instance, succeeded: boolean) =>
+    instance.report(succeeded, performance.now(), Math.random()) ? ejected(instance) : Effect.void
+
+  const over = (instance: Pool.Instance, exit: Exit.Exit<Connect.Connection, DialError.Reason>) =>
+    Effect.suspend(() => {
+      if (Exit.isSuccess(exit)) {
+        const { socket } = exit.value
+        if (socket.closed) instance.end()
+        else socket.once("close", instance.end)
+        return report(instance, true)
+      }
+      instance.end()
+      return Cause.hasFails(exit.cause) ? report(instance, false) : Effect.void
+    })
+
+  /** Interrupted only while it waits: from the pick on, a call is counted until it is over. */
+  const attempt = (deadline: number, tried: Set<string>): Effect.Effect<Connect.Connection, DialError.DialError> =>
+    Effect.uninterruptibleMask((restore) => {
+      const destination = watch.latest()
+      if (destination === undefined) return failed(tried.size, watch.late(patienceMillis))
+      if (Destination.isUnknown(destination)) return failed(tried.size, destination)
+      const now = performance.now()
+      const instance = pool.pick(destination, { now, random: Math.random, tried })
+      if (instance === undefined) return failed(tried.size, Destination.noHealthyInstance(destination))
+      tried.add(instance.id)
+      const isLast = tried.size >= maxAttempts || !pool.hasUntried(destination, tried)
+      const millis = Math.max(1, Math.ceil(isLast ? deadline - now : (deadline - now) / 2))
+      return restore(Tracing.dialling(open(instance.target, instance.endpoint, millis), {
+        [Tracing.attributes.destination]: instance.service,
+        [Tracing.attributes.instance]: instance.id,
+        [Tracing.attributes.address]: instance.address
+      })).pipe(
+        Effect.onExit((exit) => over(instance, exit)),
+        Effect.catch((reason) =>
+          isLast || performance.now() >= deadline
+            ? failed(tried.size, reason)
+            : restore(Effect.andThen(logRetry(name, instance, reason), attempt(deadline, tried)))
+        )
+      )
+    })
+
+  return {
+    current,
+    connect: Effect.suspend(() => {
+      const started = performance.now()
+      const known = current()
+      if (known !== undefined && Destination.isDecided(known)) {
+        return attempt(started + known.route.connectTimeoutMillis, new Set())
+      }
+      return within(watch.get, patienceMillis, watch.late).pipe(
+        Effect.flatMap((destination) => {
+          const deadline = started + destination.route.connectTimeoutMillis
+          return Effect.as(waitForLists(destination, deadline), deadline)
+        }),
+        Effect.catch((reason) => failed(0, reason)),
+        Effect.flatMap((deadline) => attempt(deadline, new Set()))
+      )
+    })
+  }
+})
+
+/** Waits for the list of each target until one has a healthy instance. Targets that are silent for too long are passed over. */
+const waitForLists = Effect.fnUntraced(function*(
+  { route, targets }: Destination.Destination,
+  deadline: number
+): Effect.fn.Return<void, DialError.Reason> {
+  let silent: Destination.TargetInstances | undefined
+  for (const [index, each] of targets.entries()) {
+    const left = deadline - performance.now()
+    const list = yield* Effect.option(
+      within(each.instances.get, index === targets.length - 1 ? left : left / 2, () => "silent" as const)
+    )
+    if (Option.isNone(list)) silent ??= each
+    else if (Destination.hasHealthy(list.value)) return
+  }
+  if (silent === undefined) return
+  return yield* DialError.unheard(
+    `the list of instances of ${silent.target.id}`,
+    route.connectTimeoutMillis,
+    silent.instances.freshness().lastError
+  )
+})
+
+const logRetry = (name: string, instance: Pool.Instance, reason: DialError.Reason): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(`${name}: ${reason.message}. Trying another instance`), {
+    direction: "outbound",
+    reason: reason._tag,
+    destination: instance.service,
+    instance: instance.id,
+    remote: instance.address
+  })
+
+const within = <A, E, E2>(
+  self: Effect.Effect<A, E>,
+  millis: number,
+  orElse: (millis: number) => E2
+): Effect.Effect<A, E | E2> =>
+  Effect.timeoutOrElse(self, { duration: Math.max(0, millis), orElse: () => Effect.fail(orElse(millis)) })

@@ -1,0 +1,93 @@
+/** Follows the services that are called, each in a scope of its own, and lets go of those that are no longer used. */
+import { Deferred, Duration, Effect, Exit, FiberSet, Scope } from "effect"
+import type * as DialError from "../DialError.ts"
+import type * as Resolver from "../Resolver.ts"
+import * as HttpUpstream from "./HttpUpstream.ts"
+import * as ServiceTable from "./ServiceTable.ts"
+
+export interface Service extends ServiceTable.Entry {
+  /** Undefined until it is ready to take a request. */
+  readonly ready: () => HttpUpstream.HttpUpstream | undefined
+  /** Waits for what a request needs to know. Until it is over, the service stays. */
+  readonly wait: Effect.Effect<HttpUpstream.HttpUpstream, DialError.Reason>
+}
+
+export interface Services {
+  /** Undefined: there is no place for another one. */
+  readonly get: (resolver: Resolver.Resolver) => Service | undefined
+  readonly size: () => number
+  /** Requests without a whole answer. */
+  readonly active: () => number
+}
+
+interface Followed extends Service {
+  readonly scope: Scope.Closeable
+  readonly active: () => number
+}
+
+export const make = Effect.fnUntraced(function*(
+  limits: ServiceTable.Limits,
+  open: HttpUpstream.Open,
+  options: HttpUpstream.Options
+): Effect.fn.Return<Services, never, Resolver.Sources | Scope.Scope> {
+  const scope = yield* Effect.scope
+  const run = yield* FiberSet.makeRuntime<Resolver.Sources>()
+  const table = ServiceTable.make<Followed>(limits)
+
+  const letGo = (services: ReadonlyArray<Followed>): Effect.Effect<void> =>
+    Effect.forEach(services, ({ scope }) => Scope.close(scope, Exit.void), {
+      concurrency: "unbounded",
+      discard: true
+    })
+
+  const follow = (resolver: Resolver.Resolver): Followed => {
+    const made = Deferred.makeUnsafe<HttpUpstream.HttpUpstream>()
+    const own = Scope.forkUnsafe(scope)
+    let upstream: HttpUpstream.HttpUpstream | undefined
+    let waiting = 0
+    run(
+      Effect.gen(function*() {
+        upstream = yield* HttpUpstream.make(resolver, open, options)
+        yield* Deferred.succeed(made, upstream)
+      }).pipe(Scope.provide(own))
+    )
+    return {
+      scope: own,
+      usedAt: performance.now(),
+      active: () => upstream?.active() ?? 0,
+      isInUse: () => waiting > 0 || (upstream?.active() ?? 0) > 0,
+      isKnown: () => upstream?.isKnown() === true,
+      ready: () => upstream?.isReady() === true ? upstream : undefined,
+      wait: Effect.suspend(() => {
+        waiting++
+        return Effect.flatMap(Deferred.await(made), (upstream) => Effect.as(upstream.ready, upstream)).pipe(
+          Effect.ensuring(Effect.sync(() => waiting--))
+        )
+      })
+    }
+  }
+
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(
+    Effect.suspend(() => letGo(table.takeIdle(performance.now()))),
+    Duration.millis(limits.unknownMillis)
+  )))
+
+  return {
+    get: (resolver) => {
+      const known = table.get(resolver.key)
+      if (known !== undefined) return known
+      const left = table.makePlace()
+      if (left === undefined) return undefined
+      if (left.length > 0) run(letGo(left))
+      const service = follow(resolver)
+      table.add(resolver.key, service)
+      return service
+    },
+    size: table.size,
+    active: () => {
+      let sum = 0
+      for (const { active } of table.entries()) sum += active()
+      return sum
+    }
+  }
+})
