@@ -32,7 +32,7 @@ import * as TransportFailure from "./TransportFailure.ts"
 export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi>
 
 /** What a call of a derived method may fail with. */
-type CallError = ApiError.ApiError | HttpClientError.HttpClientError | Schema.SchemaError
+export type CallError = ApiError.ApiError | HttpClientError.HttpClientError | Schema.SchemaError
 
 export class ConsulClient extends Context.Service<ConsulClient, {
   /** Where requests go, for logs: never with credentials. */

@@ -1,9 +1,8 @@
 /** The certificate authorities that this mesh trusts. */
 import { Context, Effect, Layer, Result, type Scope, type SubscriptionRef } from "effect"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import * as ConsulError from "../consul/ConsulError.ts"
 import * as TrustBundle from "../identity/TrustBundle.ts"
 import * as Watched from "./Watched.ts"
 
@@ -32,19 +31,12 @@ export const watch = (
     name,
     Watched.make(
       { what, watch: "roots", subject: "*" },
-      BlockingQuery.byIndex(
+      ApiWatch.byIndex(consul, {
         name,
-        (known) =>
-          consul.hold(name, "vital", known, (api, known) => api.agent.caRoots({ query: ConsulClient.blocking(known) }))
-            .pipe(
-              Effect.flatMap(({ body, headers }) =>
-                Effect.map(
-                  Effect.mapError(Effect.fromResult(toBundle(body)), (why) => ConsulError.undecodable(name, why)),
-                  (value) => ({ value, cursor: headers["x-consul-index"] })
-                )
-              )
-            )
-      ),
+        sharing: "vital",
+        request: (api, blocking) => api.agent.caRoots({ query: blocking }),
+        decode: toBundle
+      }),
       describe
     )
   )

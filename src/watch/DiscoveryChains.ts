@@ -1,9 +1,8 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
 import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
 import type * as TcpRoute from "../route/TcpRoute.ts"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import * as ConsulError from "../consul/ConsulError.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as Balancing from "./Balancing.ts"
 import * as SubsetRoute from "./SubsetRoute.ts"
@@ -64,33 +63,22 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
     `${name} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
     Watched.make(
       { what: `the discovery chain of ${service}`, watch: "chain", subject: service },
-      BlockingQuery.byIndex(name, (known) =>
-        consul.hold(
-          name,
-          "many",
-          known,
-          (api, known) =>
-            api.discoveryChain.compile({
-              params: { service },
-              query: {
-                ...ConsulClient.blocking(known),
-                ...(datacenter === undefined ? {} : { "compile-dc": datacenter })
-              },
-              payload: {
-                OverrideProtocol: "tcp",
-                ...(connectTimeoutMillis === undefined
-                  ? {}
-                  : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
-              }
-            })
-        ).pipe(
-          Effect.flatMap(({ body, headers }) =>
-            Effect.fromResult(toRoute(body.Chain)).pipe(
-              Effect.mapError((why) => ConsulError.undecodable(name, why)),
-              Effect.map((value) => ({ value, cursor: headers["x-consul-index"] }))
-            )
-          )
-        ))
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "many",
+        request: (api, blocking) =>
+          api.discoveryChain.compile({
+            params: { service },
+            query: { ...blocking, ...(datacenter === undefined ? {} : { "compile-dc": datacenter }) },
+            payload: {
+              OverrideProtocol: "tcp",
+              ...(connectTimeoutMillis === undefined
+                ? {}
+                : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
+            }
+          }),
+        decode: ({ Chain }) => toRoute(Chain)
+      })
     )
   )
 }
@@ -102,22 +90,12 @@ const watchResolvers = (consul: ConsulClient.ConsulClient["Service"]) => {
     name,
     Watched.make(
       { what: "the service-resolvers", watch: "resolvers", subject: "*" },
-      BlockingQuery.byIndex(name, (known) =>
-        consul.hold(
-          name,
-          "many",
-          known,
-          (api, known) =>
-            api.config.list({
-              params: { kind: "service-resolver" },
-              query: ConsulClient.blocking(known)
-            })
-        ).pipe(
-          Effect.map(({ body, headers }) => ({
-            value: SubsetRoute.resolvers(body),
-            cursor: headers["x-consul-index"]
-          }))
-        ))
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "many",
+        request: (api, blocking) => api.config.list({ params: { kind: "service-resolver" }, query: blocking }),
+        decode: (entries) => Result.succeed(SubsetRoute.resolvers(entries))
+      })
     )
   )
 }

@@ -1,7 +1,7 @@
 /** The instances of a target that speak mesh TLS, with their health. */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Result, type Scope } from "effect"
 import type * as TcpRoute from "../route/TcpRoute.ts"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Health from "../consul/Health.ts"
 import * as LeafCertificate from "./LeafCertificate.ts"
@@ -66,26 +66,20 @@ const watchInstances = (
     key,
     Watched.make(
       { what: `the instances of ${target.id}`, watch: "instances", subject: target.id },
-      BlockingQuery.byIndex(name, (known) =>
-        consul.hold(
-          name,
-          "many",
-          known,
-          (api, known) =>
-            api.health.connect({
-              params: { service: target.service },
-              query: {
-                ...ConsulClient.blocking(known),
-                ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
-                ...(target.filter === "" ? {} : { filter: target.filter })
-              }
-            })
-        ).pipe(
-          Effect.map(({ body, headers }) => ({
-            value: body.flatMap((entry) => toEndpoint(entry, target, datacenter)),
-            cursor: headers["x-consul-index"]
-          }))
-        ))
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "many",
+        request: (api, blocking) =>
+          api.health.connect({
+            params: { service: target.service },
+            query: {
+              ...blocking,
+              ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
+              ...(target.filter === "" ? {} : { filter: target.filter })
+            }
+          }),
+        decode: (entries) => Result.succeed(entries.flatMap((entry) => toEndpoint(entry, target, datacenter)))
+      })
     )
   )
 }

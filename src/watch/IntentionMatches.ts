@@ -9,7 +9,8 @@
  * It asks alone first, because an agent refuses a question as a whole where the token may not read one of its names: so
  * none is ever in the way of the others.
  */
-import { Clock, Duration, Effect, Equal, Latch, Queue, type Scope, Semaphore, Stream } from "effect"
+import { Clock, Duration, Effect, Equal, Latch, Queue, Result, type Scope, Semaphore, Stream } from "effect"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as Complete from "../consul/Complete.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -114,20 +115,20 @@ const make = Effect.fnUntraced(function*(
         name,
         "vital",
         nothing,
-        (api, known) => match(api, [member.destination], known)
+        (api, known) => match(api, [member.destination], ConsulClient.blocking(known))
       ).pipe(Effect.tap((answer) => Complete.answer(name, right, answer)))
       if (member.defaultPolicy === undefined) {
         member.configured = yield* configured.get
         yield* warnOfUnknown(member.configured, answer)
       }
-      const policy = policyOf(member, answer)
+      const policy = policyOf(member, answer.body)
       member.heard = policy
       member.heardAt = yield* Clock.currentTimeMillis
       return { value: policy, cursor: answer.headers["x-consul-index"] === undefined ? undefined : followed }
     }).pipe(Effect.tapError(() => configured.forget))
 
   /** What is new for a member; and, now and then, that there is nothing. */
-  const tell = (group: Group, answer: Matches) =>
+  const tell = (group: Group, answer: Matches["body"]) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       for (const member of group.asked) {
@@ -145,23 +146,22 @@ const make = Effect.fnUntraced(function*(
       group.asked = new Set(group.members)
       const names = [...new Set(Array.from(group.asked, (member) => member.destination))]
       const name = nameOf(names)
-      return BlockingQuery.byIndex(name, (known) =>
-        consul.hold(name, "vital", known, (api, known) =>
-          match(api, names, known)).pipe(
-            Effect.tap((answer) => Complete.answer(name, right, answer)),
-            Effect.map((value) => ({ value, cursor: value.headers["x-consul-index"] }))
-          )).pipe(
-          // As often as if each of them asked for itself.
-          Stream.provideService(BlockingQuery.Policy, {
-            ...policy,
-            burst: policy.burst * names.length,
-            interval: Duration.divideUnsafe(Duration.fromInputUnsafe(policy.interval), names.length)
-          }),
-          Stream.takeUntil(({ _tag }) =>
-            _tag === "Failure"
-          ),
-          Stream.runForEach((seen) => seen._tag === "Answer" ? tell(group, seen.value) : configured.forget)
-        )
+      return ApiWatch.byIndex(consul, {
+        name,
+        sharing: "vital",
+        request: (api, blocking) => match(api, names, blocking),
+        right,
+        decode: Result.succeed
+      }).pipe(
+        // As often as if each of them asked for itself.
+        Stream.provideService(BlockingQuery.Policy, {
+          ...policy,
+          burst: policy.burst * names.length,
+          interval: Duration.divideUnsafe(Duration.fromInputUnsafe(policy.interval), names.length)
+        }),
+        Stream.takeUntil(({ _tag }) => _tag === "Failure"),
+        Stream.runForEach((seen) => seen._tag === "Answer" ? tell(group, seen.value) : configured.forget)
+      )
     })
 
   const run = (group: Group): Effect.Effect<void> =>
@@ -233,17 +233,15 @@ const right = "intentions:read"
 
 type Matches = Effect.Success<ReturnType<typeof match>>
 
-const policyOf = ({ configured, defaultPolicy, destination }: Member, { body }: Matches): Policy => ({
-  intentions: body[destination] ?? [],
+const policyOf = ({ configured, defaultPolicy, destination }: Member, matches: Matches["body"]): Policy => ({
+  intentions: matches[destination] ?? [],
   defaultPolicy: defaultPolicy ?? configured ?? "deny"
 })
 
 const nothing: ConsulClient.Known<bigint> = { cursor: undefined, wait: "0s" }
 
-const match = (api: ConsulClient.Api, names: ReadonlyArray<string>, known: ConsulClient.Known<bigint>) =>
-  api.connect.matchIntentions({
-    query: { by: "destination", name: names, ...ConsulClient.blocking(known) }
-  })
+const match = (api: ConsulClient.Api, names: ReadonlyArray<string>, blocking: ApiWatch.Blocking) =>
+  api.connect.matchIntentions({ query: { by: "destination", name: names, ...blocking } })
 
 const nameOf = ([first, ...others]: ReadonlyArray<string>): string =>
   `GET /v1/connect/intentions/match?by=destination&name=${first}${

@@ -3,8 +3,7 @@
  * one is named that is not here, it has not arrived yet, does not exist, or the rights do not suffice to read it.
  */
 import { Context, Effect, Layer, Result, type Scope, type SubscriptionRef } from "effect"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
-import * as Complete from "../consul/Complete.ts"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
@@ -81,18 +80,14 @@ const watchEntries = (
     name,
     Watched.make(
       { what, watch: "providers", subject: "*" },
-      BlockingQuery.byIndex(name, (known) =>
-        consul.hold(name, "vital", known, (api, known) =>
-          api.config.list({
-            params: { kind: "jwt-provider" },
-            query: ConsulClient.blocking(known)
-          })).pipe(
-            Effect.tap((answer) => Complete.answer(name, "mesh = \"read\", or service:write for a service", answer)),
-            Effect.map(({ body, headers }) => ({
-              value: new Map(body.map((entry) => [entry.Name ?? "", JwtProvider.fromEntry(entry)])) as Providers,
-              cursor: headers["x-consul-index"]
-            }))
-          ))
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "vital",
+        request: (api, blocking) => api.config.list({ params: { kind: "jwt-provider" }, query: blocking }),
+        right: "mesh = \"read\", or service:write for a service",
+        decode: (entries): Result.Result<Providers, string> =>
+          Result.succeed(new Map(entries.map((entry) => [entry.Name ?? "", JwtProvider.fromEntry(entry)])))
+      })
     )
   )
 }

@@ -2,8 +2,8 @@
  * The protocol of a service as its config entries have it: `tcp`, `http`, `http2` or `grpc`. It says whether callers are
  * judged by connection or by request. Read from its discovery chain, which merges service and proxy defaults.
  */
-import { Effect, type Scope } from "effect"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
+import { Effect, Result, type Scope } from "effect"
+import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as News from "./News.ts"
 import * as Watched from "./Watched.ts"
@@ -21,18 +21,13 @@ export const watch = (
         const news = yield* News.of(watchDefaults(consul, service))
         return yield* Watched.make(
           { what: `the protocol of ${service}`, watch: "protocol", subject: service },
-          BlockingQuery.byIndex(name, (known) =>
-            consul.hold(name, { every: "1 minute", news }, known, (api, known) =>
-              api.discoveryChain.compile({
-                params: { service },
-                query: ConsulClient.blocking(known),
-                payload: {}
-              })).pipe(
-                Effect.map(({ body, headers }) => ({
-                  value: body.Chain.Protocol || "tcp",
-                  cursor: headers["x-consul-index"]
-                }))
-              ))
+          ApiWatch.byIndex(consul, {
+            name,
+            sharing: { every: "1 minute", news },
+            request: (api, blocking) =>
+              api.discoveryChain.compile({ params: { service }, query: blocking, payload: {} }),
+            decode: ({ Chain }) => Result.succeed(Chain.Protocol || "tcp")
+          })
         )
       })
     )
@@ -56,19 +51,15 @@ const watchEntries = (consul: ConsulClient.ConsulClient["Service"], kind: "servi
     name,
     Watched.make(
       { what: `the ${kind}`, watch: "protocol", subject: "*" },
-      BlockingQuery.byIndex(name, (known) =>
-        Effect.map(
-          consul.hold(
-            name,
-            "vital",
-            known,
-            (api, known) => api.config.list({ params: { kind }, query: ConsulClient.blocking(known) })
-          ),
-          ({ body, headers }) => ({
-            value: new Map(body.map((entry) => [(entry.Name ?? "").toLowerCase(), JSON.stringify(entry)])),
-            cursor: headers["x-consul-index"]
-          })
-        ))
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "vital",
+        request: (api, blocking) => api.config.list({ params: { kind }, query: blocking }),
+        decode: (entries) =>
+          Result.succeed(
+            new Map(entries.map((entry) => [(entry.Name ?? "").toLowerCase(), JSON.stringify(entry)]))
+          )
+      })
     )
   )
 }
