@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import * as Go from "./GoJson.ts"
 import * as Health from "./Health.ts"
+import * as InstanceFields from "./InstanceFields.ts"
 import * as Proxy from "./Proxy.ts"
 
 export const AgentService = Schema.Struct({
@@ -95,14 +96,7 @@ export interface CheckRegistration extends Schema.Schema.Type<typeof CheckRegist
 const definitionFields = {
   Kind: text,
   ID: text,
-  Tags: Schema.optionalKey(Schema.Array(Schema.String)),
-  Address: text,
-  TaggedAddresses: Schema.optionalKey(Schema.Record(Schema.String, Schema.Struct({ Address: text, Port: number }))),
-  Meta: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  Port: number,
-  SocketPath: text,
-  Weights: Schema.optionalKey(Schema.Struct({ Passing: number, Warning: number })),
-  EnableTagOverride: flag,
+  ...InstanceFields.registered,
   Token: text,
   Locality: Schema.optionalKey(Schema.Struct({ Region: text, Zone: text })),
   Check: Schema.optionalKey(ServiceCheck),

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import * as Go from "./GoJson.ts"
 import * as Health from "./Health.ts"
+import * as InstanceFields from "./InstanceFields.ts"
 import * as Proxy from "./Proxy.ts"
 
 /** An instance, flat: its node's fields and its own. */
@@ -44,20 +45,12 @@ export interface NodeServiceList extends Schema.Schema.Type<typeof NodeServiceLi
 
 const text = Schema.optionalKey(Schema.String)
 const flag = Schema.optionalKey(Schema.Boolean)
-const number = Schema.optionalKey(Schema.Finite)
 
 const Service = Schema.Struct({
   Kind: text,
   ID: text,
   Service: Schema.String,
-  Tags: Schema.optionalKey(Schema.Array(Schema.String)),
-  Address: text,
-  TaggedAddresses: Schema.optionalKey(Schema.Record(Schema.String, Schema.Struct({ Address: text, Port: number }))),
-  Meta: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  Port: number,
-  SocketPath: text,
-  Weights: Schema.optionalKey(Schema.Struct({ Passing: number, Warning: number })),
-  EnableTagOverride: flag,
+  ...InstanceFields.registered,
   Proxy: Schema.optionalKey(Proxy.Registration),
   Connect: Schema.optionalKey(Schema.Struct({ Native: flag })),
   Locality: Schema.optionalKey(Schema.Struct({ Region: text, Zone: text }))

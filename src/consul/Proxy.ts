@@ -22,6 +22,7 @@ export const TransparentProxy = Schema.Struct({
 export const AccessLogs = Schema.Struct({
   Enabled: Go.flagOmitEmpty,
   DisableListenerLogs: Go.flagOmitEmpty,
+  /** Empty (standard output), `file`, `stderr` or `stdout`. */
   Type: Go.textOmitEmpty,
   Path: Go.textOmitEmpty,
   JSONFormat: Go.textOmitEmpty,

@@ -10,25 +10,10 @@ export const stored = { ...Go.indexesOmitEmpty }
 export const duration = Schema.optionalKey(GoDuration.FromText)
 export const durationNanos = Schema.optionalKey(GoDuration.FromNanos)
 
-export const MeshGateway = Schema.Struct({ Mode: Go.textOmitEmpty })
 export const noMeshGateway = { Mode: "" }
 
-export const TransparentProxy = Schema.Struct({
-  OutboundListenerPort: Go.numberOmitEmpty,
-  DialedDirectly: Go.flagOmitEmpty
-})
 export const noTransparentProxy = { OutboundListenerPort: 0, DialedDirectly: false }
 
-export const Expose = Schema.Struct({
-  Checks: Go.flagOmitEmpty,
-  Paths: Go.listOmitEmpty(Schema.Struct({
-    ListenerPort: Go.numberOmitEmpty,
-    Path: Go.textOmitEmpty,
-    LocalPathPort: Go.numberOmitEmpty,
-    Protocol: Go.textOmitEmpty,
-    ParsedFromCheck: Go.flagOmitEmpty
-  }))
-})
 export const noExpose = { Checks: false, Paths: [] }
 
 export const HeaderModifiers = Schema.Struct({

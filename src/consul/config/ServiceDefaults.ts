@@ -1,6 +1,7 @@
 /** `service-defaults`: the protocol of a service and the settings of its sidecars. */
 import { Schema } from "effect"
 import * as Go from "../GoJson.ts"
+import * as Proxy from "../Proxy.ts"
 import * as Common from "./Common.ts"
 
 const upstream = {
@@ -20,7 +21,7 @@ const upstream = {
     MaxEjectionPercent: Schema.optionalKey(Schema.Finite),
     BaseEjectionTime: Common.durationNanos
   })),
-  MeshGateway: Go.struct(Common.MeshGateway, Common.noMeshGateway),
+  MeshGateway: Go.struct(Proxy.MeshGateway, Common.noMeshGateway),
   BalanceOutboundConnections: Go.textOmitEmpty
 }
 
@@ -34,10 +35,10 @@ export const ServiceDefaults = Schema.Struct({
   /** Lower case; empty is `tcp`, whatever proxy-defaults says. */
   Protocol: Go.text,
   Mode: Go.textOmitEmpty,
-  TransparentProxy: Go.struct(Common.TransparentProxy, Common.noTransparentProxy),
+  TransparentProxy: Go.struct(Proxy.TransparentProxy, Common.noTransparentProxy),
   MutualTLSMode: Go.textOmitEmpty,
-  MeshGateway: Go.struct(Common.MeshGateway, Common.noMeshGateway),
-  Expose: Go.struct(Common.Expose, Common.noExpose),
+  MeshGateway: Go.struct(Proxy.MeshGateway, Common.noMeshGateway),
+  Expose: Go.struct(Proxy.Expose, Common.noExpose),
   ExternalSNI: Go.textOmitEmpty,
   UpstreamConfig: Go.pointer(Schema.Struct({
     Overrides: Go.listOmitEmpty(UpstreamConfig),
