@@ -19,6 +19,7 @@ import * as AgentHandlers from "./http/AgentHandlers.ts"
 import * as CatalogHandlers from "./http/CatalogHandlers.ts"
 import * as ConfigHandlers from "./http/ConfigHandlers.ts"
 import * as ConnectHandlers from "./http/ConnectHandlers.ts"
+import * as HealthHandlers from "./http/HealthHandlers.ts"
 import * as RequestChecks from "./http/RequestChecks.ts"
 import * as QueryHandlers from "./http/QueryHandlers.ts"
 
@@ -140,6 +141,7 @@ const handlers = (state: AgentState.AgentState) =>
       AgentHandlers.layer(state),
       CatalogHandlers.layer(state),
       ConnectHandlers.layer(state),
+      HealthHandlers.layer(state),
       ConfigHandlers.layer(state),
       QueryHandlers.layer(state)
     ]),
