@@ -1,6 +1,6 @@
 /**
- * What the log says of callers that are refused. A flood of refusals, or of failures, is counted, and makes a line a minute
- * for each kind.
+ * Log lines about refused callers. A flood of refusals, or of failures, is counted, and makes one line a minute for each
+ * kind.
  */
 import { Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -11,23 +11,23 @@ import * as LogKeys from "../observe/LogKeys.ts"
 import * as RefusalLines from "../observe/RefusalLines.ts"
 
 export interface AdmissionLog {
-  /** Whom callers connect to. */
+  /** The service that callers connect to. */
   readonly service: () => string
-  /** Of a line about this caller. */
+  /** The keys of a line about this caller. */
   readonly keys: (peer: LogKeys.Peer) => Readonly<Record<string, string>>
-  /** Which lines to write besides, of one budget with `fault`. */
+  /** Limits other lines; they share a budget with `fault`. */
   readonly lines: LineLimit.LineLimit
-  /** Policy refused this caller; in audit mode, it would have. Counted by caller and rule. */
+  /** Policy refused this caller, or would have, in audit mode. Counts by caller and rule. */
   readonly denied: (peer: LogKeys.Peer, decision: Decision.Decision) => void
-  /** The caller is at fault otherwise. `did`: `refused a request`. Faults with the same `why` are of one kind. */
+  /** The caller broke a rule of the protocol. `did` says how it was answered: `refused a request`. `why` names the kind. */
   readonly fault: (peer: LogKeys.Peer, did: string, reason: string, why: string) => void
-  /** What was `denied`, most frequent first. */
+  /** Denials, most frequent first. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
 }
 
 export interface Options {
   readonly service: () => string
-  /** What was refused, by the address of the caller. */
+  /** Names what was refused, by the caller's address. */
   readonly subject: (remote: string) => string
   /** Writes a line from a callback. */
   readonly run: (line: Effect.Effect<void>) => void

@@ -1,6 +1,6 @@
 /**
- * What was admitted and is still open: connections and requests alike. All of it is judged again whenever the answer may
- * have changed, and what is refused by then is ended, once.
+ * The registry of what was admitted and is still open: connections and requests alike. A change of policy judges all of
+ * it again, and ends what it refuses, once.
  *
  *     admitted ─▶ open ─▶ judged again ─┬─▶ open
  *                  │                    └─▶ ended
@@ -10,32 +10,32 @@
  */
 import * as Decision from "../intention/Decision.ts"
 
-/** What was ended for one reason. */
+/** Things of one caller that ended for one reason. */
 export interface Ended<out A> {
-  /** Whose, and why: `web (denied by intention web → api (precedence 9))`. */
+  /** The caller, and the reason: `web (denied by intention web → api (precedence 9))`. */
   readonly line: string
   readonly all: readonly [A, ...ReadonlyArray<A>]
 }
 
-/** `V` is the verdict that something was admitted by: later ones may need what is in it. */
+/** `V` is the verdict that admitted a thing. It holds what later verdicts need. */
 export interface Admissions<in out A, in out V extends object> {
-  /** What is open now. */
+  /** How many are open. */
   readonly size: () => number
   /** How many were admitted so far. */
   readonly admitted: () => number
-  /** How many of them were ended because they were refused later. */
+  /** How many of them were ended by a later verdict. */
   readonly ended: () => number
-  /** From now on it is judged again, until it leaves or is ended. */
+  /** From now on `judge` sees it, until it leaves or ends. */
   readonly admit: (one: A, verdict: V) => void
-  /** Another verdict on something that is open; nothing otherwise. */
+  /** Replaces the verdict, if it is still open. */
   readonly amend: (one: A, verdict: V) => void
-  /** It is over. */
+  /** It closed by itself. */
   readonly leave: (one: A) => void
   readonly has: (one: A) => boolean
   readonly open: () => Iterable<readonly [A, V]>
   /**
-   * Ends what is open and refused, and returns it, a group for each line. `decide` returns undefined where it can not tell
-   * yet: that stays open. `among`: nothing else is judged.
+   * Ends what `decide` refuses, and returns it in groups, one for each line of the log. Where `decide` returns undefined,
+   * the verdict is pending, and the thing stays open. `among` limits the round to these; default: all that is open.
    */
   readonly judge: (
     decide: (one: A, verdict: V) => Decision.Decision | undefined,
@@ -44,9 +44,9 @@ export interface Admissions<in out A, in out V extends object> {
 }
 
 export interface Options<in A> {
-  /** Whose it is, as the log has it. */
+  /** The caller's name in the log. */
   readonly nameOf: (one: A) => string
-  /** Called once at most for each. */
+  /** Called at most once for each. */
   readonly end: (one: A) => void
 }
 

@@ -1,6 +1,6 @@
 /**
- * Decides about connections by asking the agent: before the handler gets one, and again now and then. New connections fail
- * closed when the agent is silent, open ones are left alone.
+ * Decides about connections by asking the agent: before the handler gets one, and again on a schedule. While the agent is
+ * silent, new connections fail closed, and open ones stay.
  */
 import type { Socket } from "node:net"
 import { Effect, Result } from "effect"
@@ -32,11 +32,11 @@ export const make = ({ asked, handshakeMillis, run }: Options): ConnectionJudge.
     }))
   },
   again: (connections) => again(asked, connections, handshakeMillis),
-  // What changes at the agent is heard of when it is asked again.
+  // The agent announces no changes: `again` asks for them.
   follow: () => Effect.void
 })
 
-/** The answer about a connection whose handshake is over; it is abandoned when the peer leaves. */
+/** The answer about a new connection. A peer that leaves ends the question. */
 const first = (
   asked: Authorization.Asked,
   question: Authorization.Question,
@@ -54,8 +54,8 @@ const first = (
   )
 
 /**
- * Asks once about each certificate, and has those judged that are refused. The round ends with the first question that is
- * not answered: the next one will be as good.
+ * Asks once about each certificate, and cuts the connections of a refused one. The first question without an answer ends
+ * the round: the next round asks again.
  */
 const again = (
   asked: Authorization.Asked,

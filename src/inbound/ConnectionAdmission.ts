@@ -1,6 +1,6 @@
 /**
- * What happens to a connection whose handshake is over: first it is known who the caller is, then whether it may connect.
- * Nothing is done on its behalf before both.
+ * Admits a connection after its handshake: verifies the caller, then asks the judge. The application hears of it after
+ * both.
  *
  *     finished ─▶ verified ─▶ judged ─▶ entered
  *                    └──────────┴─▶ turned away: a reset
@@ -19,12 +19,12 @@ import type * as ConnectionJudge from "./ConnectionJudge.ts"
 import type * as TlsServer from "./TlsServer.ts"
 
 export interface Stages<S extends Socket> {
-  /** What the other side has shown in the handshake. */
+  /** Reads the peer's certificate off the socket. */
   readonly presented: (socket: S) => PeerVerification.Presented
   readonly judge: Pick<ConnectionJudge.ConnectionJudge, "decide">
-  /** It may connect. */
+  /** Serves an admitted connection. */
   readonly enter: (connection: Connection, verdict: ConnectionJudge.Verdict, arrival: TlsServer.Arrival) => void
-  /** It may not, and is reset. */
+  /** Records a refusal. The connection is reset after it. */
   readonly refuse: (refusal: Refusal.Refusal, remote: string) => void
 }
 

@@ -1,4 +1,4 @@
-/** Runs the handler of an admitted connection, and sees to the end: reset if it fails, ended otherwise. */
+/** Runs the handler of an admitted connection, and closes it afterwards: by a reset if the handler failed, orderly otherwise. */
 import { Cause, Effect, Exit } from "effect"
 import * as Splice from "../net/Splice.ts"
 import type * as AdmissionLog from "./AdmissionLog.ts"
@@ -7,7 +7,7 @@ import * as HandlerFailure from "./HandlerFailure.ts"
 
 export interface ConnectionHandler<out R> {
   readonly serve: (connection: Connection) => Effect.Effect<unknown, never, R>
-  /** How often it failed. */
+  /** How many handlers failed. */
   readonly failed: () => number
 }
 

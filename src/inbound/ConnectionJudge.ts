@@ -1,4 +1,4 @@
-/** Decides about connections: by the intentions that are watched, or, in `AskAgent`, by asking the agent. */
+/** Decides whether callers may connect, and stay: by watched intentions, here, or by asking the agent, in `AskAgent`. */
 import type { Socket } from "node:net"
 import { Effect, Result, Stream } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
@@ -21,13 +21,14 @@ export interface Candidate {
 
 export interface Verdict {
   readonly decision: Decision.Decision
-  /** What the agent was asked, where it decides. */
+  /** The question to the agent, where the agent decides. */
   readonly question?: Authorization.Question
 }
 
-/** Open connections, to be judged again. `why`: what the log says of those that are cut. */
+/** Open connections, as a judge sees them. */
 export interface Open {
   readonly open: () => Iterable<readonly [Connection, Verdict]>
+  /** Cuts those that `decide` refuses, and logs `why`. `among` limits the round to these. */
   readonly judge: (
     decide: (connection: Connection) => Decision.Decision,
     why: string,
@@ -36,15 +37,15 @@ export interface Open {
 }
 
 export interface ConnectionJudge {
-  /** Calls `then` once with the verdict on a new connection: at once where nobody has to be asked. */
+  /** Calls `then` once with the verdict on a new connection: synchronously, unless it has to ask. */
   readonly decide: (candidate: Candidate, then: (verdict: Result.Result<Verdict, Refusal.Refusal>) => void) => void
-  /** Judges all that is open again, now. */
+  /** Judges all open connections again, now. */
   readonly again: (connections: Open) => Effect.Effect<void>
-  /** Judges all that is open again at each change that it hears of, for good. */
+  /** Judges all open connections again at each change of policy. Ends where it hears of none. */
   readonly follow: (connections: Open) => Effect.Effect<void>
 }
 
-/** The log's reason for what `again` cuts. */
+/** Why `again` cuts a connection, in the log. */
 export const onSchedule = "judged again on schedule"
 
 export interface Options {

@@ -1,4 +1,4 @@
-/** Connections that were turned away: counted by reason, and said. */
+/** Counts refused connections by reason, and logs them. */
 import { type Context, Effect } from "effect"
 import type * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as Refusal from "../tls/Refusal.ts"
@@ -12,7 +12,7 @@ export interface ConnectionRefusals {
 export interface Options {
   readonly log: AdmissionLog.AdmissionLog
   readonly handshakes: Pick<ConnectionMetrics.Handshakes, "refused">
-  /** Where metrics are. */
+  /** Holds the registry of metrics. */
   readonly context: Context.Context<never>
   readonly run: (line: Effect.Effect<void>) => void
 }

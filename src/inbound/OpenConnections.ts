@@ -1,4 +1,4 @@
-/** Connections that were let in: judged again, and cut when they may not stay any more. */
+/** The registry of admitted connections. A later verdict cuts those that may not stay. */
 import { Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
@@ -15,9 +15,9 @@ export interface OpenConnections extends
 {}
 
 export interface Options {
-  /** Whom callers connect to. */
+  /** The service that callers connect to. */
   readonly service: () => string
-  /** Ends a connection that may not stay. */
+  /** Closes a connection that may not stay. */
   readonly cut: (connection: Connection) => void
 }
 

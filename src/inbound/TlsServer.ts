@@ -1,6 +1,6 @@
 /**
- * Accepts connections and shakes hands, with the certificates that are in force when a connection arrives. What a peer is
- * allowed to do is decided elsewhere: here it has as long as a handshake may take, and so many connections.
+ * Accepts connections and completes TLS handshakes, with the certificates that are in force when a connection arrives.
+ * Limits the time of a handshake and the number of connections. Verification and policy come after it.
  *
  *     accepted ─▶ handshake ─┬─▶ finished
  *                            └─▶ refused: no TLS, too late, too many, gone
@@ -32,27 +32,27 @@ export interface Options {
   readonly maxConnections: number | undefined
 }
 
-/** Who hears of what happens. */
+/** Callbacks of the server. */
 export interface Observer {
-  /** The handshake is over. Nothing has been read yet, and the peer is still to be verified. */
+  /** The handshake succeeded. Nothing has been read yet, and the peer is not verified yet. */
   readonly finished: (socket: Tls.TLSSocket, arrival: Arrival) => void
-  /** The connection has been closed. */
+  /** The handshake failed, or there are too many connections. The connection is closed. */
   readonly refused: (refusal: Refusal.Refusal, remote: string) => void
-  /** Something goes wrong while it listens: what is to be logged. */
+  /** The server itself failed, and listens on. `line` logs it. */
   readonly failed: (line: Effect.Effect<void>) => void
 }
 
 export interface TlsServer {
-  /** Connections that are open, whether their handshakes are over or not. */
+  /** How many connections are open, in handshakes or after them. */
   readonly size: () => number
-  /** Returns the port that it listens on. */
+  /** Starts accepting. Returns the port. */
   readonly listen: (observer: Observer) => Effect.Effect<number, Listening.ListenError>
   /** Stops accepting. Connections stay. */
   readonly stop: Effect.Effect<void>
   readonly setMaxConnections: (limit: number) => void
 }
 
-/** Accepts nothing before `listen`. When the scope closes, what is still open is destroyed. */
+/** Accepts nothing before `listen`. The scope destroys what is still open when it closes. */
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<TlsServer, never, SecureContexts.SecureContexts | Scope.Scope> {

@@ -159,7 +159,7 @@ const afterDrain = "500 millis"
 /** For the last words to a caller that may do nothing any more: its requests at hand have been ended. */
 const deniedGraceMillis = 1000
 
-/** Connections are hardly judged: that is left to their requests. */
+/** Accepts connections, and leaves almost all of their policy to the requests. */
 const listen = (
   options: Options,
   { retire, serve }: HttpConnections.HttpConnections<Connection.Connection, RequestAdmission.Concluded>,

@@ -1,4 +1,4 @@
-/** What is decided about connections where each request is judged by itself: next to nothing. */
+/** Policy for connections where each request is judged by itself: almost all of it is left to the requests. */
 import type * as Authorizer from "../../intention/Authorizer.ts"
 import * as Decision from "../../intention/Decision.ts"
 import * as Watched from "../../watch/Watched.ts"

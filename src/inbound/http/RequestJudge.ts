@@ -1,12 +1,12 @@
 /**
- * Judges requests: when they come, and again until they are over, at each change of intentions. Where the verdict depends on
- * tokens, a request waits until they have been verified.
+ * Judges requests when they arrive, and those at hand again at each change of intentions. A request whose verdict depends
+ * on tokens waits for their verification.
  *
  *     request ─▶ judged ─┬──────────────▶ admitted ─▶ judged again ─▶ over
  *                        ├─ needs tokens ─▶ verified ─┘     │
  *                        └─▶ refused                        └─▶ refused by now: aborted
  *
- * A token that a request was admitted with counts until the request is over, even if it expires before that.
+ * A token counts until its request is over, even if the token expires before that.
  */
 import { Array as Arr, Effect } from "effect"
 import type * as PathNormalization from "../../http/PathNormalization.ts"
@@ -23,15 +23,15 @@ import * as TokenAdmission from "./TokenAdmission.ts"
 
 export interface RequestJudge {
   /**
-   * Judges a request, now and again until it is over. `then` is called with the verdict: at once, or when the tokens that it
-   * depends on have been verified and somebody still waits for the answer.
+   * Judges a request, now and again until it is over. Calls `then` with the verdict: synchronously, or after the tokens
+   * that it depends on have been verified, unless the request is over by then.
    */
   readonly judge: (
     exchange: AdmittedExchange.Exchange,
     raw: RequestAdmission.Raw,
     then: (concluded: RequestAdmission.Concluded) => void
   ) => void
-  /** Judges what is at hand by other intentions, and aborts what they refuse. */
+  /** Judges the requests at hand by these intentions, and aborts those that they refuse. */
   readonly again: (authorizer: Authorizer.Authorizer) => Effect.Effect<void>
   /** A request is over. */
   readonly leave: (exchange: AdmittedExchange.Exchange) => void
@@ -44,12 +44,12 @@ export interface Options {
   readonly tokens: Pick<RequestTokens.RequestTokens, "verify">
   readonly log: Pick<AdmissionLog.AdmissionLog, "denied" | "keys">
   readonly refused: RequestRefusals.Record
-  /** Called for each that is aborted. */
+  /** Called for each aborted request. */
   readonly aborted: () => void
   readonly run: (verifying: Effect.Effect<void>) => void
 }
 
-/** What the tokens of a request say by now, and what follows from it. */
+/** A verdict, with the tokens that it rests on. */
 type Settled = Pick<RequestAdmission.Admitted, "decision" | "presented">
 
 export const make = (
@@ -63,7 +63,7 @@ export const make = (
     }
   })
 
-  /** By the intentions in force, with the tokens that the request carries, verified as far as the verdict depends on them. */
+  /** Decides by the intentions in force. Verifies the tokens that the verdict depends on, and no others. */
   const settle = (
     exchange: AdmittedExchange.Exchange,
     request: RequestAdmission.Request,
@@ -80,7 +80,7 @@ export const make = (
     )
   }
 
-  /** It is recorded, and judged again until it is over. */
+  /** Records a verdict. An admitted request is judged again until it is over. */
   const conclude = (exchange: AdmittedExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
     exchange.concluded = concluded
     if (concluded._tag !== "Admitted") {
@@ -110,7 +110,7 @@ export const make = (
       run(Effect.map(settle(exchange, request, TokenAdmission.nobody), ({ decision, presented }) => {
         const concluded = RequestAdmission.conclude(request, decision, presented)
         conclude(exchange, concluded)
-        // What the application throws is for Node to report, not for a fiber.
+        // Node reports what the application throws: a fiber would swallow it.
         queueMicrotask(() => exchange.over ? undefined : then(concluded))
       }))
     },
@@ -122,7 +122,7 @@ export const make = (
             admitted.presented
           )
           if (open.size === 0) return decision
-          // Now it needs a token that nobody asked for when it came. It may carry it all the same.
+          // The request needs a token now that it did not need before. It may carry one all the same.
           run(judgeLater(exchange, admitted))
           return undefined
         })

@@ -1,4 +1,4 @@
-/** Requests that do not reach the application: counted by reason, and said. */
+/** Counts requests that do not reach the application, by reason, and logs them. */
 import type { Context } from "effect"
 import * as Catalogue from "../../observe/Catalogue.ts"
 import * as Meter from "../../observe/Meter.ts"
@@ -8,7 +8,7 @@ import * as RequestAdmission from "./RequestAdmission.ts"
 
 export type Record = (connection: Connection.Connection, refused: RequestAdmission.Refused) => void
 
-/** `context`: where metrics are. */
+/** `context` holds the registry of metrics. */
 export const make = (
   { denied, fault, service }: Pick<AdmissionLog.AdmissionLog, "denied" | "fault" | "service">,
   context: Context.Context<never>

@@ -1,4 +1,4 @@
-/** How many requests are at hand, how they were answered, and which of them, or of their callers, were cut off. */
+/** Counts requests: those at hand, the answers by code, and those that the server ended. */
 import { Effect, type Scope } from "effect"
 import type * as HttpExchange from "../../http/HttpExchange.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
@@ -7,16 +7,16 @@ import type * as Connection from "../Connection.ts"
 import type * as AdmittedExchange from "./AdmittedExchange.ts"
 
 export interface Totals extends ReturnType<HttpMetrics.HttpMetrics["totals"]> {
-  /** Requests that are at hand. */
+  /** Requests at hand. */
   readonly handling: number
 }
 
 export interface RequestTraffic {
   readonly started: () => void
   readonly closed: (exchange: AdmittedExchange.Exchange) => void
-  /** It was ended, as policy refuses it by now. */
+  /** A later verdict ended a request. */
   readonly denied: () => void
-  /** The server ended a connection for what its peer did. */
+  /** The server ended a connection because of what its peer did. */
   readonly abused: (connection: Connection.Connection, abuse: HttpExchange.Abuse) => void
   readonly totals: () => Totals
 }
