@@ -9,7 +9,9 @@ import { promisify } from "node:util"
 const root = new URL("..", import.meta.url).pathname
 const pages = [
   "README.md",
-  ...readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`)
 ]
 
 const programs = pages.flatMap((page) =>

@@ -48,7 +48,9 @@ export const proxy = Command.make(
       Flag.withDefault(false)
     ),
     spiffe: Flag.Literals("spiffe", ["strict", "leaf"]).pipe(
-      Flag.withDescription("How far peers must follow SPIFFE; leaf: for authorities that can not, see docs/native.md"),
+      Flag.withDescription(
+        "How far peers must follow SPIFFE; leaf: for authorities that can not, see docs/native/trust.md"
+      ),
       Flag.withDefault("strict" as const)
     ),
     startTimeout: startTimeout("the agent, certificates and intentions")

@@ -30,7 +30,7 @@ export interface Options {
   readonly audit?: Audit.Scope | undefined
   /**
    * `ask`: instead of watching intentions, the agent is asked about each connection, and about open ones on the listener's
-   * schedule. Requests are then not judged: see docs/native.md for what that means. Default: `cached`.
+   * schedule. Requests are then not judged: see docs/native/trust.md for what that means. Default: `cached`.
    */
   readonly authorization?: "cached" | "ask" | undefined
   /** How long the agent has for one answer, where it is asked. Default: 5 seconds. */

@@ -1,5 +1,5 @@
 /**
- * What the layers require and provide is what the table in docs/native.md says. `rows` is that table: a test holds the two equal,
+ * What the layers require and provide is what the table in docs/native/layers.md says. `rows` is that table: a test holds the two equal,
  * and the type checker (`npm run check`) holds `rows` to the layers.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -242,8 +242,7 @@ describe("layers", () => {
 
   it("are those of the documentation", () => {
     expectTypeOf<keyof typeof rows>().toEqualTypeOf<keyof Layers>()
-    const documented = readFileSync(new URL("../../docs/native.md", import.meta.url), "utf8")
-      .split("\n## ").find((section) => section.startsWith("Layers\n"))!
+    const documented = readFileSync(new URL("../../docs/native/layers.md", import.meta.url), "utf8")
       .split("\n").filter((line) => /^\| `\w+\.\w+`/.test(line))
       .flatMap((line) => {
         const [names, requires, provides, fails] = line.split("|").slice(1).map((cell) =>
