@@ -1,9 +1,12 @@
-/** One connection to one address: TCP, TLS, then who answered. All of it within a deadline, all of it undone on failure. */
+/** One connection to one address: TCP, TLS, then the identity of the peer. All within a deadline, all undone on failure. */
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { type Context, Effect, Result, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
+import * as Listening from "../net/Listening.ts"
+import * as Splice from "../net/Splice.ts"
 import * as Catalogue from "../observe/Catalogue.ts"
+import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
@@ -11,9 +14,6 @@ import * as PeerVerification from "../tls/PeerVerification.ts"
 import * as Refusal from "../tls/Refusal.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as DialError from "./DialError.ts"
-import * as Listening from "../net/Listening.ts"
-import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
-import * as Splice from "../net/Splice.ts"
 
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
 
@@ -30,7 +30,7 @@ export interface Connection extends Splice.Side {
 
 export interface Options {
   readonly address: Address
-  /** Who has to be there; of several, one. */
+  /** The identity that has to answer; of several, one of them. */
   readonly expected: SpiffeId.Service | ReadonlyArray<SpiffeId.Service>
   /** Absent: none is sent. */
   readonly sni: string | undefined
@@ -46,11 +46,12 @@ export const scoped = <E, R>(
 ): Effect.Effect<Connection, E, R | Scope.Scope> =>
   Effect.acquireRelease(opening, (connection) => Effect.sync(connection.reset), { interruptible: true })
 
-/** Undone when interrupted; from then on whoever runs it has to close the connection. */
+/** Undone when interrupted; from then on the caller has to close the connection. */
 export const open = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
   Effect.callback<Connection, DialError.Reason>((resume) => {
-    const { address, alpn, expected, sni, timeoutMillis } = options
+    const { address, timeoutMillis } = options
     const remote = Listening.format(address)
+    const record = makeRecord(options.expected, context)
     const transport = Net.connect({
       ...address,
       allowHalfOpen: true,
@@ -58,83 +59,105 @@ export const open = (options: Options, material: SecureContexts.Material, contex
       keepAlive: true,
       keepAliveInitialDelay: 60_000
     })
-    const handshakes = ConnectionMetrics.handshakes("outbound", context)
-    let settled = false
-    let connectedAt = 0
-    const settle = (outcome: Outcome) => {
-      settled = true
-      const destination = "service" in expected ? expected.service : expected[0]?.service ?? ""
-      Meter.count(Catalogue.dials, { destination, outcome }, context).value++
-    }
     const fail = (reason: Failure) => {
-      if (settled) return
-      settle(outcomes[reason._tag])
+      if (record.isSettled()) return
+      record.settle(outcomes[reason._tag])
       clearTimeout(timer)
       transport.destroy()
       resume(Effect.fail(reason))
     }
-    const refuse = (refusal: Refusal.Refusal) => {
-      if (settled) return
-      Refusal.count(refusal, "outbound", context)
-      handshakes.refused()
-      fail(DialError.ofRefusal(refusal, remote))
-    }
     const timer = setTimeout(() => {
       const connecting = transport.connecting
-      if (!connecting) {
-        Refusal.count({ _tag: "HandshakeTimedOut", millis: timeoutMillis }, "outbound", context)
-        handshakes.refused()
-      }
-      fail(
-        new DialError.TimedOut({
-          what: `${connecting ? "TCP connection" : "TLS handshake"} with ${remote}`,
-          millis: timeoutMillis
-        })
-      )
+      if (!connecting) record.refused({ _tag: "HandshakeTimedOut", millis: timeoutMillis })
+      const what = `${connecting ? "TCP connection" : "TLS handshake"} with ${remote}`
+      fail(new DialError.TimedOut({ what, millis: timeoutMillis }))
     }, timeoutMillis)
-    transport.on(
-      "error",
-      (cause) =>
-        fail(
-          new DialError.ConnectFailed({ address: remote, code: "code" in cause ? String(cause.code) : cause.message })
-        )
-    )
+    transport.on("error", (cause) => {
+      const code = "code" in cause ? String(cause.code) : cause.message
+      fail(new DialError.ConnectFailed({ address: remote, code }))
+    })
     transport.once("connect", () => {
-      connectedAt = performance.now()
-      let parsed: Tls.PeerCertificate | undefined
-      const socket = Tls.connect({
-        socket: transport,
-        secureContext: material.client,
-        rejectUnauthorized: false,
-        checkServerIdentity: (_, certificate) => {
-          parsed = certificate
-          return undefined
+      const connectedAt = performance.now()
+      handshake(transport, options, material, {
+        isOver: record.isSettled,
+        refused: (refusal) => {
+          if (record.isSettled()) return
+          record.refused(refusal)
+          fail(DialError.ofRefusal(refusal, remote))
         },
-        ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
-        ...(sni === undefined ? {} : { servername: sni })
-      })
-      socket.on("error", (cause) => refuse(HandshakeFailure.toRefusal(cause, timeoutMillis)))
-      socket.once("close", () => refuse({ _tag: "Disconnected" }))
-      socket.once("secureConnect", () => {
-        OrderlyEnd.demand(socket, transport)
-        // This runs on OpenSSL's stack, where a socket can not be closed by all means: what follows must be free to.
-        setImmediate(() => {
-          if (settled) return
-          const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected, material)
-          if (Result.isFailure(peer)) return refuse(peer.failure)
-          settle("connected")
-          handshakes.accepted(connectedAt)
+        verified: (socket, peer) => {
+          record.settle("connected")
+          record.accepted(connectedAt)
           clearTimeout(timer)
-          resume(Effect.succeed({ ...Splice.tls(socket, transport), peer: peer.success, remote }))
-        })
+          resume(Effect.succeed({ ...Splice.tls(socket, transport), peer, remote }))
+        }
       })
     })
     return Effect.sync(() => {
-      if (!settled) settle("cancelled")
+      if (!record.isSettled()) record.settle("cancelled")
       clearTimeout(timer)
       transport.destroy()
     })
   })
+
+/** What a handshake leads to. */
+interface Verdict {
+  /** The attempt has ended otherwise: nothing is heard any more. */
+  readonly isOver: () => boolean
+  readonly refused: (refusal: Refusal.Refusal) => void
+  readonly verified: (socket: Tls.TLSSocket, peer: SpiffeId.Service) => void
+}
+
+const handshake = (
+  transport: Net.Socket,
+  { alpn, expected, sni, timeoutMillis }: Options,
+  material: SecureContexts.Material,
+  { isOver, refused, verified }: Verdict
+): void => {
+  let parsed: Tls.PeerCertificate | undefined
+  const socket = Tls.connect({
+    socket: transport,
+    secureContext: material.client,
+    rejectUnauthorized: false,
+    checkServerIdentity: (_, certificate) => {
+      parsed = certificate
+      return undefined
+    },
+    ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
+    ...(sni === undefined ? {} : { servername: sni })
+  })
+  socket.on("error", (cause) => refused(HandshakeFailure.toRefusal(cause, timeoutMillis)))
+  socket.once("close", () => refused({ _tag: "Disconnected" }))
+  socket.once("secureConnect", () => {
+    OrderlyEnd.demand(socket, transport)
+    // This runs on OpenSSL's stack, where a socket can not be closed by all means: what follows must be free to.
+    setImmediate(() => {
+      if (isOver()) return
+      const peer = PeerVerification.dialler(PeerVerification.presented(socket, parsed), expected, material)
+      if (Result.isFailure(peer)) refused(peer.failure)
+      else verified(socket, peer.success)
+    })
+  })
+}
+
+/** Counts one attempt: how it ended, and its handshake. */
+const makeRecord = (expected: Options["expected"], context: Context.Context<never>) => {
+  const { accepted, refused } = ConnectionMetrics.handshakes("outbound", context)
+  const destination = "service" in expected ? expected.service : expected[0]?.service ?? ""
+  let settled = false
+  return {
+    isSettled: () => settled,
+    settle: (outcome: Outcome) => {
+      settled = true
+      Meter.count(Catalogue.dials, { destination, outcome }, context).value++
+    },
+    accepted,
+    refused: (refusal: Refusal.Refusal) => {
+      Refusal.count(refusal, "outbound", context)
+      refused()
+    }
+  }
+}
 
 type Failure = Exclude<DialError.Reason, DialError.NoHealthyInstance | DialError.UnknownName>
 

@@ -9,6 +9,7 @@ import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as Destination from "./Destination.ts"
+import type * as DestinationWatch from "./DestinationWatch.ts"
 import * as DialError from "./DialError.ts"
 import * as Ejections from "./Ejections.ts"
 import * as Pool from "./Pool.ts"
@@ -48,21 +49,6 @@ export const make = Effect.fnUntraced(function*(
   const failed = (attempts: number, reason: DialError.Reason) =>
     Effect.fail(new DialError.DialError({ service: name, attempts, reason }))
 
-  const report = (instance: Pool.Instance, succeeded: boolean) =>
-    instance.report(succeeded, performance.now(), Math.random()) ? ejected(instance) : Effect.void
-
-  const over = (instance: Pool.Instance, exit: Exit.Exit<Connect.Connection, DialError.Reason>) =>
-    Effect.suspend(() => {
-      if (Exit.isSuccess(exit)) {
-        const { socket } = exit.value
-        if (socket.closed) instance.end()
-        else socket.once("close", instance.end)
-        return report(instance, true)
-      }
-      instance.end()
-      return Cause.hasFails(exit.cause) ? report(instance, false) : Effect.void
-    })
-
   /** Interrupted only while it waits: from the pick on, a call is counted until it is over. */
   const attempt = (deadline: number, tried: Set<string>): Effect.Effect<Connect.Connection, DialError.DialError> =>
     Effect.uninterruptibleMask((restore) => {
@@ -80,7 +66,7 @@ export const make = Effect.fnUntraced(function*(
         [Tracing.attributes.instance]: instance.id,
         [Tracing.attributes.address]: instance.address
       })).pipe(
-        Effect.onExit((exit) => over(instance, exit)),
+        Effect.onExit((exit) => settle(instance, exit, ejected)),
         Effect.catch((reason) =>
           isLast || performance.now() >= deadline
             ? failed(tried.size, reason)
@@ -97,16 +83,39 @@ export const make = Effect.fnUntraced(function*(
       if (known !== undefined && Destination.isDecided(known)) {
         return attempt(started + known.route.connectTimeoutMillis, new Set())
       }
-      return within(watch.get, patienceMillis, watch.late).pipe(
-        Effect.flatMap((destination) => {
-          const deadline = started + destination.route.connectTimeoutMillis
-          return Effect.as(waitForLists(destination, deadline), deadline)
-        }),
+      return waitForDeadline(watch, patienceMillis, started).pipe(
         Effect.catch((reason) => failed(0, reason)),
         Effect.flatMap((deadline) => attempt(deadline, new Set()))
       )
     })
   }
+})
+
+/** The call ends when its connection closes. An interrupted attempt says nothing about the instance. */
+const settle = (
+  instance: Pool.Instance,
+  exit: Exit.Exit<Connect.Connection, DialError.Reason>,
+  ejected: Ejections.Ejected
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const socket = Exit.isSuccess(exit) ? exit.value.socket : undefined
+    if (socket === undefined || socket.closed) instance.end()
+    else socket.once("close", instance.end)
+    if (Exit.isFailure(exit) && !Cause.hasFails(exit.cause)) return Effect.void
+    const isEjected = instance.report(Exit.isSuccess(exit), performance.now(), Math.random())
+    return isEjected ? ejected(instance) : Effect.void
+  })
+
+/** When connecting has to be over, once targets and instances are known. */
+const waitForDeadline = Effect.fnUntraced(function*(
+  { get, late }: DestinationWatch.DestinationWatch,
+  patienceMillis: number,
+  started: number
+): Effect.fn.Return<number, DialError.Reason> {
+  const destination = yield* within(get, patienceMillis, late)
+  const deadline = started + destination.route.connectTimeoutMillis
+  yield* waitForLists(destination, deadline)
+  return deadline
 })
 
 /** Waits for the list of each target until one has a healthy instance. Targets that are silent for too long are passed over. */

@@ -41,30 +41,9 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const follow = (resolver: Resolver.Resolver): Followed => {
-    const made = Deferred.makeUnsafe<HttpUpstream.HttpUpstream>()
-    const own = Scope.forkUnsafe(scope)
-    let upstream: HttpUpstream.HttpUpstream | undefined
-    let waiting = 0
-    run(
-      Effect.gen(function*() {
-        upstream = yield* HttpUpstream.make(resolver, open, options)
-        yield* Deferred.succeed(made, upstream)
-      }).pipe(Scope.provide(own))
-    )
-    return {
-      scope: own,
-      usedAt: performance.now(),
-      active: () => upstream?.active() ?? 0,
-      isInUse: () => waiting > 0 || (upstream?.active() ?? 0) > 0,
-      isKnown: () => upstream?.isKnown() === true,
-      ready: () => upstream?.isReady() === true ? upstream : undefined,
-      wait: Effect.suspend(() => {
-        waiting++
-        return Effect.flatMap(Deferred.await(made), (upstream) => Effect.as(upstream.ready, upstream)).pipe(
-          Effect.ensuring(Effect.sync(() => waiting--))
-        )
-      })
-    }
+    const { making, service } = followed(HttpUpstream.make(resolver, open, options), Scope.forkUnsafe(scope))
+    run(making)
+    return service
   }
 
   yield* Effect.forkScoped(Effect.forever(Effect.delay(
@@ -91,3 +70,33 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 })
+
+/** A service whose upstream is still to be made. */
+const followed = (
+  make: Effect.Effect<HttpUpstream.HttpUpstream, never, Resolver.Sources | Scope.Scope>,
+  scope: Scope.Closeable
+): { readonly service: Followed; readonly making: Effect.Effect<void, never, Resolver.Sources> } => {
+  const made = Deferred.makeUnsafe<HttpUpstream.HttpUpstream>()
+  let upstream: HttpUpstream.HttpUpstream | undefined
+  let waiting = 0
+  return {
+    making: Effect.gen(function*() {
+      upstream = yield* Scope.provide(make, scope)
+      yield* Deferred.succeed(made, upstream)
+    }),
+    service: {
+      scope,
+      usedAt: performance.now(),
+      active: () => upstream?.active() ?? 0,
+      isInUse: () => waiting > 0 || (upstream?.active() ?? 0) > 0,
+      isKnown: () => upstream?.isKnown() === true,
+      ready: () => upstream?.isReady() === true ? upstream : undefined,
+      wait: Effect.suspend(() => {
+        waiting++
+        return Effect.flatMap(Deferred.await(made), (upstream) => Effect.as(upstream.ready, upstream)).pipe(
+          Effect.ensuring(Effect.sync(() => waiting--))
+        )
+      })
+    }
+  }
+}
