@@ -111,10 +111,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const traffic = ByteCounts.make()
   const lifetimes = yield* Lifetimes.make<Connection>(options, retire)
   const handshakes = ConnectionMetrics.handshakes("inbound", context)
-  const open = OpenConnections.make({
-    service,
-    cut: (connection) => retire === undefined ? connection.reset() : retire(connection, "denied")
-  })
+  const cut = (connection: Connection) => retire === undefined ? connection.reset() : retire(connection, "denied")
+  const open = OpenConnections.make({ cut, service })
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
   const { alpn, from, maxConnections, port } = options
@@ -140,16 +138,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       run(handler.serve(connection))
     }
   })
-  const stats = (): Stats => ({
-    open: open.size(),
-    handshaking: server.size() - open.size(),
-    accepted: open.admitted(),
-    failed: handler.failed(),
-    cut: open.ended(),
-    retired: lifetimes.retired(),
-    refused: refusals.counts(),
-    ...traffic.total()
-  })
+  const stats = () => read({ handler, lifetimes, open, refusals, server, traffic })
   yield* ConnectionMetrics.follow("inbound", () => totals(stats()))
   yield* Effect.forkScoped(judge.follow(open))
   yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
@@ -174,5 +163,26 @@ const makeJudge = <R>(
     asked === undefined
       ? ConnectionJudge.byIntentions({ intentions, authorizer, keep })
       : AskAgent.make({ asked, handshakeMillis, run }))
+
+/** The machines of a listener, as far as they count. */
+interface Counters {
+  readonly handler: Pick<ConnectionHandler.ConnectionHandler<unknown>, "failed">
+  readonly lifetimes: Pick<Lifetimes.Lifetimes<Connection>, "retired">
+  readonly open: OpenConnections.OpenConnections
+  readonly refusals: ConnectionRefusals.ConnectionRefusals
+  readonly server: Pick<TlsServer.TlsServer, "size">
+  readonly traffic: ByteCounts.ByteCounts
+}
+
+const read = ({ handler, lifetimes, open, refusals, server, traffic }: Counters): Stats => ({
+  open: open.size(),
+  handshaking: server.size() - open.size(),
+  accepted: open.admitted(),
+  failed: handler.failed(),
+  cut: open.ended(),
+  retired: lifetimes.retired(),
+  refused: refusals.counts(),
+  ...traffic.total()
+})
 
 const totals = (stats: Stats): ConnectionMetrics.Totals => ({ ...stats, ...stats.retired, established: stats.accepted })

@@ -119,16 +119,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     limits: HttpLimits.complete(options.limits),
     protocols: options.protocols,
     streams: options.streams,
-    abused: traffic.abused,
-    started: (_, request) => {
-      traffic.started()
-      RequestChanges.removeHeaders(request, tokens.reserved())
-    },
-    closed: (exchange) => {
-      exchange.over = true
-      leave(exchange)
-      traffic.closed(exchange)
-    }
+    ...observe(traffic, tokens, leave)
   })
   const listener = yield* listen(options, connections, {
     intentions,
@@ -158,6 +149,27 @@ const afterDrain = "500 millis"
 
 /** For the last words to a caller that may do nothing any more: its requests at hand have been ended. */
 const deniedGraceMillis = 1000
+
+/** Counts each request, strips the headers that callers may not set, and ends its judging with it. */
+const observe = (
+  traffic: RequestTraffic.RequestTraffic,
+  tokens: Pick<RequestTokens.RequestTokens, "reserved">,
+  leave: RequestJudge.RequestJudge["leave"]
+): Pick<
+  HttpConnections.Options<Connection.Connection, RequestAdmission.Concluded>,
+  "abused" | "started" | "closed"
+> => ({
+  abused: traffic.abused,
+  started: (_, request) => {
+    traffic.started()
+    RequestChanges.removeHeaders(request, tokens.reserved())
+  },
+  closed: (exchange) => {
+    exchange.over = true
+    leave(exchange)
+    traffic.closed(exchange)
+  }
+})
 
 /** Accepts connections, and leaves almost all of their policy to the requests. */
 const listen = (

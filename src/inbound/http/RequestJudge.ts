@@ -52,9 +52,8 @@ export interface Options {
 /** A verdict, with the tokens that it rests on. */
 type Settled = Pick<RequestAdmission.Admitted, "decision" | "presented">
 
-export const make = (
-  { aborted, authorizer, log, normalization, refused, run, tokens }: Options
-): RequestJudge => {
+export const make = (options: Options): RequestJudge => {
+  const { aborted, authorizer, log, normalization, refused, run } = options
   const admissions = Admissions.make<AdmittedExchange.Exchange, RequestAdmission.Admitted>({
     nameOf: ({ connection }) => connection.caller.service,
     end: (exchange) => {
@@ -62,23 +61,6 @@ export const make = (
       exchange.abort()
     }
   })
-
-  /** Decides by the intentions in force. Verifies the tokens that the verdict depends on, and no others. */
-  const settle = (
-    exchange: AdmittedExchange.Exchange,
-    request: RequestAdmission.Request,
-    presented: TokenAdmission.Presented
-  ): Effect.Effect<Settled> => {
-    const known: TokenAdmission.Presented = new Map(presented)
-    return Effect.map(
-      TokenAdmission.settle(
-        (claims) => decide(authorizer(), exchange, request, claims),
-        known,
-        (provider) => tokens.verify(provider, request)
-      ),
-      (decision) => ({ decision, presented: known })
-    )
-  }
 
   /** Records a verdict. An admitted request is judged again until it is over. */
   const conclude = (exchange: AdmittedExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
@@ -92,7 +74,7 @@ export const make = (
   }
 
   const judgeLater = (exchange: AdmittedExchange.Exchange, admitted: RequestAdmission.Admitted) =>
-    Effect.flatMap(settle(exchange, admitted.request, admitted.presented), (settled) => {
+    Effect.flatMap(settle(options, exchange, admitted), (settled) => {
       if (!settled.decision.allowed) return logEnded(log, admissions.judge(() => settled.decision, [exchange]))
       admissions.amend(exchange, { ...admitted, ...settled })
       return Effect.void
@@ -107,12 +89,17 @@ export const make = (
         return then(judgement)
       }
       const { request } = judgement
-      run(Effect.map(settle(exchange, request, TokenAdmission.nobody), ({ decision, presented }) => {
-        const concluded = RequestAdmission.conclude(request, decision, presented)
-        conclude(exchange, concluded)
-        // Node reports what the application throws: a fiber would swallow it.
-        queueMicrotask(() => exchange.over ? undefined : then(concluded))
-      }))
+      run(
+        Effect.map(
+          settle(options, exchange, { request, presented: TokenAdmission.nobody }),
+          ({ decision, presented }) => {
+            const concluded = RequestAdmission.conclude(request, decision, presented)
+            conclude(exchange, concluded)
+            // Node reports what the application throws: a fiber would swallow it.
+            queueMicrotask(() => exchange.over ? undefined : then(concluded))
+          }
+        )
+      )
     },
     again: (current) =>
       Effect.suspend(() => {
@@ -129,6 +116,23 @@ export const make = (
         return logEnded(log, ended)
       })
   }
+}
+
+/** Decides by the intentions in force. Verifies the tokens that the verdict depends on, and no others. */
+const settle = (
+  { authorizer, tokens }: Pick<Options, "authorizer" | "tokens">,
+  exchange: AdmittedExchange.Exchange,
+  { presented, request }: Pick<RequestAdmission.Admitted, "presented" | "request">
+): Effect.Effect<Settled> => {
+  const known: TokenAdmission.Presented = new Map(presented)
+  return Effect.map(
+    TokenAdmission.settle(
+      (claims) => decide(authorizer(), exchange, request, claims),
+      known,
+      (provider) => tokens.verify(provider, request)
+    ),
+    (decision) => ({ decision, presented: known })
+  )
 }
 
 const decide = (

@@ -87,11 +87,9 @@ const follow = Effect.fnUntraced(function*(
   read: Effect.Effect<string, string>,
   freshMilliseconds: number
 ): Effect.fn.Return<Jwks, never, Scope.Scope> {
-  const scope = yield* Effect.scope
   let held: { readonly text: string; readonly keys: Jose.LocalJWKSet } | undefined
   let failure: KeysUnavailable | undefined
-  let underWay: Deferred.Deferred<void> | undefined
-  let allowance = { left: burst, at: yield* Clock.currentTimeMillis }
+  let allowance: Allowance = { left: burst, at: yield* Clock.currentTimeMillis }
 
   const attempt = Effect.gen(function*() {
     const text = yield* read
@@ -107,24 +105,11 @@ const follow = Effect.fnUntraced(function*(
       : Effect.void
   }))
 
-  /** One at a time, for all who ask meanwhile. It goes on when one of them goes away. */
-  const load = Effect.suspend(() => {
-    if (underWay !== undefined) return Deferred.await(underWay)
-    const done = underWay = Deferred.makeUnsafe<void>()
-    const reading = Effect.ensuring(
-      attempt,
-      Effect.sync(() => {
-        underWay = undefined
-        Deferred.doneUnsafe(done, Effect.void)
-      })
-    )
-    return Effect.andThen(Effect.forkIn(reading, scope, { startImmediately: true }), Deferred.await(done))
-  })
-
+  const { load, underWay } = oneAtATime(attempt, yield* Effect.scope)
   const current = Effect.suspend(() =>
     held !== undefined
       ? Effect.succeed(held.keys)
-      : failure === undefined || underWay !== undefined
+      : failure === undefined || underWay()
       ? Effect.flatMap(load, answer)
       : failure
   )
@@ -145,11 +130,42 @@ const follow = Effect.fnUntraced(function*(
   return {
     current,
     refreshed: Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const left = Math.min(burst, allowance.left + Math.max(0, now - allowance.at) / cooldownMilliseconds)
-      allowance = { left, at: now }
+      const { left } = allowance = refill(allowance, now)
       if (left < 1) return current
       allowance = { left: left - 1, at: now }
       return Effect.flatMap(load, answer)
     })
   }
 })
+
+/** How many readings callers may still cause, as of `at`. */
+interface Allowance {
+  readonly left: number
+  readonly at: number
+}
+
+const refill = ({ at, left }: Allowance, now: number): Allowance => ({
+  left: Math.min(burst, left + Math.max(0, now - at) / cooldownMilliseconds),
+  at: now
+})
+
+/** Runs `attempt` once at a time, for all callers that wait meanwhile. It goes on when one of them leaves. */
+const oneAtATime = (
+  attempt: Effect.Effect<void>,
+  scope: Scope.Scope
+): { readonly load: Effect.Effect<void>; readonly underWay: () => boolean } => {
+  let underWay: Deferred.Deferred<void> | undefined
+  const load = Effect.suspend(() => {
+    if (underWay !== undefined) return Deferred.await(underWay)
+    const done = underWay = Deferred.makeUnsafe<void>()
+    const running = Effect.ensuring(
+      attempt,
+      Effect.sync(() => {
+        underWay = undefined
+        Deferred.doneUnsafe(done, Effect.void)
+      })
+    )
+    return Effect.andThen(Effect.forkIn(running, scope, { startImmediately: true }), Deferred.await(done))
+  })
+  return { load, underWay: () => underWay !== undefined }
+}

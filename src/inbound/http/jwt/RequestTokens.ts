@@ -47,29 +47,15 @@ export const make = Effect.gen(function*(): Effect.fn.Return<
   /** Names that somebody has waited for in vain, as of the last change: nobody else does. */
   let missing = new Set<string>()
 
-  const start = Effect.fnUntraced(function*(name: string, provider: Entry["provider"]): Effect.fn.Return<Entry> {
-    const own = yield* Scope.fork(scope)
-    if (Result.isFailure(provider)) {
-      yield* Effect.logWarning(`tokens of ${name} can not be verified: ${provider.failure}`)
-      return { provider, verifier: Result.fail("its provider is not set up rightly"), scope: own }
-    }
-    const verifier = yield* Scope.provide(TokenVerifier.make(provider.success, fetch), own)
-    return { provider, verifier: Result.succeed(verifier), scope: own }
-  })
-
   const follow = Effect.fnUntraced(function*(current: JwtProviders.Providers) {
     const before = SubscriptionRef.getUnsafe(entries)
     const after = new Map<string, Entry>()
-    const headers = new Set(claimed)
     for (const [name, provider] of current) {
       const known = before.get(name)
       const kept = known !== undefined && Equal.equals(known.provider, provider)
-      after.set(name, kept ? known : yield* start(name, provider))
-      if (Result.isSuccess(provider) && provider.success.payload !== undefined) {
-        headers.add(provider.success.payload.header)
-      }
+      after.set(name, kept ? known : yield* start(name, provider, fetch, yield* Scope.fork(scope)))
     }
-    reserved = headers
+    reserved = reservedBy(current)
     missing = new Set()
     yield* SubscriptionRef.set(entries, after)
     for (const [name, entry] of before) {
@@ -83,20 +69,10 @@ export const make = Effect.gen(function*(): Effect.fn.Return<
   )
   yield* Effect.forkScoped(Stream.runForEach(providers.changes, follow))
 
-  const arrived = (name: string): Effect.Effect<Entry> =>
-    Effect.suspend(() => {
-      const entry = SubscriptionRef.getUnsafe(entries).get(name)
-      return entry !== undefined ? Effect.succeed(entry) : SubscriptionRef.changes(entries).pipe(
-        Stream.filter((now) => now.has(name)),
-        Stream.runHead,
-        Effect.map((now) => Option.getOrThrow(now).get(name)!)
-      )
-    })
-
   const verify: RequestTokens["verify"] = (name, request) =>
     Effect.suspend(() => {
       if (missing.has(name)) return Effect.succeed(notThere)
-      return Effect.flatMap(arrived(name), ({ verifier }) =>
+      return Effect.flatMap(arrived(entries, name), ({ verifier }) =>
         Result.isFailure(verifier) ? Effect.succeed(rejected(verifier.failure)) : verifier.success.verify(request))
         .pipe(
           Effect.timeoutOrElse({
@@ -115,6 +91,45 @@ export const make = Effect.gen(function*(): Effect.fn.Return<
 
   return { reserved: () => reserved, verify }
 })
+
+/** Verifies tokens of one provider until `scope` closes. */
+const start = Effect.fnUntraced(function*(
+  name: string,
+  provider: Entry["provider"],
+  fetch: JwksFetch.Fetch,
+  scope: Scope.Closeable
+): Effect.fn.Return<Entry> {
+  if (Result.isFailure(provider)) {
+    yield* Effect.logWarning(`tokens of ${name} can not be verified: ${provider.failure}`)
+    return { provider, verifier: Result.fail("its provider is not set up rightly"), scope }
+  }
+  const verifier = yield* Scope.provide(TokenVerifier.make(provider.success, fetch), scope)
+  return { provider, verifier: Result.succeed(verifier), scope }
+})
+
+/** The entry of this name, as soon as there is one. */
+const arrived = (
+  entries: SubscriptionRef.SubscriptionRef<ReadonlyMap<string, Entry>>,
+  name: string
+): Effect.Effect<Entry> =>
+  Effect.suspend(() => {
+    const entry = SubscriptionRef.getUnsafe(entries).get(name)
+    return entry !== undefined ? Effect.succeed(entry) : SubscriptionRef.changes(entries).pipe(
+      Stream.filter((now) => now.has(name)),
+      Stream.runHead,
+      Effect.map((now) => Option.getOrThrow(now).get(name)!)
+    )
+  })
+
+const reservedBy = (providers: JwtProviders.Providers): ReadonlySet<string> => {
+  const headers = new Set(claimed)
+  for (const provider of providers.values()) {
+    if (Result.isSuccess(provider) && provider.success.payload !== undefined) {
+      headers.add(provider.success.payload.header)
+    }
+  }
+  return headers
+}
 
 /** How keys are fetched. Tests give another one. */
 export const Fetch = Context.Reference<JwksFetch.Fetch>("effect-mesh/native/jwt/RequestTokens/Fetch", {
