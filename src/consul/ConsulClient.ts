@@ -108,50 +108,16 @@ export const make = (
 ): Effect.Effect<ConsulClient["Service"], Settings.InvalidSettings, Scope.Scope> =>
   Effect.gen(function*() {
     const { baseUrl, socketPath } = yield* Effect.fromResult(Settings.endpoint(settings))
-    const connect = {
+    const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
+    const ways = yield* makeWays(address, {
       ...(yield* tls(settings)),
       ...(socketPath === undefined ? {} : { socketPath }),
       timeout: 5000
-    }
-    const { headers } = yield* Credentials.make(settings)
-    const scope = scopeParams(settings)
-    const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
-    const way = (purpose: Connections.Purpose) =>
-      Effect.gen(function*() {
-        const options = { connections: Connections.sizes[purpose], maxResponseSize: maxAnswerBytes, connect }
-        const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
-        const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-        return { purpose, http, line: yield* Connections.line(purpose, address) }
-      })
-    const ways = yield* Effect.all({ call: way("call"), ask: way("ask"), vital: way("vital"), many: way("many") })
-    // Derived once for all connections: that costs more than all else here.
-    const api = yield* HttpApiClient.makeWith(ConsulApi.ConsulApi, {
-      baseUrl,
-      httpClient: ways.call.http.pipe(
-        HttpClient.transform((_, request) => Effect.flatMap(Purpose, (purpose) => ways[purpose].http.execute(request))),
-        HttpClient.mapRequestEffect((request) =>
-          Effect.map(headers, (headers) =>
-            request.pipe(
-              HttpClientRequest.setHeaders(headers),
-              (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
-            ))
-        ),
-        // Spans carry headers: not this one.
-        HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
-      )
     })
+    const { headers } = yield* Credentials.make(settings)
+    const api = yield* deriveApi(baseUrl, ways, headers, scopeParams(settings))
     const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
-    const outage = makeOutageLog(address)
-    const told = <A>(effect: Effect.Effect<A, ConsulError.ConsulError>, watching: boolean) =>
-      effect.pipe(
-        Effect.tap(() => outage.answered),
-        // An answer all the same, if not the one that was asked for.
-        Effect.tapError((error) =>
-          error.reason._tag === "Unreachable" || error.reason._tag === "TimedOut"
-            ? outage.failed(error, watching)
-            : outage.answered
-        )
-      )
+    const told = reportOutages(address)
     const over = <A, E extends CallError>(
       { line, purpose }: Way,
       what: string,
@@ -200,8 +166,48 @@ const Purpose = Context.Reference<Connections.Purpose>("effect-mesh/consul/Consu
 /** One purpose's connections. */
 interface Way {
   readonly purpose: Connections.Purpose
+  readonly http: HttpClient.HttpClient
   readonly line: Connections.Line
 }
+
+type Ways = Readonly<Record<Connections.Purpose, Way>>
+
+const makeWays = (
+  address: string,
+  connect: NonNullable<NonNullable<Parameters<typeof NodeHttpClient.makeDispatcherOptions>[0]>["connect"]>
+): Effect.Effect<Ways, never, Scope.Scope> => {
+  const make = (purpose: Connections.Purpose) =>
+    Effect.gen(function*() {
+      const options = { connections: Connections.sizes[purpose], maxResponseSize: maxAnswerBytes, connect }
+      const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
+      const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+      return { purpose, http, line: yield* Connections.line(purpose, address) }
+    })
+  return Effect.all({ call: make("call"), ask: make("ask"), vital: make("vital"), many: make("many") })
+}
+
+/** Derived once for all connections: that costs more than all else here. */
+const deriveApi = (
+  baseUrl: string,
+  ways: Ways,
+  headers: Credentials.Credentials["headers"],
+  scope: ReadonlyArray<readonly [string, string]>
+): Effect.Effect<Api> =>
+  HttpApiClient.makeWith(ConsulApi.ConsulApi, {
+    baseUrl,
+    httpClient: ways.call.http.pipe(
+      HttpClient.transform((_, request) => Effect.flatMap(Purpose, (purpose) => ways[purpose].http.execute(request))),
+      HttpClient.mapRequestEffect((request) =>
+        Effect.map(headers, (headers) =>
+          request.pipe(
+            HttpClientRequest.setHeaders(headers),
+            (request) => HttpClientRequest.setUrlParams(request, missing(request, scope))
+          ))
+      ),
+      // Spans carry headers: not this one.
+      HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
+    )
+  })
 
 const within = <A>(what: string, timeout: Duration.Duration, answer: Effect.Effect<A, ConsulError.ConsulError>) =>
   Effect.timeoutOrElse(answer, {
@@ -227,9 +233,24 @@ const pause = ({ every, news }: InTime, wait: string): Effect.Effect<void> =>
     return Effect.timeoutOrElse(news, { duration: most * (1 - share / 10), orElse: () => Effect.void })
   })
 
+/** Tells the log about outages as the requests that it is applied to show them. */
+const reportOutages = (address: string) => {
+  const outage = makeOutageLog(address)
+  return <A>(effect: Effect.Effect<A, ConsulError.ConsulError>, watching: boolean) =>
+    effect.pipe(
+      Effect.tap(() => outage.answered),
+      // An answer all the same, if not the one that was asked for.
+      Effect.tapError((error) =>
+        error.reason._tag === "Unreachable" || error.reason._tag === "TimedOut"
+          ? outage.failed(error, watching)
+          : outage.answered
+      )
+    )
+}
+
 /**
- * One line when the agent goes away and one when it is back, however many requests and watches notice. Whoever makes a call
- * hears of its failure, and says so where nothing is known yet: it needs no second line.
+ * One line when the agent goes away and one when it is back, however many requests and watches notice. A caller hears of its
+ * failure itself, and says so where nothing is known yet: that needs no second line.
  */
 const makeOutageLog = (address: string) => {
   let state: "unknown" | "here" | "away" = "unknown"

@@ -90,32 +90,49 @@ interface Ruling extends SourceIndex.Ranked {
   readonly request: RequestRuling.RequestRuling
 }
 
+/** The rulings by the callers that they are about. */
+interface Rulings {
+  // Apart, because a peer may share our trust domain, and callers of one are never those of the other.
+  readonly local: SourceIndex.SourceIndex<Ruling>
+  /** By the trust domain of the peer. */
+  readonly peered: ReadonlyMap<string, SourceIndex.SourceIndex<Ruling>>
+  readonly warnings: ReadonlyArray<Warning>
+}
+
 export const compile = (options: Options): Authorizer => {
   const destination = complete(options.destination)
   const http = httpLike.has(destination.protocol)
   const defaultAllows = options.defaultPolicy === "allow"
-  const peers = new Map((options.peers ?? []).map((peer) => [peer.name, peer]))
   const intentions = options.intentions
     .filter((intention) => Source.isFor(intention, destination))
     .sort(Intention.compare)
+  const rulings = compileRulings(intentions, options.peers ?? [], http, defaultAllows)
+  return {
+    destination,
+    trustDomain: options.trustDomain,
+    defaultPolicy: options.defaultPolicy,
+    http,
+    intentions,
+    warnings: rulings.warnings,
+    ...answers(rulings, options.trustDomain, http, Decision.make(defaultAllows, "no-intention"))
+  }
+}
+
+const compileRulings = (
+  /** In order of precedence. */
+  intentions: ReadonlyArray<Intention.Intention>,
+  knownPeers: ReadonlyArray<Source.Peer>,
+  http: boolean,
+  defaultAllows: boolean
+): Rulings => {
+  const peers = new Map(knownPeers.map((peer) => [peer.name, peer]))
   const contradicted = contradictions(intentions)
   const warnings: Array<Warning> = []
-  // Apart, because a peer may share our trust domain, and callers of one are never those of the other.
   const local = SourceIndex.make<Ruling>()
-  const peered = new Map(
-    (options.peers ?? []).map((peer) => [peer.trustDomain, SourceIndex.make<Ruling>()])
-  )
-
+  const peered = new Map(knownPeers.map((peer) => [peer.trustDomain, SourceIndex.make<Ruling>()]))
   intentions.forEach((intention, rank) => {
     const rule = Source.rule(intention)
-    const warn = (message: string, permission?: number) =>
-      warnings.push({
-        rule,
-        permission,
-        message: `${permission === undefined ? "" : `${Decision.permissionName(permission)} of `}intention ${
-          Decision.formatRule(rule)
-        }: ${message}`
-      })
+    const warn = (message: string, permission?: number) => warnings.push(warning(rule, message, permission))
     const source = Source.read(intention, peers)
     if (source._tag === "UnknownPeer") {
       warn(`${source.why}, so it covers nobody`)
@@ -144,14 +161,27 @@ export const compile = (options: Options): Authorizer => {
       if (index !== undefined) SourceIndex.insert(index, partition, namespace, name, ruling)
     }
   })
+  return { local, peered, warnings }
+}
 
-  const noIntention = Decision.make(defaultAllows, "no-intention")
+const warning = (rule: Decision.Rule, message: string, permission: number | undefined): Warning => {
+  const of = permission === undefined ? "" : `${Decision.permissionName(permission)} of `
+  return { rule, permission, message: `${of}intention ${Decision.formatRule(rule)}: ${message}` }
+}
+
+/** The two questions that an authorizer answers. */
+const answers = (
+  { local, peered }: Rulings,
+  trustDomain: string,
+  http: boolean,
+  noIntention: Decision.Decision
+): Pick<Authorizer, "connection" | "request"> => {
   const find = (index: SourceIndex.SourceIndex<Ruling> | undefined, source: SpiffeId.Service) =>
     index && SourceIndex.find(index, source.partition, source.namespace, source.service)
 
   const connection: Authorizer["connection"] = (source) => {
     if (source._tag !== "Service") return notAService[source._tag]
-    const own = source.trustDomain === options.trustDomain ? find(local, source) : undefined
+    const own = source.trustDomain === trustDomain ? find(local, source) : undefined
     const ruling = peered.size === 0 ? own : SourceIndex.better(own, find(peered.get(source.trustDomain), source))
     return ruling === undefined ? noIntention : ruling.connection
   }
@@ -161,7 +191,7 @@ export const compile = (options: Options): Authorizer => {
     gateway: SpiffeId.MeshGateway,
     request: HttpRequest.HttpRequest
   ): SpiffeId.Service | undefined => {
-    if (peered.size === 0 || gateway.trustDomain !== options.trustDomain) return undefined
+    if (peered.size === 0 || gateway.trustDomain !== trustDomain) return undefined
     const uri = ForwardedClientCert.firstUri(request.header("x-forwarded-client-cert") ?? "")
     const peer = uri === undefined ? undefined : Option.getOrUndefined(Result.getSuccess(SpiffeId.parse(uri)))
     return peer?._tag === "Service" && peered.has(peer.trustDomain) ? peer : undefined
@@ -171,7 +201,7 @@ export const compile = (options: Options): Authorizer => {
     if (!http) return connection(source)
     let ruling: Ruling | undefined
     if (source._tag === "Service") {
-      if (source.trustDomain === options.trustDomain) ruling = find(local, source)
+      if (source.trustDomain === trustDomain) ruling = find(local, source)
     } else {
       const peer = source._tag === "MeshGateway" ? peerBehind(source, request) : undefined
       if (peer === undefined) return notAService[source._tag]
@@ -180,16 +210,7 @@ export const compile = (options: Options): Authorizer => {
     return ruling === undefined ? noIntention : ruling.request(request, tokens)
   }
 
-  return {
-    destination,
-    trustDomain: options.trustDomain,
-    defaultPolicy: options.defaultPolicy,
-    http,
-    intentions,
-    warnings,
-    connection,
-    request
-  }
+  return { connection, request }
 }
 
 /** Everything else, also an unknown protocol, is TCP. */

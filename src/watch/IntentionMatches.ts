@@ -35,10 +35,10 @@ export interface IntentionMatches {
   ) => Effect.Effect<BlockingQuery.Query<Policy, bigint>, never, Scope.Scope>
 }
 
-/** So many names share a question, as long as there are few questions: an answer repeats what is known of all of them. */
+/** Names that share a question while there are few questions: an answer repeats what is known of all of them. */
 const groupSize = 16
 
-/** So many questions are held. Beyond, groups grow. */
+/** Questions that are held at once. Beyond, groups grow. */
 const maxGroups = 16
 
 /** How long a group waits for others to join, before it asks again. */
@@ -59,9 +59,9 @@ interface Member {
 
 interface Group {
   readonly members: Set<Member>
-  /** Those who were in it when the question was asked. */
+  /** The members that the present question names. */
   asked: Set<Member>
-  /** Open: somebody came, or the last one left. */
+  /** Open: a member came, or the last one left. */
   readonly changed: Latch.Latch
 }
 
@@ -74,41 +74,14 @@ const make = Effect.fnUntraced(function*(
   consul: ConsulClient.ConsulClient["Service"]
 ): Effect.fn.Return<IntentionMatches, never, Scope.Scope> {
   const policy = yield* BlockingQuery.Policy
-  const scope = yield* Effect.scope
-  const groups = new Set<Group>()
   const configured = yield* rememberedDefault(consul)
-  let warned = false
-
-  /**
-   * Where it is not known, it is taken to be deny. Mostly that is what holds; where the ACL system allows by default, callers
-   * may be refused who are let in elsewhere.
-   */
-  const warnOfUnknown = (configured: Authorizer.DefaultPolicy | undefined, { headers }: Matches) =>
-    Effect.suspend(() => {
-      if (warned || configured !== undefined || headers["x-consul-default-acl-policy"] !== "allow") return Effect.void
-      warned = true
-      return Effect.logWarning(
-        "the default policy of intentions is not known, as the token may not read the agent: callers for whom there is no " +
-          "intention are refused. Give the token agent:read, or say --default-policy"
-      )
-    })
-
-  const nothingNewFor = Duration.toMillis(policy.grace) / 2
-
-  const leave = (member: Member) =>
-    Effect.suspend(() => {
-      const { group } = member
-      member.group = undefined
-      group?.asked.delete(member)
-      group?.members.delete(member)
-      // With others in it, its name stays in the question until that is asked again.
-      return group?.members.size === 0 ? Effect.asVoid(Latch.open(group.changed)) : Effect.void
-    })
+  const warnOfUnknown = warningOnce()
+  const groups = makeGroups(yield* Effect.scope, (group) => follow(consul, policy, group, configured.forget))
 
   /** In no group meanwhile, whose answer could be older. */
   const alone = (member: Member) =>
     Effect.gen(function*() {
-      yield* leave(member)
+      yield* groups.leave(member)
       yield* Queue.clear(member.mailbox)
       const name = nameOf([member.destination])
       const answer = yield* consul.hold(
@@ -127,42 +100,35 @@ const make = Effect.fnUntraced(function*(
       return { value: policy, cursor: answer.headers["x-consul-index"] === undefined ? undefined : followed }
     }).pipe(Effect.tapError(() => configured.forget))
 
-  /** What is new for a member; and, now and then, that there is nothing. */
-  const tell = (group: Group, answer: Matches["body"]) =>
-    Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      for (const member of group.asked) {
-        const policy = policyOf(member, answer)
-        if (now - member.heardAt < nothingNewFor && Equal.equals(policy, member.heard)) continue
-        member.heard = policy
-        member.heardAt = now
-        Queue.offerUnsafe(member.mailbox, policy)
-      }
-    })
+  return {
+    of: (destination, defaultPolicy) =>
+      Effect.gen(function*() {
+        const mailbox = yield* Queue.sliding<Policy | undefined>(1)
+        const member: Member = {
+          destination,
+          defaultPolicy,
+          mailbox,
+          configured: undefined,
+          heard: undefined,
+          heardAt: 0,
+          group: undefined
+        }
+        yield* Effect.addFinalizer(() => groups.leave(member))
+        const next = Effect.andThen(groups.join(member), Queue.take(mailbox))
+        return ({ cursor }) =>
+          cursor === undefined
+            ? alone(member)
+            : Effect.flatMap(
+              next,
+              (value) => value === undefined ? alone(member) : Effect.succeed({ value, cursor: followed })
+            )
+      })
+  }
+})
 
-  /** Ends with a failure: what it is about is found out by each of them alone. */
-  const follow = (group: Group) =>
-    Effect.suspend(() => {
-      group.asked = new Set(group.members)
-      const names = [...new Set(Array.from(group.asked, (member) => member.destination))]
-      const name = nameOf(names)
-      return ApiWatch.byIndex(consul, {
-        name,
-        sharing: "vital",
-        request: (api, blocking) => match(api, names, blocking),
-        right,
-        decode: Result.succeed
-      }).pipe(
-        // As often as if each of them asked for itself.
-        Stream.provideService(BlockingQuery.Policy, {
-          ...policy,
-          burst: policy.burst * names.length,
-          interval: Duration.divideUnsafe(Duration.fromInputUnsafe(policy.interval), names.length)
-        }),
-        Stream.takeUntil(({ _tag }) => _tag === "Failure"),
-        Stream.runForEach((seen) => seen._tag === "Answer" ? tell(group, seen.value) : configured.forget)
-      )
-    })
+/** The groups, each with a fiber in `scope` that asks for its members. `follow` ends when its question has failed. */
+const makeGroups = (scope: Scope.Scope, follow: (group: Group) => Effect.Effect<void>) => {
+  const groups = new Set<Group>()
 
   const run = (group: Group): Effect.Effect<void> =>
     Effect.gen(function*() {
@@ -182,49 +148,97 @@ const make = Effect.fnUntraced(function*(
       }
     })
 
-  const join = (member: Member) =>
-    Effect.suspend(() => {
-      if (member.group !== undefined) return Effect.void
-      const smallest = [...groups].reduce<Group | undefined>(
-        (least, group) => least === undefined || group.members.size < least.members.size ? group : least,
-        undefined
-      )
-      if (smallest !== undefined && (smallest.members.size < groupSize || groups.size >= maxGroups)) {
-        member.group = smallest
-        smallest.members.add(member)
-        return Effect.asVoid(Latch.open(smallest.changed))
-      }
-      const group: Group = { members: new Set([member]), asked: new Set(), changed: Latch.makeUnsafe() }
-      member.group = group
-      groups.add(group)
-      return Effect.asVoid(Effect.forkIn(run(group), scope))
-    })
+  const smallest = () =>
+    [...groups].reduce<Group | undefined>(
+      (least, group) => least === undefined || group.members.size < least.members.size ? group : least,
+      undefined
+    )
 
   return {
-    of: (destination, defaultPolicy) =>
-      Effect.gen(function*() {
-        const mailbox = yield* Queue.sliding<Policy | undefined>(1)
-        const member: Member = {
-          destination,
-          defaultPolicy,
-          mailbox,
-          configured: undefined,
-          heard: undefined,
-          heardAt: 0,
-          group: undefined
+    join: (member: Member) =>
+      Effect.suspend(() => {
+        if (member.group !== undefined) return Effect.void
+        const present = smallest()
+        if (present !== undefined && (present.members.size < groupSize || groups.size >= maxGroups)) {
+          member.group = present
+          present.members.add(member)
+          return Effect.asVoid(Latch.open(present.changed))
         }
-        yield* Effect.addFinalizer(() => leave(member))
-        const next = Effect.andThen(join(member), Queue.take(mailbox))
-        return ({ cursor }) =>
-          cursor === undefined
-            ? alone(member)
-            : Effect.flatMap(
-              next,
-              (value) => value === undefined ? alone(member) : Effect.succeed({ value, cursor: followed })
-            )
+        const group: Group = { members: new Set([member]), asked: new Set(), changed: Latch.makeUnsafe() }
+        member.group = group
+        groups.add(group)
+        return Effect.asVoid(Effect.forkIn(run(group), scope))
+      }),
+    leave: (member: Member) =>
+      Effect.suspend(() => {
+        const { group } = member
+        member.group = undefined
+        group?.asked.delete(member)
+        group?.members.delete(member)
+        // With others in it, its name stays in the question until that is asked again.
+        return group?.members.size === 0 ? Effect.asVoid(Latch.open(group.changed)) : Effect.void
       })
   }
-})
+}
+
+/** Asks for a group until that fails: each member then finds out alone which of them the failure is about. */
+const follow = (
+  consul: ConsulClient.ConsulClient["Service"],
+  policy: BlockingQuery.Policy,
+  group: Group,
+  failed: Effect.Effect<void>
+) =>
+  Effect.suspend(() => {
+    group.asked = new Set(group.members)
+    const names = [...new Set(Array.from(group.asked, (member) => member.destination))]
+    const nothingNewFor = Duration.toMillis(policy.grace) / 2
+    return ApiWatch.byIndex(consul, {
+      name: nameOf(names),
+      sharing: "vital",
+      request: (api, blocking) => match(api, names, blocking),
+      right,
+      decode: Result.succeed
+    }).pipe(
+      // As often as if each of them asked for itself.
+      Stream.provideService(BlockingQuery.Policy, {
+        ...policy,
+        burst: policy.burst * names.length,
+        interval: Duration.divideUnsafe(Duration.fromInputUnsafe(policy.interval), names.length)
+      }),
+      Stream.takeUntil(({ _tag }) => _tag === "Failure"),
+      Stream.runForEach((seen) => seen._tag === "Answer" ? tell(group, seen.value, nothingNewFor) : failed)
+    )
+  })
+
+/** What is new for each member; and, after so many milliseconds, that there is nothing. */
+const tell = (group: Group, matches: Matches["body"], nothingNewFor: number) =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    for (const member of group.asked) {
+      const policy = policyOf(member, matches)
+      if (now - member.heardAt < nothingNewFor && Equal.equals(policy, member.heard)) continue
+      member.heard = policy
+      member.heardAt = now
+      Queue.offerUnsafe(member.mailbox, policy)
+    }
+  })
+
+/**
+ * An unknown default policy is taken to be deny. Mostly that is what holds; where the ACL system allows by default, callers
+ * may be refused here that are let in elsewhere.
+ */
+const warningOnce = () => {
+  let warned = false
+  return (configured: Authorizer.DefaultPolicy | undefined, { headers }: Matches) =>
+    Effect.suspend(() => {
+      if (warned || configured !== undefined || headers["x-consul-default-acl-policy"] !== "allow") return Effect.void
+      warned = true
+      return Effect.logWarning(
+        "the default policy of intentions is not known, as the token may not read the agent: callers for whom there is no " +
+          "intention are refused. Give the token agent:read, or say --default-policy"
+      )
+    })
+}
 
 /** The index is the group's; to a member it says only that something is known. */
 const followed = 1n

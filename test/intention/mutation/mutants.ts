@@ -19,17 +19,17 @@ export const all: ReadonlyArray<Mutant> = [
     ],
     [
       "takes callers of other trust domains for its own, at L4",
-      "source.trustDomain === options.trustDomain ? find(local, source) : undefined",
+      "source.trustDomain === trustDomain ? find(local, source) : undefined",
       "find(local, source)"
     ],
     [
       "takes callers of other trust domains for its own, at L7",
-      "if (source.trustDomain === options.trustDomain) ruling",
+      "if (source.trustDomain === trustDomain) ruling",
       "ruling"
     ],
     [
       "lets a gateway of any mesh name callers",
-      "peered.size === 0 || gateway.trustDomain !== options.trustDomain",
+      "peered.size === 0 || gateway.trustDomain !== trustDomain",
       "peered.size === 0"
     ],
     ["does not mind contradictions", ": contradicted.has(key(intention))", ": false"],
