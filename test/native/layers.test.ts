@@ -256,7 +256,7 @@ describe("layers", () => {
   it("are all there", () => {
     const src = new URL("../../src/", import.meta.url)
     const exported = readdirSync(src, { recursive: true, encoding: "utf8" })
-      .filter((file) => /^(watch|tls|native|proxy|testing)\/\w+[.]ts$/.test(file))
+      .filter((file) => /^(watch|tls|inbound|outbound|mesh|native|sidecar|testing)\/(\w+\/)*\w+[.]ts$/.test(file))
       .flatMap((file) =>
         [...readFileSync(new URL(file, src), "utf8").matchAll(/^export const (layer\w*)\b/gm)].map(([, name]) =>
           `${basename(file, ".ts")}.${name}`
