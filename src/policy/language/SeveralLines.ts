@@ -32,45 +32,7 @@ export const combine = (
   asksForOutside: ReadonlyArray<boolean>,
   limit: number
 ): ReadonlyArray<Combination> | undefined => {
-  let looked = 0
-  const known = new Map<string, ReadonlyArray<Step>>()
-  const stepsFrom = (joined: ReadonlyArray<number>): ReadonlyArray<Step> | undefined => {
-    const id = key(joined)
-    const present = known.get(id)
-    if (present !== undefined) return present
-    const found = new Map<string, Step>()
-    const start: ReadonlyArray<number> = [0, ...languages.map(() => 0)]
-    const seen = new Set([key([...joined, ...start])])
-    let level: Array<readonly [joined: ReadonlyArray<number>, line: ReadonlyArray<number>, word: string]> = [
-      [joined, start, ""]
-    ]
-    while (level.length > 0) {
-      const next: typeof level = []
-      for (const [joined, line, word] of level) {
-        if (domain.accepting[line[0]!] === 1) {
-          const own = signature(languages.map((language, i) => accepts(language, line[i + 1]!) !== asksForOutside[i]))
-          const effect = `${own} ${key(joined)}`
-          if (!found.has(effect)) found.set(effect, { joined, own, line: word })
-        }
-        for (const byte of bytes) {
-          const inDomain = Automaton.step(domain, line[0]!, byte)
-          if (inDomain === Automaton.dead) continue
-          const nextJoined = advance(languages, joined, byte)
-          const nextLine = [inDomain, ...languages.map((each, i) => Automaton.step(each, line[i + 1]!, byte))]
-          const id = key([...nextJoined, ...nextLine])
-          if (seen.has(id)) continue
-          if (++looked > limit) return undefined
-          seen.add(id)
-          next.push([nextJoined, nextLine, word + String.fromCharCode(byte)])
-        }
-      }
-      level = next
-    }
-    const steps = [...found.values()]
-    known.set(id, steps)
-    return steps
-  }
-
+  const search = new Search(domain, languages, bytes, asksForOutside, limit)
   const combinations = new Map<string, Combination>()
   const seen = new Set<string>()
   let level: Array<readonly [joined: ReadonlyArray<number>, some: bigint, lines: ReadonlyArray<string>]> = [
@@ -79,10 +41,10 @@ export const combine = (
   while (level.length > 0) {
     const next: typeof level = []
     for (const [before, some, lines] of level) {
-      const steps = stepsFrom(before)
+      const steps = search.stepsFrom(before)
       if (steps === undefined) return undefined
       for (const step of steps) {
-        if (++looked > limit) return undefined
+        if (search.isSpent()) return undefined
         const all = some | step.own
         const read = [...lines, step.line]
         if (read.length > 1) {
@@ -102,6 +64,86 @@ export const combine = (
     level = next
   }
   return [...combinations.values()]
+}
+
+/** Reads one more line, byte by byte, from wherever the lines before it have led. */
+class Search {
+  private readonly domain: Automaton.Automaton
+  private readonly languages: ReadonlyArray<Automaton.Automaton>
+  private readonly bytes: ReadonlyArray<number>
+  private readonly asksForOutside: ReadonlyArray<boolean>
+  private readonly limit: number
+  private readonly known = new Map<string, ReadonlyArray<Step>>()
+  private looked = 0
+
+  constructor(
+    domain: Automaton.Automaton,
+    languages: ReadonlyArray<Automaton.Automaton>,
+    bytes: ReadonlyArray<number>,
+    asksForOutside: ReadonlyArray<boolean>,
+    limit: number
+  ) {
+    this.domain = domain
+    this.languages = languages
+    this.bytes = bytes
+    this.asksForOutside = asksForOutside
+    this.limit = limit
+  }
+
+  /** Counts one more state, and says whether that is one too many. */
+  isSpent(): boolean {
+    return ++this.looked > this.limit
+  }
+
+  /** Each effect that a line can have after others that have led to `joined`. `undefined`: too many states. */
+  stepsFrom(joined: ReadonlyArray<number>): ReadonlyArray<Step> | undefined {
+    const id = key(joined)
+    const present = this.known.get(id)
+    if (present !== undefined) return present
+    const steps = this.search(joined)
+    if (steps !== undefined) this.known.set(id, steps)
+    return steps
+  }
+
+  private search(from: ReadonlyArray<number>): ReadonlyArray<Step> | undefined {
+    const { bytes, domain, languages } = this
+    const found = new Map<string, Step>()
+    const start: ReadonlyArray<number> = [0, ...languages.map(() => 0)]
+    const seen = new Set([key([...from, ...start])])
+    let level: Array<readonly [joined: ReadonlyArray<number>, line: ReadonlyArray<number>, word: string]> = [
+      [from, start, ""]
+    ]
+    while (level.length > 0) {
+      const next: typeof level = []
+      for (const [joined, line, word] of level) {
+        if (domain.accepting[line[0]!] === 1) {
+          const own = this.membership(line)
+          const effect = `${own} ${key(joined)}`
+          if (!found.has(effect)) found.set(effect, { joined, own, line: word })
+        }
+        for (const byte of bytes) {
+          const inDomain = Automaton.step(domain, line[0]!, byte)
+          if (inDomain === Automaton.dead) continue
+          const nextJoined = advance(languages, joined, byte)
+          const nextLine = [inDomain, ...languages.map((each, i) => Automaton.step(each, line[i + 1]!, byte))]
+          const id = key([...nextJoined, ...nextLine])
+          if (seen.has(id)) continue
+          if (this.isSpent()) return undefined
+          seen.add(id)
+          next.push([nextJoined, nextLine, word + String.fromCharCode(byte)])
+        }
+      }
+      level = next
+    }
+    return [...found.values()]
+  }
+
+  /** In which languages a line is, or is not where that is asked for. */
+  private membership(line: ReadonlyArray<number>): bigint {
+    return signature(
+      this.languages.map((language, i) => accepts(language, line[i + 1]!) !== this.asksForOutside[i])
+    )
+  }
 }
 
 /** Combinations that languages do not tell apart have the same. */

@@ -1,5 +1,6 @@
 /** What a policy says at one destination that its author may not have meant. Each is a fact, shown by a request where there is one. */
 import { Result } from "effect"
+import type * as Authorizer from "../../intention/Authorizer.ts"
 import * as Bytes from "../../intention/Bytes.ts"
 import * as Decision from "../../intention/Decision.ts"
 import * as Intention from "../../intention/Intention.ts"
@@ -90,26 +91,9 @@ const ofConnection = (rule: Decision.Rule): ReadonlyArray<Surprise> =>
     : []
 
 const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> => {
-  const { intention } = rule
-  const permissions = intention.Permissions ?? []
-  const defaultPolicy = mesh.policy.defaultPolicy
-  const found: Array<Surprise> = []
-  const hasTokens = intention.JWT !== undefined || permissions.some((permission) => permission.JWT !== undefined)
-  if (hasTokens && defaultPolicy === "allow") {
-    found.push(surprise(
-      "token-unused",
-      rule,
-      "requires a token, which under the default policy allow guards no allow: without a token the default policy answers"
-    ))
-  }
-  if (permissions.length === 0 && defaultPolicy === "deny" && TokenRequirement.isDemanded(intention.JWT)) {
-    found.push(surprise(
-      "needs-requests",
-      rule,
-      "requires a token, and tokens come with requests: a sidecar that judges connections, as effect-mesh proxy does, refuses " +
-        "everybody that it is about"
-    ))
-  }
+  const permissions = rule.intention.Permissions ?? []
+  const { defaultPolicy } = mesh.policy
+  const found = [...ofTokens(rule, defaultPolicy)]
   if (permissions.length === 0) return found
   const ruling: Analysis.Ruling = { _tag: "ByRequest", rule, defaultPolicy }
   const probes = permissions.flatMap((permission, index) => probesOf(permission, index))
@@ -122,70 +106,19 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
     ],
     mesh.settings,
     (analysis) => {
-      const diagram = analysis.diagram(ruling)
-      const outcomes = Diagram.values(diagram)
-      const allowed = new Set([...outcomes].map((outcome) => outcome.allowed))
-      if (defaultPolicy === "allow" && !allowed.has(false)) {
-        found.push(
-          surprise("restricts-nothing", rule, "has permissions, yet allows every request, as the default policy does")
-        )
+      const judged: Judged = {
+        rule,
+        permissions,
+        analysis,
+        outcomes: analysis.diagram(ruling),
+        deciding: analysis.deciding(rule.intention, "joined")
       }
-      if (defaultPolicy === "deny" && !allowed.has(true)) {
-        found.push(
-          surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does")
-        )
-      }
-      const decides = analysis.deciding(intention, "joined")
-      const reached = new Set([...Diagram.values(decides), ...Diagram.values(analysis.deciding(intention, "lines"))])
-      permissions.forEach(({ HTTP }, index) => {
-        if (reached.has(index)) return
-        const covering = Diagram.values(Diagram.combine(
-          analysis.builder,
-          analysis.region({ http: HTTP, tokens: undefined }, "joined"),
-          decides,
-          (inside, by) => inside ? by : undefined
-        ))
-        const earlier = [...covering].flatMap((by) => by === undefined ? [] : [by]).sort((a, b) => a - b)
-        found.push(surprise(
-          "unreachable",
-          rule,
-          earlier.length === 0
-            ? "never decides: no request can fulfil it"
-            : `never decides: ${
-              earlier.length === 1 ?
-                `${Decision.permissionName(earlier[0]!)} comes`
-                : `permissions ${earlier.map((at) => at + 1).join(" and ")} come`
-            } first for every request that it is about`,
-          index
-        ))
-      })
-      for (const { kind, message, permission, region, wanted } of probes) {
-        const hits = Diagram.combine(
-          analysis.builder,
-          analysis.region(region, "joined"),
-          Diagram.combine(analysis.builder, diagram, decides, (outcome, by) => wanted(outcome, by)),
-          (inside, hit) => inside && hit
-        )
-        const witness = analysis.witnesses(hits).get(true)
-        if (witness !== undefined) found.push(surprise(kind, rule, message, permission, witness))
-      }
-      permissions.forEach((permission, index) => {
-        const ways = waysAround(analysis, diagram, permission, mesh.settings.normalization)
-        const [first] = ways
-        if (first === undefined) return
-        found.push(surprise(
-          "way-around",
-          rule,
-          `denies ${
-            permission.HTTP?.PathExact ?? permission.HTTP?.PathPrefix
-          }, and other spellings of that are allowed, which ` +
-            `many servers take for the same path: ${
-              ways.map(({ detour }) => `${Detours.show(detour)} (${detour.kind})`).join(", ")
-            }`,
-          index,
-          first.witness
-        ))
-      })
+      found.push(
+        ...ofOutcomes(judged, defaultPolicy),
+        ...unreachable(judged),
+        ...ofProbes(judged, probes),
+        ...ofDetours(judged, mesh.settings.normalization)
+      )
     }
   )
   if (Result.isFailure(result)) {
@@ -193,6 +126,119 @@ const ofRule = (mesh: Mesh.Mesh, rule: Decision.Rule): ReadonlyArray<Surprise> =
   }
   return found
 }
+
+const ofTokens = (rule: Decision.Rule, defaultPolicy: Authorizer.DefaultPolicy): ReadonlyArray<Surprise> => {
+  const { JWT, Permissions = [] } = rule.intention
+  const found: Array<Surprise> = []
+  if (
+    defaultPolicy === "allow" && (JWT !== undefined || Permissions.some((permission) => permission.JWT !== undefined))
+  ) {
+    found.push(surprise(
+      "token-unused",
+      rule,
+      "requires a token, which under the default policy allow guards no allow: without a token the default policy answers"
+    ))
+  }
+  if (Permissions.length === 0 && defaultPolicy === "deny" && TokenRequirement.isDemanded(JWT)) {
+    found.push(surprise(
+      "needs-requests",
+      rule,
+      "requires a token, and tokens come with requests: a sidecar that judges connections, as effect-mesh proxy does, refuses " +
+        "everybody that it is about"
+    ))
+  }
+  return found
+}
+
+/** An intention with permissions, and what it says about every request. */
+interface Judged {
+  readonly rule: Decision.Rule
+  readonly permissions: ReadonlyArray<Intention.Permission>
+  readonly analysis: Analysis.Analysis
+  readonly outcomes: Diagram.Diagram<Analysis.Outcome>
+  /** The position of the permission that decides, if one does. */
+  readonly deciding: Diagram.Diagram<number | undefined>
+}
+
+const ofOutcomes = (
+  { outcomes, rule }: Judged,
+  defaultPolicy: Authorizer.DefaultPolicy
+): ReadonlyArray<Surprise> => {
+  const allowed = new Set([...Diagram.values(outcomes)].map((outcome) => outcome.allowed))
+  if (defaultPolicy === "allow" && !allowed.has(false)) {
+    return [
+      surprise("restricts-nothing", rule, "has permissions, yet allows every request, as the default policy does")
+    ]
+  }
+  if (defaultPolicy === "deny" && !allowed.has(true)) {
+    return [surprise("allows-nothing", rule, "has permissions, yet denies every request, as the default policy does")]
+  }
+  return []
+}
+
+const unreachable = ({ analysis, deciding, permissions, rule }: Judged): ReadonlyArray<Surprise> => {
+  const reached = new Set([
+    ...Diagram.values(deciding),
+    ...Diagram.values(analysis.deciding(rule.intention, "lines"))
+  ])
+  return permissions.flatMap(({ HTTP }, index) => {
+    if (reached.has(index)) return []
+    const covering = Diagram.values(Diagram.combine(
+      analysis.builder,
+      analysis.region({ http: HTTP, tokens: undefined }, "joined"),
+      deciding,
+      (inside, by) => inside ? by : undefined
+    ))
+    const earlier = [...covering].flatMap((by) => by === undefined ? [] : [by]).sort((a, b) => a - b)
+    const first = earlier.length === 1
+      ? `${Decision.permissionName(earlier[0]!)} comes`
+      : `permissions ${earlier.map((at) => at + 1).join(" and ")} come`
+    return [surprise(
+      "unreachable",
+      rule,
+      `never decides: ${
+        earlier.length === 0 ? "no request can fulfil it" : `${first} first for every request that it is about`
+      }`,
+      index
+    )]
+  })
+}
+
+const ofProbes = (
+  { analysis, deciding, outcomes, rule }: Judged,
+  probes: ReadonlyArray<Probe>
+): ReadonlyArray<Surprise> =>
+  probes.flatMap(({ kind, message, permission, region, wanted }) => {
+    const hits = Diagram.combine(
+      analysis.builder,
+      analysis.region(region, "joined"),
+      Diagram.combine(analysis.builder, outcomes, deciding, (outcome, by) => wanted(outcome, by)),
+      (inside, hit) => inside && hit
+    )
+    const witness = analysis.witnesses(hits).get(true)
+    return witness === undefined ? [] : [surprise(kind, rule, message, permission, witness)]
+  })
+
+const ofDetours = (
+  { analysis, outcomes, permissions, rule }: Judged,
+  normalization: PathNormalization.RequestNormalization
+): ReadonlyArray<Surprise> =>
+  permissions.flatMap((permission, index) => {
+    const ways = waysAround(analysis, outcomes, permission, normalization)
+    const [first] = ways
+    return first === undefined ? [] : [surprise(
+      "way-around",
+      rule,
+      `denies ${
+        permission.HTTP?.PathExact ?? permission.HTTP?.PathPrefix
+      }, and other spellings of that are allowed, which ` +
+        `many servers take for the same path: ${
+          ways.map(({ detour }) => `${Detours.show(detour)} (${detour.kind})`).join(", ")
+        }`,
+      index,
+      first.witness
+    )]
+  })
 
 /** The other conditions of a denial that is about a path; the same object each time, as spaces know conditions by it. */
 const withoutPath = (permission: Intention.Permission): Analysis.Region | undefined => {

@@ -239,97 +239,132 @@ class Collector {
   }
 
   divide(): ReadonlyArray<Divided> {
-    return Array.from(this.languages, ([id, languages]): Divided => {
-      const kind = id === "method" || id === "path" ? id : "header"
-      const domain = kind === "method"
-        ? Domains.method
-        : kind === "path"
-        ? Domains.path(this.settings.normalization, this.withQuery)
-        : Domains.headerValue
-      const keys = new Map([...languages.keys()].map((key, i) => [key, i]))
-      const limit = this.settings.budget.products
-      const divided = divideOnce(
-        JSON.stringify([
-          kind,
-          kind === "path" ? [this.settings.normalization, this.withQuery] : [],
-          limit,
-          ...keys.keys()
-        ]),
-        () => Atoms.divide(domain, [...languages.values()], limit, kind === "method" ? Domains.methods : [])
-      )
-      const name = kind === "header" ? id.slice("header ".length) : ""
-      const place = `the ${kind}${name && ` ${name}`}`
-      if (divided === undefined) {
-        throw new Refusal(`the conditions on ${place} need more than ${limit} states to be told apart`)
-      }
-      const absent: ReadonlyArray<Dimension.Value> = kind === "header"
-        ? [{ text: undefined, lines: undefined, claims: undefined, cost: 0 }]
-        : []
-      const asksForOutside = [...languages.keys()].map((key) => key === encoded)
-      const combinations = kind === "header" && this.settings.lines === "several" && mayRepeat(name)
-        ? combineOnce(JSON.stringify([limit, ...keys.keys()]), () =>
-          SeveralLines.combine(
-            domain,
-            [...languages.values()],
-            Atoms.representatives([domain, ...languages.values()]),
-            asksForOutside,
-            limit
-          ))
-        : []
-      if (combinations === undefined) {
-        throw new Refusal(`several lines of ${place} need more than ${limit} states to be told apart`)
-      }
-      const single = absent.length + divided.atoms.length
-      const positions = new Map(combinations.map((each, i) => [SeveralLines.identity(each), single + i]))
-      return {
-        id,
-        dimension: {
-          kind,
-          name,
-          values: [
-            ...absent,
-            ...divided.atoms.map(({ word }) => ({
-              text: word,
-              lines: undefined,
-              claims: undefined,
-              cost: costs[kind](word)
-            })),
-            ...combinations.map(({ lines }) => ({
-              text: lines.join(","),
-              lines,
-              claims: undefined,
-              cost: lines.reduce((sum, line) => sum + costs[kind](line), 0)
-            }))
-          ],
-          find: (text, lines) => {
-            if (text === undefined) return kind === "header" ? 0 : undefined
-            if (lines !== undefined) {
-              if (!lines.every((line) => Automaton.accepts(domain, line))) return undefined
-              const all = [...languages.values()]
-              return positions.get(SeveralLines.identity({
-                joined: all.map((language) => Automaton.accepts(language, text)),
-                some: all.map((language, i) =>
-                  lines.some((line) => Automaton.accepts(language, line) !== asksForOutside[i])
-                )
-              }))
-            }
-            const atom = divided.find(text)
-            return atom === undefined ? undefined : atom + absent.length
-          }
-        },
-        within: [
-          ...absent.map(() => () => false),
-          ...[...divided.atoms.map((atom) => atom.within), ...combinations.map(({ joined }) => joined)].map(
-            (within) => (language: string) => within[keys.get(language)!]!
-          )
+    return Array.from(this.languages, ([id, languages]) => this.divideOne(id, languages))
+  }
+
+  private divideOne(id: string, named: ReadonlyMap<string, Automaton.Automaton>): Divided {
+    const kind = id === "method" || id === "path" ? id : "header"
+    const name = kind === "header" ? id.slice("header ".length) : ""
+    const domain = kind === "method"
+      ? Domains.method
+      : kind === "path"
+      ? Domains.path(this.settings.normalization, this.withQuery)
+      : Domains.headerValue
+    const divided = this.atoms(kind, name, domain, named)
+    const combinations = kind === "header" && this.settings.lines === "several" && mayRepeat(name)
+      ? this.combinations(name, domain, named)
+      : []
+    const absent: ReadonlyArray<Dimension.Value> = kind === "header"
+      ? [{ text: undefined, lines: undefined, claims: undefined, cost: 0 }]
+      : []
+    const keys = new Map([...named.keys()].map((key, i) => [key, i]))
+    const asked = (bits: ReadonlyArray<boolean>) => (language: string) => bits[keys.get(language)!]!
+    return {
+      id,
+      dimension: {
+        kind,
+        name,
+        values: [
+          ...absent,
+          ...divided.atoms.map(({ word }) => ({
+            text: word,
+            lines: undefined,
+            claims: undefined,
+            cost: costs[kind](word)
+          })),
+          ...combinations.map(({ lines }) => ({
+            text: lines.join(","),
+            lines,
+            claims: undefined,
+            cost: lines.reduce((sum, line) => sum + costs[kind](line), 0)
+          }))
         ],
-        some: [
-          ...absent.map(() => undefined),
-          ...divided.atoms.map(() => undefined),
-          ...combinations.map(({ some }) => (language: string) => some[keys.get(language)!]!)
-        ]
-      }
-    })
+        find: finder(kind, domain, named, divided, combinations)
+      },
+      within: [
+        ...absent.map(() => () => false),
+        ...divided.atoms.map((atom) => asked(atom.within)),
+        ...combinations.map(({ joined }) => asked(joined))
+      ],
+      some: [
+        ...absent.map(() => undefined),
+        ...divided.atoms.map(() => undefined),
+        ...combinations.map(({ some }) => asked(some))
+      ]
+    }
+  }
+
+  private atoms(
+    kind: Dimension.Dimension["kind"],
+    name: string,
+    domain: Automaton.Automaton,
+    named: ReadonlyMap<string, Automaton.Automaton>
+  ): Atoms.Atoms {
+    const limit = this.settings.budget.products
+    const divided = divideOnce(
+      JSON.stringify([
+        kind,
+        kind === "path" ? [this.settings.normalization, this.withQuery] : [],
+        limit,
+        ...named.keys()
+      ]),
+      () => Atoms.divide(domain, [...named.values()], limit, kind === "method" ? Domains.methods : [])
+    )
+    if (divided !== undefined) return divided
+    throw new Refusal(
+      `the conditions on the ${kind}${name && ` ${name}`} need more than ${limit} states to be told apart`
+    )
+  }
+
+  private combinations(
+    name: string,
+    domain: Automaton.Automaton,
+    named: ReadonlyMap<string, Automaton.Automaton>
+  ): ReadonlyArray<SeveralLines.Combination> {
+    const limit = this.settings.budget.products
+    const languages = [...named.values()]
+    const combinations = combineOnce(JSON.stringify([limit, ...named.keys()]), () =>
+      SeveralLines.combine(
+        domain,
+        languages,
+        Atoms.representatives([domain, ...languages]),
+        asksForOutside(named),
+        limit
+      ))
+    if (combinations !== undefined) return combinations
+    throw new Refusal(`several lines of the header ${name} need more than ${limit} states to be told apart`)
+  }
+}
+
+/** Of lines it is asked whether one is no UTF-8, of all other languages whether one is in it. */
+const asksForOutside = (named: ReadonlyMap<string, Automaton.Automaton>): ReadonlyArray<boolean> =>
+  [...named.keys()].map((key) => key === encoded)
+
+/** Finds the position of a value: an absent header comes first, then the atoms, then the combinations of lines. */
+const finder = (
+  kind: Dimension.Dimension["kind"],
+  domain: Automaton.Automaton,
+  named: ReadonlyMap<string, Automaton.Automaton>,
+  divided: Atoms.Atoms,
+  combinations: ReadonlyArray<SeveralLines.Combination>
+): Dimension.Dimension["find"] => {
+  const absent = kind === "header" ? 1 : 0
+  const languages = [...named.values()]
+  const outside = asksForOutside(named)
+  const positions = new Map(
+    combinations.map((each, i) => [SeveralLines.identity(each), absent + divided.atoms.length + i])
+  )
+  return (text, lines) => {
+    if (text === undefined) return kind === "header" ? 0 : undefined
+    if (lines !== undefined) {
+      if (!lines.every((line) => Automaton.accepts(domain, line))) return undefined
+      return positions.get(SeveralLines.identity({
+        joined: languages.map((language) => Automaton.accepts(language, text)),
+        some: languages.map((language, i) => lines.some((line) => Automaton.accepts(language, line) !== outside[i]))
+      }))
+    }
+    const atom = divided.find(text)
+    return atom === undefined ? undefined : atom + absent
   }
 }
 
