@@ -35,82 +35,7 @@ interface MutableNode {
 
 export const make = (store: Store.Store): CatalogStore => {
   const records = new Map<string, MutableNode>()
-  const keyOf = (node: string) => node.toLowerCase()
-
   const sorted = () => [...records.values()].sort((a, b) => a.node.Node < b.node.Node ? -1 : 1)
-
-  const change: CatalogStore["change"] = (apply) => {
-    store.commit((index) => {
-      const topics = new Set<Store.Topic>()
-      const touch = (service: Health.NodeService) => topicsOf(service).forEach((topic) => topics.add(topic))
-      const touchAll = (record: MutableNode) => record.services.forEach(touch)
-      const record = (node: string) => {
-        const found = records.get(keyOf(node))
-        if (found === undefined) throw new Error(`the catalog has no node ${node}`)
-        return found
-      }
-      apply({
-        putNode: (node) => {
-          const before = records.get(keyOf(node.Node))
-          if (before === undefined) {
-            records.set(keyOf(node.Node), { node: stamp(node, index), services: new Map(), checks: new Map() })
-          } else {
-            if (same(before.node, node)) return
-            before.node = { ...stamp(node, index), CreateIndex: before.node.CreateIndex }
-            touchAll(before)
-          }
-          topics.add("nodes")
-        },
-        putService: (node, service) => {
-          const { services } = record(node)
-          const before = services.get(service.ID)
-          if (before !== undefined && same(before, service)) return
-          if (before !== undefined) touch(before)
-          services.set(service.ID, { ...stamp(service, index), CreateIndex: before?.CreateIndex ?? index })
-          touch(service)
-        },
-        putCheck: (node, check) => {
-          const found = record(node)
-          const before = found.checks.get(check.CheckID)
-          if (before !== undefined && same(before, check)) return
-          found.checks.set(check.CheckID, { ...stamp(check, index), CreateIndex: before?.CreateIndex ?? index })
-          const service = found.services.get(check.ServiceID)
-          if (service === undefined) touchAll(found)
-          else touch(service)
-          topics.add("checks")
-        },
-        removeNode: (node) => {
-          const found = records.get(keyOf(node))
-          if (found === undefined) return
-          touchAll(found)
-          records.delete(keyOf(node))
-          topics.add("nodes").add("checks")
-        },
-        removeService: (node, id) => {
-          const found = records.get(keyOf(node))
-          const before = found?.services.get(id)
-          if (found === undefined || before === undefined) return
-          found.services.delete(id)
-          for (const [checkId, check] of found.checks) {
-            if (check.ServiceID === id) found.checks.delete(checkId)
-          }
-          touch(before)
-          topics.add("checks")
-        },
-        removeCheck: (node, checkId) => {
-          const found = records.get(keyOf(node))
-          const before = found?.checks.get(checkId)
-          if (found === undefined || before === undefined) return
-          found.checks.delete(checkId)
-          const service = found.services.get(before.ServiceID)
-          if (service === undefined) touchAll(found)
-          else touch(service)
-          topics.add("checks")
-        }
-      })
-      return [undefined, topics]
-    })
-  }
 
   return {
     nodes: sorted,
@@ -127,7 +52,105 @@ export const make = (store: Store.Store): CatalogStore => {
         }))
       )
     },
-    change
+    change: (apply) =>
+      store.commit((index) => {
+        const change = new Change(records, index)
+        apply(change)
+        return [undefined, change.topics]
+      })
+  }
+}
+
+const keyOf = (node: string): string => node.toLowerCase()
+
+/** One commit: changes the records, and collects the topics that these changes are about. */
+class Change implements Transaction {
+  readonly topics = new Set<Store.Topic>()
+  private readonly records: Map<string, MutableNode>
+  private readonly index: number
+
+  constructor(records: Map<string, MutableNode>, index: number) {
+    this.records = records
+    this.index = index
+  }
+
+  putNode(node: Health.Node): void {
+    const before = this.records.get(keyOf(node.Node))
+    if (before === undefined) {
+      this.records.set(keyOf(node.Node), { node: stamp(node, this.index), services: new Map(), checks: new Map() })
+    } else {
+      if (same(before.node, node)) return
+      before.node = { ...stamp(node, this.index), CreateIndex: before.node.CreateIndex }
+      this.touchAll(before)
+    }
+    this.topics.add("nodes")
+  }
+
+  putService(node: string, service: Health.NodeService): void {
+    const { services } = this.present(node)
+    const before = services.get(service.ID)
+    if (before !== undefined && same(before, service)) return
+    if (before !== undefined) this.touch(before)
+    services.set(service.ID, { ...stamp(service, this.index), CreateIndex: before?.CreateIndex ?? this.index })
+    this.touch(service)
+  }
+
+  putCheck(node: string, check: Health.Check): void {
+    const found = this.present(node)
+    const before = found.checks.get(check.CheckID)
+    if (before !== undefined && same(before, check)) return
+    found.checks.set(check.CheckID, { ...stamp(check, this.index), CreateIndex: before?.CreateIndex ?? this.index })
+    this.touchChecked(found, check)
+  }
+
+  removeNode(node: string): void {
+    const found = this.records.get(keyOf(node))
+    if (found === undefined) return
+    this.touchAll(found)
+    this.records.delete(keyOf(node))
+    this.topics.add("nodes").add("checks")
+  }
+
+  removeService(node: string, id: string): void {
+    const found = this.records.get(keyOf(node))
+    const before = found?.services.get(id)
+    if (found === undefined || before === undefined) return
+    found.services.delete(id)
+    for (const [checkId, check] of found.checks) {
+      if (check.ServiceID === id) found.checks.delete(checkId)
+    }
+    this.touch(before)
+    this.topics.add("checks")
+  }
+
+  removeCheck(node: string, checkId: string): void {
+    const found = this.records.get(keyOf(node))
+    const before = found?.checks.get(checkId)
+    if (found === undefined || before === undefined) return
+    found.checks.delete(checkId)
+    this.touchChecked(found, before)
+  }
+
+  private present(node: string): MutableNode {
+    const found = this.records.get(keyOf(node))
+    if (found === undefined) throw new Error(`the catalog has no node ${node}`)
+    return found
+  }
+
+  private touch(service: Health.NodeService): void {
+    for (const topic of topicsOf(service)) this.topics.add(topic)
+  }
+
+  private touchAll({ services }: MutableNode): void {
+    for (const service of services.values()) this.touch(service)
+  }
+
+  /** A check of the node is about all services on it. */
+  private touchChecked(record: MutableNode, { ServiceID }: Health.Check): void {
+    const service = record.services.get(ServiceID)
+    if (service === undefined) this.touchAll(record)
+    else this.touch(service)
+    this.topics.add("checks")
   }
 }
 

@@ -5,6 +5,7 @@
 import { Duration, Effect, FiberMap, type Scope } from "effect"
 import * as ApiError from "../consul/ApiError.ts"
 import * as Health from "../consul/Health.ts"
+import * as CheckStreak from "./CheckStreak.ts"
 import type * as CatalogStore from "./CatalogStore.ts"
 import type * as CheckDefinition from "./CheckDefinition.ts"
 import * as Http2Check from "./Http2Check.ts"
@@ -42,7 +43,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const { catalog, node, store } = options
   const definitions = new Map<string, CheckDefinition.CheckDefinition>()
   const local = new Map<string, Health.Check>()
-  const streaks = new Map<string, { passing: number; failing: number }>()
+  const streaks = new Map<string, CheckStreak.CheckStreak>()
   const fibers = yield* FiberMap.make<string>()
   const scope = yield* Effect.scope
 
@@ -75,21 +76,12 @@ export const make = Effect.fnUntraced(function*(options: {
       ))
   }
 
-  /** Follows the thresholds of the definition. */
   const observe = (definition: CheckDefinition.CheckDefinition, outcome: ProbeCheck.Outcome) =>
     Effect.suspend(() => {
-      const streak = streaks.get(definition.id) ?? { passing: 0, failing: 0 }
-      const passing = outcome.status === "passing" || outcome.status === "warning"
-      const next = passing
-        ? { passing: streak.passing + 1, failing: 0 }
-        : { passing: 0, failing: streak.failing + 1 }
-      streaks.set(definition.id, next)
-      if (passing) return next.passing > definition.successesBeforePassing ? set(definition.id, outcome) : Effect.void
-      if (next.failing > definition.failuresBeforeCritical) return set(definition.id, outcome)
-      if (next.failing > definition.failuresBeforeWarning) {
-        return set(definition.id, { ...outcome, status: "warning" })
-      }
-      return Effect.void
+      const streak = CheckStreak.next(streaks.get(definition.id) ?? CheckStreak.none, outcome)
+      streaks.set(definition.id, streak)
+      const verdict = CheckStreak.verdict(streak, definition, outcome)
+      return verdict === undefined ? Effect.void : set(definition.id, verdict)
     })
 
   const repeat = (
@@ -130,49 +122,39 @@ export const make = Effect.fnUntraced(function*(options: {
       })
     )
 
-  const start: Checks["start"] = (definition) => {
+  const program = (definition: CheckDefinition.CheckDefinition): Effect.Effect<void> => {
     const { run } = definition
-    const program = run._tag === "Tcp"
-      ? repeat(definition, ProbeCheck.tcp(run), run.period.interval)
-      : run._tag === "Http"
-      ? repeat(definition, ProbeCheck.http(run), run.period.interval)
-      : run._tag === "Script"
-      ? repeat(definition, ScriptCheck.run(run), run.period.interval)
-      : run._tag === "Grpc"
-      ? repeat(definition, Http2Check.grpc(run), run.period.interval)
-      : run._tag === "H2ping"
-      ? repeat(definition, Http2Check.ping(run), run.period.interval)
-      : run._tag === "Alias"
-      ? alias(definition, run.service)
-      : run._tag === "Ttl"
-      ? expire(definition, run.ttl)
-      : Effect.void
-    return Effect.andThen(
-      reap(definition, local.get(definition.id)?.Status ?? definition.status),
-      Effect.asVoid(FiberMap.run(fibers, definition.id, program))
-    )
+    switch (run._tag) {
+      case "Tcp":
+        return repeat(definition, ProbeCheck.tcp(run), run.period.interval)
+      case "Http":
+        return repeat(definition, ProbeCheck.http(run), run.period.interval)
+      case "Script":
+        return repeat(definition, ScriptCheck.run(run), run.period.interval)
+      case "Grpc":
+        return repeat(definition, Http2Check.grpc(run), run.period.interval)
+      case "H2ping":
+        return repeat(definition, Http2Check.ping(run), run.period.interval)
+      case "Alias":
+        return alias(definition, run.service)
+      case "Ttl":
+        return expire(definition, run.ttl)
+      default:
+        return Effect.void
+    }
   }
+
+  const start: Checks["start"] = (definition) =>
+    Effect.andThen(
+      reap(definition, local.get(definition.id)?.Status ?? definition.status),
+      Effect.asVoid(FiberMap.run(fibers, definition.id, program(definition)))
+    )
 
   return {
     list: () => local,
     definition: (id) => definitions.get(id),
     put: (transaction, definition, service) => {
-      const before = local.get(definition.id)
-      const check = Health.Check.make({
-        Node: node,
-        CheckID: definition.id,
-        Name: definition.name,
-        // A check that is registered again goes on as it was, whatever is said about its status.
-        Status: before?.Status ?? definition.status,
-        Notes: definition.notes,
-        Output: before?.Output ?? "",
-        ServiceID: definition.serviceId,
-        ServiceName: service.name,
-        ServiceTags: service.tags,
-        Type: definition.type === "manual" ? "maintenance" : definition.type,
-        Interval: definition.interval,
-        Timeout: definition.timeout
-      })
+      const check = checkOf(definition, node, service, local.get(definition.id))
       definitions.set(definition.id, definition)
       local.set(definition.id, check)
       streaks.delete(definition.id)
@@ -201,6 +183,28 @@ export const make = Effect.fnUntraced(function*(options: {
     })
   }
 })
+
+/** As the catalog has it. `before`: the same check, where it is registered again: it goes on as it was. */
+const checkOf = (
+  definition: CheckDefinition.CheckDefinition,
+  node: string,
+  service: { readonly name: string; readonly tags: ReadonlyArray<string> },
+  before: Health.Check | undefined
+): Health.Check =>
+  Health.Check.make({
+    Node: node,
+    CheckID: definition.id,
+    Name: definition.name,
+    Status: before?.Status ?? definition.status,
+    Notes: definition.notes,
+    Output: before?.Output ?? "",
+    ServiceID: definition.serviceId,
+    ServiceName: service.name,
+    ServiceTags: service.tags,
+    Type: definition.type === "manual" ? "maintenance" : definition.type,
+    Interval: definition.interval,
+    Timeout: definition.timeout
+  })
 
 /** The worst of what the checks of the service, and of the node, say. */
 const aliased = (checks: ReadonlyArray<Health.Check>, self: string, service: string): ProbeCheck.Outcome => {
