@@ -1,6 +1,6 @@
 /**
- * Fastify in the mesh, as it is: it makes routes, listens and closes by itself, and `follow` sees to it that only the mesh
- * gets in. The caller's identity is there in the routes, and the policy is about requests. Runs against the agent at
+ * Fastify in the mesh, unchanged: it makes routes, listens and closes by itself, and `follow` admits callers of the mesh only.
+ * Routes see the caller's identity, and the policy authorizes requests. Runs against the agent at
  * CONSUL_HTTP_ADDR, or one of its own:
  *
  *     node examples/fastify/main.ts

@@ -15,7 +15,7 @@ import { Api, stock } from "./api.ts"
 
 const shop = Effect.gen(function*() {
   const client = yield* HttpApiClient.make(Api, { baseUrl: "http://stock.service.consul" })
-  // The agent needs a moment to tell everybody about the new service and its policy.
+  // The agent needs a moment to spread the new service and its policy.
   const answer = yield* client.items.read({ params: { item: "lamp" } }).pipe(
     Effect.retry(Schedule.max([Schedule.spaced("50 millis"), Schedule.recurs(100)]))
   )

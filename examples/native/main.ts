@@ -1,6 +1,6 @@
 /**
  * Two services in one program, without a sidecar: `greeter` answers, `visitor` calls. The bytes between them are encrypted, each
- * knows who the other is, and an intention decides. Runs against the agent at CONSUL_HTTP_ADDR, or one of its own.
+ * knows the identity of the other, and an intention decides. Runs against the agent at CONSUL_HTTP_ADDR, or one of its own.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer } from "effect"
@@ -31,7 +31,7 @@ const visitor = Effect.gen(function*() {
   yield* Console.log(`${peer.service} says: ${yield* Effect.promise(() => text(socket))}`)
 }).pipe(Effect.provide(Mesh.layer({ service: "visitor" })))
 
-/** Somebody has to say so: the agent of this example denies what no intention allows. */
+/** Without this intention the call is denied: the agent of this example denies by default. */
 const allowVisitor = Effect.flatMap(
   ConsulClient.ConsulClient,
   (consul) =>

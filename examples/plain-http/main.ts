@@ -1,5 +1,5 @@
 /**
- * Two programs without Effect: `shelf`, a server of `node:http`, and `clerk`, who calls it by `https`, `fetch` and `undici`.
+ * Two programs without Effect: `shelf`, a server of `node:http`, and `clerk`, which calls it by `https`, `fetch` and `undici`.
  * An intention lets `clerk` read, and nothing else. Runs against the agent at CONSUL_HTTP_ADDR, or one of its own:
  *
  *     node examples/plain-http/main.ts

@@ -1,4 +1,4 @@
-/** What the examples without Effect have in common. */
+/** Shared by the examples without Effect. */
 import { setTimeout } from "node:timers/promises"
 import { Effect, Exit, Scope } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
@@ -25,7 +25,7 @@ export const open = async () => {
   }
 }
 
-/** Tries until it works: an agent needs a moment to tell everybody about new services and policy. */
+/** Tries until it works: an agent needs a moment to spread new services and policy. */
 export const eventually = async <A>(attempt: () => Promise<A>): Promise<A> => {
   for (let left = 100;; left--) {
     try {

@@ -1,5 +1,5 @@
 /**
- * A PostgreSQL server behind the mesh, and `pg` in front of it, both as they are. `ledger` lets `bank` in and nobody else.
+ * A PostgreSQL server behind the mesh, and `pg` in front of it, both unchanged. `ledger` admits `bank` and no other service.
  * Runs against the agent at CONSUL_HTTP_ADDR, or one of its own:
  *
  *     node examples/postgres/main.ts
@@ -28,13 +28,13 @@ const port = 9305
 const consul = await Consul.open()
 await consul.write({ Kind: "service-intentions", Name: "ledger", Sources: [{ Name: "bank", Action: "allow" }] })
 
-// Who comes through the mesh reaches it.
+// Callers that come through the mesh reach it.
 const ledger = await PlainMesh.join({ service: "ledger", consul: consul.settings })
 const entrance = Net.createServer((socket) => void pipeline(socket, Net.connect(path), socket, () => {}))
 await ledger.listen(entrance, { host: "127.0.0.1", port })
 await ledger.register({ port, drain: 0 })
 
-/** Asks in the name of a service. */
+/** Queries in the name of a service. */
 const balance = async (mesh: PlainMesh.PlainMesh): Promise<unknown> => {
   const pool = new Pg.Pool({ database: "postgres", user: "postgres", stream: () => mesh.stream("ledger") })
   try {

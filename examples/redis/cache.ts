@@ -1,4 +1,4 @@
-/** The service `cache`: enough of Redis for a client to be content, on a socket server of the mesh. */
+/** The service `cache`: enough of Redis for a client, on a socket server of the mesh. */
 import { Effect, Layer } from "effect"
 import { type Socket, SocketServer } from "effect/socket"
 import * as Mesh from "../../src/mesh/Mesh.ts"

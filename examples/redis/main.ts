@@ -1,5 +1,5 @@
 /**
- * `ioredis` as it is, with a service of the mesh behind it that speaks Redis. `cache` lets `shop` in and nobody else.
+ * `ioredis`, unchanged, calls a service of the mesh that speaks Redis. `cache` admits `shop` and no other service.
  * Runs against the agent at CONSUL_HTTP_ADDR, or one of its own:
  *
  *     node examples/redis/main.ts
@@ -17,7 +17,7 @@ await consul.write({ Kind: "service-intentions", Name: "cache", Sources: [{ Name
 const service = ManagedRuntime.make(Layer.provide(cache, ConsulClient.layer(consul.settings)))
 await service.context()
 
-/** Says who it is to `cache`, and visits it, in the name of a service. Its connector is all that knows of the mesh. */
+/** Calls `cache` in the name of a service. Only the connector knows the mesh. */
 const visit = async (mesh: PlainMesh.PlainMesh) => {
   class Connector extends AbstractConnector {
     constructor() {

@@ -2,7 +2,7 @@
  * Hosts that take turns by weight: the earliest deadline first. A host of weight `w` has its turns at 1/2w, 3/2w, 5/2w, …, so that in
  * each unit of time it has `w` of them, spread evenly. A heap: a turn costs the logarithm of the number of hosts.
  *
- * A host that is passed over loses its turn, and saves nothing up for later.
+ * A host that is passed over loses its turn. It does not get it back later.
  */
 export interface Host {
   readonly id: string
@@ -64,7 +64,7 @@ export const make = <H extends Host>(): EarliestDeadline<H> => {
       }).sort((a, b) => before(a, b) ? -1 : 1)
     },
     next: (mayTake, weight) => {
-      // Those that are passed over wait behind the heap's end until it is known whose turn it is.
+      // Hosts that are passed over wait behind the heap's end until the turn is decided.
       let size = heap.length
       let taken: H | undefined
       while (size > 0) {

@@ -1,6 +1,6 @@
 /**
  * A consistent hash ring: a key belongs to the first point at or behind its hash. When a host leaves, only its own keys
- * move; when one joins, keys move to it and to nobody else, as long as the number of points per weight stays the same.
+ * move; when one joins, keys move to it and to no other host, as long as the number of points per weight stays the same.
  */
 import * as StringHash from "./StringHash.ts"
 

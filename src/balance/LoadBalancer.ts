@@ -1,6 +1,6 @@
 /**
  * Which of the healthy instances of a target takes the next request. A state machine without clock or randomness of its
- * own: what it is given determines what it picks.
+ * own: its arguments determine its pick.
  *
  * - `round-robin`: by weight, as evenly as can be: in each round of as many picks as the sum of the weights, each host
  *   has its weight of them, spread out. A schedule of turns, as Envoy's: a pick costs the logarithm of the number of hosts.
@@ -45,7 +45,7 @@ export interface Pick {
   readonly active?: ((id: string) => number) | undefined
   /** Hosts to leave out: ejected, or tried already. */
   readonly without?: ((id: string) => boolean) | undefined
-  /** 32 bits of what requests are to be told apart by. */
+  /** 32 bits of the values that the policy hashes. */
   readonly hash?: number | undefined
 }
 
@@ -56,7 +56,7 @@ export interface LoadBalancer<H extends Host> {
   readonly pick: (pick: Pick) => H | undefined
 }
 
-/** Beyond so many draws of hosts that are left out, those that are not are listed. */
+/** After so many draws of hosts that are left out, the others are listed. */
 const maxDraws = 8
 
 export const make = <H extends Host>(policy: Policy): LoadBalancer<H> => {

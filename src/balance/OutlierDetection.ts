@@ -4,17 +4,17 @@
  *     in use ──`maxFailures` failures in a row──▶ ejected ──base time × number of ejections, at the next sweep──▶ in use
  *
  * Each sweep that a host is in use takes one off its number of ejections. At most a share of the hosts is ejected at a
- * time, but always at least one. There is no timer: whoever asks says what time it is, and due sweeps are made up for.
+ * time, but always at least one. There is no timer: the caller passes the time, and due sweeps are made up for.
  * Semantics and defaults are Envoy's, with the settings that Consul has for them (`PassiveHealthCheck`).
  */
 export interface Options {
   /** Between sweeps. Default: 10 seconds. */
   readonly intervalMillis: number
-  /** In a row. 0: nobody is ever ejected. Default: 5. */
+  /** In a row. 0: no host is ever ejected. Default: 5. */
   readonly maxFailures: number
-  /** The percentage of such hosts that are ejected in fact. Default: 100. */
+  /** The percentage of due ejections that happen. Default: 100. */
   readonly enforcing: number
-  /** How many percent of the hosts may be ejected at a time. Default: 10. */
+  /** The largest percentage of hosts that is ejected at a time. Default: 10. */
   readonly maxEjectionPercent: number
   /** Default: 30 seconds. */
   readonly baseEjectionMillis: number
@@ -34,7 +34,7 @@ export const defaults: Options = {
 export interface OutlierDetection {
   /** Replaces the hosts. Those that stay keep their past. */
   readonly update: (ids: ReadonlyArray<string>) => void
-  /** Tells how a request went. True: that ejected the host. Unknown hosts are ignored. `random` is from 0 to 1. */
+  /** Reports the outcome of a request. True: the host is ejected for it. Unknown hosts are ignored. `random` is from 0 to 1. */
   readonly report: (id: string, succeeded: boolean, now: number, random: number) => boolean
   readonly isEjected: (id: string, now: number) => boolean
   readonly ejected: (now: number) => ReadonlyArray<string>
@@ -54,7 +54,7 @@ export const make = (options: Options, now: number): OutlierDetection => {
   let ejectedCount = 0
 
   const sweep = (now: number): void => {
-    // What a sweep does depends on its time, hence one by one; beyond so many in a row nothing would change any more.
+    // The effect of a sweep depends on its time, so they run one by one. Beyond so many in a row nothing changes any more.
     const due = Math.floor((now - sweptAt) / options.intervalMillis)
     if (due <= 0) return
     const from = Math.max(1, due - 1000)

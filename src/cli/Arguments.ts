@@ -26,7 +26,7 @@ const level = (text: string): string => {
   return lower === "err" ? "error" : lower
 }
 
-/** Whether what is said before there is a log, or after it, has to be JSON as well. */
+/** Whether messages before and after the log must be JSON too. */
 export const wantsJson = (normalized: ReadonlyArray<string>): boolean => {
   const end = normalized.indexOf("--")
   return (end === -1 ? normalized : normalized.slice(0, end)).some((arg) =>

@@ -4,7 +4,7 @@ import { Flag } from "effect/cli"
 
 export const flags = {
   logJson: Flag.Boolean("log-json").pipe(
-    Flag.withDescription("Write the log, and all else that is said, to standard error as JSON, one object a line"),
+    Flag.withDescription("Write the log and all other messages to standard error as JSON, one object a line"),
     Flag.withDefault(false)
   )
 }
@@ -31,7 +31,7 @@ export interface Options {
 export const layer = (options: Options) => Logger.layer([options.logJson ? forMachines : forPeople])
 
 /**
- * What a command has to show once it runs: on standard output for people, an entry of the log for machines, who then read
+ * The message of a command that has started: on standard output for people, an entry of the log for machines, which then read
  * one stream. `keys` are for machines.
  */
 export const announce = (
@@ -40,7 +40,7 @@ export const announce = (
   keys: Readonly<Record<string, unknown>> = {}
 ): Effect.Effect<void> => logJson ? Effect.annotateLogs(Effect.logInfo(text.trim()), keys) : Console.log(text)
 
-/** Says something where there is no log: of the command line, of signals, of the end. */
+/** Writes a message outside the log: about the command line, signals or the end. */
 export type Say = (level: "INFO" | "ERROR", text: string) => void
 
 /** For machines the same object as an entry of the log. */

@@ -1,4 +1,4 @@
-/** What is said of a command line that cannot be understood: what is wrong, in one line, and where to read on. */
+/** Messages about a command line that cannot be understood: the fault in one line, and where to read on. */
 import { Effect } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 import type * as Log from "./Log.ts"
@@ -11,7 +11,7 @@ const notHere: Readonly<Record<string, string>> = {
   "--upstream": adHoc(),
   "--register": adHoc(),
   "--register-id": adHoc(),
-  "--stale": "the agent on this machine is asked, and what it knows is followed",
+  "--stale": "this proxy follows the agent on this machine",
   "--pprof-addr": "profile the process with Node: node --cpu-prof"
 }
 
@@ -49,7 +49,7 @@ export const presenter = (say: Log.Say) =>
         ? Effect.sync(() => {
           const { commandPath, errors, helpDoc } = event
           const command = commandPath.join(" ")
-          // What follows a flag that is not known is often taken for something else: one cause is enough.
+          // The value of an unknown flag often causes a second error: one cause is enough.
           const unknown = errors.filter(({ _tag }) => _tag === "UnrecognizedOption" || _tag === "UnknownSubcommand")
           const lines = new Set((unknown.length > 0 ? unknown : errors).map((error) => describe(error, commandPath)))
           for (const line of lines) say("ERROR", `${command}: ${line}`)

@@ -5,15 +5,15 @@ import * as Log from "./Log.ts"
 
 export const allowHost = Flag.String("allow-host").pipe(
   Flag.withDescription(
-    "Name under which the agent may be asked, besides IP addresses and localhost; may be repeated. Others are refused, " +
-      "as web pages could use them"
+    "Host name that requests may use, besides IP addresses and localhost; may be repeated. Others are refused, " +
+      "because web pages could use them"
   ),
   Flag.withMetavar("NAME"),
   Flag.atLeast(0)
 )
 
 export const enableScriptChecks = Flag.Boolean("enable-script-checks").pipe(
-  Flag.withDescription("Let checks run programs; whoever reaches the agent's API chooses which"),
+  Flag.withDescription("Let checks run programs; every client of the agent's API can choose them"),
   Flag.withDefault(false)
 )
 
@@ -30,7 +30,7 @@ export const agent = Command.make(
   {
     ...Log.flags,
     bind: Flag.String("bind").pipe(
-      Flag.withDescription("Address to listen on; the API is open to everybody who reaches it"),
+      Flag.withDescription("Address to listen on; the API is open to every client that reaches it"),
       Flag.withDefault("127.0.0.1")
     ),
     port: Flag.Int("port").pipe(
@@ -40,7 +40,7 @@ export const agent = Command.make(
     datacenter: Flag.String("datacenter").pipe(Flag.withDescription("Name of the datacenter"), Flag.withDefault("dc1")),
     node: Flag.String("node").pipe(Flag.withDescription("Name of the node; default: the host's"), Flag.optional),
     defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
-      Flag.withDescription("What holds where no intention matches"),
+      Flag.withDescription("The answer if no intention matches"),
       Flag.withDefault("allow")
     ),
     allowHost,
@@ -66,7 +66,7 @@ export const agent = Command.make(
       })
       yield* Log.announce(
         options,
-        `The development agent answers at ${running.address}. All is in memory, and gone when it stops.\n` +
+        `The development agent answers at ${running.address}. It keeps everything in memory, and loses it when it stops.\n` +
           `  export CONSUL_HTTP_ADDR=${running.address}\n` +
           "Stop it with Ctrl-C.",
         { address: running.address }

@@ -19,12 +19,13 @@ export class WriteFailed extends Schema.TaggedError<WriteFailed>()("WriteFailed"
   folder: Schema.String,
   why: Schema.String
 }) {
-  override readonly message = `cannot keep certificates in ${this.folder}: ${this.why}`
+  override readonly message =
+    `cannot keep certificates in ${this.folder}: ${this.why}. Give --write a folder that this user may write`
 }
 
 /**
  * Replaces the three files, each at once. Roots go first, since a peer's new leaf may need them, and the leaf last; for a
- * moment key and leaf are not a pair, which readers have to bear with, as `FileIdentity` does.
+ * moment key and leaf do not match. Readers must tolerate that, as `FileIdentity` does.
  */
 export const write = (folder: string, { leaf, roots }: SecureContexts.Material): Effect.Effect<void, WriteFailed> => {
   const { certFile, keyFile, rootsFile } = FileIdentity.inFolder(folder)
@@ -56,15 +57,15 @@ export const certs = Command.make(
     ...Log.flags,
     ...Consul.flags,
     service: Flag.String("service").pipe(
-      Flag.withDescription("The service whose identity it is; the token needs service:write on it"),
+      Flag.withDescription("The service to get certificates for; the token needs service:write on it"),
       Flag.withMetavar("NAME")
     ),
     write: Flag.String("write").pipe(
-      Flag.withDescription("Folder for cert.pem, key.pem and roots.pem; made if it is not there"),
+      Flag.withDescription("Folder for cert.pem, key.pem and roots.pem; created if it is missing"),
       Flag.withMetavar("DIR")
     ),
     once: Flag.Boolean("once").pipe(
-      Flag.withDescription("Write them once, and stop; otherwise they are kept current"),
+      Flag.withDescription("Write them once, and stop. Default: keep them current"),
       Flag.withDefault(false)
     ),
     startTimeout: startTimeout("the agent")

@@ -8,11 +8,11 @@ export const demo = Command.make(
   {
     ...Log.flags,
     once: Flag.Boolean("once").pipe(
-      Flag.withDescription("End when the walk is over, as without a terminal, instead of leaving the mesh up"),
+      Flag.withDescription("End after the last step, as without a terminal, instead of leaving the mesh up"),
       Flag.withDefault(false)
     ),
     log: Flag.Boolean("log").pipe(
-      Flag.withDescription("Hear applications and sidecars too"),
+      Flag.withDescription("Show the log of applications and sidecars too"),
       Flag.withDefault(false)
     )
   },

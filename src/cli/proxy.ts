@@ -16,7 +16,7 @@ export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
   override readonly message = this.why
 }
 
-/** It may be registered later. */
+/** The registration may still come. */
 class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegistered", { why: Schema.String }) {
   override readonly message = this.why
 }
@@ -40,16 +40,16 @@ export const proxy = Command.make(
       Flag.optional
     ),
     defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
-      Flag.withDescription("What holds where no intention matches; default: what the agent is configured with"),
+      Flag.withDescription("The answer if no intention matches; default: the agent's setting"),
       Flag.optional
     ),
     audit: Flag.Boolean("audit").pipe(
-      Flag.withDescription("Enforce nothing: log who would be refused, and let everybody of the mesh in"),
+      Flag.withDescription("Enforce nothing: log callers that would be refused, and admit every caller of the mesh"),
       Flag.withDefault(false)
     ),
     spiffe: Flag.Literals("spiffe", ["strict", "leaf"]).pipe(
       Flag.withDescription(
-        "How far peers must follow SPIFFE; leaf: for authorities that can not, see docs/native/trust.md"
+        "How far peers must follow SPIFFE; leaf: for authorities that cannot, see docs/native/trust.md"
       ),
       Flag.withDefault("strict" as const)
     ),
@@ -116,7 +116,7 @@ const sidecarOf = (service: string, seconds: number) => {
   })
 }
 
-/** Whether it may be otherwise in a while. */
+/** Whether a retry may succeed. */
 const passes = (error: ConsulError.ConsulError | NotRegistered | UsageError): boolean =>
   error._tag === "ConsulError" ? error.isRetryable : error._tag === "NotRegistered"
 

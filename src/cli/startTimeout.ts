@@ -1,4 +1,4 @@
-/** How long a command waits for what it cannot start without. */
+/** How long a command waits for the things that it needs to start. */
 import { Option } from "effect"
 import { Flag } from "effect/cli"
 

@@ -21,7 +21,7 @@ export const up = Command.make(
     allowHost,
     enableScriptChecks,
     audit: Flag.String("audit").pipe(
-      Flag.withDescription("Enforce nothing at this service: log who would be refused; may be repeated"),
+      Flag.withDescription("Enforce nothing at this service: log callers that would be refused; may be repeated"),
       Flag.withMetavar("SERVICE"),
       Flag.atLeast(0)
     ),

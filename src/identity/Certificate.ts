@@ -26,7 +26,7 @@ export type KeyKind =
   | { readonly _tag: "Rsa"; readonly bits: number }
   | { readonly _tag: "Other"; readonly name: string }
 
-/** The text holds no certificate that can be read. */
+/** The text contains no readable certificate. */
 export class InvalidCertificate extends Schema.TaggedError<InvalidCertificate>()("InvalidCertificate", {
   what: Schema.String,
   why: Schema.String
@@ -68,7 +68,7 @@ export const fromDer = (der: Uint8Array, what: string): Result.Result<Certificat
   }
 }
 
-/** Who it says it is: the first URI, which must be a SPIFFE id. */
+/** The identity that it claims: the first URI, which must be a SPIFFE id. */
 export const identity = (self: Certificate): Result.Result<SpiffeId.SpiffeId, SpiffeId.InvalidSpiffeId> =>
   SpiffeId.parse(self.uris[0] ?? "")
 
@@ -79,7 +79,7 @@ export const isValidAt = (self: Certificate, now: number): boolean =>
 /** Lower-case hex in pairs with colons between them, as Consul writes serial numbers. */
 export const colonHex = (hex: string): string => hex.replace(/(..)(?!$)/g, "$1:").toLowerCase()
 
-/** Lower-case hex without separators: as both `0A:1B` and `0a1b` are met in the wild. */
+/** Lower-case hex without separators, because both `0A:1B` and `0a1b` occur in practice. */
 export const normalHex = (text: string): string => text.replaceAll(":", "").toLowerCase()
 
 const read = (certificate: x509.X509Certificate, pem: string): Certificate => {

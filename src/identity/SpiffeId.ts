@@ -48,7 +48,7 @@ export interface Signing {
 
 export type SpiffeId = Service | Agent | MeshGateway | Server | Signing
 
-/** The text is no SPIFFE id of a Consul mesh. It never will be: do not retry. */
+/** The text is not a SPIFFE id of a Consul mesh. Do not retry. */
 export class InvalidSpiffeId extends Schema.TaggedError<InvalidSpiffeId>()("InvalidSpiffeId", {
   uri: Schema.String,
   why: Schema.String
@@ -77,7 +77,7 @@ export const parse = (uri: string): Result.Result<SpiffeId, InvalidSpiffeId> => 
   const fail = (why: string) => Result.fail(new InvalidSpiffeId({ uri: uri.slice(0, 256), why }))
   const match = /^spiffe:\/\/([^/]*)(\/.*)?$/s.exec(uri)
   if (match === null) return fail("it does not start with spiffe://<trust domain>")
-  // Consul signs it in any letter case, and there must be one way only to write a caller (SPIFFE-ID, 2.1).
+  // Consul signs it in any letter case, but a caller must have one spelling only (SPIFFE-ID, 2.1).
   const trustDomain = match[1]!.toLowerCase()
   if (!/^[a-z0-9._-]+$/.test(trustDomain)) {
     return fail("the trust domain may consist of letters, digits, dots, dashes and underscores only")
@@ -99,7 +99,7 @@ export const parse = (uri: string): Result.Result<SpiffeId, InvalidSpiffeId> => 
 /** Back to text; `parse` of it gives the same id. */
 export const format = (id: SpiffeId): string => `spiffe://${id.trustDomain}${path(id)}`
 
-/** The name people know it by: `web`, or `team/web` outside the default namespace, or the URI of what is no service. */
+/** The name for people: `web`, or `team/web` outside the default namespace. Identities that are not services keep their URI. */
 export const display = (id: SpiffeId): string =>
   id._tag !== "Service"
     ? format(id)

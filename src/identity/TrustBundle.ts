@@ -8,7 +8,7 @@ export interface Root {
   readonly id: string
   readonly name: string
   readonly certificate: Certificate.Certificate
-  /** What leads from leaves to this root, or from this root to an older one. Intermediates, not anchors. */
+  /** Certificates between leaves and this root, or between this root and an older one. Intermediates, not anchors. */
   readonly intermediates: ReadonlyArray<Certificate.Certificate>
   /** New leaves are signed under this one. A root that is not active is trusted all the same. */
   readonly active: boolean

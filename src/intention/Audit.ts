@@ -1,6 +1,6 @@
 /**
- * Audit mode: decisions are made and recorded as what they would have been, and everybody is let through. For finding out
- * what a policy would break before it breaks it. Off unless somebody turns it on, and whoever does is told what that means.
+ * Audit mode: decisions are made and recorded as usual, and every caller is admitted. It shows what a policy would break
+ * before it breaks it. It is off by default, and a warning says so while it is on.
  */
 import type * as Authorizer from "./Authorizer.ts"
 import type * as Decision from "./Decision.ts"
@@ -24,10 +24,10 @@ export const isOn = (scope: Scope, destination: string): boolean =>
 
 /** To be logged as a warning when a destination starts, and again from time to time. */
 export const warning = (destination: string): string =>
-  `audit mode is on: nothing is enforced at ${destination}, and every caller with a certificate of the mesh is let in. ` +
+  `audit mode is on: nothing is enforced at ${destination}, and every caller with a certificate of the mesh is admitted. ` +
   "Refusals are only recorded. Turn it off to enforce intentions"
 
-/** The decision with everybody let through. One that allows is returned as it is; others are remembered, not made anew. */
+/** The decision, turned into one that admits. One that allows is returned as it is; others are remembered, not made anew. */
 export const letThrough = (decision: Decision.Decision): Decision.Decision => {
   if (decision.allowed) return decision
   const present = known.get(decision)
@@ -40,7 +40,7 @@ export const letThrough = (decision: Decision.Decision): Decision.Decision => {
 /** Decisions live as long as the Authorizer that made them. */
 const known = new WeakMap<Decision.Decision, Decision.Decision>()
 
-/** The same Authorizer, where it is off; otherwise one that lets everybody through, with `audited` decisions for refusals. */
+/** The same Authorizer if audit mode is off. Otherwise one that admits every caller, with `audited` decisions for refusals. */
 export const authorizer = (scope: Scope, authorizer: Authorizer.Authorizer): Authorizer.Authorizer =>
   isOn(scope, authorizer.destination.service)
     ? {

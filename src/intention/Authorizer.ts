@@ -3,8 +3,8 @@
  * then looks up one intention, whatever their number, and returns an object made at compile time. It is synchronous and
  * throws nothing, so that a socket callback can ask.
  *
- * One intention decides: the first in order of precedence that is about the caller. Nothing is merged with it and nothing
- * below it is looked at, whatever follows. What is not understood never allows, and is listed in `warnings`.
+ * One intention decides: the first in order of precedence that covers the caller. Nothing is merged with it, and nothing
+ * below it is evaluated. A part that is not understood never allows, and is listed in `warnings`.
  */
 import { Option, Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -49,7 +49,7 @@ export interface Options {
   readonly peers?: ReadonlyArray<Source.Peer> | undefined
 }
 
-/** Something in the intentions that was not understood, hence allows nobody. */
+/** A part of the intentions that was not understood, and therefore allows no caller. */
 export interface Warning {
   readonly rule: Decision.Rule
   /** Position in the intention's permissions, from 0. */
@@ -68,9 +68,9 @@ export interface Authorizer {
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly warnings: ReadonlyArray<Warning>
   /**
-   * May this caller's connection carry bytes that nobody looks into? Permissions and tokens can not be judged by it: an
-   * intention with permissions refuses, and at a service that speaks HTTP one that allows with a token only does, too. At a
-   * service that does not, no token is asked for, as in Consul.
+   * May this caller's connection carry bytes that are not inspected? A connection shows neither permissions nor tokens. An
+   * intention with permissions therefore refuses. At a service that speaks HTTP, so does one that allows with a token only. At
+   * other services tokens are ignored, as in Consul.
    */
   readonly connection: (source: SpiffeId.SpiffeId) => Decision.Decision
   /**
@@ -135,11 +135,11 @@ const compileRulings = (
     const warn = (message: string, permission?: number) => warnings.push(warning(rule, message, permission))
     const source = Source.read(intention, peers)
     if (source._tag === "UnknownPeer") {
-      warn(`${source.why}, so it covers nobody`)
+      warn(`${source.why}, so it covers no caller`)
       return
     }
     if (source._tag === "Unclear" && rule.action === "allow") {
-      warn(`${source.why}, so it allows nobody`)
+      warn(`${source.why}, so it allows no caller`)
       return
     }
     const flaw = source._tag === "Unclear"
@@ -147,14 +147,14 @@ const compileRulings = (
       : contradicted.has(key(intention))
       ? "another intention with the same source and destination says otherwise"
       : flawOf(intention)
-    if (flaw !== undefined) warn(`${flaw}, so it denies everybody that it may be about`)
+    if (flaw !== undefined) warn(`${flaw}, so it denies every caller that it may cover`)
     const ruling = compileRuling(
       rank,
       rule,
       flaw,
       http,
       defaultAllows,
-      (message, permission) => warn(`${message}, so it denies whatever that leaves in doubt`, permission)
+      (message, permission) => warn(`${message}, so it denies the requests that this leaves in doubt`, permission)
     )
     for (const { name, namespace, origin, partition } of source.callers) {
       const index = origin === undefined ? local : peered.get(origin)
@@ -260,7 +260,7 @@ const compileRuling = (
   }
 }
 
-/** Why an intention can not be carried out as it stands, if so. Consul refuses to store all of these. */
+/** Why an intention cannot be enforced as it stands, if so. Consul refuses to store all of these. */
 const flawOf = (intention: Intention.Intention): string | undefined => {
   const action = intention.Action ?? ""
   if (Source.hasPermissions(intention)) {

@@ -1,6 +1,6 @@
 /**
- * Intentions that a proxy which judges connections can not carry out, and therefore refuses by: they have permissions, or, at a
- * service that speaks HTTP, allow with a token only. For whoever starts such a proxy to be told.
+ * Intentions that a proxy for connections cannot enforce, so that it refuses their callers: they have permissions, or, at a
+ * service that speaks HTTP, allow with a token only. The proxy warns of them when it starts.
  */
 import type * as Authorizer from "./Authorizer.ts"
 import * as Decision from "./Decision.ts"
@@ -22,12 +22,10 @@ export const warning = (
   const rules = find(authorizer)
   if (rules.length === 0) return undefined
   const names = rules.map(Decision.formatRule)
-  return `connections are judged here and no HTTP requests, so that ${
-    rules.length === 1 ? "an intention" : "intentions"
-  } for ${authorizer.destination.service} with permissions or a required token refuse${
-    rules.length === 1 ? "s" : ""
-  } everybody that ${rules.length === 1 ? "it is" : "they are"} about: ${
-    names.join(", ")
-  }. Serve it with MeshHttpServer, or ` +
+  return `connections are authorized here, not HTTP requests: for ${authorizer.destination.service}, ${
+    rules.length === 1 ? "this intention" : "these intentions"
+  } with permissions or a required token refuse${rules.length === 1 ? "s" : ""} all callers that ${
+    rules.length === 1 ? "it covers" : "they cover"
+  }: ${names.join(", ")}. Serve it with MeshHttpServer, or ` +
     "behind an Envoy sidecar"
 }

@@ -17,13 +17,13 @@ export interface Rule {
 /**
  * - `intention`: the action of the intention `by`
  * - `permission`: the action of its permission number `permission`
- * - `needs-http`: it has permissions or requires a token, and there is no request to judge by: `detail` says which
- * - `undecidable`: it, or its permission, says something that can not be judged: `detail` tells what
- * - `no-intention`: no intention is about the caller, so the default policy
- * - `no-permission`: none of its permissions is about the request, so the default policy
- * - `token-missing`: a token that it requires was not presented, so the default policy
+ * - `needs-http`: it has permissions or requires a token, and there is no request to evaluate: `detail` says which
+ * - `undecidable`: it, or its permission, says something that cannot be evaluated: `detail` says what
+ * - `no-intention`: no intention covers the caller, so the default policy decides
+ * - `no-permission`: none of its permissions matches the request, so the default policy decides
+ * - `token-missing`: a required token was not presented, so the default policy decides
  * - `not-a-service`: the caller is `detail`, and intentions are about services only
- * - `ambiguous`: it may be taken for several things: `detail` tells what
+ * - `ambiguous`: the request can be understood in several ways: `detail` says which
  * - `agent`: the agent was asked, and gave `detail` as its reason
  */
 export type Because =
@@ -95,7 +95,7 @@ const reason = (decision: Decision): string => {
     case "needs-http":
       return `${verdict}: ${place} ${decision.detail}`
     case "undecidable":
-      return `${verdict}: ${place} can not be judged: ${decision.detail}`
+      return `${verdict}: ${place} cannot be evaluated: ${decision.detail}`
     case "no-intention":
       return `${verdict} by the default policy: no intention is about this caller`
     case "no-permission":

@@ -1,9 +1,9 @@
 /**
  * `x-forwarded-client-cert`: elements separated by commas, each `Key=Value;Key=Value`, values quoted where they contain
- * such characters. Worth something only from a caller that is trusted to write it: the local mesh gateway.
+ * such characters. Only one caller is trusted to write it: the local mesh gateway.
  */
 
-/** The `URI` of the first element: whom the gateway accepted. `undefined` when there is none, or it cannot be told. */
+/** The `URI` of the first element: the caller that the gateway accepted. `undefined` if there is none, or if it is ambiguous. */
 export const firstUri = (header: string): string | undefined => {
   let uri: string | undefined
   let rest = header
@@ -11,7 +11,7 @@ export const firstUri = (header: string): string | undefined => {
     const pair = /^\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;]*))\s*(;|,|$)/.exec(rest)
     if (pair === null) return undefined
     if (pair[1]!.toLowerCase() === "uri") {
-      // Two identities in one element: nobody can say which one is meant.
+      // Two identities in one element are ambiguous.
       if (uri !== undefined) return undefined
       uri = pair[2] === undefined ? pair[3]! : pair[2].replace(/\\(.)/g, "$1")
     }

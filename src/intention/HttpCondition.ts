@@ -17,7 +17,7 @@ export type Reading = "joined" | "lines"
 
 export type Condition = (request: HttpRequest.HttpRequest, reading: Reading) => Verdict.Verdict
 
-/** Called with what is wrong, for each condition that can not be judged. */
+/** Called with the fault of each condition that cannot be evaluated. */
 export type Report = (flaw: string) => void
 
 export const compile = (http: Intention.HttpPermission | undefined, report: Report): Condition => {
@@ -36,7 +36,7 @@ export const compile = (http: Intention.HttpPermission | undefined, report: Repo
   for (const matcher of http?.Header ?? []) conditions.push(compileHeader(matcher, report))
 
   for (const field of http?.UnknownFields ?? []) unknown(`the condition ${field} is not known`)
-  // Nothing to match would match everything, which is hardly what was meant: Consul refuses to store it.
+  // A permission without conditions would match every request, which is hardly intended: Consul refuses to store it.
   if (conditions.length === 0) unknown("it has no condition")
   return all(conditions)
 }

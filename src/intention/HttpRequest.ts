@@ -1,4 +1,4 @@
-/** What permissions look at in a request. Texts hold one character for each byte, as Node hands them out. */
+/** The parts of a request that permissions look at. Texts hold one character for each byte, as Node hands them out. */
 import * as Bytes from "./Bytes.ts"
 
 export interface HttpRequest {
@@ -12,7 +12,7 @@ export interface HttpRequest {
   readonly header: (name: string) => string | undefined
   /**
    * The lines of a header, named in lower case, in order. `undefined` where there are not several: then `header` says all.
-   * Proxies differ on whether they join them, so that a permission is judged both ways; see `RequestRuling`.
+   * Proxies differ on whether they join them, so a permission is evaluated both ways; see `RequestRuling`.
    */
   readonly lines: (name: string) => ReadonlyArray<string> | undefined
 }
@@ -77,8 +77,8 @@ const singleInHttp2: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether a header, named in lower case, says something that Node does not hand applications: two things where it can say
- * one, so that readers may differ about it.
+ * Whether a header, named in lower case, has a value that Node hides from applications: it has several values where one is
+ * allowed, so that two readers may choose different ones.
  */
 export const isAmbiguous = (rawHeaders: ReadonlyArray<string>, name: string): boolean => {
   const http2 = isHttp2(rawHeaders)

@@ -3,8 +3,8 @@
  *
  * Agents of different versions write "nothing" as an absent key, `null`, `""`, `[]`, `{}`, `false` or `0`. Here all of them
  * read as an absent key, and are written as one, as today's Consul does. Unknown fields are ignored, with one exception:
- * inside a permission and a token requirement an unknown field is a condition that this version can not judge. Its name is
- * kept in `UnknownFields`, so that whoever decides fails closed instead of taking the condition for fulfilled.
+ * inside a permission and a token requirement an unknown field is a condition that this version cannot evaluate. Its name is
+ * kept in `UnknownFields`, so that decisions fail closed instead of taking the condition for fulfilled.
  *
  * Source of the rules: `agent/structs/intention.go` and `agent/structs/config_entry_intentions.go`.
  */
@@ -53,7 +53,7 @@ const number = Schema.optional(Schema.NullOr(Schema.Finite)).pipe(
   Schema.withConstructorDefault(Effect.succeed(0))
 )
 
-/** A struct of conditions: what it can not read is named in `UnknownFields`. */
+/** A struct of conditions. Fields that are not known are named in `UnknownFields`. */
 const conditions = <const Fields extends Schema.Struct.Fields>(fields: Fields) => {
   const struct = Schema.Struct({ ...fields, UnknownFields: Schema.optionalKey(Schema.Array(Schema.String)) })
   type Encoded = (typeof struct)["Encoded"]
@@ -152,7 +152,7 @@ export const Intention = Schema.Struct({
   SourceName: text(""),
   /** Absent for callers of this cluster. */
   SourcePeer: optional(Schema.String),
-  /** Consul replaces it by the members of the group before it answers; what still has one can not be judged. */
+  /** Consul replaces it by the members of the group before it answers. An intention that still has one cannot be evaluated. */
   SourceSamenessGroup: optional(Schema.String),
   DestinationPartition: optional(Schema.String),
   DestinationNS: text("default"),

@@ -1,6 +1,6 @@
 /**
- * What a refused caller would have needed, in words: computed from the decision when somebody asks, not when it is made. Of what
- * a permission asks for, only what this request lacks is named; and nothing that would open a service to others than this caller.
+ * What a refused caller would have needed, in words. It is computed from the decision on demand, not when the decision is made.
+ * Of the conditions of a permission it names only those that this request lacks. It never proposes to admit other callers.
  */
 import type * as Authorizer from "./Authorizer.ts"
 import * as Decision from "./Decision.ts"
@@ -10,7 +10,7 @@ import * as Intention from "./Intention.ts"
 import * as TokenRequirement from "./TokenRequirement.ts"
 import * as Verdict from "./Verdict.ts"
 
-/** What was refused. */
+/** The refused call. */
 export interface Refused {
   /** As people name it. */
   readonly caller: string
@@ -54,7 +54,7 @@ export const needs = (decision: Decision.Decision, refused: Refused): ReadonlyAr
 const ownIntention = ({ caller, destination }: Refused): string =>
   `an intention ${caller} → ${destination} that allows it`
 
-/** A change of policy that lets this caller in, and nobody else. */
+/** A change of policy that admits this caller, and no other. */
 const policy = (by: Decision.Rule, refused: Refused, how = ""): ReadonlyArray<string> => {
   const suffix = how && `, ${how}`
   return isAboutOne(by)
@@ -70,14 +70,14 @@ const isAboutOne = ({ intention }: Decision.Rule): boolean =>
     name !== "*"
   ) && !intention.SourceSamenessGroup
 
-/** A way in, and what is missing for it. */
+/** A way to be admitted, and the conditions that are missing. */
 interface Way {
   readonly missing: ReadonlyArray<string>
   /** Position of the permission; absent for the default policy, and for an intention without permissions. */
   readonly permission: number | undefined
 }
 
-/** The ways in for which least is missing. */
+/** The ways with the fewest missing conditions. */
 const waysIn = (by: Decision.Rule, refused: Refused): ReadonlyArray<string> => {
   const { defaultPolicy, request, tokens } = refused
   const permissions = by.intention.Permissions ?? []
@@ -123,7 +123,7 @@ const unknownParts = ({ HTTP, UnknownFields }: Intention.Permission): ReadonlyAr
   ...UnknownFields ?? []
 ]
 
-/** What the request would have to be for the permission not to be about it. Any one condition that fails is enough. */
+/** How the request would avoid the permission. Any one condition that fails is enough. */
 const avoiding = (permission: Intention.Permission, index: number): string => {
   const others = conditions(permission).map(({ otherwise }) => otherwise)
   return `${others.join(" or ")} (${Decision.permissionName(index)} ${
@@ -175,7 +175,7 @@ const conditions = ({ HTTP }: Intention.Permission): ReadonlyArray<Condition> =>
   ]
 }
 
-/** What the tokens of a request lack, if they do not fulfil the requirement. Says what is wanted, and never what was there. */
+/** What the tokens of a request lack, if they do not fulfil the requirement. Names the wanted values, never the actual ones. */
 const missingTokens = (
   jwt: Intention.JwtRequirement | undefined,
   tokens: TokenRequirement.Tokens

@@ -7,10 +7,10 @@ import { RE2JS } from "re2js"
 import * as Bytes from "./Bytes.ts"
 import * as Verdict from "./Verdict.ts"
 
-/** Matches one character for each byte. Bytes that are no UTF-8 can not be judged: RE2 reads code points. */
+/** Matches one character for each byte. Bytes that are not UTF-8 cannot be evaluated: RE2 reads code points. */
 export type Match = (bytes: string) => Verdict.Verdict
 
-/** Fails with what is wrong with the expression. */
+/** Fails with the fault of the expression. */
 export const compile = (expression: string): Result.Result<Match, string> =>
   Result.try({
     try: (): Match => {

@@ -1,4 +1,4 @@
-/** What one intention says about requests, compiled. Every decision that it can come to is made here, once. */
+/** The decisions of one intention about requests, compiled. Each possible decision is made here, once. */
 import * as Decision from "./Decision.ts"
 import * as HttpCondition from "./HttpCondition.ts"
 import type * as HttpRequest from "./HttpRequest.ts"
@@ -8,17 +8,17 @@ import * as Verdict from "./Verdict.ts"
 
 export type RequestRuling = (request: HttpRequest.HttpRequest, tokens: TokenRequirement.Tokens) => Decision.Decision
 
-/** Called with each thing that can not be judged, and the permission that it stands in. */
+/** Called with each part that cannot be evaluated, and its permission. */
 export type Report = (flaw: string, permission: number | undefined) => void
 
 /**
  * An action holds for every request; of permissions the first whose conditions hold decides, and if none does the default
- * policy, never another intention. A condition that can not be judged denies the requests that it leaves in doubt.
+ * policy, never another intention. A condition that cannot be evaluated denies the requests that it leaves in doubt.
  *
- * Tokens guard a verdict that departs from the default policy, and nothing else: without them the default policy answers.
+ * Tokens guard only decisions that depart from the default policy. Without them the default policy answers.
  *
- * A request with several lines of a header that some permission looks at is judged twice, with the lines joined and one by one,
- * and denied if either denies: sidecars differ on how they read them, and a policy is to mean the same beside each of them.
+ * A request with several lines of a header that a permission looks at is evaluated twice, with the lines joined and one by one.
+ * It is denied if either way denies. Sidecars differ in how they read such lines, and a policy must mean the same beside each.
  */
 export const compile = (rule: Decision.Rule, defaultAllows: boolean, report: Report): RequestRuling => {
   const required = TokenRequirement.compile(rule.intention.JWT, (flaw) => report(flaw, undefined))
@@ -111,7 +111,7 @@ const compilePermission = (
   }
 }
 
-/** A token requirement with the decisions for when it is not fulfilled, or can not be judged. */
+/** A token requirement with the decisions for when it is not fulfilled, or cannot be evaluated. */
 interface Demand {
   readonly requirement: TokenRequirement.Requirement
   readonly missing: Decision.Decision

@@ -1,9 +1,9 @@
-/** Whom an intention is about, read off its source fields, and what to make of a source that is not understood. */
+/** The callers that an intention covers, by its source fields, and the treatment of a source that is not understood. */
 import type * as Decision from "./Decision.ts"
 import * as Intention from "./Intention.ts"
 import * as SourceIndex from "./SourceIndex.ts"
 
-/** A peered cluster: what its trust bundle says. Its callers never match local intentions, nor the other way round. */
+/** A peered cluster, from its trust bundle. Its callers never match local intentions, nor the other way round. */
 export interface Peer {
   /** As `SourcePeer` names it. */
   readonly name: string
@@ -23,9 +23,9 @@ export interface Callers {
 
 export type Source =
   | { readonly _tag: "Callers"; readonly callers: ReadonlyArray<Callers> }
-  /** It may be about all of these callers, or some. It must not allow any of them; a refusal has to refuse them all. */
+  /** It may cover all of these callers, or some. It must not allow any of them; a refusal has to refuse them all. */
   | { readonly _tag: "Unclear"; readonly callers: ReadonlyArray<Callers>; readonly why: string }
-  /** Its peer is not known, so nobody can present an identity that it covers. */
+  /** Its peer is not known, so no caller can present an identity that it covers. */
   | { readonly _tag: "UnknownPeer"; readonly why: string }
 
 /** Absent partitions are `default`; datacenters do not count. */
@@ -56,7 +56,7 @@ export const read = (intention: Intention.Intention, peers: ReadonlyMap<string, 
   }
 }
 
-/** Why it can not be told whom the intention is about, or in which call. Consul stores, or sends, none of these. */
+/** Why the callers or calls that the intention covers are unclear. Consul stores, or sends, none of these. */
 const unclear = (intention: Intention.Intention): string | undefined => {
   if (intention.SourceName === "") return "it has no source name"
   if (intention.DestinationName === "") return "it has no destination name"

@@ -12,7 +12,7 @@ export const defaults: ReadonlyArray<TokenLocation> = [
   { _tag: "Query", name: "access_token" }
 ]
 
-/** What stands there, if anything that has the form of a token does. */
+/** The text there, if it has the form of a token. */
 export const find = (location: TokenLocation, request: HttpRequest.HttpRequest): string | undefined => {
   switch (location._tag) {
     case "Header": {
@@ -26,7 +26,7 @@ export const find = (location: TokenLocation, request: HttpRequest.HttpRequest):
   }
 }
 
-/** Whether something stands there that a reader less strict than `find` may take for a token. */
+/** Whether the text there may be taken for a token by a reader that is less strict than `find`. */
 export const isTaken = (location: TokenLocation, request: HttpRequest.HttpRequest): boolean => {
   switch (location._tag) {
     case "Header": {

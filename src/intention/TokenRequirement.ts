@@ -11,7 +11,7 @@ export type Claims = { readonly [claim: string]: unknown }
 /** The verified token of a provider, by the name of its `jwt-provider` entry, if the request has one. */
 export type Tokens = (provider: string) => Claims | undefined
 
-/** Of a request without tokens, and of a proxy that can not verify any. */
+/** Of a request without tokens, and of a proxy that cannot verify any. */
 export const noTokens: Tokens = () => undefined
 
 export interface Requirement {
@@ -20,11 +20,11 @@ export interface Requirement {
   readonly judge: (tokens: Tokens) => Verdict.Verdict
 }
 
-/** Whether anything is required. */
+/** Whether a token is required. */
 export const isDemanded = (jwt: Intention.JwtRequirement | undefined): boolean =>
   (jwt?.Providers ?? []).length > 0 || (jwt?.UnknownFields ?? []).length > 0
 
-/** `undefined` where nothing is required. */
+/** `undefined` if no token is required. */
 export const compile = (
   jwt: Intention.JwtRequirement | undefined,
   report: (flaw: string) => void

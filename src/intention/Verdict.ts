@@ -1,5 +1,5 @@
 /**
- * The truth of a condition when some conditions can not be judged: an expression that does not compile, a matcher from a
+ * The truth of a condition when some conditions cannot be evaluated: an expression that does not compile, a matcher from a
  * newer Consul. `Unknown` never counts as fulfilled nor as failed, so that neither an allow nor a deny can profit from it.
  */
 export const No = 0

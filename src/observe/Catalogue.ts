@@ -1,6 +1,6 @@
 /**
  * Every metric of this package. Names, types and attributes are stable: dashboards are built on them. `docs/metrics.md` has
- * the same list with what each one says, and a test holds the two equal.
+ * the same list with the meaning of each. A test compares the two.
  *
  * No attribute is ever taken from what an unauthenticated peer sends, nor from paths, methods or headers: names of services
  * come from certificates, from the control plane, or from the program itself, and `Meter` bounds how many there are.
@@ -28,7 +28,7 @@ export interface Counter<A extends string = string> extends Family<A> {
 
 export interface Gauge<A extends string = string> extends Family<A> {
   readonly type: "gauge"
-  /** What holds where several in one process are about the same. */
+  /** How several series of one process about the same thing are combined. */
   readonly combine: (values: ReadonlyArray<number>) => number
 }
 
@@ -58,7 +58,7 @@ const histogram = <const A extends string>(
   help: string
 ): Histogram<A> => ({ type: "histogram", name, attributes, boundaries, help })
 
-/** Seconds: from what a handshake or a request takes on one machine to what people no longer wait for. */
+/** Seconds: from a handshake or a request on one machine to more than people wait for. */
 const boundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 const sum = (values: ReadonlyArray<number>): number => values.reduce((total, value) => total + value, 0)

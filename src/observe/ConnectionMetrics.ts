@@ -1,4 +1,4 @@
-/** The metrics of connections: what is read of a listener, and what a handshake leaves. */
+/** The metrics of connections: totals of a listener, and the outcomes of handshakes. */
 import { type Context, Effect, type Scope } from "effect"
 import * as Catalogue from "./Catalogue.ts"
 import * as Meter from "./Meter.ts"
@@ -11,11 +11,11 @@ export interface Totals {
   readonly open: number
   /** Ended because policy changed. */
   readonly cut: number
-  /** Ended because they had lasted for long enough. */
+  /** Ended because they reached their lifetime. */
   readonly lifetime: number
-  /** Ended because they had been unused for long enough. */
+  /** Ended because they were idle for too long. */
   readonly idle: number
-  /** Ended because what they were for, the application or the service, was not reached. */
+  /** Ended because the application or the service was not reached. */
   readonly failed: number
   /** Bytes from the application into the mesh. */
   readonly sent: number

@@ -5,21 +5,21 @@
 import * as Decision from "../intention/Decision.ts"
 import * as LineLimit from "./LineLimit.ts"
 
-/** Of the kinds that come too late to be told apart, refusals are counted together. */
+/** Kinds beyond the bound are counted together. */
 export type Options = LineLimit.Options
 
 export interface Kind {
-  /** As `SpiffeId.display` has it; `*` where there were too many to tell apart. */
+  /** As `SpiffeId.display` has it; `*` beyond the bound on kinds. */
   readonly source: string
   readonly destination: string
-  /** `web → api (precedence 9)`, with the permission where one decided; `default policy` where no intention did; `agent: …` where it was asked. */
+  /** `web → api (precedence 9)`, with the permission if one decided; `default policy` if no intention did; `agent: …` if the agent decided. */
   readonly rule: string
 }
 
 export interface Count extends Kind {
   /** Refusals since the start, audited ones included. */
   readonly refusals: number
-  /** How many of them audit mode let through. */
+  /** How many of them audit mode admitted. */
   readonly audited: number
 }
 
@@ -52,7 +52,7 @@ interface Entry extends Kind {
 export const make = (options: Options = {}): DenialLog => {
   const { kinds = 10_000 } = options
   const entries = new Map<string, Entry>()
-  // One more kind is that of all that came too late.
+  // One more kind, for all beyond the bound.
   const limit = LineLimit.make({ ...options, kinds: kinds + 1 })
   const entryOf = (source: string, destination: string, rule: string): Entry => {
     const key = JSON.stringify([source, destination, rule])

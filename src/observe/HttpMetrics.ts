@@ -5,7 +5,7 @@ import * as Meter from "./Meter.ts"
 
 export interface HttpMetrics {
   /**
-   * `code` as in the answer, or a word where there was none: `reset`, `unreachable`, `cancelled`. `since` is when the
+   * `code` as in the answer, or a word if there was none: `reset`, `unreachable`, `cancelled`. `since` is when the
    * request began, as `performance.now()` has it; undefined: it never did.
    */
   readonly answered: (source: string, destination: string, code: number | string, since: number | undefined) => void

@@ -1,6 +1,6 @@
 /**
- * Says which of many things that happen to log: the first of each kind at once, then one in a while with the number of those
- * left out. A flood makes no flood of lines, however many kinds it has, and takes no more memory than for so many kinds.
+ * Decides which events to log: the first of each kind at once, then one in each interval, with the number of omitted ones. Both
+ * lines and memory are bounded, however many events and kinds there are.
  * Time is an argument: nothing here waits or writes.
  */
 
@@ -9,14 +9,14 @@ export interface Options {
   readonly intervalMilliseconds?: number | undefined
   /** Lines of all kinds together within one interval. Default: 60. */
   readonly linesPerInterval?: number | undefined
-  /** Kinds to tell apart; what comes later is one kind. Default: 10,000. */
+  /** Kinds to distinguish; all later ones are one kind. Default: 10,000. */
   readonly kinds?: number | undefined
 }
 
 export interface LineLimit {
   /**
-   * One more of `kind`; `now` in milliseconds, never going back. Undefined: not to be logged. Otherwise how many of the kind
-   * were left out since its last line.
+   * One more of `kind`; `now` in milliseconds, never going back. Undefined: do not log it. Otherwise the number of this kind
+   * that were omitted since its last line.
    */
   readonly admit: (kind: string, now: number) => number | undefined
 }
@@ -61,5 +61,5 @@ export const make = (options: Options = {}): LineLimit => {
   }
 }
 
-/** What follows the line. */
+/** The end of the line. */
 export const suffix = (leftOut: number): string => leftOut === 0 ? "" : ` (${leftOut} more like it since the last line)`

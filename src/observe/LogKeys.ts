@@ -1,7 +1,7 @@
 /** The keys of log lines, which are stable: `docs/metrics.md`. Tools look for lines by them, people read the sentences. */
 import * as SpiffeId from "../identity/SpiffeId.ts"
 
-/** Who is on the other side, and where. */
+/** The peer and its address. */
 export interface Peer {
   readonly caller: SpiffeId.Service
   /** `address:port` of the other side. */

@@ -1,10 +1,8 @@
 /**
- * Series of the `Catalogue` that cost nothing until somebody reads them: what counts is a plain field, and Effect's registry
- * asks for it when metrics are exported. So counting needs no context, what is counted anyway is not counted twice, and
- * exports are exact.
+ * Series of the `Catalogue` that cost nothing until they are read: a counter is a plain field, and Effect's registry reads it
+ * when metrics are exported. Counting therefore needs no context, existing totals are not counted twice, and exports are exact.
  *
- * Whoever asks for the same series of the same registry gets the same one. What a scope brought stays in counters after it
- * has closed, and leaves gauges.
+ * The same series of the same registry is the same object. When a scope closes, its share stays in counters and leaves gauges.
  */
 import { Context, Effect, Metric, type Scope } from "effect"
 import * as Catalogue from "./Catalogue.ts"
@@ -22,7 +20,7 @@ export interface Distribution {
 /** How many series a metric may have before the rest share those whose names are `*`. */
 export const maxSeries = 2000
 
-/** Synchronous, for socket callbacks; those that are called for each request should keep what it returns. */
+/** Synchronous, for socket callbacks. Code that runs for each request should keep the result. */
 export const count = <A extends string>(
   family: Catalogue.Counter<A>,
   attributes: Catalogue.Attributes<A>,
@@ -63,12 +61,12 @@ export const distribution = <A extends string>(
     }
   })
 
-/** Something that is read when metrics are: `remove` it once it is gone. */
+/** A value that is read when metrics are exported. Call `remove` when it is gone. */
 export interface Source {
   readonly remove: () => void
 }
 
-/** A counter that somebody else keeps, or a gauge. */
+/** A counter that is kept elsewhere, or a gauge. */
 export const source = <A extends string>(
   family: Catalogue.Counter<A> | Catalogue.Gauge<A>,
   attributes: Catalogue.Attributes<A>,
@@ -101,7 +99,7 @@ export const follow = <A extends string>(
       ({ remove }) => Effect.sync(remove)
     )))
 
-/** A counter: what was counted here, and what others have. */
+/** A counter: the sum of its own count and those kept elsewhere. */
 interface Total {
   readonly own: Count
   readonly others: Set<() => number>

@@ -1,14 +1,14 @@
-/** Which refusals make a line of the log. They are counted in any case. */
+/** Which refusals are logged. All of them are counted. */
 import { Context } from "effect"
 import type * as LineLimit from "./LineLimit.ts"
 
-/** The first of each kind, then one a minute with the number of those left out: a flood of refusals is no flood of lines. */
+/** The first of each kind, then one a minute with the number of omitted ones: a flood of refusals does not flood the log. */
 export const sampled: LineLimit.Options = {}
 
 /** Each of them. */
 export const all: LineLimit.Options = { intervalMilliseconds: 0, linesPerInterval: Infinity }
 
-/** In force wherever nothing else is provided: `sampled`. */
+/** Default: `sampled`. */
 export const RefusalLines = Context.Reference<LineLimit.Options>("effect-mesh/native/RefusalLines", {
   defaultValue: () => sampled
 })

@@ -1,10 +1,10 @@
 /**
- * What the mesh adds to the spans that Effect makes of HTTP, and spans of its own for connections. All of it only where a
- * tracer is there to take it: otherwise a request costs a look at the fiber. Names are stable: `docs/metrics.md`.
+ * Attributes that the mesh adds to Effect's spans of HTTP, and spans of its own for connections. Without a tracer a request costs
+ * one look at the fiber, and nothing else. Names are stable: `docs/metrics.md`.
  */
 import { Context, Effect, Fiber, Tracer } from "effect"
 
-/** A span that somebody collects. */
+/** A span that a tracer collects. */
 export interface Traced {
   readonly span: Tracer.Span
   readonly fiber: Fiber.Fiber<unknown, unknown>
@@ -20,7 +20,7 @@ export const attributes = {
   peer: "mesh.peer",
   /** Node and service id of the instance that was chosen. */
   instance: "mesh.instance",
-  /** Where the instance is. */
+  /** The address of the instance. */
   address: "mesh.address",
   /** Why a request was refused. */
   refused: "mesh.refused",
@@ -33,7 +33,7 @@ export const attributes = {
 /** The name of a span of the dialler: TCP, TLS and the verification of one instance. */
 export const dial = "mesh.dial"
 
-/** Of the fiber that is running: the span that Effect made of this side of a request. Synchronous. */
+/** The span that Effect made for this side of a request, from the running fiber. Synchronous. */
 export const current = (kind: "client" | "server"): Traced | undefined => {
   const fiber = Fiber.getCurrent()
   if (fiber === undefined || !isCollecting(fiber)) return undefined
@@ -45,8 +45,8 @@ const isCollecting = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracer !== undefined && cache.tracer !== Tracer.nativeTracer && cache.tracerEnabled
 
 /**
- * A span of the dialler within the one that it is for. Where there is none, none is made: connections that are kept do not
- * belong to anybody.
+ * A span of the dialler within the span of its request. Without such a span none is made: a kept connection belongs to no
+ * request.
  */
 export const dialling = <A, E extends { readonly _tag: string }, R>(
   self: Effect.Effect<A, E, R>,
@@ -65,7 +65,7 @@ export const dialling = <A, E extends { readonly _tag: string }, R>(
   })
 
 /**
- * `tracestate` of the request that is being handled: what tracers on its way have to say, which is handed on as it is.
+ * `tracestate` of the request that is being handled: the data of tracers on its way, passed on unchanged.
  *
  * @see https://www.w3.org/TR/trace-context/
  */
@@ -74,7 +74,7 @@ export const TraceState = Context.Reference<{ readonly traceId: string; readonly
   { defaultValue: () => undefined }
 )
 
-/** To be sent along with the span. */
+/** Sent along with the span. */
 export const traceStateOf = ({ fiber, span }: Traced): string | undefined => {
   const state = fiber.getRef(TraceState)
   return state?.traceId === span.traceId ? state.value : undefined

@@ -1,4 +1,4 @@
-/** What a request is hashed by, for the balancers that send equal requests to one instance. */
+/** The hash of a request, for the balancers that send equal requests to one instance. */
 import * as StringHash from "../balance/StringHash.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 
@@ -9,7 +9,7 @@ export interface Request {
   readonly path: string
 }
 
-/** 32 bits of all that applies, in order; undefined where nothing does. */
+/** 32 bits of all parts that apply, in order; undefined if none does. */
 export const of = (hashBy: ReadonlyArray<TcpRoute.HashBy>, request: Request): number | undefined => {
   let hash: number | undefined
   for (const { field, name, terminal } of hashBy) {

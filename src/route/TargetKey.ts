@@ -9,7 +9,7 @@ export interface TargetKey {
   readonly peer: string
 }
 
-/** Where a redirect or a failover leads; what is left out stays as it is. */
+/** The target of a redirect or a failover. Absent fields stay as they are. */
 export interface Reference {
   readonly Service?: string
   readonly ServiceSubset?: string
@@ -23,7 +23,7 @@ export interface Failover extends Reference {
   readonly Datacenters: ReadonlyArray<string>
 }
 
-/** A subset in a peer is not told apart. */
+/** Subsets in a peer are not distinguished. */
 export const id = ({ datacenter, peer, service, subset }: TargetKey): string =>
   peer === ""
     ? `${subset === "" ? "" : `${subset}.`}${service}.default.default.${datacenter}`
@@ -38,7 +38,7 @@ export const rewrite = (target: TargetKey, to: Reference, home: string): TargetK
   return { service, subset, datacenter: to.Datacenter || target.datacenter || home, peer: "" }
 }
 
-/** What stands in for a target, in order: what is said for its subset, else for all. Never itself. */
+/** The failover targets of a target, in order: those of its subset, else those of all. Never itself. */
 export const failover = (
   target: TargetKey,
   bySubset: Readonly<Record<string, Failover>>,

@@ -1,4 +1,4 @@
-/** Where an opaque byte stream for a service goes: what is left of a discovery chain once it is resolved for tcp. */
+/** The route of an opaque byte stream to a service: a discovery chain, resolved for tcp. */
 
 import type * as LoadBalancer from "../balance/LoadBalancer.ts"
 
@@ -14,7 +14,7 @@ export interface Target {
   readonly filter: string
   /** Instances with a warning count as unhealthy. */
   readonly onlyPassing: boolean
-  /** What a mesh gateway routes on. Sent byte-exact; sidecars ignore it. */
+  /** A mesh gateway routes by it. Sent byte-exact; sidecars ignore it. */
   readonly sni: string
 }
 
@@ -23,19 +23,19 @@ export interface TcpRoute {
   readonly targets: readonly [Target, ...Array<Target>]
   /** For the TCP and the TLS handshake with one instance together. */
   readonly connectTimeoutMillis: number
-  /** Absent: round robin. Only HTTP has what requests are hashed by. */
+  /** Absent: round robin. Only HTTP requests have values to hash. */
   readonly balancing?: Balancing | undefined
 }
 
 export interface Balancing {
   readonly policy: LoadBalancer.Policy
-  /** What tells requests apart, for the policies that hash; those that a request lacks do not count. */
+  /** The values that hashing policies use. Values that a request lacks do not count. */
   readonly hashBy: ReadonlyArray<HashBy>
 }
 
 export interface HashBy {
   readonly field: "header" | "cookie" | "query_parameter"
   readonly name: string
-  /** Those behind it do not count where this one does. */
+  /** If this one is present, later ones do not count. */
   readonly terminal: boolean
 }

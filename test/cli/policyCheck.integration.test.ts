@@ -172,7 +172,7 @@ describe("effect-mesh policy check", () => {
       })
       const { code, err, out } = yield* run("check", "--default-policy", "deny", "-f", policy, "web", "api")
       assert.strictEqual(code, 1)
-      assert.include(out + err, "not for all of them it could be decided")
+      assert.include(out + err, "could not be decided for all requests")
     }))
 
   it.live("takes a service for http that demands a token, where nothing says what it speaks", () =>

@@ -207,7 +207,7 @@ describe("Authorizer", () => {
       const { message } = odd({ Action: "audit" }).warnings[0]!
       assert.strictEqual(
         message,
-        "intention web → api (precedence 9): its action \"audit\" is not known, so it denies everybody that it may be about"
+        "intention web → api (precedence 9): its action \"audit\" is not known, so it denies every caller that it may cover"
       )
     })
   })

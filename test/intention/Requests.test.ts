@@ -407,11 +407,11 @@ describe("Authorizer.request", () => {
       const permissions = make("db", "api", [permission("allow", { PathPrefix: "/" })])
       assert.match(
         warning([make("web", "api", "allow", okta), permissions], "http")!,
-        /^connections are judged here .* refuse everybody that they are about: db → api .*, web → api .*\. Serve it/
+        /^connections are authorized here, .* refuse all callers that they cover: db → api .*, web → api .*\. Serve it/
       )
       assert.match(
         warning([make("web", "api", "allow", okta)], "grpc")!,
-        / refuses everybody that it is about: web → api/
+        / refuses all callers that it covers: web → api/
       )
       assert.isUndefined(warning([make("web", "api", "allow", okta)], "tcp"))
       assert.isUndefined(warning([make("web", "api", "allow", okta)], "http", "allow"))

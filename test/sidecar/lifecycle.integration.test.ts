@@ -135,7 +135,7 @@ describe("a pair of sidecars", () => {
           assert.include(Decision.explain(judged()), "requires a token")
           assert.isTrue(Exit.isFailure(yield* Effect.exit(ask(ports.up))))
           assert.deepStrictEqual(
-            warnings.filter((text) => text.startsWith("connections are judged here")).map((text) =>
+            warnings.filter((text) => text.startsWith("connections are authorized here")).map((text) =>
               text.includes("web → api")
             ),
             [true]

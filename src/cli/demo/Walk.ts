@@ -1,6 +1,6 @@
 /**
- * A walk through a service mesh in a minute: brings up the mesh of `examples/quickstart` (three applications that know
- * nothing of it, their sidecars, the development agent) and shows, measured, what a mesh is for.
+ * A walk through a service mesh in a minute: brings up the mesh of `examples/quickstart` (three applications that do not
+ * know it, their sidecars, the development agent), and shows and measures what a mesh is for.
  */
 import { Clock, Console, Duration, Effect, Exit, Fiber, Ref, Schedule, Schema } from "effect"
 import { relative } from "node:path"
@@ -38,7 +38,7 @@ const held = (title: string, shown: string, took: Duration.Duration) =>
 
 const fail = (why: string) => Effect.fail(new CallFailed({ why }))
 
-/** For what takes a moment to get around. */
+/** For changes that take a moment to spread. */
 const soon = Schedule.max([Schedule.spaced("10 millis"), Schedule.recurs(3000)])
 
 const within =
@@ -168,7 +168,7 @@ export const walk = Effect.fn("cli.demo")(function*({ stay }: { readonly stay: b
     "Every step held. The mesh stays up, without its agent. Try, in another terminal:\n" +
       `  curl localhost:${apiPort}              web's sidecar, api's sidecar, api\n` +
       "  curl localhost:9101/call/api     the application web calls api by itself\n" +
-      `  curl localhost:${billingPort}              refused: nobody allowed web to call billing\n` +
+      `  curl localhost:${billingPort}              refused: no intention allows web to call billing\n` +
       "Ctrl-C stops everything. Then try the same mesh with an agent to talk to, and change who may call whom:\n" +
       `  npx effect-mesh up ${relative(process.cwd(), file) || file}`
   )

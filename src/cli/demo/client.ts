@@ -1,4 +1,4 @@
-/** What an application does: plain HTTP to a port of its own machine. */
+/** Plain HTTP to a local port, as an application sends it. */
 import { Effect, Schema, type Scope } from "effect"
 import { get as httpGet } from "node:http"
 import { connect, type Socket } from "node:net"
@@ -44,7 +44,7 @@ export const ask = (socket: Socket): Effect.Effect<string, CallFailed> =>
     socket.write("GET / HTTP/1.1\r\nHost: upstream\r\n\r\n")
   })
 
-/** Waits until the connection is closed by whomever. */
+/** Waits until either side has closed the connection. */
 export const closed = (socket: Socket): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     if (socket.closed) return resume(Effect.void)

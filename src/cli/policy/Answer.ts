@@ -1,7 +1,7 @@
 /** How a command of `effect-mesh policy` ends: with a text on standard output and an exit code. */
 import { Console, Effect } from "effect"
 
-/** Not what one would have hoped for: denied, newly allowed, refuted. Errors are 1. */
+/** An unwelcome answer: denied, newly allowed, refuted. Errors are 1. */
 export const unwelcome = 2
 
 export const give = (text: string, exitCode: number) =>

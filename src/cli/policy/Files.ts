@@ -1,4 +1,4 @@
-/** Files and folders of a policy, as they are named on the command line; `-` is standard input. */
+/** Files and folders of a policy, as named on the command line; `-` is standard input. */
 import { Console, Effect, Result } from "effect"
 import { buffer } from "node:stream/consumers"
 import * as Folder from "../../policy/source/Folder.ts"
@@ -10,7 +10,7 @@ export const read = (path: string): Effect.Effect<Folder.Found, PolicyError> =>
     ? standardInput
     : Effect.suspend(() => Effect.fromResult(Result.mapError(Folder.read(path), (why) => new PolicyError({ why }))))
 
-/** Read to its end. There is nothing left for who asks again. */
+/** Reads standard input to its end. It can be read once only. */
 const standardInput: Effect.Effect<Folder.Found, PolicyError> = Effect.gen(function*() {
   if (process.stdin.isTTY) {
     yield* Console.error("Reading entries from the terminal; Ctrl-D ends.")
@@ -20,11 +20,11 @@ const standardInput: Effect.Effect<Folder.Found, PolicyError> = Effect.gen(funct
   }
   const text = Folder.decode(yield* attempt("standard input", () => buffer(process.stdin)))
   return text === undefined
-    ? yield* new PolicyError({ why: "standard input: it is no text in UTF-8; convert it" })
+    ? yield* new PolicyError({ why: "standard input is not UTF-8 text; convert it" })
     : { sources: [{ file: "standard input", text }], missing: [] }
 })
 
-/** What the system says of `path`, as an error of the command. */
+/** An error of the system about `path`, as an error of the command. */
 export const attempt = <A>(path: string, body: () => Promise<A>): Effect.Effect<A, PolicyError> =>
   Effect.tryPromise({
     try: body,

@@ -19,11 +19,11 @@ import * as Stored from "./Stored.ts"
 export const context = {
   ...Consul.flags,
   defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
-    Flag.withDescription("What holds where no intention matches; default: what the agent or a file says"),
+    Flag.withDescription("The answer if no intention matches; default: the setting of the agent or a file"),
     Flag.optional
   ),
   service: Flag.String("service").pipe(
-    Flag.withDescription("A service that exists, besides those that are named anyway; may be repeated"),
+    Flag.withDescription("A service that exists although nothing else names it; may be repeated"),
     Flag.withMetavar("NAME"),
     Flag.atLeast(0)
   ),
@@ -33,7 +33,7 @@ export const context = {
     Flag.atLeast(0)
   ),
   protocol: Flag.Literals("protocol", ["tcp", "http", "http2", "grpc"]).pipe(
-    Flag.withDescription("Protocol of services for which nothing says it"),
+    Flag.withDescription("Protocol of services whose entries give none"),
     Flag.optional
   )
 }
@@ -50,10 +50,10 @@ export const source = {
   )
 }
 
-/** For commands that show what is known. */
+/** For commands that can show a part. */
 export const partial = {
   incomplete: Flag.Boolean("incomplete").pipe(
-    Flag.withDescription("Show what is known, marked as incomplete, where not everything could be read"),
+    Flag.withDescription("If not everything could be read, show the known part, marked as incomplete"),
     Flag.withDefault(false)
   )
 }
@@ -66,8 +66,8 @@ export type Context = Consul.Flags & {
 }
 
 /**
- * From these paths, or from the agent where there are none. Fails where a part is missing, unless `partial`. Where nobody
- * says which default policy holds, `basis` says that it is assumed.
+ * From these paths, or from the agent if there are none. Fails if a part is missing, unless `partial`. If no source gives the
+ * default policy, `basis` says that it is assumed.
  */
 export const load = Effect.fnUntraced(function*(
   given: Context,
@@ -143,12 +143,12 @@ const assemble = (
     })
   )
 
-/** The service that is meant, or a sentence about why none is. */
+/** The service with this name, or a sentence about why there is none. */
 export const destination = (policy: Policy.Policy, name: string): Effect.Effect<Policy.Destination, PolicyError> => {
   const all = Policy.destinations([policy])
   const found = all.find((each) => each.label.toLowerCase() === name.toLowerCase())
   return found === undefined
-    ? nobody(name, [...all.filter(({ other }) => !other).map(({ label }) => label), ...callersOf(policy)])
+    ? unknownName(name, [...all.filter(({ other }) => !other).map(({ label }) => label), ...callersOf(policy)])
     : Effect.succeed(found)
 }
 
@@ -158,17 +158,17 @@ export const withCaller = (policy: Policy.Policy, name: string): Effect.Effect<P
     ? Effect.succeed({ ...policy, services: [...policy.services, Names.parse(name)] })
     : Effect.as(caller(policy, name), policy)
 
-/** The caller that is meant, or a sentence about why none is. Letter case counts in callers. */
+/** The caller with this name, or a sentence about why there is none. Letter case matters for callers. */
 export const caller = (policy: Policy.Policy, name: string): Effect.Effect<Callers.Caller, PolicyError> => {
   if (name.includes("*")) {
     return new PolicyError({
       why:
-        `${name} is no caller: name one, as web, team/web or peer:east/web; explain and matrix tell about all of them`
+        `${name} is not a caller: name one, such as web, team/web or peer:east/web; explain and matrix show all callers`
     })
   }
   const found = Callers.classes([policy]).find((each) => !each.other && Callers.covers(name, each))
   return found === undefined
-    ? nobody(name, [
+    ? unknownName(name, [
       ...callersOf(policy),
       ...Policy.destinations([policy]).filter(({ other }) => !other).map(({ label }) => label)
     ])
@@ -178,7 +178,7 @@ export const caller = (policy: Policy.Policy, name: string): Effect.Effect<Calle
 const callersOf = (policy: Policy.Policy): ReadonlyArray<string> =>
   Callers.classes([policy]).filter(({ other }) => !other).map(({ label }) => label)
 
-const nobody = (name: string, known: ReadonlyArray<string>) =>
+const unknownName = (name: string, known: ReadonlyArray<string>) =>
   new PolicyError({
     why: `no service and no intention is named ${name}${Nearest.ask(name, known) || "."} If it exists, say so with ` +
       (name.startsWith("peer:") ? "an intention that names it" : `--service ${name}`)

@@ -9,7 +9,7 @@ export class PolicyError extends Schema.TaggedError<PolicyError>()("PolicyError"
 /** Exit code of `Incomplete`. */
 export const incomplete = 3
 
-/** There is a policy, and a part of it could not be read: what is missing could turn every answer round. Exit code 3. */
+/** A part of the policy could not be read, and the missing part could reverse every answer. Exit code 3. */
 export class Incomplete extends Schema.TaggedError<Incomplete>()("Incomplete", {
   missing: Schema.Array(Schema.String)
 }) {

@@ -1,4 +1,4 @@
-/** What the formats of `effect-mesh policy` say besides their findings. */
+/** The context that the formats of `effect-mesh policy` show beside their findings. */
 import type * as Notice from "../../policy/Notice.ts"
 import type * as Policy from "../../policy/Policy.ts"
 import { version } from "../version.ts"

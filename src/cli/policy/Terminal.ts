@@ -1,7 +1,7 @@
-/** What standard output can show. */
+/** The abilities of standard output. */
 import type * as MatrixText from "../../policy/report/MatrixText.ts"
 
-/** Colours in a terminal only, unless somebody wants none (https://no-color.org). */
+/** Colours in a terminal only, unless `NO_COLOR` is set (https://no-color.org). */
 export const of = (
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   env: { readonly [name: string]: string | undefined }

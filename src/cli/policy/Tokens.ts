@@ -34,7 +34,7 @@ export interface Given {
 
 export interface Tokens {
   readonly tokens: ReadonlyArray<readonly [provider: string, claims: TokenRequirement.Claims]>
-  /** What whoever asks should know. */
+  /** Remarks for the user. */
   readonly notes: ReadonlyArray<string>
 }
 
@@ -73,12 +73,14 @@ export const read = Effect.fnUntraced(function*(given: Given, known: ReadonlyArr
     }
     yield* check(provider)
     if (found.has(provider)) {
-      return yield* new PolicyError({ why: `two tokens of ${provider} are given: a request has one that counts` })
+      return yield* new PolicyError({
+        why: `two tokens of ${provider} are given: give one, because only one counts for a request`
+      })
     }
     const claims = yield* payload(file!)
     found.set(provider, claims)
     notes.push(
-      `the token of ${provider} is taken as verified: nobody looked at its signature, issuer, audience and lifetime` +
+      `the token of ${provider} is taken as verified: its signature, issuer, audience and lifetime were not checked` +
         (typeof claims["exp"] === "number" && claims["exp"] * 1000 < now
           ? ". It has expired: a proxy would not take it"
           : "")
@@ -107,7 +109,7 @@ export const read = Effect.fnUntraced(function*(given: Given, known: ReadonlyArr
       return yield* new PolicyError({
         why: `--claim ${
           JSON.stringify(text)
-        } contradicts another claim: ${path} is given twice, or lies in what is no object`
+        } contradicts another claim: ${path} is given twice, or lies inside a value that is not an object`
       })
     }
   }
@@ -136,7 +138,7 @@ const define = (claims: Record<string, unknown>, key: string, value: unknown) =>
 const parse = (text: string): Result.Result<unknown, undefined> =>
   Result.try({ try: (): unknown => JSON.parse(text), catch: () => undefined })
 
-/** Of a token as it is sent, or the payload by itself. What is in it is nobody else's business: errors do not show it. */
+/** The payload of a token as it is sent, or by itself. Errors do not show its content, which is private. */
 const payload = Effect.fnUntraced(function*(file: string) {
   const name = file === "-" ? "standard input" : file
   const text = (yield* Effect.tryPromise({

@@ -46,7 +46,7 @@ export const check = Command.make(
     if (!isRequest && undecided !== undefined) {
       return yield* new PolicyError({
         why:
-          `it depends on the request, and not for all of them it could be decided: ${undecided.why}. Ask about one: give ` +
+          `it depends on the request, and could not be decided for all requests: ${undecided.why}. Ask about one: give ` +
           "--method, --path, --header or --claim"
       })
     }
@@ -114,7 +114,7 @@ export const check = Command.make(
         ...notes.map((note) => `  note: ${note}`),
         ...remarks
       ].join("\n")
-    // Allowed is said only of what is allowed whichever default holds.
+    // The answer is allowed only if both defaults allow.
     return yield* Answer.give(text, decision.allowed && !isOpen ? 0 : Answer.unwelcome)
   })
 ).pipe(
@@ -135,7 +135,7 @@ export const check = Command.make(
   ])
 )
 
-/** Whoever shows a token in a header expects it to count. */
+/** A user who gives a token in a header expects it to count. */
 const bearer = ({ by }: Decision.Decision, { headers, tokens }: Analysis.Witness): ReadonlyArray<string> =>
   by !== undefined && tokens.length === 0 && Tokens.providers([by.intention]).length > 0 &&
     headers.some(([name, value]) => name.toLowerCase() === "authorization" && /^bearer /i.test(value))
@@ -145,7 +145,7 @@ const bearer = ({ by }: Decision.Decision, { headers, tokens }: Analysis.Witness
     ]
     : []
 
-/** A token lets a request in where requests are judged, and not where connections are. */
+/** A token admits a request where requests are authorized, and not where connections are. */
 const byConnection = (
   mesh: Mesh.Mesh,
   caller: Callers.Caller,
@@ -170,7 +170,7 @@ const linesOf = ({ headers }: Analysis.Witness): ReadonlyArray<string> => {
   ]
 }
 
-/** Whether the same path, spelt differently, is judged differently: many servers answer both alike. */
+/** Whether another spelling of the path gets another decision: many servers answer both alike. */
 const detours = (
   mesh: Mesh.Mesh,
   caller: Callers.Caller,
@@ -187,7 +187,7 @@ const detours = (
   return spellings.flatMap((detour) => {
     const there = mesh.ask(caller, destination, { ...asked, path: detour.path })
     if (there.allowed === decision.allowed || kinds.has(detour.kind)) return []
-    // A path that no rule mentions is no way around one.
+    // A path that no rule mentions does not get around a rule.
     if (decision.allowed && there.because !== "permission") return []
     if (!decision.allowed && decision.because !== "permission") return []
     kinds.add(detour.kind)

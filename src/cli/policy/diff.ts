@@ -21,12 +21,12 @@ export const diff = Command.make(
     ...Formats.flags(DifferenceReport.formats),
     onlyNamed: Flag.Boolean("only-named").pipe(
       Flag.withDescription(
-        "AFTER is a part of the policy: its entries are stored over BEFORE, and what it does not name stays as it is"
+        "AFTER is a part of the policy: its entries are stored over BEFORE, and other entries stay as they are"
       ),
       Flag.withDefault(false)
     ),
     before: version("before", "as it was"),
-    after: version("after", "as it shall be")
+    after: version("after", "as it will be")
   },
   Effect.fn("cli.policy.diff")(function*(options) {
     const given = yield* Input.loadPair(options, options.before, options.after)

@@ -85,7 +85,7 @@ export const matrix = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Show who can reach whom: every caller and destination that somebody names, and one of each that nobody names. " +
+    "Show who can reach whom: every named caller and destination, and an unnamed one of each. " +
       "Exact for all requests, not sampled. Exit codes: 0 done, 1 error, 3 not everything could be read."
   ),
   Command.withExamples([

@@ -4,7 +4,7 @@ import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { createServer } from "node:net"
 import type * as MeshFile from "./MeshFile.ts"
 
-/** An application could not be started, or ended though it should have gone on. */
+/** An application could not be started, or ended too early. */
 export class ApplicationFailed extends Schema.TaggedError<ApplicationFailed>()("ApplicationFailed", {
   service: Schema.String,
   why: Schema.String

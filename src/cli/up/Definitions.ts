@@ -15,7 +15,7 @@ export interface Definitions {
   readonly configEntries: ReadonlyArray<Entry>
   readonly applications: ReadonlyArray<{
     readonly application: MeshFile.Application
-    /** What a program is told of its place in the mesh. */
+    /** The environment of a program: its place in the mesh. */
     readonly env: Readonly<Record<string, string>>
   }>
 }
@@ -125,7 +125,7 @@ const environment = (service: Service, services: ReadonlyArray<Service>): Readon
   )
 })
 
-/** Consul refuses an entry whose protocols do not fit yet, so what others rest on is written first. */
+/** Consul refuses an entry whose protocols do not fit yet, so an entry is written after those that it depends on. */
 const order = [
   "proxy-defaults",
   "mesh",

@@ -49,7 +49,7 @@ export interface Mesh {
   readonly ended: Effect.Effect<never, Applications.ApplicationFailed>
 }
 
-/** What the agent refused, and which part of the file it was. */
+/** The agent refused a part of the file. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { what: Schema.String, why: Schema.String }) {
   override readonly message = `${this.what}: ${this.why}`
 }
@@ -66,7 +66,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   for (const entry of definitions.configEntries) yield* write(consul, entry)
   for (const service of definitions.services) yield* register(consul, service, agent !== undefined)
 
-  // They end together: one that is slow to go does not hold up the next.
+  // They end together: a slow one does not delay the next.
   const together = yield* Scope.make("parallel")
   yield* Effect.addFinalizer((exit) => Scope.close(together, exit))
   const applications: Array<Effect.Effect<never, Applications.ApplicationFailed>> = []
@@ -107,7 +107,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   return mesh
 })
 
-/** Agents take a new instance for dead until its checks have passed, which is seconds after it listens. */
+/** To an agent a new instance is unhealthy until its checks have passed, seconds after it listens. */
 const reachable = (consul: ConsulClient.ConsulClient["Service"], service: string) =>
   consul.call("GET /v1/health/connect", (api) => api.health.connect({ params: { service }, query: { passing: true } }))
     .pipe(

@@ -48,11 +48,11 @@ export interface MeshFile {
   readonly services: ReadonlyArray<Schema.JsonObject>
   readonly configEntries: ReadonlyArray<Schema.JsonObject>
   readonly applications: ReadonlyArray<Application>
-  /** What was left alone, in sentences. To be said once. */
+  /** Ignored settings, in sentences. Logged once. */
   readonly notes: ReadonlyArray<string>
 }
 
-/** The file cannot be used. Mend it and start again: nothing was started. */
+/** The file cannot be used. Nothing was started: correct the file and start again. */
 export class InvalidFile extends Schema.TaggedError<InvalidFile>()("InvalidFile", {
   file: Schema.String,
   why: Schema.String
@@ -60,7 +60,7 @@ export class InvalidFile extends Schema.TaggedError<InvalidFile>()("InvalidFile"
   override readonly message = `${this.file}: ${this.why}`
 }
 
-/** Reads all files before anything is used, so that nothing half-read is started. */
+/** Reads all files before any is used, so that no half-read mesh is started. */
 export const load = (files: ReadonlyArray<string>): Effect.Effect<MeshFile, InvalidFile> =>
   Effect.gen(function*() {
     const parts: Array<MeshFile> = []
@@ -70,7 +70,7 @@ export const load = (files: ReadonlyArray<string>): Effect.Effect<MeshFile, Inva
         catch: (cause) => new InvalidFile({ file, why: cause instanceof Error ? cause.message : String(cause) })
       })
       const text = Folder.decode(bytes)
-      if (text === undefined) return yield* new InvalidFile({ file, why: "it is no text in UTF-8; convert it" })
+      if (text === undefined) return yield* new InvalidFile({ file, why: "it is not UTF-8 text; convert it" })
       parts.push(yield* Effect.fromResult(parse(file, text)))
     }
     return yield* Effect.fromResult(merge(parts, files.join(", ")))
@@ -161,7 +161,7 @@ export const describe = (problem: GoDecode.Problem): string =>
     ? `unknown key ${problem.path}`
     : `${problem.path} is ${JSON.stringify(problem.actual)}, and a ${problem.expected} was expected`
 
-/** What stands under the key: one object, or a list of them. */
+/** The value of the key: one object, or a list of them. */
 const objects = (document: Document.Document, node: Node.Node, key: string): ReadonlyArray<Schema.JsonObject> => {
   const found = Contents.field(node, key)
   const nodes = found === undefined || found.type === "null" ? [] : found.type === "list" ? found.items : [found]
@@ -192,7 +192,7 @@ const merge = (parts: ReadonlyArray<MeshFile>, file: string): Result.Result<Mesh
   const applications = parts.flatMap((part) => part.applications)
   const twice = applications.find((a, i) => applications.findIndex((b) => b.service === a.service) !== i)
   if (twice !== undefined) {
-    return Result.fail(new InvalidFile({ file, why: `the application of ${twice.service} is given twice` }))
+    return Result.fail(new InvalidFile({ file, why: `the application of ${twice.service} is given twice: remove one` }))
   }
   return Result.succeed({
     datacenter: once("datacenter"),
