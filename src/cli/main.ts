@@ -12,6 +12,7 @@ import { prepare } from "./executable.ts"
 import * as Log from "./Log.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
+import { route } from "./route.ts"
 import { up } from "./up.ts"
 import * as Usage from "./Usage.ts"
 import { version } from "./version.ts"
@@ -22,7 +23,7 @@ const command = Command.make("effect-mesh").pipe(
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
       "question about policy is no; 3 not everything that the answer depends on could be read."
   ),
-  Command.withSubcommands([demo, up, proxy, agent, certs, policy])
+  Command.withSubcommands([demo, up, proxy, agent, certs, policy, route])
 )
 
 const args = Arguments.normalize(process.argv.slice(2))

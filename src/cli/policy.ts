@@ -12,5 +12,6 @@ export const policy = Command.make("policy").pipe(
     "Analyse intentions: who can reach whom, by which rule, what a change allows, and whether statements hold. Exact for " +
       "all callers and requests; every answer comes with a request that shows it."
   ),
+  Command.withShortDescription("Analyse who may call whom"),
   Command.withSubcommands([check, matrix, explain, lint, diff, verify])
 )

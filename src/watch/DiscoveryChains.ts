@@ -1,12 +1,11 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
 import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import * as ResolverNode from "../route/ResolverNode.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
-import * as Balancing from "./Balancing.ts"
 import * as SubsetRoute from "./SubsetRoute.ts"
-import * as Timeout from "./Timeout.ts"
 import * as Watched from "./Watched.ts"
 
 /** Two requests with equal fields share one watch. */
@@ -100,39 +99,10 @@ const watchResolvers = (consul: ConsulClient.ConsulClient["Service"]) => {
   )
 }
 
-/** Follows the start node to its target and the targets that stand in for it. Ids are opaque: nothing is parsed. */
+/** For opaque byte streams: such a chain starts at a resolver. */
 export const toRoute = (chain: DiscoveryChain.Chain): Result.Result<TcpRoute.TcpRoute, string> =>
-  Result.gen(function*() {
-    const resolver = chain.Nodes[chain.StartNode]?.Resolver
-    if (resolver === undefined) {
-      return yield* Result.fail(
-        `the chain of ${chain.ServiceName} starts at ${JSON.stringify(chain.StartNode)}, which is no resolver`
-      )
-    }
-    const targets: Array<TcpRoute.Target> = []
-    for (const id of [resolver.Target, ...(resolver.Failover?.Targets ?? [])]) {
-      const target = chain.Targets[id]
-      if (target === undefined) return yield* Result.fail(`the chain of ${chain.ServiceName} lacks its target ${id}`)
-      // The trust bundle of a peer is not to be had over HTTP, so its certificates cannot be verified.
-      if (target.Peer === "") targets.push(toTarget(target))
-    }
-    const [first, ...rest] = targets
-    return first === undefined
-      ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
-      : {
-        targets: [first, ...rest] as const,
-        connectTimeoutMillis: Timeout.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
-        ...Balancing.of(chain.Nodes[chain.StartNode]?.LoadBalancer)
-      }
-  })
-
-const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
-  id: target.ID,
-  service: target.Service,
-  partition: target.Partition || "default",
-  namespace: target.Namespace || "default",
-  datacenter: target.Datacenter,
-  filter: target.Subset.Filter,
-  onlyPassing: target.Subset.OnlyPassing,
-  sni: target.SNI
-})
+  chain.Nodes[chain.StartNode]?.Resolver === undefined
+    ? Result.fail(
+      `the chain of ${chain.ServiceName} starts at ${JSON.stringify(chain.StartNode)}, which is no resolver`
+    )
+    : ResolverNode.compile(chain, chain.StartNode)

@@ -2,7 +2,7 @@
 import { Duration, Result, Schema } from "effect"
 import * as Entry from "../consul/config/JwtProvider.ts"
 import * as TokenLocation from "../intention/TokenLocation.ts"
-import * as Timeout from "./Timeout.ts"
+import * as Timeout from "../route/Timeout.ts"
 
 export type KeySource =
   /** The JSON text. */

@@ -5,7 +5,7 @@ import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
 import type * as Proxy from "../consul/Proxy.ts"
-import * as Timeout from "./Timeout.ts"
+import * as Timeout from "../route/Timeout.ts"
 import * as Watched from "./Watched.ts"
 
 export type Address = { readonly host: string; readonly port: number } | {

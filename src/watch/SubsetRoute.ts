@@ -8,8 +8,8 @@ import * as TargetKey from "../route/TargetKey.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as ConfigEntry from "../consul/ConfigEntry.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
-import * as Balancing from "./Balancing.ts"
-import * as Timeout from "./Timeout.ts"
+import * as Balancing from "../route/Balancing.ts"
+import * as Timeout from "../route/Timeout.ts"
 
 export interface Request {
   readonly service: string

@@ -15,6 +15,7 @@ import * as Witnesses from "../../policy/space/Witnesses.ts"
 import * as Answer from "./Answer.ts"
 import * as Input from "./Input.ts"
 import { PolicyError } from "./PolicyError.ts"
+import * as RequestHeader from "./RequestHeader.ts"
 import * as Tokens from "./Tokens.ts"
 
 export const check = Command.make(
@@ -24,10 +25,7 @@ export const check = Command.make(
     ...Input.source,
     method: Flag.String("method").pipe(Flag.withDescription("Method of the request; default GET"), Flag.optional),
     path: Flag.String("path").pipe(Flag.withDescription("Path of the request; default /"), Flag.optional),
-    header: Flag.String("header").pipe(
-      Flag.withDescription("A header of the request, \"Name: value\"; may be repeated"),
-      Flag.atLeast(0)
-    ),
+    header: RequestHeader.flag,
     ...Tokens.flags,
     json: Flag.Boolean("json").pipe(Flag.withDescription("Answer in JSON"), Flag.withDefault(false)),
     source: Argument.String("source").pipe(Argument.withDescription("The caller: web, team/web or peer:east/web")),
@@ -65,14 +63,7 @@ export const check = Command.make(
     if (path._tag === "Rejected") {
       return yield* Answer.give(`denied: the proxy answers 400, as ${path.why}`, Answer.unwelcome)
     }
-    const headers = yield* Effect.forEach(options.header, (line) => {
-      const colon = line.indexOf(":")
-      return colon > 0
-        ? Effect.succeed(
-          [line.slice(0, colon).trim(), Buffer.from(line.slice(colon + 1).trim()).toString("latin1")] as const
-        )
-        : new PolicyError({ why: `--header ${JSON.stringify(line)} has no colon: write --header "Name: value"` })
-    })
+    const headers = yield* RequestHeader.read(options.header)
     const providers = Tokens.providers(policy.intentions)
     const { notes: ofTokens, tokens } = yield* Tokens.read(options, providers, yield* Clock.currentTimeMillis)
     const request = HttpRequest.make(Option.getOrElse(options.method, () => "GET"), path.path)

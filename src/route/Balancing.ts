@@ -1,7 +1,7 @@
 /** How the instances of a target are balanced, as a service-resolver says it. */
 import { Option, Schema } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
-import type * as TcpRoute from "../route/TcpRoute.ts"
+import type * as TcpRoute from "./TcpRoute.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 
 /** Of `LoadBalancer` on the wire. What is not understood is as if it were not there: the requests still go somewhere. */

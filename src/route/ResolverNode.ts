@@ -1,0 +1,47 @@
+/** A resolver of a compiled discovery chain: the target that it leads to, and those that stand in for it. */
+import { Duration, Result } from "effect"
+import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import * as Balancing from "./Balancing.ts"
+import type * as TcpRoute from "./TcpRoute.ts"
+import * as Timeout from "./Timeout.ts"
+
+/**
+ * Follows a resolver to its target and the targets that stand in for it. Ids are opaque: nothing is parsed. Fails with what is
+ * wrong with the chain.
+ */
+export const compile = (chain: DiscoveryChain.Chain, name: string): Result.Result<TcpRoute.TcpRoute, string> =>
+  Result.gen(function*() {
+    const node = chain.Nodes[name]
+    const resolver = node?.Resolver
+    if (resolver === undefined) {
+      return yield* Result.fail(
+        `the chain of ${chain.ServiceName} leads to ${JSON.stringify(name)}, which is no resolver`
+      )
+    }
+    const targets: Array<TcpRoute.Target> = []
+    for (const id of [resolver.Target, ...(resolver.Failover?.Targets ?? [])]) {
+      const target = chain.Targets[id]
+      if (target === undefined) return yield* Result.fail(`the chain of ${chain.ServiceName} lacks its target ${id}`)
+      // The trust bundle of a peer is not to be had over HTTP, so its certificates cannot be verified.
+      if (target.Peer === "") targets.push(toTarget(target))
+    }
+    const [first, ...rest] = targets
+    return first === undefined
+      ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
+      : {
+        targets: [first, ...rest] as const,
+        connectTimeoutMillis: Timeout.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
+        ...Balancing.of(node?.LoadBalancer)
+      }
+  })
+
+const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
+  id: target.ID,
+  service: target.Service,
+  partition: target.Partition || "default",
+  namespace: target.Namespace || "default",
+  datacenter: target.Datacenter,
+  filter: target.Subset.Filter,
+  onlyPassing: target.Subset.OnlyPassing,
+  sni: target.SNI
+})
