@@ -1,0 +1,140 @@
+/** The start line and the fields of a message, parsed from bytes that hold exactly these, and how its body is framed. */
+import * as Fields from "./Fields.ts"
+import * as Framing from "./Framing.ts"
+
+export interface Request {
+  readonly _tag: "Request"
+  readonly method: string
+  /** As it was sent. */
+  readonly target: string
+  readonly fields: Fields.Fields
+  readonly framing: Framing.Framing
+  /** What was read, to be sent on where nothing changes. */
+  readonly bytes: Buffer
+}
+
+export interface Answer {
+  readonly _tag: "Answer"
+  readonly status: number
+  readonly reason: string
+  /** Of HTTP/1: 0 or 1. */
+  readonly minor: number
+  readonly fields: Fields.Fields
+  readonly framing: Framing.Framing
+  readonly bytes: Buffer
+}
+
+export const request = (bytes: Buffer, maxFields: number): Request | Fields.Fault => {
+  const text = bytes.toString("latin1")
+  const line = text.slice(0, text.indexOf("\r\n"))
+  const parts = requestLine.exec(line)
+  if (parts === null) return unread(line)
+  const [, method = "", target = "", version] = parts
+  if (!methods.has(method)) return Fields.fault("the method is unknown")
+  if (!isTarget(method, target)) return Fields.fault("the target is none that the method may have")
+  if (version !== "1.1") return Fields.fault(`HTTP/${version} is not spoken here`, 426)
+  const fields = Fields.parse(text, line.length + 2, maxFields)
+  if (fields._tag === "Fault") return fields
+  const framing = Framing.ofRequest(fields)
+  return framing._tag === "Fault" ? framing : { _tag: "Request", method, target, fields, framing, bytes }
+}
+
+/** `to` is the method of the request that it answers. */
+export const answer = (bytes: Buffer, to: string, maxFields: number): Answer | Fields.Fault => {
+  const text = bytes.toString("latin1")
+  const line = text.slice(0, text.indexOf("\r\n"))
+  const parts = statusLine.exec(line)
+  if (parts === null) return Fields.fault("the answer begins with no status line")
+  const minor = Number(parts[1])
+  const status = Number(parts[2])
+  const fields = Fields.parse(text, line.length + 2, maxFields)
+  if (fields._tag === "Fault") return fields
+  const framing = Framing.ofAnswer(fields, isBodiless(status, to), minor)
+  return framing._tag === "Fault"
+    ? framing
+    : { _tag: "Answer", status, reason: parts[3] ?? "", minor, fields, framing, bytes }
+}
+
+const isBodiless = (status: number, to: string): boolean =>
+  to === "HEAD" || status < 200 || status === 204 || status === 304 || (to === "CONNECT" && status < 300)
+
+/** The four forms of RFC 9112, 3.2. A fragment is part of none. */
+const isTarget = (method: string, target: string): boolean =>
+  method === "CONNECT"
+    ? authorityForm.test(target)
+    : target.startsWith("/")
+    ? !target.includes("#")
+    : absoluteForm.test(target) || (target === "*" && method === "OPTIONS")
+
+const authorityForm = /^(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/
+const absoluteForm = /^https?:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?(?:[/?][\x21\x22\x24-\x7e]*)?$/i
+
+const requestLine = /^([^\s]+) ([\x21-\x7e]+) HTTP\/(\d\.\d)$/
+const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/
+
+const unread = (line: string): Fields.Fault =>
+  /^[A-Z]+ [\x21-\x7e]+$/.test(line)
+    ? Fields.fault("the request names no version of HTTP", 426)
+    : Fields.fault("the request line can not be understood")
+
+/** Those that Node and Envoy both know. */
+const methods: ReadonlySet<string> = new Set([
+  "ACL",
+  "BIND",
+  "CHECKOUT",
+  "CONNECT",
+  "COPY",
+  "DELETE",
+  "GET",
+  "HEAD",
+  "LINK",
+  "LOCK",
+  "MERGE",
+  "MKACTIVITY",
+  "MKCALENDAR",
+  "MKCOL",
+  "MOVE",
+  "NOTIFY",
+  "OPTIONS",
+  "PATCH",
+  "POST",
+  "PROPFIND",
+  "PROPPATCH",
+  "PURGE",
+  "PUT",
+  "REBIND",
+  "REPORT",
+  "SEARCH",
+  "SOURCE",
+  "SUBSCRIBE",
+  "TRACE",
+  "UNBIND",
+  "UNLINK",
+  "UNLOCK",
+  "UNSUBSCRIBE"
+])
+
+export interface Changes {
+  /** Instead of the target that was sent. */
+  readonly target?: string | undefined
+  /** Positions of fields that are left out. */
+  readonly without?: ReadonlySet<number> | undefined
+  /** Fields that follow the others: `name: value`, each with its CRLF. */
+  readonly more?: string | undefined
+}
+
+/** The head of a request as it is sent on. Where nothing changes, these are the bytes that came. */
+export const sentOn = ({ bytes, fields, method, target }: Request, changes: Changes): Buffer => {
+  const { more = "", without } = changes
+  const isShorter = without !== undefined && without.size > 0
+  if (!isShorter && more === "" && (changes.target ?? target) === target) return bytes
+  const { places, text } = fields
+  const start = `${method} ${changes.target ?? target} HTTP/1.1\r\n`
+  // All fields as they are, or one by one where some stay behind.
+  if (!isShorter) return Buffer.from(`${start}${text.slice(text.indexOf("\r\n") + 2, -2)}${more}\r\n`, "latin1")
+  let head = start
+  for (let index = 0; index < fields.count; index++) {
+    if (!without.has(index)) head += `${text.slice(places[index * 4], places[index * 4 + 3])}\r\n`
+  }
+  return Buffer.from(`${head}${more}\r\n`, "latin1")
+}
