@@ -8,7 +8,6 @@
  * chain leaves them open, as Consul's sidecars run by them.
  */
 import { Duration, Option, Result, Schema } from "effect"
-import type * as Common from "../consul/config/Common.ts"
 import * as ServiceRouter from "../consul/config/ServiceRouter.ts"
 import * as ServiceSplitter from "../consul/config/ServiceSplitter.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
@@ -16,6 +15,7 @@ import * as Bytes from "../intention/Bytes.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as RequestMatch from "./RequestMatch.ts"
 import * as RequestPath from "./RequestPath.ts"
+import * as HeaderRules from "./HeaderRules.ts"
 import * as ResolverNode from "./ResolverNode.ts"
 import * as RouteIndex from "./RouteIndex.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
@@ -67,8 +67,8 @@ export interface Leg {
 
 /** Undefined: nothing changes. */
 export interface HeaderChanges {
-  readonly request: Common.HeaderModifiers | undefined
-  readonly response: Common.HeaderModifiers | undefined
+  readonly request: HeaderRules.HeaderRules | undefined
+  readonly response: HeaderRules.HeaderRules | undefined
 }
 
 /** Further attempts at a request. */
@@ -127,6 +127,10 @@ const compileRoute = (
       (why) => `route ${position + 1} of ${chain.ServiceName}: ${why}`
     )
     const legs = yield* legsOf(chain, NextNode)
+    const changes = yield* Result.mapError(
+      changesOf(to),
+      (why) => `route ${position + 1} of ${chain.ServiceName}: ${why}`
+    )
     return {
       position,
       written,
@@ -136,7 +140,7 @@ const compileRoute = (
       requestTimeoutMillis: timeoutOf(to?.RequestTimeout, requestTimeoutMillis),
       idleTimeoutMillis: timeoutOf(to?.IdleTimeout, idleTimeoutMillis),
       retry: to === undefined ? undefined : retryOf(to),
-      changes: { request: to?.RequestHeaders, response: to?.ResponseHeaders },
+      changes,
       legs,
       hashBy: hashOf(legs)
     }
@@ -167,26 +171,33 @@ const legsOf = (chain: DiscoveryChain.Chain, name: string): Result.Result<Route[
     if (node?.Type !== "splitter") {
       return [{ weight: whole, changes: unchanged, to: yield* ResolverNode.compile(chain, name) }]
     }
-    const legs = yield* Result.all(
-      node.Splits.map((split) =>
-        Result.map(ResolverNode.compile(chain, split.NextNode), (to): Leg => {
-          const definition = Option.getOrUndefined(decodeSplit(split.Definition))
-          return {
-            weight: Math.round(split.Weight * 100),
-            changes: { request: definition?.RequestHeaders, response: definition?.ResponseHeaders },
-            to
-          }
-        })
-      )
-    )
+    const legs = yield* Result.all(node.Splits.map((split) => legOf(chain, split)))
     const [first, ...rest] = legs
     return first === undefined
       ? yield* Result.fail(`the splitter ${name} of ${chain.ServiceName} has no legs`)
       : [first, ...rest]
   })
 
+const legOf = (chain: DiscoveryChain.Chain, split: DiscoveryChain.Split): Result.Result<Leg, string> =>
+  Result.gen(function*() {
+    const to = yield* ResolverNode.compile(chain, split.NextNode)
+    const changes = yield* Result.mapError(
+      changesOf(Option.getOrUndefined(decodeSplit(split.Definition))),
+      (why) => `a leg of ${chain.ServiceName}: ${why}`
+    )
+    return { weight: Math.round(split.Weight * 100), changes, to }
+  })
+
 const whole = 10_000
 const unchanged: HeaderChanges = { request: undefined, response: undefined }
+
+const changesOf = (
+  said: Pick<ServiceRouter.Destination, "RequestHeaders" | "ResponseHeaders"> | undefined
+): Result.Result<HeaderChanges, string> => {
+  const rules = (modifiers: ServiceRouter.Destination["RequestHeaders"]) =>
+    modifiers === undefined ? Result.succeed(undefined) : HeaderRules.compile(modifiers)
+  return Result.all({ request: rules(said?.RequestHeaders), response: rules(said?.ResponseHeaders) })
+}
 
 const hashOf = (legs: ReadonlyArray<Leg>): ReadonlyArray<TcpRoute.HashBy> =>
   legs.map(({ to }) => to.balancing?.hashBy ?? []).find((hashBy) => hashBy.length > 0) ?? []

@@ -136,11 +136,11 @@ const changesOf = ({ request, response }: HttpRoutes.HeaderChanges): ReadonlyArr
   ...modifiersOf("response", response)
 ]
 
-const modifiersOf = (of: string, modifiers: HttpRoutes.HeaderChanges["request"]): ReadonlyArray<string> => {
-  const said = modifiers === undefined ? [] : [
-    ...Object.entries(modifiers.Set).map(([name, value]) => `sets ${name}: ${value}`),
-    ...Object.entries(modifiers.Add).map(([name, value]) => `adds ${name}: ${value}`),
-    ...modifiers.Remove.map((name) => `removes ${name}`)
+const modifiersOf = (of: string, rules: HttpRoutes.HeaderChanges["request"]): ReadonlyArray<string> => {
+  const said = rules === undefined ? [] : [
+    ...rules.said.Remove.map((name) => `removes ${name}`),
+    ...Object.entries(rules.said.Set).map(([name, value]) => `sets ${name}: ${value}`),
+    ...Object.entries(rules.said.Add).map(([name, value]) => `adds ${name}: ${value}`)
   ]
   return said.length === 0 ? [] : [`in the ${of} it ${said.join(", ")}`]
 }

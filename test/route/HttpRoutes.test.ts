@@ -36,7 +36,7 @@ describe("HttpRoutes", () => {
           assert.isDefined(route)
           const leg = HttpRoutes.draw(route!, Math.random)
           const { service, subset } = serviceOf(leg)
-          const set = route!.changes.request?.Set["x-route"]
+          const set = route!.changes.request?.said.Set["x-route"]
           assert.deepStrictEqual(
             [`${service}-${subset}`, canonical(HttpRoutes.rewritten(route!, request.target ?? "/")), set],
             [seen.instance, seen.target, headerOf(seen.headers, "x-route")],
