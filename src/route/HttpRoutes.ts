@@ -17,6 +17,7 @@ import * as RequestMatch from "./RequestMatch.ts"
 import * as RequestPath from "./RequestPath.ts"
 import * as HeaderRules from "./HeaderRules.ts"
 import * as ResolverNode from "./ResolverNode.ts"
+import type * as Retry from "./Retry.ts"
 import * as RouteIndex from "./RouteIndex.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 import * as Timeout from "./Timeout.ts"
@@ -45,7 +46,7 @@ export interface Route {
   readonly requestTimeoutMillis: number | undefined
   /** Without a byte in either direction. Undefined: as long as it takes. */
   readonly idleTimeoutMillis: number | undefined
-  readonly retry: Retry | undefined
+  readonly retry: Retry.Retry | undefined
   readonly changes: HeaderChanges
   readonly legs: readonly [Leg, ...Array<Leg>]
   /** How requests are told apart where instances are chosen by that: the first leg that says so says it for all. */
@@ -69,15 +70,6 @@ export interface Leg {
 export interface HeaderChanges {
   readonly request: HeaderRules.HeaderRules | undefined
   readonly response: HeaderRules.HeaderRules | undefined
-}
-
-/** Further attempts at a request. */
-export interface Retry {
-  /** At most, besides the first one. */
-  readonly times: number
-  /** As Envoy names them: `5xx`, `connect-failure`, …; at least one, or there is a status. */
-  readonly on: ReadonlySet<string>
-  readonly onStatus: ReadonlySet<number>
 }
 
 /** Envoy's, where the chain leaves it open. */
@@ -214,7 +206,7 @@ const timeoutOf = (given: Duration.Duration | undefined, open: number): number |
 }
 
 /** A number of attempts without a condition is none. */
-const retryOf = (to: ServiceRouter.Destination): Retry | undefined => {
+const retryOf = (to: ServiceRouter.Destination): Retry.Retry | undefined => {
   const on = new Set([...to.RetryOn, ...(to.RetryOnConnectFailure ? ["connect-failure"] : [])])
   return on.size === 0 && to.RetryOnStatusCodes.length === 0
     ? undefined

@@ -2,6 +2,7 @@
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as HttpRoutes from "./HttpRoutes.ts"
 import * as InstanceShares from "./InstanceShares.ts"
+import type * as Retry from "./Retry.ts"
 import * as RequestMatch from "./RequestMatch.ts"
 
 export interface RouteExplanation {
@@ -128,7 +129,7 @@ const timesOf = ({ idleTimeoutMillis, requestTimeoutMillis }: HttpRoutes.Route):
     idleTimeoutMillis === undefined ? "silence may last" : `cut after ${seconds(idleTimeoutMillis)} of silence`
   ].join(", ")
 
-const retriesOf = ({ on, onStatus, times }: HttpRoutes.Retry): string =>
+const retriesOf = ({ on, onStatus, times }: Retry.Retry): string =>
   `up to ${times} more ${times === 1 ? "attempt" : "attempts"} on ${[...on, ...onStatus].join(", ")}`
 
 const changesOf = ({ request, response }: HttpRoutes.HeaderChanges): ReadonlyArray<string> => [

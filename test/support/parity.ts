@@ -10,6 +10,7 @@ const Request = Schema.Struct({
   target: Schema.optionalKey(Schema.String),
   headers: Schema.optionalKey(Schema.Array(Schema.String)),
   host: Schema.optionalKey(Schema.String),
+  bodySize: Schema.optionalKey(Schema.Finite),
   expect: Schema.Struct({
     counts: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite)),
     seen: Schema.optionalKey(Schema.Array(Schema.Struct({
