@@ -1,5 +1,5 @@
 /** How the instances of a target are balanced, as a service-resolver says it. */
-import { Option, Schema } from "effect"
+import { Duration, Option, Schema } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
@@ -18,10 +18,22 @@ export const of = (entry: unknown): Pick<TcpRoute.TcpRoute, "balancing"> => {
     : Policy === "maglev"
     ? LoadBalancer.maglev
     : LoadBalancer.roundRobin
-  const hashBy = HashPolicies.flatMap(({ Field, FieldValue, Terminal }) =>
-    Field === "header" || Field === "cookie" || Field === "query_parameter"
-      ? [{ field: Field, name: FieldValue, terminal: Terminal } as const]
-      : []
-  )
-  return { balancing: { policy, hashBy } }
+  return { balancing: { policy, hashBy: HashPolicies.flatMap(hashBy) } }
+}
+
+const hashBy = (
+  { CookieConfig, Field, FieldValue: name, SourceIP, Terminal: terminal }: ServiceResolver.HashPolicy
+): ReadonlyArray<TcpRoute.HashBy> => {
+  if (SourceIP) return [{ field: "source_ip", name: "", terminal }]
+  if (Field === "cookie") return [{ field: Field, name, terminal, cookie: madeCookie(CookieConfig) }]
+  return Field === "header" || Field === "query_parameter" ? [{ field: Field, name, terminal }] : []
+}
+
+/** Without a lifetime, and where it does not end with the session, none is made. */
+const madeCookie = (config: ServiceResolver.HashPolicy["CookieConfig"]): TcpRoute.MadeCookie | undefined => {
+  if (config === undefined) return undefined
+  const seconds = Math.round(Duration.toSeconds(config.TTL ?? Duration.zero))
+  return config.Session || seconds > 0
+    ? { maxAgeSeconds: config.Session ? undefined : seconds, path: config.Path }
+    : undefined
 }

@@ -1,5 +1,6 @@
 /** The hash of a request, for the balancers that send equal requests to one instance. */
 import * as StringHash from "../balance/StringHash.ts"
+import * as RequestPath from "./RequestPath.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 
 export interface Request {
@@ -7,28 +8,74 @@ export interface Request {
   readonly header: (name: string) => string | undefined
   /** Path with query. */
   readonly path: string
+  /** The address that the caller has, without its port. */
+  readonly source?: string | undefined
 }
 
 /** 32 bits of all parts that apply, in order; undefined if none does. */
-export const of = (hashBy: ReadonlyArray<TcpRoute.HashBy>, request: Request): number | undefined => {
+export const of = (hashBy: ReadonlyArray<TcpRoute.HashBy>, request: Request): number | undefined =>
+  combine(hashBy, (policy) => valueOf(policy, request))
+
+export interface Hashed {
+  readonly hash: number | undefined
+  /** For the answer, so that the next request has it: the value of `Set-Cookie`. */
+  readonly setCookie: string | undefined
+}
+
+/** The same, where a cookie that is missing may be made: `make` gives it a value. At most one is made. */
+export const withCookie = (
+  hashBy: ReadonlyArray<TcpRoute.HashBy>,
+  request: Request,
+  make: () => string
+): Hashed => {
+  let setCookie: string | undefined
+  const hash = combine(hashBy, (policy) => {
+    const value = valueOf(policy, request)
+    if (value !== undefined || policy.cookie === undefined || setCookie !== undefined) return value
+    const made = make()
+    setCookie = cookieOf(policy.name, made, policy.cookie)
+    return made
+  })
+  return { hash, setCookie }
+}
+
+const combine = (
+  hashBy: ReadonlyArray<TcpRoute.HashBy>,
+  valueOf: (policy: TcpRoute.HashBy) => string | undefined
+): number | undefined => {
   let hash: number | undefined
-  for (const { field, name, terminal } of hashBy) {
-    const value = valueOf(field, name, request)
+  for (const policy of hashBy) {
+    const value = valueOf(policy)
     if (value !== undefined) hash = StringHash.hash(value, hash ?? 0)
-    if (hash !== undefined && terminal) break
+    if (hash !== undefined && policy.terminal) break
   }
   return hash
 }
 
-const valueOf = (field: TcpRoute.HashBy["field"], name: string, { header, path }: Request): string | undefined => {
+const valueOf = (
+  { field, name }: TcpRoute.HashBy,
+  { header, path, source }: Request
+): string | undefined => {
   switch (field) {
     case "header":
       return header(name.toLowerCase())
     case "query_parameter":
-      return new URLSearchParams(path.split("?").slice(1).join("?")).get(name) ?? undefined
+      return RequestPath.parameter(path, name)
     case "cookie": {
       const start = `${name}=`
-      return header("cookie")?.split(/; */).find((pair) => pair.startsWith(start))?.slice(start.length)
+      const pair = header("cookie")?.split(/; */).find((pair) => pair.startsWith(start))
+      return pair?.slice(start.length).replace(/^"(.*)"$/, "$1")
     }
+    case "source_ip":
+      return source
   }
 }
+
+/** As Envoy writes it. */
+const cookieOf = (name: string, value: string, { maxAgeSeconds, path }: TcpRoute.MadeCookie): string =>
+  [
+    `${name}="${value}"`,
+    ...(maxAgeSeconds === undefined ? [] : [`Max-Age=${maxAgeSeconds}`]),
+    ...(path === "" ? [] : [`Path=${path}`]),
+    "HttpOnly"
+  ].join("; ")

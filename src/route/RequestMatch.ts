@@ -18,7 +18,14 @@ export interface Condition {
   /** For people: `path starts with /v2`. */
   readonly says: string
   readonly holds: (request: HttpRequest.HttpRequest) => boolean
+  /** What it looks at, with a value for which it holds, or, inverted, does not. Undefined: expressions have none to show. */
+  readonly sample: Sample | undefined
 }
+
+/** Texts hold one character for each byte. */
+export type Sample =
+  | { readonly of: "path" | "method"; readonly value: string }
+  | { readonly of: "header" | "parameter"; readonly name: string; readonly value: string }
 
 /** Without a path, every path is meant. Fails with what is wrong with an expression. */
 export const compile = (match: HttpMatch | undefined): Result.Result<ReadonlyArray<Condition>, string> =>
@@ -40,7 +47,11 @@ export const unmet = (
 }
 
 /** `OPTIONS *` asks for none. */
-const anyPath: Condition = { says: "any path", holds: ({ path }) => path.startsWith("/") }
+const anyPath: Condition = {
+  says: "any path",
+  holds: ({ path }) => path.startsWith("/"),
+  sample: { of: "path", value: "/" }
+}
 
 const onPath = (
   { CaseInsensitive, PathExact, PathPrefix, PathRegex }: HttpMatch
@@ -50,31 +61,36 @@ const onPath = (
   if (PathExact !== "") {
     const exact = fold(Bytes.fromText(PathExact))
     const holds: Condition["holds"] = ({ path }) => fold(RequestPath.withoutQuery(path)) === exact
-    return Result.succeed({ says: `path is ${PathExact}${note}`, holds })
+    return Result.succeed({ says: `path is ${PathExact}${note}`, holds, sample: pathOf(PathExact) })
   }
   if (PathPrefix !== "") {
     const prefix = fold(Bytes.fromText(PathPrefix))
     const holds: Condition["holds"] = ({ path }) => fold(RequestPath.withoutQuery(path)).startsWith(prefix)
-    return Result.succeed({ says: `path starts with ${PathPrefix}${note}`, holds })
+    return Result.succeed({ says: `path starts with ${PathPrefix}${note}`, holds, sample: pathOf(PathPrefix) })
   }
   if (PathRegex === "") return Result.succeed(anyPath)
   return Result.map(expression(PathRegex), (matches) => ({
     says: `path matches ${PathRegex}`,
-    holds: ({ path }) => matches(RequestPath.withoutQuery(path))
+    holds: ({ path }) => matches(RequestPath.withoutQuery(path)),
+    sample: undefined
   }))
 }
 
+const pathOf = (text: string): Sample => ({ of: "path", value: Bytes.fromText(text) })
+
 const onMethod = (methods: ReadonlyArray<string>): Condition => ({
   says: `method is ${methods.join(" or ")}`,
-  holds: ({ method }) => methods.includes(method)
+  holds: ({ method }) => methods.includes(method),
+  sample: { of: "method", value: methods[0]! }
 })
 
 const onHeader = (
   { Exact, Invert, Name, Prefix, Present, Regex, Suffix }: HttpMatch["Header"][number]
 ): Result.Result<Condition, string> => {
   const name = Name.toLowerCase()
-  const value = (says: string, one: (line: string) => boolean): Condition => ({
+  const value = (says: string, one: (line: string) => boolean, sample?: string): Condition => ({
     says: `header ${Name} ${Invert ? "is there and never " : ""}${says}`,
+    sample: sample === undefined ? undefined : { of: "header", name, value: sample },
     holds: (request) => {
       const lines = linesOf(request, name)
       return lines.length > 0 && lines.some(one) !== Invert
@@ -83,14 +99,15 @@ const onHeader = (
   const exact = Bytes.fromText(Exact)
   const prefix = Bytes.fromText(Prefix)
   const suffix = Bytes.fromText(Suffix)
-  if (exact !== "") return Result.succeed(value(`is ${Exact}`, (line) => line === exact))
-  if (prefix !== "") return Result.succeed(value(`starts with ${Prefix}`, (line) => line.startsWith(prefix)))
-  if (suffix !== "") return Result.succeed(value(`ends with ${Suffix}`, (line) => line.endsWith(suffix)))
+  if (exact !== "") return Result.succeed(value(`is ${Exact}`, (line) => line === exact, exact))
+  if (prefix !== "") return Result.succeed(value(`starts with ${Prefix}`, (line) => line.startsWith(prefix), prefix))
+  if (suffix !== "") return Result.succeed(value(`ends with ${Suffix}`, (line) => line.endsWith(suffix), suffix))
   if (Regex !== "") return Result.map(expression(Regex), (matches) => value(`matches ${Regex}`, matches))
   return Present
     ? Result.succeed({
       says: `header ${Name} is ${Invert ? "absent" : "present"}`,
-      holds: (request) => (request.header(name) !== undefined) !== Invert
+      holds: (request) => (request.header(name) !== undefined) !== Invert,
+      sample: { of: "header", name, value: "1" }
     })
     : Result.fail(`a condition on the header ${Name} says nothing about it`)
 }
@@ -100,17 +117,18 @@ const onParameter = (
 ): Result.Result<Condition, string> => {
   const name = Bytes.fromText(Name)
   const exact = Bytes.fromText(Exact)
-  const value = (says: string, one: (value: string) => boolean): Condition => ({
+  const value = (says: string, one: (value: string) => boolean, sample?: string): Condition => ({
     says: `query parameter ${Name} ${says}`,
+    sample: sample === undefined ? undefined : { of: "parameter", name, value: sample },
     holds: ({ path }) => {
       const found = RequestPath.parameter(path, name)
       return found !== undefined && one(found)
     }
   })
-  if (Exact !== "") return Result.succeed(value(`is ${Exact}`, (found) => found === exact))
+  if (Exact !== "") return Result.succeed(value(`is ${Exact}`, (found) => found === exact, exact))
   if (Regex !== "") return Result.map(expression(Regex), (matches) => value(`matches ${Regex}`, matches))
   return Present
-    ? Result.succeed(value("is present", () => true))
+    ? Result.succeed(value("is present", () => true, "1"))
     : Result.fail(`a condition on the query parameter ${Name} says nothing about it`)
 }
 

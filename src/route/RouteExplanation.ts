@@ -80,7 +80,7 @@ export const format = ({ passed, request, service, taken }: RouteExplanation): s
 
 const rowsOf = (taken: Taken, request: HttpRequest.HttpRequest): ReadonlyArray<Row> => {
   const { legs, route } = taken
-  const hashBy = route.hashBy.map(({ field, name }) => `${field.replace("_", " ")} ${name}`)
+  const hashBy = route.hashBy.map(({ field, name }) => `${field.replaceAll("_", " ")} ${name}`.trimEnd())
   return [
     [nameOf(route), "yes", route.conditions.map(({ says }) => says).join("; ")],
     ...settingsOf(taken, request).map((line): Row => ["", "", line]),

@@ -34,8 +34,18 @@ export interface Balancing {
 }
 
 export interface HashBy {
-  readonly field: "header" | "cookie" | "query_parameter"
+  readonly field: "header" | "cookie" | "query_parameter" | "source_ip"
+  /** Empty for the address of the caller. */
   readonly name: string
   /** If this one is present, later ones do not count. */
   readonly terminal: boolean
+  /** A cookie that is made where a request lacks it. Absent: none is. */
+  readonly cookie?: MadeCookie | undefined
+}
+
+export interface MadeCookie {
+  /** Undefined: as long as the session of the browser. */
+  readonly maxAgeSeconds: number | undefined
+  /** Empty: none. */
+  readonly path: string
 }

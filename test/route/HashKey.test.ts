@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
 import * as HashKey from "../../src/route/HashKey.ts"
+import * as HttpRoutes from "../../src/route/HttpRoutes.ts"
 import type * as TcpRoute from "../../src/route/TcpRoute.ts"
+import * as Parity from "../support/parity.ts"
 
 const by = (field: TcpRoute.HashBy["field"], name: string, terminal = false): TcpRoute.HashBy => ({
   field,
@@ -46,5 +49,31 @@ describe("HashKey", () => {
     const rules = [by("header", "a", true), by("header", "b")]
     assert.strictEqual(HashKey.of(rules, request({ a: "1", b: "2" })), HashKey.of(rules, request({ a: "1", b: "3" })))
     assert.notStrictEqual(HashKey.of(rules, request({ b: "2" })), HashKey.of(rules, request({ b: "3" })))
+  })
+
+  it("tells callers apart by their addresses", () => {
+    const from = (source: string) => HashKey.of([by("source_ip", "")], { ...request({}), source })
+    assert.strictEqual(from("10.0.0.1"), from("10.0.0.1"))
+    assert.notStrictEqual(from("10.0.0.1"), from("10.0.0.2"))
+  })
+
+  describe("makes the cookies that real sidecars make", () => {
+    const scenario = Parity.scenarios("balancing").find(({ name }) => name === "hash of a cookie with a lifetime")!
+    const route = Result.getOrThrow(HttpRoutes.compile(Parity.compile("pool", scenario.config!))).routes[0]!
+
+    it.each(scenario.requests.filter(({ expect: { response } }) => response != null))("$headers", (asked) => {
+      const [cookie] = (asked.headers ?? []).map((line) => line.replace(/^cookie: /, ""))
+      const sent = request(cookie === undefined ? {} : { cookie })
+      const { setCookie } = HashKey.withCookie(route.hashBy, sent, () => "<value>")
+      const line = asked.expect.response!.headers.find((line) => line.startsWith("set-cookie: "))
+      assert.strictEqual(setCookie, line?.slice("set-cookie: ".length))
+    })
+
+    it("so that the next request meets the same instance", () => {
+      const { hash, setCookie } = HashKey.withCookie(route.hashBy, request({}), () => "fresh")
+      assert.isDefined(hash)
+      const next = request({ cookie: setCookie!.split(";")[0]! })
+      assert.deepStrictEqual(HashKey.withCookie(route.hashBy, next, () => "other"), { hash, setCookie: undefined })
+    })
   })
 })

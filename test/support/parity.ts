@@ -12,6 +12,7 @@ const Request = Schema.Struct({
   host: Schema.optionalKey(Schema.String),
   bodySize: Schema.optionalKey(Schema.Finite),
   expect: Schema.Struct({
+    response: Schema.optionalKey(Schema.NullOr(Schema.Struct({ headers: Schema.Array(Schema.String) }))),
     counts: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite)),
     seen: Schema.optionalKey(Schema.Array(Schema.Struct({
       instance: Schema.String,
