@@ -1,9 +1,9 @@
-/** The programs in the documentation compile as they stand there, against the entry points that users import. */
+/** The programs in the documentation compile as they stand there, against the entry points that users import. Links have targets. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 
 const root = new URL("..", import.meta.url).pathname
@@ -18,6 +18,24 @@ const programs = pages.flatMap((page) =>
   [...readFileSync(join(root, page), "utf8").matchAll(/^```ts\n(.*?)^```/gms)]
     .map(([, text], index) => ({ name: `${page.replaceAll(/\W/g, "-")}-${index}.ts`, text: text! }))
 )
+
+const anchorsOf = (path: string): ReadonlyArray<string> =>
+  statSync(path).isDirectory() ?
+    [] :
+    [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")
+    )
+
+/** Links of a page to other pages and files, those in programs left out. */
+const brokenLinks = (page: string): ReadonlyArray<string> =>
+  [...readFileSync(join(root, page), "utf8").replaceAll(/^```.*?^```/gms, "").matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link]) => link!)
+    .filter((link) => !link.startsWith("https:"))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#")
+      const target = path === "" ? join(root, page) : join(root, dirname(page), path)
+      return !existsSync(target) || (anchor !== undefined && !anchorsOf(target).includes(anchor))
+    })
 
 /** Where packages are found: within this one. */
 const folder = Effect.acquireRelease(
@@ -36,6 +54,8 @@ const config = {
 }
 
 describe("the documentation", () => {
+  it.each(pages)("has targets for all links: %s", (page) => assert.deepStrictEqual(brokenLinks(page), []))
+
   it.live("has programs that compile", () =>
     Effect.gen(function*() {
       assert.isAbove(programs.length, 5)
