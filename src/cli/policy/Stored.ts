@@ -145,7 +145,7 @@ const globalManagement = "00000000-0000-0000-0000-000000000001"
 
 type Reader = Completeness.Facts["reader"]
 
-/** A token that nobody knows is refused by every list, so that a refusal means that there is none. */
+/** Every list refuses an unknown token, so a refusal means that the token does not exist. */
 const readerOf = (consul: Client): Effect.Effect<Reader, ConsulError.ConsulError> =>
   consul.call("GET /v1/acl/token/self", (api) => api.acl.tokenSelf({ query: {} })).pipe(
     Effect.map(({ body }): Reader => body.Policies.some(({ ID }) => ID === globalManagement) ? "management" : "token"),

@@ -57,7 +57,7 @@ export const read = Effect.fnUntraced(function*(given: Given, known: ReadonlyArr
       : new PolicyError({
         why: `no intention asks for a token of ${JSON.stringify(provider)}${
           known.length === 0
-            ? ": none asks for any token"
+            ? ": none asks for any token, so leave it out"
             : `${Nearest.ask(provider, known)} Known are ${known.join(", ")}`
         }`
       })
