@@ -17,25 +17,26 @@
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Http from "node:http"
 import * as Https from "node:https"
-import type * as Net from "node:net"
 import type * as Tls from "node:tls"
-import { type Duration, Effect, Exit, Layer, ManagedRuntime, Result, Schema, Scope } from "effect"
+import { type Duration, Effect, Layer, ManagedRuntime, Result, Schema } from "effect"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as Settings from "../../consul/Settings.ts"
 import * as SpiffeId from "../../identity/SpiffeId.ts"
-import * as PeerVerification from "../../tls/PeerVerification.ts"
-import * as SecureContexts from "../../tls/SecureContexts.ts"
-import * as DialError from "../../outbound/DialError.ts"
-import * as Forwarder from "../../outbound/Forwarder.ts"
-import * as LateSocket from "./LateSocket.ts"
 import * as Mesh from "../../mesh/Mesh.ts"
-import * as MeshDialer from "../../outbound/MeshDialer.ts"
+import * as Forwarder from "../../outbound/Forwarder.ts"
 import * as MeshDispatcher from "../../outbound/http/MeshDispatcher.ts"
-import * as MeshUrl from "../../outbound/MeshUrl.ts"
+import * as MeshDialer from "../../outbound/MeshDialer.ts"
+import * as SecureContexts from "../../tls/SecureContexts.ts"
+import * as ServiceRegistration from "../register/ServiceRegistration.ts"
+import * as Caller from "./Caller.ts"
+import * as FollowedServer from "./FollowedServer.ts"
+import * as LateSocket from "./LateSocket.ts"
 import * as NodeAgents from "./NodeAgents.ts"
 import * as NodeServer from "./NodeServer.ts"
-import * as Resolver from "../../outbound/Resolver.ts"
-import * as ServiceRegistration from "../register/ServiceRegistration.ts"
+import * as Opened from "./Opened.ts"
+import * as PeerTls from "./PeerTls.ts"
+import * as ServiceName from "./ServiceName.ts"
+import * as Sockets from "./Sockets.ts"
 
 export interface Options extends Mesh.Options {
   /** Where the agent is and what it wants. Default: from the environment, as Consul's own tools read it. */
@@ -57,11 +58,7 @@ export interface ForwardOptions {
 }
 
 /** With what keeps agents from resuming sessions, which would not be verified. */
-export type TlsOptions =
-  & Required<Pick<Tls.ConnectionOptions, "secureContext" | "rejectUnauthorized" | "checkServerIdentity">>
-  & {
-    readonly maxCachedSessions: 0
-  }
+export type TlsOptions = PeerTls.Options
 
 /** Where something listens, and how it stops: what is at hand is finished first. */
 export interface Listening {
@@ -98,9 +95,9 @@ export interface PlainMesh {
    */
   readonly serverOptions: () => Tls.TlsOptions
   /** Who is on the other side of a connection, or who sent a request. */
-  readonly peerOf: (of: NodeServer.Conversation) => SpiffeId.Service | undefined
+  readonly peerOf: (of: Caller.Conversation) => SpiffeId.Service | undefined
   /** The claims of the tokens that were required of a request, by the name of their `jwt-provider`. */
-  readonly tokensOf: typeof NodeServer.tokensOf
+  readonly tokensOf: typeof Caller.tokensOf
   /** A connection to an instance of a service: `api`, or a name as in a URL. Rejects with a `DialError`. */
   readonly connect: (service: string) => Promise<Tls.TLSSocket>
   /** The same at once: it connects by itself, and fails as sockets do. */
@@ -146,11 +143,11 @@ export const join = async (options: Options): Promise<JoinedMesh> => {
   const runtime = ManagedRuntime.make(
     parts(Mesh.layer(options)).pipe(Layer.provideMerge(ConsulClient.layer(options.consul)))
   )
-  const { lasting, mesh } = await start(runtime)
+  const { mesh, opened } = await start(runtime)
   return {
     ...mesh,
     register: ({ healthy, ...instance }) =>
-      lasting(
+      opened.last(
         ServiceRegistration.make({
           ...instance,
           name: options.service,
@@ -190,188 +187,47 @@ const plain = <R, E>(
   runtime: ManagedRuntime.ManagedRuntime<Parts | R, E>,
   contexts: SecureContexts.SecureContexts["Service"],
   dialer: MeshDialer.MeshDialer["Service"],
-  dispatcher: MeshDispatcher.MeshDispatcher["Service"]
+  { undici }: MeshDispatcher.MeshDispatcher["Service"]
 ) => {
-  const ending = new AbortController()
-  /** By what resets them. */
-  const dialled = new Map<Net.Socket, () => void>()
-  /** Closed in this order: callers are sent elsewhere before anything stops to listen. */
-  const owned = { first: new Set<() => Promise<void>>(), then: new Set<() => Promise<void>>() }
-
-  const checkOpen = () => {
-    if (ending.signal.aborted) throw new Error(closed)
-  }
-
-  const run = async <A, F>(effect: Effect.Effect<A, F, Parts | R>): Promise<A> => {
-    checkOpen()
-    try {
-      return await runtime.runPromise(effect, { signal: ending.signal })
-    } catch (error) {
-      checkOpen()
-      throw error
-    }
-  }
-
-  /** Runs until it is closed, at the latest with the mesh. */
-  const lasting = async <A, F>(
-    effect: Effect.Effect<A, F, Parts | R | Scope.Scope>,
-    when: keyof typeof owned
-  ): Promise<A & { readonly close: () => Promise<void> }> => {
-    checkOpen()
-    const scope = Scope.makeUnsafe()
-    const end = () => runtime.runPromise(Scope.close(scope, Exit.void))
-    try {
-      const value = await run(Scope.provide(effect, scope))
-      let closing: Promise<void> | undefined
-      const close = () => closing ??= end().finally(() => owned[when].delete(close))
-      owned[when].add(close)
-      return { ...value, close }
-    } catch (error) {
-      await end()
-      throw error
-    }
-  }
-
-  const connect = (name: string): Promise<Tls.TLSSocket> =>
-    run(
-      Effect.flatMap(named(name), (request) =>
-        Effect.uninterruptibleMask((restore) =>
-          // The scope is never closed: the connection is its owner's, or ends with the mesh.
-          Effect.map(Scope.provide(restore(dialer.dial(request)), Scope.makeUnsafe()), ({ peer, reset, socket }) => {
-            socket.allowHalfOpen = false
-            NodeServer.rememberPeer(socket, peer)
-            socket.on("error", (error) => NodeAgents.failAnswer(socket, error))
-            dialled.set(socket, reset)
-            socket.once("close", () => dialled.delete(socket))
-            return socket
-          })
-        ))
-    )
-
-  const follow: PlainMesh["follow"] = (server, options) => {
-    if (server.listening) throw new Error(tooLate)
-    const announce: NodeServer.Announce = server.emit.bind(server)
-    const stop = server.close.bind(server)
-    // Connections that come before intentions have.
-    const early: Array<Net.Socket> = []
-    let take = (transport: Net.Socket) => {
-      transport.on("error", () => {})
-      early.push(transport)
-    }
-    const drop = (transport: Net.Socket) => void transport.destroy()
-    const from = (accept: (transport: Net.Socket) => void) => {
-      take = accept
-      early.splice(0).forEach(accept)
-    }
-    const opening = lasting(NodeServer.make(server, announce, { ...options, port: 0, from }), "then")
-    opening.catch(() => from(drop))
-    return Object.assign(server, {
-      emit: (event: string, ...details: ReadonlyArray<unknown>) => {
-        if (event !== "connection") return announce(event, ...details)
-        take(details[0] as Net.Socket)
-        return true
-      },
-      close: (...done: Parameters<typeof stop>) => {
-        opening.then(({ close }) => close(), () => {})
-        return stop(...done)
-      }
-    })
-  }
-
-  const expected = ({ datacenter, service }: Resolver.Request): SpiffeId.Service => {
-    const { leaf, roots } = contexts.current()
-    return SpiffeId.service({
-      trustDomain: roots.trustDomain,
-      datacenter: datacenter ?? leaf.identity.datacenter,
-      service
-    })
-  }
-
-  // What clients keep of their options stays as it is, hence an object that changes within.
-  const following: Tls.SecureContext = {
-    get context() {
-      return contexts.current().client.context
-    }
-  }
-
+  const opened = Opened.make(runtime)
+  const sockets = Sockets.make(dialer, opened.run)
+  const peerTls = PeerTls.make(contexts)
+  const { connect } = sockets
   const agent = NodeAgents.lead(new Https.Agent({ keepAlive: true }), connect)
   const httpAgent = NodeAgents.lead(new Http.Agent({ keepAlive: true }), connect)
-  let closing: Promise<void> | undefined
+  const dispatcher = undici as Dispatcher
 
   const mesh: PlainMesh = {
     identity: () => SpiffeId.format(contexts.current().leaf.identity),
-    listen: (server, options) => lasting(NodeServer.make(server, server.emit.bind(server), options), "then"),
-    follow,
+    listen: (server, options) => opened.last(NodeServer.make(server, server.emit.bind(server), options), "then"),
+    follow: (server, options) =>
+      FollowedServer.follow(
+        server,
+        (announce, from) => opened.last(NodeServer.make(server, announce, { ...options, port: 0, from }), "then")
+      ),
     serverOptions: () => ({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" }),
-    peerOf: NodeServer.peerOf,
-    tokensOf: NodeServer.tokensOf,
+    peerOf: Caller.peerOf,
+    tokensOf: Caller.tokensOf,
     connect,
     stream: (service) => new LateSocket.LateSocket(() => connect(service)),
-    forward: ({ drain, host, port, service }) =>
-      lasting(
-        Effect.gen(function*() {
-          const to = yield* named(service)
-          const { bound } = yield* Forwarder.make({ bind: { host: host ?? "127.0.0.1", port: port ?? 0 }, to, drain })
-          return { port: "port" in bound ? bound.port : 0 }
-        }),
-        "then"
-      ),
+    forward: (options) => opened.last(forward(options), "then"),
     agent,
     httpAgent,
-    fetch: (input, init) => fetch(input, { ...init, dispatcher: dispatcher.undici as Dispatcher }),
-    dispatcher: dispatcher.undici as Dispatcher,
-    tlsOptions: (name) => {
-      const request = Result.getOrThrowWith(serviceOf(name), (why) => notCallable(name, why))
-      return {
-        secureContext: following,
-        rejectUnauthorized: true,
-        maxCachedSessions: 0,
-        checkServerIdentity: (_, certificate) => {
-          const peer = PeerVerification.dialler(
-            PeerVerification.presentedTo(certificate),
-            expected(request),
-            contexts.current()
-          )
-          return Result.isSuccess(peer) ? undefined : DialError.ofRefusal(peer.failure, "the other side")
-        }
-      }
-    },
+    fetch: (input, init) => fetch(input, { ...init, dispatcher }),
+    dispatcher,
+    tlsOptions: (name) => peerTls(Result.getOrThrow(ServiceName.service(name))),
     close: () =>
-      closing ??= (async () => {
-        await Promise.all([...owned.first].map((close) => close()))
-        await Promise.all([...owned.then].map((close) => close()))
-        ending.abort()
+      opened.close(async () => {
         agent.destroy()
         httpAgent.destroy()
-        await Promise.all([...dialled].map(([socket, reset]) =>
-          new Promise((resolve) => {
-            socket.once("close", resolve)
-            reset() // nobody is to take it for an end
-          })
-        ))
-        await runtime.dispose()
-      })()
+        await sockets.reset()
+      })
   }
-  return { mesh, lasting }
+  return { mesh, opened }
 }
 
-const tooLate =
-  "the server listens already, and may have connections that nobody has judged: follow it before it listens"
-
-const closed = "the mesh has been closed: join it again to go on"
-
-const notCallable = (name: string, why: string): TypeError =>
-  new TypeError(`${JSON.stringify(name)} can not be called: ${why}`)
-
-const named = (name: string): Effect.Effect<Resolver.Resolver, TypeError> =>
-  Effect.mapError(Effect.fromResult(Resolver.parse(name)), ({ why }) => notCallable(name, why))
-
-/** Who is meant, where that shows in the name. */
-const serviceOf = (name: string): Result.Result<Resolver.Request, string> =>
-  Result.flatMap(
-    MeshUrl.parse(name),
-    (named) =>
-      named._tag === "Service"
-        ? Result.succeed(named)
-        : Result.fail("who answers for a prepared query is known to it alone")
-  )
+const forward = Effect.fnUntraced(function*({ drain, host, port, service }: ForwardOptions) {
+  const to = yield* ServiceName.resolver(service)
+  const { bound } = yield* Forwarder.make({ bind: { host: host ?? "127.0.0.1", port: port ?? 0 }, to, drain })
+  return { port: "port" in bound ? bound.port : 0 }
+})
