@@ -106,7 +106,8 @@ describe("Pool", () => {
       const { hasUntried, pick } = make({ balancer: policies[policy] })
       const to = ofWeights(...weights)
       const tried = new Set<string>()
-      while (hasUntried(to, tried)) tried.add(pick(to, { tried })!.id)
+      for (let turn = 0; turn < weights.length && hasUntried(to, tried); turn++) tried.add(pick(to, { tried })!.id)
+      assert.isFalse(hasUntried(to, tried))
       assert.sameMembers([...tried], weights.flatMap((weight, i) => weight > 0 ? [`node/${i + 1}`] : []))
     }
   )
@@ -117,6 +118,14 @@ describe("Pool", () => {
     const picked = Array.from({ length: 1000 }, () => pick(to)!.id)
     const times = [1, 2, 3, 4].map((i) => picked.filter((id) => id === `node/${i}`).length)
     assert.deepStrictEqual(times, [100, 300, 0, 600])
+  })
+
+  it("follows a weight that changes", () => {
+    const { pick } = make()
+    for (let turn = 0; turn < 10; turn++) pick(ofWeights(1, 1))
+    const to = ofWeights(1, 3)
+    const picked = Array.from({ length: 400 }, () => pick(to)!.id)
+    assert.strictEqual(picked.filter((id) => id === "node/2").length, 300)
   })
 
   it("prefers instances with fewer active calls, by the policy of the route", () => {
@@ -199,6 +208,15 @@ describe("Pool", () => {
     assert.strictEqual(active(), 2)
     call.end()
     assert.strictEqual(active(), 1)
+  })
+
+  it("retires the instances of a target that leaves the route", () => {
+    const { pick, retired } = make()
+    pick(destination([near, [Mesh.endpoint(1)]], [far, [Mesh.endpoint(2)]]))
+    pick(destination([near, []], [far, [Mesh.endpoint(2)]]))
+    assert.deepStrictEqual(retired, ["dc1 node/1"])
+    pick(destination([near, [Mesh.endpoint(1)]]))
+    assert.deepStrictEqual(retired, ["dc1 node/1", "dc2 node/2"])
   })
 
   it.each<readonly [string, Partial<Endpoints.Endpoint>]>([

@@ -1,0 +1,86 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import { Effect, Fiber, Queue } from "effect"
+import { TestConsole } from "effect/testing"
+import type * as Connect from "../../src/outbound/Connect.ts"
+import * as DialError from "../../src/outbound/DialError.ts"
+import * as Resolver from "../../src/outbound/Resolver.ts"
+import * as TcpUpstream from "../../src/outbound/TcpUpstream.ts"
+import * as Certificates from "../support/certificates.ts"
+import * as Mesh from "../support/mesh.ts"
+
+/** So long that what a slow machine takes does not show. */
+const connectTimeoutMillis = 1e9
+
+/** `api` with so many instances, which `open` connects to. No socket is opened. */
+const upstream = Effect.fnUntraced(function*(count: number, open: TcpUpstream.Open) {
+  const instances = Array.from({ length: count }, (_, i) => ({
+    address: { host: "192.0.2.1", port: i + 1 },
+    expected: "api"
+  }))
+  const { layer } = yield* Mesh.discovery({})
+  return yield* Effect.provide(TcpUpstream.make(Resolver.fixed(instances, { connectTimeoutMillis }), open), layer)
+})
+
+const refused = Effect.fail(new DialError.ConnectFailed({ address: "192.0.2.1:1", code: "ECONNREFUSED" }))
+
+const connected: Effect.Effect<Connect.Connection> = Effect.sync(() => ({
+  socket: new Tls.TLSSocket(new Net.Socket()),
+  reset: () => {},
+  peer: Certificates.service("api"),
+  remote: "192.0.2.1:1"
+}))
+
+const ejections = Effect.map(TestConsole.logLines, (lines) => JSON.stringify(lines).split(": ejected ").length - 1)
+
+describe("TcpUpstream", () => {
+  it.effect("gives an attempt half of the time that is left while another instance stands by, and the last one all of it", () =>
+    Effect.gen(function*() {
+      const shares: Array<number> = []
+      const { connect } = yield* upstream(5, (_, __, millis) => {
+        shares.push(Math.round(millis / connectTimeoutMillis * 100))
+        return refused
+      })
+      assert.strictEqual((yield* Effect.flip(connect)).attempts, 3)
+      assert.deepStrictEqual(shares, [50, 50, 100])
+    }))
+
+  it.effect("tries an instance once", () =>
+    Effect.gen(function*() {
+      const tried: Array<string> = []
+      const { connect } = yield* upstream(2, (_, { id }) => {
+        tried.push(id)
+        return refused
+      })
+      assert.strictEqual((yield* Effect.flip(connect)).attempts, 2)
+      assert.sameMembers(tried, ["192.0.2.1:1", "192.0.2.1:2"])
+    }))
+
+  it.effect("ejects after five failures in a row, not after five with a success in between", () =>
+    Effect.gen(function*() {
+      let answer: ReturnType<TcpUpstream.Open> = refused
+      const { connect } = yield* upstream(1, () => answer)
+      const times = (count: number) => Effect.repeat(Effect.exit(connect), { times: count - 1 })
+      yield* times(4)
+      answer = connected
+      yield* times(1)
+      answer = refused
+      yield* times(4)
+      assert.strictEqual(yield* ejections, 0)
+      yield* times(1)
+      assert.strictEqual(yield* ejections, 1)
+    }).pipe(Effect.provide(TestConsole.layer)))
+
+  it.effect("holds nothing against an instance whose caller has given up", () =>
+    Effect.gen(function*() {
+      const openings = yield* Queue.unbounded<void>()
+      const { connect } = yield* upstream(1, () => Effect.andThen(Queue.offer(openings, undefined), Effect.never))
+      for (let turn = 0; turn < 6; turn++) {
+        const calling = yield* Effect.forkChild(connect)
+        yield* Queue.take(openings)
+        yield* Fiber.interrupt(calling)
+      }
+      assert.strictEqual(yield* ejections, 0)
+    }).pipe(Effect.provide(TestConsole.layer)))
+})
