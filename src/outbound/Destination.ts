@@ -23,6 +23,10 @@ export interface Destination {
 
 export const isUnknown = (self: Destination | DialError.UnknownName): self is DialError.UnknownName => "why" in self
 
+/** Undefined while it is not known where the calls go. */
+export const known = (latest: Destination | DialError.UnknownName | undefined): Destination | undefined =>
+  latest === undefined || isUnknown(latest) ? undefined : latest
+
 export const hasHealthy = (list: ReadonlyArray<Endpoints.Endpoint>): boolean => list.some(({ weight }) => weight > 0)
 
 /** Whether the lists that have arrived tell which target to call: a call fails over only from a target that is known. */

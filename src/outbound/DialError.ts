@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 import * as Refusal from "../tls/Refusal.ts"
 
-/** Nobody to dial: no target of the chain has a healthy instance. Passes when one is. */
+/** No target of the chain has a healthy instance. Passes when one has. */
 export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("NoHealthyInstance", {
   /** How many instances are known, healthy or not. */
   known: Schema.Finite,
@@ -12,17 +12,16 @@ export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("
   onlyHealthy: Schema.optionalKey(Schema.Boolean)
 }) {
   override readonly message = this.known === 0
-    ? this.onlyHealthy === true ? nobodyFound : nobodyKnown
+    ? this.onlyHealthy === true ? noneFound : noneKnown
     : `${this.known === 1 ? "its only instance is not healthy" : `none of its ${this.known} instances is healthy`}${
       reasons(this.unhealthy ?? [])
     }`
 }
 
-const nobodyKnown =
-  "no instance with a sidecar or a native integration is registered under this name. Check the name, " +
+const noneKnown = "no instance with a sidecar or a native integration is registered under this name. Check the name, " +
   "that an instance has registered, and that the token may read it (service:read, node:read)"
 
-const nobodyFound = "its query finds no healthy instance with a sidecar or a native integration. Check that one has " +
+const noneFound = "its query finds no healthy instance with a sidecar or a native integration. Check that one has " +
   "registered, that its checks pass (a new sidecar is critical until its first check, up to 10 seconds), and that the " +
   "token may read it (service:read, node:read)"
 
@@ -54,7 +53,7 @@ export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("Hand
   override readonly message = `${this.address}: ${this.detail}`
 }
 
-/** Somebody else answers at that address: mostly one whose port was reused. */
+/** Another service answers at that address: mostly because the port was reused. */
 export class UnexpectedIdentity extends Schema.TaggedError<UnexpectedIdentity>()("UnexpectedIdentity", {
   address: Schema.String,
   expected: Schema.String,
@@ -67,7 +66,7 @@ export class UnexpectedIdentity extends Schema.TaggedError<UnexpectedIdentity>()
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   what: Schema.String,
   millis: Schema.Finite,
-  /** Why not, where somebody said so. */
+  /** The last failure behind it, where one is known. */
   lastError: Schema.optionalKey(Schema.String)
 }) {
   override readonly message = `${this.what} was not ready within ${this.millis} ms${

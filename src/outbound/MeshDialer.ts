@@ -25,14 +25,14 @@ const idleTimeToLive = "1 minute"
 export interface Route {
   /** A new connection, closed with its scope. Waits for targets and instances at most as long as the connect timeout. */
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
-  /** The same without a scope, for those who hand it on at once: what it returns must be closed. */
+  /** The same without a scope, for callers that hand it on at once: they have to close it. */
   readonly acquire: Effect.Effect<Connect.Connection, DialError.DialError>
   /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
 }
 
 export class MeshDialer extends Context.Service<MeshDialer, {
-  /** Watches a service for as long as the scope is open. For those who dial often. */
+  /** Watches a service for as long as the scope is open: for callers that dial often. */
   readonly route: (to: Resolver.Input) => Effect.Effect<Route, never, Scope.Scope>
   /** One connection, closed with the scope. The watches stay for a minute in case of another. */
   readonly dial: (

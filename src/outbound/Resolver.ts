@@ -67,7 +67,7 @@ export interface ServiceOptions {
   readonly connectTimeoutMillis?: number | undefined
 }
 
-/** For the first answer, and to connect where nobody else says how long that may take. */
+/** For the first answer, and for connecting where no setting says how long that may take. */
 const defaultMillis = 5000
 
 export const service = (name: string, options: ServiceOptions = {}): Resolver => {
@@ -117,10 +117,10 @@ export const query = (nameOrId: string, options: QueryOptions = {}): Resolver =>
   })
 }
 
-/** An instance that somebody else than Consul knows of. */
+/** An instance from another source than Consul. */
 export interface Instance {
   readonly address: Connect.Address
-  /** Who may answer there, one of them: services by their name in our own datacenter, or by more than that. */
+  /** The services that may answer there, one of them: by their name in our own datacenter, or by more than that. */
   readonly expected: string | Endpoints.Expected | ReadonlyArray<string | Endpoints.Expected>
   /** Share of the calls; 0: none. Default: 1. */
   readonly weight?: number | undefined

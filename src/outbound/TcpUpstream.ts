@@ -41,10 +41,7 @@ export const make = Effect.fnUntraced(function*(
   const ejected = yield* Ejections.make(name, "connections")
   const pool = Pool.make<void>({ open: Function.constVoid, retire: Function.constVoid })
 
-  const current = () => {
-    const latest = watch.latest()
-    return latest === undefined || Destination.isUnknown(latest) ? undefined : latest
-  }
+  const current = () => Destination.known(watch.latest())
 
   const failed = (attempts: number, reason: DialError.Reason) =>
     Effect.fail(new DialError.DialError({ service: name, attempts, reason }))

@@ -60,10 +60,7 @@ export const make = Effect.fnUntraced(function*(
   const watch = yield* follow
   const run = yield* FiberSet.makeRuntime()
   const ejected = yield* Ejections.make(service, "requests")
-  const known = () => {
-    const latest = watch.latest()
-    return latest === undefined || Destination.isUnknown(latest) ? undefined : latest
-  }
+  const known = () => Destination.known(watch.latest())
   const pools = yield* makePools(
     service,
     run,

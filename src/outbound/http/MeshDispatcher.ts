@@ -28,8 +28,8 @@ export interface Options extends HttpUpstream.Options {
    */
   readonly maxServices?: number | undefined
   /**
-   * How long nobody has to ask for a service until its watches and connections end. Default: 5 minutes; at most 10 seconds for
-   * a name that leads to nobody, as outsiders may choose the names that a program forwards to.
+   * How long a service may be unused until its watches and connections end. Default: 5 minutes; at most 10 seconds for a name
+   * without instances, as outsiders may choose the names that a program forwards to.
    */
   readonly serviceIdleMillis?: number | undefined
 }
