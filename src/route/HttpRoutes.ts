@@ -39,7 +39,7 @@ export interface Route {
   readonly written: boolean
   readonly conditions: ReadonlyArray<RequestMatch.Condition>
   /** How `find` looks it up. */
-  readonly path: RouteIndex.Key
+  readonly key: RouteIndex.Key
   /** What the matched part of the path, or all of an exact one, is replaced by. */
   readonly prefixRewrite: PrefixRewrite | undefined
   /** For the whole answer, retries included. Undefined: as long as it takes. */
@@ -86,7 +86,7 @@ export const compile = (chain: DiscoveryChain.Chain): Result.Result<HttpRoutes, 
         start.Routes.map((route, position) => compileRoute(chain, route, position, position < start.Routes.length - 1))
       )
       : [yield* everything(chain)]
-    const index = RouteIndex.make(routes.map(({ path }) => path))
+    const index = RouteIndex.make(routes.map(({ key }) => key))
     const conditions = routes.map((route) => route.conditions)
     return {
       service: chain.ServiceName,
@@ -94,7 +94,8 @@ export const compile = (chain: DiscoveryChain.Chain): Result.Result<HttpRoutes, 
       routes,
       find: (request) => {
         const takes = (position: number) => RequestMatch.unmet(conditions[position]!, request) === undefined
-        const position = index.first(RequestPath.withoutQuery(request.path), takes)
+        const lines = (name: string) => RequestMatch.linesOf(request, name)
+        const position = index.first({ path: RequestPath.withoutQuery(request.path), lines }, takes)
         return position === undefined ? undefined : routes[position]
       }
     }
@@ -127,7 +128,7 @@ const compileRoute = (
       position,
       written,
       conditions,
-      path: RouteIndex.keyOf(match),
+      key: RouteIndex.keyOf(match),
       prefixRewrite: rewriteOf(match, to?.PrefixRewrite ?? ""),
       requestTimeoutMillis: timeoutOf(to?.RequestTimeout, requestTimeoutMillis),
       idleTimeoutMillis: timeoutOf(to?.IdleTimeout, idleTimeoutMillis),

@@ -139,7 +139,8 @@ const expression = (text: string): Result.Result<(bytes: string) => boolean, str
     onSuccess: (match) => (bytes: string) => match(bytes) === Verdict.Yes
   })
 
-const linesOf = (request: HttpRequest.HttpRequest, name: string): ReadonlyArray<string> => {
+/** In order; none where it is absent. `name` is in lower case. */
+export const linesOf = (request: HttpRequest.HttpRequest, name: string): ReadonlyArray<string> => {
   const several = request.lines(name)
   if (several !== undefined) return several
   const one = request.header(name)

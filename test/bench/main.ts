@@ -6,6 +6,7 @@ import * as Deny from "./deny.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
+import * as Routing from "./routing.ts"
 import * as Rotation from "./rotation.ts"
 import * as Watches from "./watches.ts"
 
@@ -17,6 +18,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   balancing: [
     "Picking an instance of 10, 100 and 1,000, a tenth of them ejected",
     () => Promise.resolve(Balancing.format(Balancing.run()))
+  ],
+  routing: [
+    "Finding the route of a request, of 10, 100 and 1,000",
+    () => Promise.resolve(Routing.format(Routing.run()))
   ],
   authorize: [
     "New connections where the agent is asked about each, beside intentions that are watched",
