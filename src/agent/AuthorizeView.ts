@@ -53,7 +53,7 @@ const decide = (
 ) =>
   Authorizer.compile({
     destination: { service: destination },
-    // As in Consul: whoever asks has verified the certificate, and with it the trust domain.
+    // As in Consul: the caller of this endpoint has verified the certificate, and with it the trust domain.
     trustDomain: caller.trustDomain,
     intentions: IntentionView.match(state.config.all(), "destination", destination),
     defaultPolicy

@@ -1,6 +1,6 @@
 /**
  * The checks of this agent, running: each is a fiber that ends with its check. A check's status goes into the catalog as
- * soon as it changes; an output that changes alone does not, so that it wakes nobody (Consul waits minutes with it).
+ * soon as it changes; an output that changes alone does not, so that it wakes no reader (Consul waits minutes with it).
  */
 import { Duration, Effect, FiberMap, type Scope } from "effect"
 import * as ApiError from "../consul/ApiError.ts"

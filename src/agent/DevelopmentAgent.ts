@@ -3,7 +3,7 @@
  * needs (services, health, certificates, intentions, config entries, discovery chains, blocking queries) and forgets
  * everything when its scope closes. For development and tests: production is a real Consul.
  *
- *   request → Gate (path, method, token, parameters) → handlers → AgentState → Store.commit → whoever waits
+ *   request → Gate (path, method, token, parameters) → handlers → AgentState → Store.commit → waiting readers
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Cause, Context, Duration, Effect, Function, Layer, Schema, type Scope } from "effect"
@@ -32,7 +32,7 @@ export interface Options {
   readonly datacenter?: string | undefined
   /** Default: the name of the host. */
   readonly nodeName?: string | undefined
-  /** What holds where no intention matches. Default: what Consul does when it is not told, which is to allow. */
+  /** What holds where no intention matches. Default: allow, as in Consul. */
   readonly defaultIntentionPolicy?: "allow" | "deny" | undefined
   /** How long leaf certificates live; some seconds are enough. Default: 72 hours. */
   readonly leafTtl?: Duration.Input | undefined
@@ -43,7 +43,7 @@ export interface Options {
    * no web page can ask under a name of its own.
    */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
-  /** Checks may run programs, which whoever reaches the API chooses. Default: false. */
+  /** Checks may run programs, which every client of the API may choose. Default: false. */
   readonly enableScriptChecks?: boolean | undefined
 }
 
@@ -109,7 +109,7 @@ export const make = Effect.fnUntraced(function*(
     // Spans would last as long as requests wait, and could carry tokens.
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, Function.constTrue)
   )
-  // Runs before the finalizers above: without it they would wait for whoever waits for a change.
+  // Runs before the finalizers above: without it they would wait for readers that wait for a change.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       nodeServer.close()
@@ -159,7 +159,7 @@ const checked = <E, R>(
     const response = refusal === undefined
       ? yield* answered(api, request.modify({ url: RequestChecks.normalizeUrl(request) }))
       : refused(refusal)
-    // A path that is no endpoint's does not get as far as this in a real agent.
+    // A real agent refuses an unknown path before this.
     if (refusal?.status === 404) return response
     return HttpServerResponse.setHeaders(response, {
       "x-consul-default-acl-policy": "allow",

@@ -37,7 +37,7 @@ export const exact = (
 export const byId = (entries: EntrySet.EntrySet, id: string): Intention.Intention | undefined =>
   list(entries).find(({ ID }) => ID === id)
 
-/** Entries are replaced, never changed; every change of one wakes whoever waits for any. */
+/** Entries are replaced, never changed; every change of one wakes all readers that wait for any. */
 const known = new WeakMap<ServiceIntentions, ReadonlyArray<Intention.Intention>>()
 
 const ofEntry = (entry: ServiceIntentions): ReadonlyArray<Intention.Intention> => {

@@ -1,7 +1,7 @@
 /**
  * The leaf certificates that this agent has handed out, one per service, each kept current by a fiber: renewed at a random
- * point between 60 and 90 percent of its life, and as soon as another root signs. A leaf that nobody has asked for during
- * two of its lives is forgotten.
+ * point between 60 and 90 percent of its life, and as soon as another root signs. A leaf without a reader for two of its
+ * lives is forgotten.
  *
  * Consul spreads the renewals after a rotation over 30 seconds, to spare its servers. Here the agent is the server.
  */
@@ -27,7 +27,7 @@ interface Issued {
   readonly signerId: string
 }
 
-/** The leaf of one service, from the first reader until nobody reads or the fiber that renews it fails. */
+/** The leaf of one service: from the first reader until there are none, or until its renewal fails. */
 interface Kept {
   issued?: Issued
   failed?: CertificateAuthority.IssueError

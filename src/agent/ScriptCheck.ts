@@ -1,4 +1,4 @@
-/** One run of a script check. Only where the agent was told to run programs: whoever reaches its API chooses them. */
+/** One run of a script check. Only where the agent may run programs: every client of its API chooses them. */
 import { spawn } from "node:child_process"
 import { Duration, Effect } from "effect"
 import type * as CheckDefinition from "./CheckDefinition.ts"

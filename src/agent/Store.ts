@@ -1,8 +1,8 @@
 /**
  * What the agent knows about changes: one counter, as a server's Raft log has, and for every topic the count at its last
- * change. State itself lives with its owners; they change it inside `commit`, which tells whoever waits.
+ * change. State itself lives with its owners; they change it inside `commit`, which wakes waiting readers.
  *
- * Everything here is synchronous: between a commit and the moment its waiters hear of it, nobody can read half of it.
+ * Everything here is synchronous: no reader sees half of a commit.
  */
 import { Effect } from "effect"
 
@@ -25,11 +25,11 @@ export interface Store {
   readonly index: () => number
   /** The index of the last change to any of the topics; 0 if there was none. */
   readonly indexOf: (topics: Iterable<Topic>) => number
-  /** Runs `change` under the next index, then wakes whoever waits for one of the topics that it returns. */
+  /** Runs `change` under the next index, then wakes readers that wait for one of the topics that it returns. */
   readonly commit: <A>(change: (index: number) => readonly [A, Iterable<Topic>]) => A
   /** Returns once `indexOf(topics)` differs from `seen`. */
   readonly changed: (topics: ReadonlyArray<Topic>, seen: number) => Effect.Effect<void>
-  /** Lets go of a topic that nobody waits for: as if it had never changed. */
+  /** Forgets a topic without waiting readers, as if it had never changed. */
   readonly forget: (topic: Topic) => void
   /** How many readers are waiting. */
   readonly waiting: () => number

@@ -14,7 +14,7 @@ export const Token = Schema.Struct({
 export interface Token extends Schema.Schema.Type<typeof Token> {}
 
 export class AclApi extends HttpApiGroup.make("acl").add(
-  /** 401 where ACLs are off, 403 for a token that nobody knows, and for none. */
+  /** 401 where ACLs are off, 403 for an unknown token, and for none. */
   HttpApiEndpoint.get("tokenSelf", "/v1/acl/token/self", {
     query: { ...Query.scope, ...Query.consistency },
     success: HttpApiSchema.WithHeaders(Schema.toCodecGoJson(Token), ResponseHeaders.indexed),

@@ -20,7 +20,7 @@ export type Observation<A> =
   | { readonly _tag: "Answer"; readonly value: A; readonly at: number }
   | { readonly _tag: "Failure"; readonly error: ConsulError.ConsulError; readonly at: number }
 
-/** What the agent is told to be known already. Opaque to everybody else. */
+/** A value, and the cursor that tells the agent it is known. Only the agent understands the cursor. */
 export interface Answer<out A, out C> {
   readonly value: A
   /** Undefined: the answer carried none, which a blocking endpoint never does. */

@@ -47,7 +47,7 @@ export class ConfigApi extends HttpApiGroup.make("config").add(
 const compile = { ...read, "compile-dc": Query.text }
 const chain = indexed(go(Schema.Struct({ Chain: DiscoveryChain.Chain })))
 
-/** Never 404: a service that nobody has heard of has the default chain. */
+/** Never 404: an unknown service has the default chain. */
 export class DiscoveryChainApi extends HttpApiGroup.make("discoveryChain").add(
   HttpApiEndpoint.get("read", "/v1/discovery-chain/:service", {
     params: { service: Schema.String },

@@ -1,14 +1,14 @@
 /**
  * The connections to one agent, by what they are for. An agent allows 200 from one address (`http_max_conns_per_client`),
  * and a blocking query occupies one all the time. So each purpose has a line of its own, and none ever stands behind the
- * questions of another. Whoever waits in a line is counted, and said.
+ * questions of another. Waits are counted, and long ones logged.
  */
 import { Clock, Duration, Effect, Semaphore } from "effect"
 import * as Catalogue from "../observe/Catalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 
 /**
- * - `call`: requests that somebody waits for.
+ * - `call`: requests that a caller waits for.
  * - `ask`: watches that ask and are answered at once.
  * - `vital`: what everything rests on, held by the agent until there is news.
  * - `many`: chains and instances of upstreams, held for a while.

@@ -60,8 +60,8 @@ export class ConsulClient extends Context.Service<ConsulClient, {
     request: (api: Api, known: Known<C>) => Effect.Effect<A, E>
   ) => Effect.Effect<A, ConsulError.ConsulError>
   /**
-   * One of each key for this client: made by whoever asks first, shared with everybody who asks while it is there, and
-   * closed with the last of their scopes. So that two services in one process do not watch the same thing twice.
+   * One value for each key of this client: made for the first caller, shared with every later one, and closed with the last of
+   * their scopes. So two services in one process do not watch the same thing twice.
    */
   readonly share: <A>(key: string, make: Effect.Effect<A, never, Scope.Scope>) => Effect.Effect<A, never, Scope.Scope>
 }>()("effect-mesh/consul/ConsulClient") {}
@@ -152,7 +152,7 @@ export const make = (
           : sharing === "many"
           ? atLeisure(held(ways.many), held(ways.many, turn))
           : inTime(held(ways.vital), Effect.andThen(pause(sharing, known.wait), ask))
-        // A span for each wait of minutes would tell nobody anything.
+        // A span for each wait of minutes would be of no use.
         return Effect.provideService(told(once, true), HttpClient.TracerDisabledWhen, Function.constTrue)
       }
     })
@@ -289,7 +289,7 @@ export const blocking = (known: Known<bigint>) =>
 
 const redactToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-consul-token"]
 
-/** Equal by its key, whoever made it. */
+/** Equal by its key alone. */
 class SharedEntry implements Equal.Equal {
   readonly key: string
   readonly make: Effect.Effect<unknown, never, Scope.Scope>

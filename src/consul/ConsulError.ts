@@ -4,7 +4,7 @@
  */
 import { Duration, Schema } from "effect"
 
-/** Nobody listens there, the name does not resolve, TLS failed, or the connection broke. Passes when that is mended. */
+/** Nothing listens there, the name does not resolve, TLS failed, or the connection broke. Passes when that is mended. */
 export class Unreachable extends Schema.TaggedClass<Unreachable>()("Unreachable", {
   why: Schema.String,
   /** What to do about it. Absent: to look after the agent and its address. */

@@ -29,7 +29,7 @@ export interface Settings {
   readonly namespace: string | undefined
   readonly partition: string | undefined
   readonly datacenter: string | undefined
-  /** How to call a setting in messages: as whoever gave it did. Absent: by its variable. */
+  /** How messages call a setting: as the user wrote it. Absent: by its variable. */
   readonly names?: Names | undefined
 }
 
@@ -83,7 +83,7 @@ export const defaults: Settings = {
   datacenter: undefined
 }
 
-/** A setting that cannot be used. It has to be mended by whoever wrote it. */
+/** A setting that cannot be used. The user has to mend it. */
 export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
   setting: Schema.String,
   why: Schema.String

@@ -1,4 +1,4 @@
-/** One request and its answer, whichever version of HTTP carries them, and those who take part. */
+/** One request and its answer over either version of HTTP, and the interfaces around them. */
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { Duplex } from "node:stream"
@@ -17,7 +17,7 @@ export type Abuse =
   | "flood"
   | "protocol_error"
 
-/** Streams that were ended by us, which is not held against the client. */
+/** Streams that this server has ended: they do not count against the client. */
 const endedByUs = new WeakSet<Http2.ServerHttp2Stream>()
 
 /** Ends a stream so that the client does not take what it has for a whole answer. */
@@ -36,17 +36,17 @@ export const endedByClient = (stream: Http2.ServerHttp2Stream): boolean =>
   (stream.errored === null || isStreamError(stream.errored)) &&
   !endedByUs.has(stream)
 
-/** How Node tells of a reset. Any other error comes from whoever handles the request. */
+/** How Node tells of a reset. Any other error comes from the handler of the request. */
 const isStreamError = (error: Error): boolean => "code" in error && error.code === "ERR_HTTP2_STREAM_ERROR"
 
-/** `Connection` is what carries it, `Verdict` what whoever judges requests thinks of it. */
+/** `Connection` is what carries it, `Verdict` the decision about it. */
 export class Exchange<Connection extends Splice.Side = Splice.Side, Verdict = unknown> {
   readonly connection: Connection
   /** Absent for an upgrade. */
   readonly answer: Outgoing | Http2.ServerHttp2Stream | undefined
   /** The status that was written to an upgraded connection, once there is one. */
   upgrade: number | undefined = undefined
-  /** Once there is one. */
+  /** The decision about the request, once there is one. */
   concluded: Verdict | undefined = undefined
   /** The status of a refusal, also where the answer has another one: gRPC calls it 200. */
   refusal: number | undefined = undefined
@@ -109,7 +109,7 @@ export interface StreamRequest {
   readonly rawHeaders: Array<string>
 }
 
-/** Kept in the request itself: a `WeakMap` with an entry for each request is what the garbage collector would be busy with. */
+/** Kept in the request itself: a `WeakMap` with an entry for each request would keep the garbage collector busy. */
 const key = Symbol("exchange")
 
 /** What a request belongs to. */
@@ -134,13 +134,13 @@ export interface Handlers<E = Exchange> {
   readonly session?: ((session: Http2.ServerHttp2Session) => void) | undefined
 }
 
-/** Where nobody handles requests. */
+/** Answers while there is no handler. */
 export const unavailable: Handlers<never>["request"] = (_, response) => {
   response.statusCode = 503
   response.end()
 }
 
-/** Whom both versions of HTTP report to. */
+/** What both versions of HTTP report to. */
 export interface Observer<Connection extends Splice.Side, Verdict> {
   readonly limits: HttpLimits.Limits
   /** Who handles requests now. */
@@ -156,6 +156,6 @@ export interface Observer<Connection extends Splice.Side, Verdict> {
 export interface Served {
   /** No new requests. It ends once those at hand are finished, at once where there are none. */
   readonly retire: () => void
-  /** Looks for what takes too long, and tells whether nobody uses the connection. `now` is `performance.now()`. */
+  /** Looks for what takes too long, and says whether the connection is idle. `now` is `performance.now()`. */
   readonly sweep: (now: number) => boolean
 }

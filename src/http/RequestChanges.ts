@@ -1,6 +1,6 @@
 /**
  * What a token leaves of the request that the application gets: no token, unless it is to be forwarded, and the payload where
- * that is asked for. Made in Node's own object, and told to whoever has read it already.
+ * that is asked for. Made in Node's own object, and told to those that have read it already.
  */
 export interface RequestChanges {
   /** Headers, in lower case, … */
@@ -27,7 +27,7 @@ export interface Message {
   url?: string | undefined
 }
 
-/** Makes them. Whoever has read headers or the URL before has what was sent. */
+/** Makes them. Code that has read headers or the URL before keeps what was sent. */
 export const apply = (message: Message, { add, parameters, remove }: RequestChanges): void => {
   if (remove.length > 0) removeHeaders(message, new Set(remove))
   for (const [name, value] of add) addHeader(message, name, value)

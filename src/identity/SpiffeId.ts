@@ -5,7 +5,7 @@
 import { Result, Schema } from "effect"
 import type * as TrustDomain from "./TrustDomain.ts"
 
-/** A service instance, whatever its proxy: `/[ap/<partition>/]ns/<namespace>/dc/<datacenter>/svc/<service>`. */
+/** A service instance: `/[ap/<partition>/]ns/<namespace>/dc/<datacenter>/svc/<service>`. */
 export interface Service {
   readonly _tag: "Service"
   readonly trustDomain: TrustDomain.TrustDomain

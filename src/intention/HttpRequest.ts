@@ -29,7 +29,7 @@ export const fromRaw = (method: string, path: string, rawHeaders: ReadonlyArray<
 })
 
 /**
- * Headers of which Node hands applications the first line, whatever follows, in either version of HTTP. `host` stands for the
+ * Headers of which Node hands applications only the first line, in either version of HTTP. `host` stands for the
  * authority. A test asks Node for the lists.
  */
 const single = [

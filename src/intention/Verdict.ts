@@ -11,8 +11,8 @@ export const fromBoolean = (value: boolean): Verdict => value ? Yes : No
 
 export const not = (verdict: Verdict): Verdict => verdict === Unknown ? Unknown : verdict === Yes ? No : Yes
 
-/** All must hold: one that fails settles it, whatever the unknown ones are. */
+/** All must hold: one that fails settles it, even with unknown ones beside it. */
 export const all = (a: Verdict, b: Verdict): Verdict => a === No || b === No ? No : a === Yes ? b : Unknown
 
-/** One must hold: one that does settles it, whatever the unknown ones are. */
+/** One must hold: one that does settles it, even with unknown ones beside it. */
 export const some = (a: Verdict, b: Verdict): Verdict => a === Yes || b === Yes ? Yes : a === No ? b : Unknown

@@ -59,7 +59,7 @@ export const failures = (bound: Bind): (cause: Error) => Effect.Effect<void> => 
   }
 }
 
-/** A socket file that a crashed process left behind answers nobody and is replaced. */
+/** A socket file that a crashed process left behind takes no connections, and is replaced. */
 const listenOnPath = (server: Net.Server, bind: { readonly path: string; readonly mode?: number | undefined }) =>
   open(server, bind).pipe(
     Effect.catchIf(

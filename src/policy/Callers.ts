@@ -1,6 +1,6 @@
 /**
- * Callers, in finitely many classes: each service that somebody names, and one that nobody names for each namespace, for all
- * other namespaces, for all other partitions, and for each peer. Intentions compare names for equality only, so what holds for
+ * Callers, in finitely many classes: each named service, and one unnamed service for each namespace, for all other
+ * namespaces, for all other partitions, and for each peer. Intentions compare names for equality only, so what holds for
  * one member of a class holds for all of them. Agents, gateways and servers are no services, and always refused.
  */
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -12,7 +12,7 @@ export interface Caller {
   readonly label: string
   /** Absent for callers of this mesh. */
   readonly peer: string | undefined
-  /** It stands for all that nobody names. */
+  /** It stands for all services without a name in the policy. */
   readonly other: boolean
   /** A member of the class. */
   readonly id: SpiffeId.Service
@@ -23,7 +23,7 @@ export const classes = (policies: ReadonlyArray<Policy.Policy>): ReadonlyArray<C
   const intentions = policies.flatMap((policy) => policy.intentions)
   const services = policies.flatMap((policy) => policy.services)
   const peers = Policy.peers(policies)
-  /** By peer, `undefined` for this mesh: the names that somebody mentions. */
+  /** The names that are mentioned, by peer; `undefined` is this mesh. */
   const mentioned = new Map<string | undefined, Set<string>>()
   for (const peer of [undefined, ...peers.map((each) => each.name)]) mentioned.set(peer, new Set())
   const mention = (peer: string | undefined, name: Names.Name) => mentioned.get(peer)?.add(JSON.stringify(name))

@@ -1,4 +1,4 @@
-/** The name that somebody meant, who wrote another one. */
+/** The known name that a misspelled one probably means. */
 
 /** Of these names, the one with the fewest letters changed; none where a third or more of them would have to be. */
 export const find = (wrong: string, names: Iterable<string>): string | undefined => {

@@ -1,4 +1,4 @@
-/** Something that a command has to point at, whatever it found it by: what the formats for CI systems are written from. */
+/** A finding of any command, from which the formats for CI systems are written. */
 import { posix, relative, resolve, sep } from "node:path"
 import type * as Origin from "./Origin.ts"
 

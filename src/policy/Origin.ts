@@ -18,7 +18,7 @@ export const mark = <A extends object>(value: A, origin: Origin): A => {
   return value
 }
 
-/** Of an intention, a permission, or whatever else was marked. */
+/** Of an intention, a permission, or another marked value. */
 export const of = (value: object | undefined): Origin | undefined =>
   value === undefined ? undefined : origins.get(value)
 

@@ -10,9 +10,9 @@ export interface Service extends Names.Name {
   readonly protocol?: string | undefined
 }
 
-/** What a policy rests on, as far as somebody should know it who relies on an answer. */
+/** What a policy rests on, as far as a reader of an answer should know it. */
 export interface Basis {
-  /** `assumed`: nobody said which default policy holds, and it could be the other one. */
+  /** `assumed`: no source says which default policy holds, and it could be the other one. */
   readonly defaultPolicy: "said" | "assumed"
   /** What was not read, in sentences. Empty: the policy is all there is. */
   readonly missing: ReadonlyArray<string>

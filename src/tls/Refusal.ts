@@ -33,7 +33,7 @@ export type Refusal =
   | { readonly _tag: "Resumed" }
   | { readonly _tag: "NoIdentity" }
   | { readonly _tag: "SeveralIdentities"; readonly count: number }
-  /** The certificate is one of an authority, or of one that may sign: it stands for nobody. */
+  /** The certificate belongs to an authority, or may sign: it identifies no caller. */
   | { readonly _tag: "AuthorityAsLeaf" }
   /** By SPIFFE's rules no authority between the certificate and a root may speak for its trust domain. */
   | { readonly _tag: "ForeignAuthority"; readonly why: string }

@@ -37,7 +37,7 @@ export const layerStatic = (
     watchSubset: (request) => Effect.sync(() => resolveSubset(request))
   })
 
-/** Watches the Consul agent: one watch for each different request, as long as somebody uses it. */
+/** Watches the Consul agent: one watch for each different request, as long as it is used. */
 export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClient> = Layer.effect(
   DiscoveryChains,
   Effect.gen(function*() {

@@ -16,7 +16,7 @@ export interface Endpoint {
   readonly weight: number
   /** Why it must not be dialled: `"Connect Sidecar Listening" is critical`. */
   readonly unhealthy?: string | undefined
-  /** Who may answer there: one of them. Absent: the target, and nobody else. */
+  /** The services of which one has to answer there. Absent: only the target may. */
   readonly expected?: ReadonlyArray<Expected> | undefined
 }
 
@@ -41,7 +41,7 @@ export const layerStatic = (
   resolve: (target: TcpRoute.Target) => Watched.Watched<ReadonlyArray<Endpoint>>
 ): Layer.Layer<Endpoints> => Layer.succeed(Endpoints, { watch: (target) => Effect.sync(() => resolve(target)) })
 
-/** Watches the Consul agent: one watch for each different target, as long as somebody uses it. */
+/** Watches the Consul agent: one watch for each different target, as long as it is used. */
 export const layer: Layer.Layer<Endpoints, never, ConsulClient.ConsulClient | LeafCertificate.LeafCertificate> = Layer
   .effect(
     Endpoints,

@@ -1,5 +1,5 @@
 /**
- * Leaf, key and roots from files that somebody else keeps current, as `effect-mesh certs` and the helpers of SPIFFE do: a
+ * Leaf, key and roots from files that another program keeps current, as `effect-mesh certs` and the helpers of SPIFFE do: a
  * service can be itself without a Consul agent. The files are read every few seconds, as notifications get lost when
  * files are replaced through links; a value is announced when their contents have changed and fit together. While one of
  * them is missing, half written, or of another pair, the last good ones stay in force.
@@ -62,7 +62,7 @@ const watch = (options: Options) => {
         catch: (cause) => cause instanceof Error ? cause.message : String(cause)
       }))
     const texts = [cert, key, roots].join("\0")
-    // The same object for the same files, so that nobody does anything about it.
+    // The same object for the same files, so that no change is announced.
     if (last?.texts !== texts) last = { texts, identity: yield* Effect.fromResult(parse(cert!, key!, roots!)) }
     return last.identity
   })

@@ -29,7 +29,7 @@ export interface Options {
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Whether callers are judged by request (`http`, `http2`, `grpc`). Absent: what the config entries of the service say. */
   readonly protocol?: string | undefined
-  /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
+  /** Where refusals are only recorded, and every caller with a certificate of the mesh is let in. Default: nowhere. */
   readonly audit?: Audit.Scope | undefined
 }
 

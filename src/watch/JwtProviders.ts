@@ -60,7 +60,7 @@ export const layer: Layer.Layer<JwtProviders, never, ConsulClient.ConsulClient |
   })
 )
 
-/** Sorted. None where requests are not judged, as nobody can look for tokens then. */
+/** Sorted. None where only connections are authorized: those carry no tokens. */
 export const named = ({ http, intentions }: Authorizer.Authorizer): ReadonlyArray<string> => {
   const names = new Set<string>()
   const add = (requirement: Intention.JwtRequirement | undefined) =>

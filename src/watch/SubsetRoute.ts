@@ -45,7 +45,7 @@ export const of = (all: Resolvers, request: Request): Result.Result<TcpRoute.Tcp
     const home = request.datacenter ?? ""
     const first = yield* resolve(all, { ...request, datacenter: home, peer: "" }, home)
     const rest = TargetKey.failover(first.key, first.resolver?.entry.Failover ?? {}, home).flatMap((key) =>
-      // The trust bundle of a peer is not to be had over HTTP; a subset that is gone stands in for nobody.
+      // The trust bundle of a peer is not to be had over HTTP; a subset that is gone is no failover.
       Result.match(resolve(all, key, home), {
         onFailure: () => [],
         onSuccess: (found) => [toTarget(found)]

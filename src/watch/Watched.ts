@@ -1,5 +1,5 @@
 /**
- * A value that somebody else keeps current: the roots, a leaf, the intentions of a service.
+ * A value that a source keeps current: the roots, a leaf, the intentions of a service.
  *
  * It has no value until the first answer; from then on it always has one. When its source fails, the last value stays
  * in force (fail static) and `freshness` tells for how long. Equal values are not announced again.

@@ -24,7 +24,7 @@ const firstProblem = (entry: ServiceResolver): string | undefined => {
       return `Subset "${name}" is invalid: must be 63 characters or fewer, begin or end with lower case alphanumeric ` +
         `characters, and contain lower case alphanumeric characters or '-' in between`
     }
-    // Only the grammar: what the selectors mean is up to whoever evaluates the filter.
+    // Only the grammar: the selectors are checked when the filter is evaluated.
     const filter = subset.Filter === "" ? undefined : Bexpr.parse(subset.Filter)
     if (filter !== undefined && Result.isFailure(filter)) {
       return `Filter for subset "${name}" is not a valid expression: ${filter.failure.detail}`

@@ -8,7 +8,7 @@ import type * as BlockingRead from "../BlockingRead.ts"
 import * as BexprFilter from "../BexprFilter.ts"
 import * as GoDecode from "../GoDecode.ts"
 
-/** ACLs are off: their default is to allow, whatever intentions say. */
+/** ACLs are off: their default is to allow, independent of intentions. */
 const common = { "x-consul-default-acl-policy": "allow" } as const
 
 export const plain = <A>(body: A) => HttpApiSchema.withHeaders({ body, headers: common })
@@ -47,7 +47,7 @@ export const badRequest = (body: string) => new ApiError.BadRequest({ body })
 export const notFound = (body: string) => new ApiError.NotFound({ body })
 export const internal = (body: string) => new ApiError.InternalError({ body })
 
-/** What a blocking read was asked for. What is not a duration was refused before. */
+/** What a blocking read was asked for. `wait` is a duration: other texts were refused before. */
 export const blocking = (query: { readonly index?: bigint; readonly wait?: string }): BlockingRead.Request => ({
   index: query.index,
   wait: waitOf(query)

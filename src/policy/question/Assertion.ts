@@ -3,7 +3,7 @@
  *
  * - `never`: none of these callers reaches these destinations, with any of these requests
  * - `always`: each of these callers does, with all of them
- * - `only`: these callers may, and nobody else does
+ * - `only`: these callers may, and no others
  * - `implies`: whatever is allowed at the first destination is allowed at the second
  * - `equivalent`: and the other way round
  */

@@ -23,7 +23,7 @@ export interface Change {
   readonly rules: { readonly before: Basis | undefined; readonly after: Basis | undefined }
   /** Absent where every request, or every connection, is affected. */
   readonly witness: Analysis.Witness | undefined
-  /** Present where it is so under one default policy only, and nobody says which one holds. */
+  /** Present where it is so under one default policy only, and no source says which one holds. */
   readonly underDefault?: Policy.Policy["defaultPolicy"]
 }
 
@@ -57,7 +57,7 @@ type Changes =
   | { readonly _tag: "Undecided"; readonly why: string }
 
 /**
- * Where nobody says which default policy holds, both versions are compared under each; where one of them says it, under
+ * Where no source says which default policy holds, both versions are compared under each; where one of them says it, under
  * that one. Two defaults that both are said are a change like any other.
  */
 export const make = (before: Policy.Policy, after: Policy.Policy, budget?: Partial<Space.Budget>): Difference => {

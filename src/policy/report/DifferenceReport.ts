@@ -22,10 +22,10 @@ export const format = (report: Report, format: Format, setting: Notice.Setting):
 type Writer = (report: Report, setting: Notice.Setting) => string
 
 const text: Writer = ({ difference, kept }, { remarks }) =>
-  [...remarks, Difference.format(difference), ...left(kept)].join("\n")
+  [...remarks, Difference.format(difference), ...leftOut(kept)].join("\n")
 
-/** What is not said about. */
-const left = (kept: Report["kept"]): ReadonlyArray<string> =>
+/** What the new side does not name, and the comparison therefore leaves out. */
+const leftOut = (kept: Report["kept"]): ReadonlyArray<string> =>
   kept === undefined
     ? []
     : [
@@ -107,7 +107,7 @@ const toNotices = (
       {
         rule: "kept",
         level: "note" as const,
-        message: left(kept).join(" "),
+        message: leftOut(kept).join(" "),
         origin: undefined,
         subject: "compared in part",
         related: []
@@ -167,7 +167,7 @@ const markdown: Writer = ({ difference, kept }, { base, remarks }) => {
       )
     )]),
     ...(kept === undefined ? [] : kept.length === 0
-      ? left(kept)
+      ? leftOut(kept)
       : [Markdown.details(
         `Only what the new side names was changed; ${kept.length} other entries stay as they are`,
         kept.map((each) => `- ${Markdown.code(each)}`).join("\n")

@@ -1,6 +1,6 @@
 /**
  * Text in Markdown, as GitHub and GitLab read it in comments. Names and messages come from a policy, which anybody may have
- * written: they never become markup, a link, a mention of somebody, or another column of the table.
+ * written: they never become markup, a link, a mention of a user, or another column of the table.
  */
 
 /** A sentence. */
@@ -29,7 +29,7 @@ export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
 export const details = (summary: string, body: string): string =>
   `<details><summary>${text(summary)}</summary>\n\n${body}\n\n</details>`
 
-/** Sentences that nobody may overlook. */
+/** Sentences that must not be overlooked. */
 export const warning = (sentences: ReadonlyArray<string>): ReadonlyArray<string> =>
   sentences.length === 0 ? [] : [["> [!WARNING]", ...sentences.map((each) => `> - ${text(each)}`)].join("\n")]
 

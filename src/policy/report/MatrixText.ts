@@ -59,7 +59,7 @@ const blocks = (
 // eslint-disable-next-line no-control-regex -- control characters are what it takes out
 const plain = (name: string): string => name.replace(/[\0-\x1f\x7f-\x9f]/g, "\ufffd")
 
-/** Who may call each service. Those whom nobody may call are counted. */
+/** Who may call each service. Services without a caller are counted. */
 export const markdown = (matrix: Matrix.Matrix): string => {
   const total = Matrix.counts(matrix)
   const callersOf = (column: number, verdict: Matrix.Verdict) =>

@@ -137,7 +137,7 @@ const configuration = (document: Document.Document, node: Configuration): Omit<C
   if (items === undefined && !Object.keys(agent.fields).some((key) => own[key] !== undefined)) {
     document.problem(node.offset, explain(node))
   }
-  // Nobody may take for a setting of an agent what somebody meant as an intention.
+  // A mistyped intention must not pass for a setting of an agent.
   for (const name of ["Sources", "Destination", "Permissions"]) {
     const stray = field(node, name)
     if (stray !== undefined) {

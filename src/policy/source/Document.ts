@@ -147,7 +147,7 @@ export class Document {
     const value: Record<string, unknown> = {}
     const offsets = new Map([["", node.offset]])
     const fields = Object.keys(shape.fields)
-    // What is open is free of the rules of Kubernetes: nobody there knows its keys.
+    // Open parts are free of the rules of Kubernetes, which does not know their keys.
     const named = reading.kubernetes === true && !shape.open ? camelCase : undefined
     for (const { key, offset, value: inner } of node.members) {
       const name = fields.find((field) => named === undefined ? isNamed(key, field) : key === named(field))

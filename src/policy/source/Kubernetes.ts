@@ -10,7 +10,7 @@ export type Resource =
   | { readonly _tag: "List"; readonly items: ReadonlyArray<Node.Node> }
   /** Of Consul, and nothing that decides who may call whom. */
   | { readonly _tag: "Irrelevant" }
-  /** Of somebody else, who can not say anything about Consul's policy. */
+  /** Of another program: it says nothing about Consul's policy. */
   | { readonly _tag: "Foreign"; readonly name: string; readonly offset: number }
   | { readonly _tag: "Mistake"; readonly mistake: Node.Mistake }
 

@@ -52,7 +52,7 @@ export interface Constraint {
 /** A conjunction of constraints, at most one for each dimension, in order of their levels. */
 export interface Conjunction {
   readonly constraints: ReadonlyArray<Constraint>
-  /** It also says something that nobody can judge. */
+  /** It also has a condition that cannot be judged. */
   readonly unknown: boolean
 }
 

@@ -169,7 +169,7 @@ class Parser {
 
 const listOf = (node: Body): Node.Node => ({ type: "list", offset: node.offset, items: [node] })
 
-/** Lists under one key add up. Whatever else comes twice is left to who reads it. */
+/** Lists under one key add up. Other repeated keys are left to the reader. */
 const add = (members: Array<Node.Member>, member: Node.Member) => {
   const at = members.findIndex(({ key }) => key === member.key)
   const before = members[at]

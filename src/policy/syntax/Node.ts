@@ -1,4 +1,4 @@
-/** What a file says, whatever its format: a tree, in which each node knows where it stands. */
+/** What a file says in any format: a tree, in which each node knows its position. */
 
 export type Node =
   | { readonly type: "object"; readonly offset: number; readonly members: ReadonlyArray<Member> }
