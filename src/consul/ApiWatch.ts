@@ -1,7 +1,7 @@
 /** One endpoint of the agent's API, asked for ever by a blocking query over connections that watches share. */
 import { Effect, Result, type Stream } from "effect"
 import * as BlockingQuery from "./BlockingQuery.ts"
-import * as Complete from "./Complete.ts"
+import * as CompleteAnswer from "./CompleteAnswer.ts"
 import * as ConsulClient from "./ConsulClient.ts"
 import * as ConsulError from "./ConsulError.ts"
 
@@ -40,7 +40,7 @@ export const byIndex = <Body, A, E extends ConsulClient.CallError>(
         known,
         (api, known) => request(api, ConsulClient.blocking(known))
       )
-      if (right !== undefined) yield* Complete.answer(name, right, answer)
+      if (right !== undefined) yield* CompleteAnswer.body(name, right, answer)
       const value = yield* Effect.mapError(
         Effect.fromResult(decode(answer.body)),
         (why) => ConsulError.undecodable(name, why)

@@ -20,34 +20,8 @@ export interface Caller {
 
 /** The classes that these policies, together, can tell apart. */
 export const classes = (policies: ReadonlyArray<Policy.Policy>): ReadonlyArray<Caller> => {
-  const intentions = policies.flatMap((policy) => policy.intentions)
-  const services = policies.flatMap((policy) => policy.services)
   const peers = Policy.peers(policies)
-  /** The names that are mentioned, by peer; `undefined` is this mesh. */
-  const mentioned = new Map<string | undefined, Set<string>>()
-  for (const peer of [undefined, ...peers.map((each) => each.name)]) mentioned.set(peer, new Set())
-  const mention = (peer: string | undefined, name: Names.Name) => mentioned.get(peer)?.add(JSON.stringify(name))
-  const partitions = new Set(["default"])
-  const namespaces = new Set(["default"])
-  let enterprise = false
-  for (const { namespace, partition, service } of services) mention(undefined, { service, namespace, partition })
-  for (const intention of intentions) {
-    const partition = intention.SourcePartition || "default"
-    const namespace = intention.SourceNS || "default"
-    enterprise ||= namespace !== "default" || partition !== "default"
-    if (intention.SourcePeer === undefined) partitions.add(partition)
-    if (namespace !== "*") namespaces.add(namespace)
-    if (namespace === "*" || intention.SourceName === "*" || intention.SourceName === "") continue
-    const name = { service: intention.SourceName, namespace, partition }
-    // Whom a sameness group means is not known: callers of this mesh and of every peer.
-    const groups = intention.SourceSamenessGroup ? [...mentioned.keys()] : [intention.SourcePeer]
-    for (const peer of groups) mention(peer, peer === undefined ? name : { ...name, partition: "default" })
-  }
-  for (const { namespace, partition } of services) {
-    partitions.add(partition)
-    namespaces.add(namespace)
-    enterprise ||= namespace !== "default" || partition !== "default"
-  }
+  const { enterprise, mentioned, namespaces, partitions } = namesIn(policies, peers.map((each) => each.name))
   const names = [...mentioned.values()].flatMap((each) => [...each]).map((text) => JSON.parse(text) as Names.Name)
   const other = {
     service: Names.fresh("other", new Set(names.map((each) => Names.fold(each.service)))),
@@ -95,6 +69,45 @@ export const classes = (policies: ReadonlyArray<Policy.Policy>): ReadonlyArray<C
       )
     ]
   }).flat()
+}
+
+/** What the policies name. */
+interface Named {
+  /** The names that are mentioned, as JSON, by peer; `undefined` is this mesh. */
+  readonly mentioned: ReadonlyMap<string | undefined, ReadonlySet<string>>
+  readonly namespaces: ReadonlySet<string>
+  readonly partitions: ReadonlySet<string>
+  /** There is a namespace or a partition other than `default`. */
+  readonly enterprise: boolean
+}
+
+const namesIn = (policies: ReadonlyArray<Policy.Policy>, peers: ReadonlyArray<string>): Named => {
+  const mentioned = new Map<string | undefined, Set<string>>()
+  for (const peer of [undefined, ...peers]) mentioned.set(peer, new Set())
+  const mention = (peer: string | undefined, name: Names.Name) => mentioned.get(peer)?.add(JSON.stringify(name))
+  const partitions = new Set(["default"])
+  const namespaces = new Set(["default"])
+  let enterprise = false
+  const services = policies.flatMap((policy) => policy.services)
+  for (const { namespace, partition, service } of services) mention(undefined, { service, namespace, partition })
+  for (const intention of policies.flatMap((policy) => policy.intentions)) {
+    const partition = intention.SourcePartition || "default"
+    const namespace = intention.SourceNS || "default"
+    enterprise ||= namespace !== "default" || partition !== "default"
+    if (intention.SourcePeer === undefined) partitions.add(partition)
+    if (namespace !== "*") namespaces.add(namespace)
+    if (namespace === "*" || intention.SourceName === "*" || intention.SourceName === "") continue
+    const name = { service: intention.SourceName, namespace, partition }
+    // The members of a sameness group are not known: callers of this mesh and of every peer.
+    const groups = intention.SourceSamenessGroup ? [...mentioned.keys()] : [intention.SourcePeer]
+    for (const peer of groups) mention(peer, peer === undefined ? name : { ...name, partition: "default" })
+  }
+  for (const { namespace, partition } of services) {
+    partitions.add(partition)
+    namespaces.add(namespace)
+    enterprise ||= namespace !== "default" || partition !== "default"
+  }
+  return { mentioned, namespaces, partitions, enterprise }
 }
 
 /** Whether a pattern of an assertion covers the caller: `*`, a label, or `peer:east/*` and `team/*` for all of a place. */

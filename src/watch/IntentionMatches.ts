@@ -12,7 +12,7 @@
 import { Clock, Duration, Effect, Equal, Latch, Queue, Result, type Scope, Semaphore, Stream } from "effect"
 import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
-import * as Complete from "../consul/Complete.ts"
+import * as CompleteAnswer from "../consul/CompleteAnswer.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as DefaultPolicy from "../consul/DefaultPolicy.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
@@ -89,7 +89,7 @@ const make = Effect.fnUntraced(function*(
         "vital",
         nothing,
         (api, known) => match(api, [member.destination], ConsulClient.blocking(known))
-      ).pipe(Effect.tap((answer) => Complete.answer(name, right, answer)))
+      ).pipe(Effect.tap((answer) => CompleteAnswer.body(name, right, answer)))
       if (member.defaultPolicy === undefined) {
         member.configured = yield* configured.get
         yield* warnOfUnknown(member.configured, answer)

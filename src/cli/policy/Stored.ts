@@ -1,7 +1,7 @@
 /** Everything about policy that an agent, or its servers, have stored, and whether that is all there is. */
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
-import * as Complete from "../../consul/Complete.ts"
+import * as CompleteAnswer from "../../consul/CompleteAnswer.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as DefaultPolicy from "../../consul/DefaultPolicy.ts"
@@ -83,7 +83,7 @@ const once = Effect.fnUntraced(function*(consul: Client) {
   ], { concurrency: "unbounded" })
   const filtered = new Set<Completeness.Part>([
     ...lists.flatMap(({ isFiltered, part }) => isFiltered && part !== undefined ? [part] : []),
-    ...(Complete.isFiltered(headers) ? ["services" as const] : [])
+    ...(CompleteAnswer.isFiltered(headers) ? ["services" as const] : [])
   ])
   const catalog = Object.keys(body).filter((name) => name !== "consul" && !name.endsWith("-sidecar-proxy")).sort()
   const denied = new Set(probes.flat())
@@ -109,7 +109,7 @@ const list = (consul: Client, kind: string, part: Completeness.Part | undefined)
       part,
       body,
       index: String(headers["x-consul-index"]),
-      isFiltered: Complete.isFiltered(headers)
+      isFiltered: CompleteAnswer.isFiltered(headers)
     })),
     Effect.catchIf(
       isUnknownKind,

@@ -75,22 +75,7 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
     }
   }
   entries.forEach(checkSingle)
-  const twice = new Map<string, Entry>()
-  for (const entry of entries) {
-    const name = entry.kind === "mesh" ? { ...nameOf(entry.value), service: "mesh" } : nameOf(entry.value)
-    const key = `${entry.kind} ${Names.fold(Names.display(name))}`
-    const first = twice.get(key)
-    if (first === undefined) twice.set(key, entry)
-    else {
-      entry.document.problemAt(
-        entry.value,
-        "Name",
-        `the entry ${entry.kind} ${string(entry.value, "Name")} exists already, at ${
-          first.document.position(first.value)
-        }; merge the two`
-      )
-    }
-  }
+  checkRepeated(entries)
   const ofKind = (kind: string) => entries.filter((entry) => entry.kind === kind)
   const providers = new Set(ofKind("jwt-provider").map(({ value }) => string(value, "Name")))
   const intentions = ofKind("service-intentions").flatMap((entry) => toIntentions(entry, providers))
@@ -117,6 +102,26 @@ export const read = (sources: ReadonlyArray<Source>): Result.Result<Entries, Rea
     defaultPolicy: configured?.policy,
     notes
   })
+}
+
+/** Consul keeps one entry for each kind and name, and one mesh entry. */
+const checkRepeated = (entries: ReadonlyArray<Entry>): void => {
+  const known = new Map<string, Entry>()
+  for (const entry of entries) {
+    const name = entry.kind === "mesh" ? { ...nameOf(entry.value), service: "mesh" } : nameOf(entry.value)
+    const key = `${entry.kind} ${Names.fold(Names.display(name))}`
+    const first = known.get(key)
+    if (first === undefined) known.set(key, entry)
+    else {
+      entry.document.problemAt(
+        entry.value,
+        "Name",
+        `the entry ${entry.kind} ${string(entry.value, "Name")} exists already, at ${
+          first.document.position(first.value)
+        }; merge the two`
+      )
+    }
+  }
 }
 
 const string = (value: unknown, key: string): string => {

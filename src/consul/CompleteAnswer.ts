@@ -1,4 +1,4 @@
-/** Answers from which the servers have left out what the token may not read: half a policy is not to be enforced. */
+/** Whether the servers have left out of an answer what the token may not read: half a policy must not be enforced. */
 import { Effect } from "effect"
 import * as ConsulError from "./ConsulError.ts"
 
@@ -10,11 +10,11 @@ interface Headers {
 export const isFiltered = (headers: Headers): boolean => headers["x-consul-results-filtered-by-acls"] === true
 
 /** The body, or a failure that names the right which is missing. */
-export const answer = <A>(
+export const body = <A>(
   request: string,
   right: string,
-  { body, headers }: { readonly body: A; readonly headers: Headers }
+  answer: { readonly body: A; readonly headers: Headers }
 ): Effect.Effect<A, ConsulError.ConsulError> =>
-  isFiltered(headers)
+  isFiltered(answer.headers)
     ? Effect.fail(ConsulError.filtered(request, right))
-    : Effect.succeed(body)
+    : Effect.succeed(answer.body)
