@@ -33,143 +33,77 @@ export interface Checks {
   ) => Effect.Effect<void, ApiError.NotFound | ApiError.InternalError>
 }
 
-export const make = Effect.fnUntraced(function*(options: {
+export interface Options {
   readonly store: Store.Store
   readonly catalog: CatalogStore.CatalogStore
   readonly node: string
   /** A service has been critical for longer than its check allows. */
   readonly expel: (serviceId: string) => Effect.Effect<void>
-}): Effect.fn.Return<Checks, never, Scope.Scope> {
-  const { catalog, node, store } = options
-  const definitions = new Map<string, CheckDefinition.CheckDefinition>()
-  const local = new Map<string, Health.Check>()
-  const streaks = new Map<string, CheckStreak.CheckStreak>()
-  const fibers = yield* FiberMap.make<string>()
-  const scope = yield* Effect.scope
+}
 
-  const set = (id: string, outcome: ProbeCheck.Outcome) =>
-    Effect.suspend(() => {
-      const check = local.get(id)
-      const definition = definitions.get(id)
-      if (check === undefined || definition === undefined) return Effect.void
-      const next = { ...check, Status: outcome.status, Output: outcome.output }
-      local.set(id, next)
-      if (next.Status === check.Status && catalog.node(node)?.checks.get(id)?.Status === next.Status) return Effect.void
-      catalog.change((transaction) => transaction.putCheck(node, next))
-      return reap(definition, next.Status)
-    })
+export const make = (options: Options): Effect.Effect<Checks, never, Scope.Scope> =>
+  Effect.map(
+    Effect.all([FiberMap.make<string>(), Effect.scope]),
+    ([fibers, scope]) => new RunningChecks(options, fibers, scope)
+  )
 
-  const reap = ({ deregisterAfter, id, serviceId }: CheckDefinition.CheckDefinition, status: string) => {
-    if (deregisterAfter === undefined || serviceId === "") return Effect.void
-    const key = `reap:${id}`
-    return status !== "critical"
-      ? FiberMap.remove(fibers, key)
-      : Effect.asVoid(FiberMap.run(
-        fibers,
-        key,
-        Effect.andThen(
-          Effect.sleep(deregisterAfter),
-          // In the agent's scope: the removal ends this very fiber.
-          Effect.forkIn(options.expel(serviceId), scope)
-        ),
-        { onlyIfMissing: true }
-      ))
+class RunningChecks implements Checks {
+  private readonly options: Options
+  /** By the id of the check; those of `reap` beside them. */
+  private readonly fibers: FiberMap.FiberMap<string>
+  private readonly scope: Scope.Scope
+  private readonly definitions = new Map<string, CheckDefinition.CheckDefinition>()
+  private readonly local = new Map<string, Health.Check>()
+  private readonly streaks = new Map<string, CheckStreak.CheckStreak>()
+
+  constructor(options: Options, fibers: FiberMap.FiberMap<string>, scope: Scope.Scope) {
+    this.options = options
+    this.fibers = fibers
+    this.scope = scope
   }
 
-  const observe = (definition: CheckDefinition.CheckDefinition, outcome: ProbeCheck.Outcome) =>
-    Effect.suspend(() => {
-      const streak = CheckStreak.next(streaks.get(definition.id) ?? CheckStreak.none, outcome)
-      streaks.set(definition.id, streak)
-      const verdict = CheckStreak.verdict(streak, definition, outcome)
-      return verdict === undefined ? Effect.void : set(definition.id, verdict)
-    })
+  list(): ReadonlyMap<string, Health.Check> {
+    return this.local
+  }
 
-  const repeat = (
+  definition(id: string): CheckDefinition.CheckDefinition | undefined {
+    return this.definitions.get(id)
+  }
+
+  put(
+    transaction: CatalogStore.Transaction,
     definition: CheckDefinition.CheckDefinition,
-    probe: Effect.Effect<ProbeCheck.Outcome>,
-    interval: Duration.Duration
-  ): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      let passed = false
-      while (true) {
-        const outcome = yield* probe
-        passed ||= outcome.status === "passing"
-        yield* observe(definition, outcome)
-        // What has never passed is starting up: looking for it every second lets a mesh come up quickly.
-        yield* Effect.sleep(passed ? interval : Duration.min(interval, Duration.seconds(1)))
-      }
-    })
-
-  const alias = (definition: CheckDefinition.CheckDefinition, service: string): Effect.Effect<void> =>
-    Effect.forever(Effect.suspend(() => {
-      const seen = store.indexOf(["checks", "services"])
-      return Effect.andThen(
-        set(definition.id, aliased([...local.values()], definition.id, service)),
-        // Its own change wakes it once more, to find nothing new.
-        store.changed(["checks", "services"], seen)
-      )
-    }))
-
-  const expire = (definition: CheckDefinition.CheckDefinition, ttl: Duration.Duration) =>
-    Effect.andThen(
-      Effect.sleep(ttl),
-      Effect.suspend(() => {
-        const output = local.get(definition.id)?.Output ?? ""
-        return set(definition.id, {
-          status: "critical",
-          output: output === "" ? "TTL expired" : `TTL expired (last output before timeout follows): ${output}`
-        })
-      })
-    )
-
-  const program = (definition: CheckDefinition.CheckDefinition): Effect.Effect<void> => {
-    const { run } = definition
-    switch (run._tag) {
-      case "Tcp":
-        return repeat(definition, ProbeCheck.tcp(run), run.period.interval)
-      case "Http":
-        return repeat(definition, ProbeCheck.http(run), run.period.interval)
-      case "Script":
-        return repeat(definition, ScriptCheck.run(run), run.period.interval)
-      case "Grpc":
-        return repeat(definition, Http2Check.grpc(run), run.period.interval)
-      case "H2ping":
-        return repeat(definition, Http2Check.ping(run), run.period.interval)
-      case "Alias":
-        return alias(definition, run.service)
-      case "Ttl":
-        return expire(definition, run.ttl)
-      default:
-        return Effect.void
-    }
+    service: { readonly name: string; readonly tags: ReadonlyArray<string> }
+  ): void {
+    const { node } = this.options
+    const check = checkOf(definition, node, service, this.local.get(definition.id))
+    this.definitions.set(definition.id, definition)
+    this.local.set(definition.id, check)
+    this.streaks.delete(definition.id)
+    transaction.putCheck(node, check)
   }
 
-  const start: Checks["start"] = (definition) =>
-    Effect.andThen(
-      reap(definition, local.get(definition.id)?.Status ?? definition.status),
-      Effect.asVoid(FiberMap.run(fibers, definition.id, program(definition)))
+  start(definition: CheckDefinition.CheckDefinition): Effect.Effect<void> {
+    return Effect.andThen(
+      this.reap(definition, this.local.get(definition.id)?.Status ?? definition.status),
+      Effect.asVoid(FiberMap.run(this.fibers, definition.id, this.program(definition)))
     )
+  }
 
-  return {
-    list: () => local,
-    definition: (id) => definitions.get(id),
-    put: (transaction, definition, service) => {
-      const check = checkOf(definition, node, service, local.get(definition.id))
-      definitions.set(definition.id, definition)
-      local.set(definition.id, check)
-      streaks.delete(definition.id)
-      transaction.putCheck(node, check)
-    },
-    start,
-    remove: (transaction, id) => {
-      definitions.delete(id)
-      local.delete(id)
-      streaks.delete(id)
-      transaction.removeCheck(node, id)
-    },
-    stop: (id) => Effect.andThen(FiberMap.remove(fibers, id), FiberMap.remove(fibers, `reap:${id}`)),
-    report: Effect.fnUntraced(function*(id, outcome) {
-      const definition = definitions.get(id)
+  remove(transaction: CatalogStore.Transaction, id: string): void {
+    this.definitions.delete(id)
+    this.local.delete(id)
+    this.streaks.delete(id)
+    transaction.removeCheck(this.options.node, id)
+  }
+
+  stop(id: string): Effect.Effect<void> {
+    return Effect.andThen(FiberMap.remove(this.fibers, id), FiberMap.remove(this.fibers, `reap:${id}`))
+  }
+
+  report(id: string, outcome: ProbeCheck.Outcome): Effect.Effect<void, ApiError.NotFound | ApiError.InternalError> {
+    return Effect.gen({ self: this }, function*() {
+      const definition = this.definitions.get(id)
       if (definition === undefined) {
         return yield* new ApiError.NotFound({
           body: `Unknown check ID ${JSON.stringify(id)}. Ensure that the check ID is passed, not the check name.`
@@ -178,11 +112,116 @@ export const make = Effect.fnUntraced(function*(options: {
       if (definition.run._tag !== "Ttl") {
         return yield* new ApiError.InternalError({ body: `CheckID ${JSON.stringify(id)} does not have associated TTL` })
       }
-      yield* set(id, outcome)
-      yield* start(definition)
+      yield* this.set(id, outcome)
+      yield* this.start(definition)
     })
   }
-})
+
+  private set(id: string, outcome: ProbeCheck.Outcome): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { catalog, node } = this.options
+      const check = this.local.get(id)
+      const definition = this.definitions.get(id)
+      if (check === undefined || definition === undefined) return Effect.void
+      const next = { ...check, Status: outcome.status, Output: outcome.output }
+      this.local.set(id, next)
+      if (next.Status === check.Status && catalog.node(node)?.checks.get(id)?.Status === next.Status) return Effect.void
+      catalog.change((transaction) => transaction.putCheck(node, next))
+      return this.reap(definition, next.Status)
+    })
+  }
+
+  private reap(
+    { deregisterAfter, id, serviceId }: CheckDefinition.CheckDefinition,
+    status: string
+  ): Effect.Effect<void> {
+    if (deregisterAfter === undefined || serviceId === "") return Effect.void
+    const key = `reap:${id}`
+    return status !== "critical"
+      ? FiberMap.remove(this.fibers, key)
+      : Effect.asVoid(FiberMap.run(
+        this.fibers,
+        key,
+        Effect.andThen(
+          Effect.sleep(deregisterAfter),
+          // In the agent's scope: the removal ends this very fiber.
+          Effect.forkIn(this.options.expel(serviceId), this.scope)
+        ),
+        { onlyIfMissing: true }
+      ))
+  }
+
+  private observe(definition: CheckDefinition.CheckDefinition, outcome: ProbeCheck.Outcome): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const streak = CheckStreak.next(this.streaks.get(definition.id) ?? CheckStreak.none, outcome)
+      this.streaks.set(definition.id, streak)
+      const verdict = CheckStreak.verdict(streak, definition, outcome)
+      return verdict === undefined ? Effect.void : this.set(definition.id, verdict)
+    })
+  }
+
+  private program(definition: CheckDefinition.CheckDefinition): Effect.Effect<void> {
+    const { run } = definition
+    switch (run._tag) {
+      case "Tcp":
+        return this.repeat(definition, ProbeCheck.tcp(run), run.period.interval)
+      case "Http":
+        return this.repeat(definition, ProbeCheck.http(run), run.period.interval)
+      case "Script":
+        return this.repeat(definition, ScriptCheck.run(run), run.period.interval)
+      case "Grpc":
+        return this.repeat(definition, Http2Check.grpc(run), run.period.interval)
+      case "H2ping":
+        return this.repeat(definition, Http2Check.ping(run), run.period.interval)
+      case "Alias":
+        return this.alias(definition, run.service)
+      case "Ttl":
+        return this.expire(definition, run.ttl)
+      default:
+        return Effect.void
+    }
+  }
+
+  private repeat(
+    definition: CheckDefinition.CheckDefinition,
+    probe: Effect.Effect<ProbeCheck.Outcome>,
+    interval: Duration.Duration
+  ): Effect.Effect<void> {
+    let passed = false
+    // A check that has never passed is of something that starts: asking every second lets a mesh come up quickly.
+    const pause = Effect.suspend(() => Effect.sleep(passed ? interval : Duration.min(interval, Duration.seconds(1))))
+    const once = Effect.flatMap(probe, (outcome) => {
+      passed ||= outcome.status === "passing"
+      return this.observe(definition, outcome)
+    })
+    return Effect.forever(Effect.andThen(once, pause))
+  }
+
+  private alias(definition: CheckDefinition.CheckDefinition, service: string): Effect.Effect<void> {
+    const { store } = this.options
+    return Effect.forever(Effect.suspend(() => {
+      const seen = store.indexOf(["checks", "services"])
+      return Effect.andThen(
+        this.set(definition.id, aliased([...this.local.values()], definition.id, service)),
+        // Its own change wakes it once more, to find nothing new.
+        store.changed(["checks", "services"], seen)
+      )
+    }))
+  }
+
+  private expire(definition: CheckDefinition.CheckDefinition, ttl: Duration.Duration): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(ttl),
+      Effect.suspend(() => {
+        const output = this.local.get(definition.id)?.Output ?? ""
+        return this.set(definition.id, {
+          status: "critical",
+          output: output === "" ? "TTL expired" : `TTL expired (last output before timeout follows): ${output}`
+        })
+      })
+    )
+  }
+}
 
 /** As the catalog has it. `before`: the same check, where it is registered again: it goes on as it was. */
 const checkOf = (

@@ -54,29 +54,15 @@ export const make = Effect.fnUntraced(function*(options: {
   const issue = Effect.fnUntraced(function*(service: string, kept: Kept) {
     const signer = roots.signer()
     const uri = uriOf(service)
-    const now = yield* Clock.currentTimeMillis
     const leaf = yield* CertificateAuthority.issueLeaf({
       signer: signer.authority,
       uri,
       serial: roots.nextSerial(),
-      now,
+      now: yield* Clock.currentTimeMillis,
       ttl: Duration.toMillis(signer.leafTtl)
     })
     store.commit((index) => {
-      kept.issued = {
-        signerId: signer.authority.id,
-        leaf: {
-          SerialNumber: leaf.serial,
-          CertPEM: leaf.certificatePem + signer.intermediates.join(""),
-          PrivateKeyPEM: leaf.privateKeyPem,
-          Service: service,
-          ServiceURI: uri,
-          ValidAfter: Roots.rfc3339(leaf.notBefore),
-          ValidBefore: Roots.rfc3339(leaf.notAfter),
-          CreateIndex: index,
-          ModifyIndex: index
-        }
-      }
+      kept.issued = { signerId: signer.authority.id, leaf: shown(leaf, signer, service, uri, index) }
       return [undefined, [`leaf:${service}`]]
     })
     return { notBefore: leaf.notBefore.getTime(), notAfter: leaf.notAfter.getTime(), signerId: signer.authority.id }
@@ -162,6 +148,25 @@ export const make = Effect.fnUntraced(function*(options: {
         )
         : Effect.acquireUseRelease(enter(service), (kept) => read(service, request, kept), leave)
   }
+})
+
+/** A leaf as the API shows it. */
+const shown = (
+  leaf: CertificateAuthority.Leaf,
+  signer: Roots.Signer,
+  service: string,
+  uri: string,
+  index: number
+): ConsulCa.Leaf => ({
+  SerialNumber: leaf.serial,
+  CertPEM: leaf.certificatePem + signer.intermediates.join(""),
+  PrivateKeyPEM: leaf.privateKeyPem,
+  Service: service,
+  ServiceURI: uri,
+  ValidAfter: Roots.rfc3339(leaf.notBefore),
+  ValidBefore: Roots.rfc3339(leaf.notAfter),
+  CreateIndex: index,
+  ModifyIndex: index
 })
 
 /**

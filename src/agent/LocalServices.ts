@@ -49,26 +49,16 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const changed = (ids: Iterable<string>) => store.commit(() => [undefined, Array.from(ids, topic)])
 
-  const unknown = (id: string) =>
-    new ApiError.NotFound({
-      body: `Unknown service ID ${JSON.stringify(id)}. Ensure that the service ID is passed, not the service name.`
-    })
-
-  /** The port that the sidecar has, else the lowest that no service has. */
-  const sidecarPort = (sidecarId: string): number | undefined => {
-    const before = definitions.get(sidecarId)?.service.Port
-    if (before !== undefined && before >= minimumPort && before <= maximumPort) return before
-    const taken = new Set([...definitions.values()].map(({ service }) => service.Port))
-    for (let port = minimumPort; port <= maximumPort; port++) if (!taken.has(port)) return port
-    return undefined
-  }
-
   const checksOf = (serviceId: string): ReadonlyArray<string> =>
     [...checks.list().values()].filter(({ ServiceID }) => ServiceID === serviceId).map(({ CheckID }) => CheckID)
 
   const register: LocalServices["register"] = Effect.fnUntraced(function*(registration, { replaceExistingChecks }) {
     const made = yield* Effect.fromResult(
-      ServiceDefinition.make(registration, { datacenter: options.datacenter, sidecarPort, scripts: options.scripts })
+      ServiceDefinition.make(registration, {
+        datacenter: options.datacenter,
+        sidecarPort: (id) => sidecarPort(definitions, id),
+        scripts: options.scripts
+      })
     )
     const obsolete = new Set<string>()
     for (const { service } of made) {
@@ -126,21 +116,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const maintenance = (id: string, name: string, serviceId: string, enable: boolean, reason: string) => {
     if (!enable) return checks.definition(id) === undefined ? Effect.void : drop(id)
-    return put({
-      id,
-      name,
-      notes: reason === "" ? defaultReason(serviceId) : reason,
-      status: "critical",
-      serviceId,
-      type: "manual",
-      run: { _tag: "Manual" },
-      successesBeforePassing: 0,
-      failuresBeforeWarning: 0,
-      failuresBeforeCritical: 0,
-      deregisterAfter: undefined,
-      interval: "",
-      timeout: ""
-    })
+    return put(maintenanceCheck(id, name, serviceId, reason))
   }
 
   return {
@@ -182,6 +158,45 @@ export const make = Effect.fnUntraced(function*(options: {
 /** `sidecar_min_port` and `sidecar_max_port` of an agent's configuration. */
 const minimumPort = 21_000
 const maximumPort = 21_255
+
+/** The port that the sidecar has, else the lowest that no service has. */
+const sidecarPort = (
+  definitions: ReadonlyMap<string, ServiceDefinition.ServiceDefinition>,
+  sidecarId: string
+): number | undefined => {
+  const before = definitions.get(sidecarId)?.service.Port
+  if (before !== undefined && before >= minimumPort && before <= maximumPort) return before
+  const taken = new Set([...definitions.values()].map(({ service }) => service.Port))
+  for (let port = minimumPort; port <= maximumPort; port++) if (!taken.has(port)) return port
+  return undefined
+}
+
+const unknown = (id: string) =>
+  new ApiError.NotFound({
+    body: `Unknown service ID ${JSON.stringify(id)}. Ensure that the service ID is passed, not the service name.`
+  })
+
+/** A check that is critical until it is removed. */
+const maintenanceCheck = (
+  id: string,
+  name: string,
+  serviceId: string,
+  reason: string
+): CheckDefinition.CheckDefinition => ({
+  id,
+  name,
+  notes: reason === "" ? defaultReason(serviceId) : reason,
+  status: "critical",
+  serviceId,
+  type: "manual",
+  run: { _tag: "Manual" },
+  successesBeforePassing: 0,
+  failuresBeforeWarning: 0,
+  failuresBeforeCritical: 0,
+  deregisterAfter: undefined,
+  interval: "",
+  timeout: ""
+})
 
 const defaultReason = (serviceId: string): string =>
   `Maintenance mode is enabled for this ${
