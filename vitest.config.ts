@@ -8,6 +8,8 @@ export default defineConfig({
     pool: "forks",
     // Loading Effect anew for each file would take as long as the tests themselves.
     isolate: false,
-    maxWorkers: "100%"
+    maxWorkers: "100%",
+    // Programs that tests start compile Effect once, not each time.
+    env: { NODE_COMPILE_CACHE: new URL("node_modules/.cache/compile", import.meta.url).pathname }
   }
 })

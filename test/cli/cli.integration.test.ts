@@ -61,7 +61,8 @@ const listens = (port: number): Effect.Effect<boolean> =>
     return Effect.sync(() => socket.destroy())
   })
 
-describe("effect-mesh", () => {
+// Each case waits for programs of its own.
+describe("effect-mesh", { concurrent: true }, () => {
   it.live("waits at the start while the agent does not know the token yet, and says so once", () =>
     Effect.gen(function*() {
       const agent = yield* badAgent((_, response, count) =>

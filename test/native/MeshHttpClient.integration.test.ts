@@ -109,7 +109,7 @@ describe("MeshHttpClient", () => {
 
   it.live("says in its own message what has happened, and not only in the cause, with a stream to send too", () =>
     Effect.gen(function*() {
-      const { layer } = yield* Mesh.discovery({})
+      const { layer } = yield* Mesh.discovery({ db: [] })
       const { http } = yield* client(yield* authorityOf, layer)
       const stream = HttpBody.stream(Stream.make(new Uint8Array(1)))
       for (const asking of [http.get("http://db/"), http.post("http://db/", { body: stream })]) {

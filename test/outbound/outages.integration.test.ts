@@ -100,12 +100,15 @@ describe.each(outages)("where the agent %s at the start", (what, reason, remedy)
 
 /** Asks again at once, so that a test sees in a moment what takes minutes. */
 const impatient = {
-  wait: "1 second",
-  grace: "200 millis",
+  wait: "300 millis",
+  grace: "700 millis",
   backoff: Schedule.spaced("5 millis"),
   burst: 1000,
   interval: "1 millis"
 } as const
+
+/** Of a service that is asked for in an outage: sooner than by default. */
+const connectTimeoutMillis = 500
 
 /** `web` and `api` of one mesh, whose agent can be made to fail. */
 const running = Effect.gen(function*() {
@@ -133,8 +136,7 @@ const running = Effect.gen(function*() {
     Effect.provideContext(
       yield* Layer.build(
         MeshHttpClient.layer({
-          // What is asked for in the outage is given up sooner than by default.
-          resolve: (host) => host === "other" ? { service: host, connectTimeoutMillis: 1000 } : undefined
+          resolve: (host) => host === "other" ? { service: host, connectTimeoutMillis } : undefined
         })
       ).pipe(Effect.provideContext(web), Effect.provideService(BlockingQuery.Policy, impatient))
     )
@@ -185,17 +187,23 @@ describe.each(later)("where the agent %s later on", (_, fault, remedy) => {
     Effect.gen(function*() {
       const { agent, get, web } = yield* running
       agent.become(fault)
-      const failed = yield* failureOf(get("http://other/"))
+      const dialer = yield* MeshDialer.MeshDialer.pipe(Effect.provideContext(web))
+      const [failed, undialled] = yield* Effect.all([
+        failureOf(get("http://other/")),
+        Effect.flip(dialer.dial({ service: "other", connectTimeoutMillis }))
+      ], { concurrency: "unbounded" })
       assert.deepStrictEqual([failed.service, failed.sent, failed.reason._tag], ["other", false, "TimedOut"])
       assert.match(
         failed.message,
-        /^the request to other failed: its discovery chain was not ready within 1000 ms: /
+        new RegExp(
+          `^the request to other failed: its discovery chain was not ready within ${connectTimeoutMillis} ms: `
+        )
       )
       assert.match(failed.message, remedy)
-
-      const dialer = yield* MeshDialer.MeshDialer.pipe(Effect.provideContext(web))
-      const undialled = yield* Effect.flip(dialer.dial({ service: "other", connectTimeoutMillis: 1000 }))
-      assert.match(undialled.message, /^cannot reach other: its discovery chain was not ready within 1000 ms: /)
+      assert.match(
+        undialled.message,
+        new RegExp(`^cannot reach other: its discovery chain was not ready within ${connectTimeoutMillis} ms: `)
+      )
       assert.match(undialled.message, remedy)
     }))
 })
