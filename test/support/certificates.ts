@@ -95,30 +95,20 @@ export const issue = async (issuer: Authority, options: LeafOptions = {}): Promi
     ...(options.uris ?? [SpiffeId.format(service("web"))]).map((value) => ({ type: "url" as const, value }))
   ]
   const usages = options.usages ?? ["client", "server"]
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: serial(),
-    subject: "",
-    issuer: issuer.certificate.subject,
-    ...validity(options),
-    signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
-    signingKey: issuer.keys.privateKey,
-    extensions: [
-      new x509.BasicConstraintsExtension(options.isCa ?? false, undefined, true),
-      ...(options.keyUsage === "none"
-        ? []
-        : [new x509.KeyUsagesExtension(options.keyUsage ?? x509.KeyUsageFlags.digitalSignature, true)]),
-      ...(usages === "none"
-        ? []
-        : [
-          new x509.ExtendedKeyUsageExtension(
-            usages.map((usage) => usage === "client" ? "1.3.6.1.5.5.7.3.2" : "1.3.6.1.5.5.7.3.1")
-          )
-        ]),
-      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names, true)]),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey)
-    ]
-  })
+  const certificate = await sign(issuer, "", keys, options, [
+    new x509.BasicConstraintsExtension(options.isCa ?? false, undefined, true),
+    ...(options.keyUsage === "none"
+      ? []
+      : [new x509.KeyUsagesExtension(options.keyUsage ?? x509.KeyUsageFlags.digitalSignature, true)]),
+    ...(usages === "none"
+      ? []
+      : [
+        new x509.ExtendedKeyUsageExtension(
+          usages.map((usage) => usage === "client" ? "1.3.6.1.5.5.7.3.2" : "1.3.6.1.5.5.7.3.1")
+        )
+      ]),
+    ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names, true)])
+  ])
   const certPem = `${certificate.toString("pem")}\n`
   return {
     certPem,
@@ -164,21 +154,28 @@ const signAuthority = async (
   keys: webcrypto.CryptoKeyPair,
   options?: AuthorityOptions
 ): Promise<Authority> => {
-  const certificate = await x509.X509CertificateGenerator.create({
+  const extensions = await authorityExtensions(keys, options?.uris)
+  const certificate = await sign(issuer, `CN=${name}`, keys, options, extensions)
+  return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
+}
+
+const sign = async (
+  issuer: Authority,
+  subject: string,
+  { publicKey }: webcrypto.CryptoKeyPair,
+  options: Pick<AuthorityOptions, "notBefore" | "notAfter"> | undefined,
+  extensions: ReadonlyArray<x509.Extension>
+): Promise<x509.X509Certificate> =>
+  x509.X509CertificateGenerator.create({
     serialNumber: serial(),
-    subject: `CN=${name}`,
+    subject,
     issuer: issuer.certificate.subject,
     ...validity(options),
     signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: issuer.keys.privateKey,
-    extensions: [
-      ...(await authorityExtensions(keys, options?.uris)),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey)
-    ]
+    extensions: [...extensions, await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey)]
   })
-  return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
-}
 
 const authorityExtensions = async (keys: webcrypto.CryptoKeyPair, uris: ReadonlyArray<string> = []) => [
   ...(uris.length === 0
