@@ -9,25 +9,22 @@
  */
 import * as Http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Context, Effect, Layer, References, Scope } from "effect"
-import { HttpMiddleware, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import * as SpiffeId from "../identity/SpiffeId.ts"
+import { HttpMiddleware, HttpServer, type HttpServerRequest, type HttpServerResponse } from "effect/http"
+import type * as HttpExchange from "../http/HttpExchange.ts"
+import * as RequestChanges from "../http/RequestChanges.ts"
+import * as RequestTarget from "../http/RequestTarget.ts"
+import * as AdmittedExchange from "../inbound/http/AdmittedExchange.ts"
+import * as HttpListener from "../inbound/http/HttpListener.ts"
+import * as TokenAdmission from "../inbound/http/TokenAdmission.ts"
+import * as Listening from "../net/Listening.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
-import * as AdmittedExchange from "../inbound/http/AdmittedExchange.ts"
-import * as HttpExchange from "../http/HttpExchange.ts"
-import * as HttpListener from "../inbound/http/HttpListener.ts"
-import * as Listening from "../net/Listening.ts"
+import * as JudgedRequest from "./JudgedRequest.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
-import * as RequestAdmission from "../inbound/http/RequestAdmission.ts"
 import * as RequestAnnotations from "./RequestAnnotations.ts"
-import * as RequestChanges from "../http/RequestChanges.ts"
-import * as RequestTarget from "../http/RequestTarget.ts"
-import * as TokenAdmission from "../inbound/http/TokenAdmission.ts"
-import * as Tracing from "../observe/Tracing.ts"
 
 export type Options = Omit<HttpListener.Options, "protocols" | "streams" | "from">
 
@@ -48,50 +45,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const listener = yield* HttpListener.make({ ...options, protocols: ["h2", "http/1.1"] })
 
-  /** What there is to know of an admitted request, for the application and its middleware. */
-  const admitted = <E, R>(
-    app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const exchange = AdmittedExchange.of(NodeHttpServerRequest.toIncomingMessage(request))
-      if (exchange?.concluded?._tag !== "Admitted") return Effect.succeed(HttpServerResponse.empty({ status: 403 }))
-      const { concluded: { decision, presented }, connection: { caller, remote } } = exchange
-      const traced = Tracing.current("server")
-      if (traced !== undefined) describe(traced, caller, listener.service(), exchange.concluded)
-      const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
-        caller,
-        remote,
-        decision,
-        tokens: presented.size === 0 ? PeerIdentity.noTokens : TokenAdmission.claims(presented)
-      })
-      return traced === undefined ? handled : withTraceState(handled, traced, request)
-    })
-
-  const refused = Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
-    const exchange = AdmittedExchange.of(NodeHttpServerRequest.toIncomingMessage(request))
-    if (exchange?.concluded === undefined || exchange.concluded._tag === "Admitted") {
-      return HttpServerResponse.empty({ status: 403 })
-    }
-    const traced = Tracing.current("server")
-    if (traced !== undefined) describe(traced, exchange.connection.caller, listener.service(), exchange.concluded)
-    return responseOf(listener.refusal(exchange.concluded, request.headers["content-type"]))
-  })
-
-  /** Then the request is what was judged, for whoever looks at it: the application, its middleware, spans. */
-  const judged = (
-    incoming: HttpExchange.Incoming,
-    exchange: AdmittedExchange.Exchange,
-    then: (admitted: boolean) => void
-  ): void => {
-    const { authority, target } = targetOf(incoming)
-    const raw = { method: incoming.method ?? "", target, authority, rawHeaders: incoming.rawHeaders }
-    listener.judge(exchange, raw, (concluded) => {
-      if (concluded._tag === "Admitted") settle(incoming, concluded.request.path, authority)
-      if ("presented" in concluded) RequestChanges.apply(incoming, TokenAdmission.changes(concluded.presented))
-      then(concluded._tag === "Admitted")
-    })
-  }
-
   const sockets = yield* Effect.cached(
     Effect.acquireRelease(
       Effect.sync(() => new NodeWS.WebSocketServer({ noServer: true })),
@@ -101,39 +54,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const http = HttpServer.make({
     address: yield* Listening.inetAddress(listener),
-    serve: Effect.fnUntraced(function*(app, middleware) {
-      const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-      const [handled, handler] = middleware === undefined
-        ? [admitted(app), { scope }]
-        : [app, { scope, middleware: HttpMiddleware.make((responded) => admitted(middleware(responded))) }]
-      const annotated = Effect.updateService(References.CurrentLogAnnotations, RequestAnnotations.of)
-      const handle = yield* annotated(NodeHttpServer.makeHandler(handled, handler))
-      const refuse = yield* annotated(NodeHttpServer.makeHandler(refused, { scope }))
-      const handleUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
-      const refuseUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
-      listener.attach({
-        request: (incoming, response) => {
-          const exchange = AdmittedExchange.of(incoming)
-          if (exchange === undefined) return refuse(incoming, response)
-          judged(incoming, exchange, (admitted) => {
-            if (!admitted) return refuse(incoming, response)
-            exchange.proceed()
-            handle(incoming, response)
-          })
-        },
-        upgrade: (incoming, socket, head) => {
-          const exchange = AdmittedExchange.of(incoming)
-          if (exchange === undefined) return refuseUpgrade(incoming, socket, head)
-          judged(
-            incoming,
-            exchange,
-            (admitted) => admitted ? handleUpgrade(incoming, socket, head) : refuseUpgrade(incoming, socket, head)
-          )
-        }
-      })
-      // Runs before the scope of the handlers closes, which interrupts what is left.
-      yield* Effect.addFinalizer(() => listener.drain)
-    })
+    serve: (app, middleware) => serve(listener, sockets, app, middleware)
   })
   const { denials, host, port, stats } = listener
   // What Effect says of a server has `http://`, which nobody can open here.
@@ -161,30 +82,63 @@ export const layer = (options: Options): Layer.Layer<
     NodeHttpServer.layerHttpServices
   )
 
-const describe = (
-  { span }: Tracing.Traced,
-  caller: SpiffeId.Service,
-  destination: string,
-  admission: RequestAdmission.Concluded
-): void => {
-  span.attribute(Tracing.attributes.source, caller.service)
-  span.attribute(Tracing.attributes.peer, SpiffeId.format(caller))
-  span.attribute(Tracing.attributes.destination, destination)
-  if (admission._tag !== "Admitted") {
-    span.attribute(Tracing.attributes.refused, RequestAdmission.reasonOf(admission))
-  }
-}
+/** Sends requests to the application until the scope closes. */
+const serve = Effect.fnUntraced(function*(
+  listener: HttpListener.HttpListener,
+  sockets: Effect.Effect<NodeWS.WebSocketServer>,
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest.HttpServerRequest | Scope.Scope>,
+  middleware: HttpMiddleware.HttpMiddleware | undefined
+) {
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  const [handled, handler] = middleware === undefined
+    ? [JudgedRequest.handle(app, listener), { scope }]
+    : [app, {
+      scope,
+      middleware: HttpMiddleware.make((responded) => JudgedRequest.handle(middleware(responded), listener))
+    }]
+  const refused = JudgedRequest.refuse(listener)
+  const annotated = Effect.updateService(References.CurrentLogAnnotations, RequestAnnotations.of)
+  const handle = yield* annotated(NodeHttpServer.makeHandler(handled, handler))
+  const refuse = yield* annotated(NodeHttpServer.makeHandler(refused, { scope }))
+  const handleUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
+  const refuseUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
+  listener.attach({
+    request: (incoming, response) =>
+      judge(listener, incoming, (exchange) => {
+        if (exchange === undefined) return refuse(incoming, response)
+        exchange.proceed()
+        handle(incoming, response)
+      }),
+    upgrade: (incoming, socket, head) =>
+      judge(
+        listener,
+        incoming,
+        (exchange) =>
+          exchange === undefined ? refuseUpgrade(incoming, socket, head) : handleUpgrade(incoming, socket, head)
+      )
+  })
+  // Runs before the scope of the handlers closes, which interrupts what is left.
+  yield* Effect.addFinalizer(() => listener.drain)
+})
 
-/** Of a request that continues a trace. */
-const withTraceState = <A, E, R>(
-  handled: Effect.Effect<A, E, R>,
-  { span: { traceId } }: Tracing.Traced,
-  { headers }: HttpServerRequest.HttpServerRequest
-): Effect.Effect<A, E, R> => {
-  const value = headers["tracestate"]
-  return value === undefined || headers["traceparent"]?.includes(traceId) !== true
-    ? handled
-    : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
+/**
+ * Passes on the exchange of an admitted request, and nothing for any other. From then on the request is what was judged, for
+ * everything that looks at it: the application, its middleware, spans.
+ */
+const judge = (
+  listener: HttpListener.HttpListener,
+  incoming: HttpExchange.Incoming,
+  then: (admitted: AdmittedExchange.Exchange | undefined) => void
+): void => {
+  const exchange = AdmittedExchange.of(incoming)
+  if (exchange === undefined) return then(undefined)
+  const { authority, target } = targetOf(incoming)
+  const raw = { method: incoming.method ?? "", target, authority, rawHeaders: incoming.rawHeaders }
+  listener.judge(exchange, raw, (concluded) => {
+    if (concluded._tag === "Admitted") settle(incoming, concluded.request.path, authority)
+    if ("presented" in concluded) RequestChanges.apply(incoming, TokenAdmission.changes(concluded.presented))
+    then(concluded._tag === "Admitted" ? exchange : undefined)
+  })
 }
 
 const targetOf = (incoming: HttpExchange.Incoming): RequestTarget.RequestTarget =>
@@ -199,6 +153,3 @@ const settle = (incoming: HttpExchange.Incoming, path: string, authority: string
   incoming.headers[":path"] = path
   RequestTarget.setRaw(incoming.rawHeaders, ":path", path)
 }
-
-const responseOf = ({ body, headers, status }: RequestAdmission.Answer): HttpServerResponse.HttpServerResponse =>
-  body === "" ? HttpServerResponse.empty({ status, headers }) : HttpServerResponse.text(body, { status, headers })
