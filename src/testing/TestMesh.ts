@@ -16,41 +16,29 @@
  *       }))
  *     })
  */
-import { Clock, Context, Effect, Equal, Layer, Schema, Scope, Stream } from "effect"
+import { Clock, Context, Effect, Layer, type Schema, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { HttpClient as Client } from "effect/http"
 import * as DevelopmentAgent from "../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import * as Intention from "../intention/Intention.ts"
-import * as HttpListener from "../inbound/http/HttpListener.ts"
-import * as Mesh from "../mesh/Mesh.ts"
+import type * as ServerLimits from "../http/HttpLimits.ts"
+import type * as MeshListener from "../inbound/MeshListener.ts"
+import type * as Intention from "../intention/Intention.ts"
+import type * as Mesh from "../mesh/Mesh.ts"
 import * as MeshHttpClient from "../native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../native/MeshHttpServer.ts"
-import type * as MeshListener from "../inbound/MeshListener.ts"
 import * as MeshSocketServer from "../native/MeshSocketServer.ts"
-import type * as ServerLimits from "../http/HttpLimits.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
-import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
-import * as Endpoints from "../watch/Endpoints.ts"
 import * as Intentions from "../watch/Intentions.ts"
+import * as Attempt from "./Attempt.ts"
+import * as Entries from "./Entries.ts"
+import * as Instances from "./Instances.ts"
+import * as Members from "./Members.ts"
 
-/** The mesh did not do as it was told within ten seconds, or not at all. */
-export class TestMeshError extends Schema.TaggedError<TestMeshError>()("TestMeshError", {
-  attempted: Schema.String,
-  why: Schema.String
-}) {
-  override readonly message = `${this.attempted}: ${this.why}`
-}
+export { TestMeshError } from "./Attempt.ts"
 
 /** One instance of a service. */
-export interface Instance<Stats = MeshHttpServer.Stats> {
-  readonly id: string
-  readonly port: number
-  readonly stats: () => Stats
-  /** It becomes unhealthy, and goes on serving who asks all the same. Returns when no client chooses it any more. */
-  readonly takeDown: Effect.Effect<void, TestMeshError>
-  readonly bringBack: Effect.Effect<void, TestMeshError>
-}
+export type Instance<Stats = MeshHttpServer.Stats> = Instances.Instance<Stats>
 
 /** What an application may need: everything else has to be provided to it. */
 export type Application<E = never> = Layer.Layer<never, E, Layer.Success<ReturnType<typeof MeshHttpServer.layer>>>
@@ -71,32 +59,32 @@ export class TestMesh extends Context.Service<TestMesh, {
     service: string,
     application: Application<E>,
     options?: { readonly limits?: ServerLimits.HttpLimits }
-  ) => Effect.Effect<Instance, E | TestMeshError, Scope.Scope>
+  ) => Effect.Effect<Instance, E | Attempt.TestMeshError, Scope.Scope>
   /** The same for a service that takes connections: `MeshSocket` of a context of `join` calls it. */
   readonly serveSockets: <E>(
     service: string,
     application: SocketApplication<E>
-  ) => Effect.Effect<Instance<MeshListener.Stats>, E | TestMeshError, Scope.Scope>
+  ) => Effect.Effect<Instance<MeshListener.Stats>, E | Attempt.TestMeshError, Scope.Scope>
   /** Calls as this service. */
   readonly client: (
     service: string,
     options?: MeshHttpClient.Options
-  ) => Effect.Effect<HttpClient.HttpClient, TestMeshError, Scope.Scope>
+  ) => Effect.Effect<HttpClient.HttpClient, Attempt.TestMeshError, Scope.Scope>
   /** What a service is made of, for all that is opened by hand; with the clock of the mesh, which is the real one. */
-  readonly join: (service: string) => Effect.Effect<Context.Context<Mesh.Mesh>, TestMeshError>
+  readonly join: (service: string) => Effect.Effect<Context.Context<Mesh.Mesh>, Attempt.TestMeshError>
   /** Everything, or what the permissions say. Replaces what was said about the two before. */
   readonly allow: (
     source: string,
     destination: string,
     permissions?: Permissions
-  ) => Effect.Effect<void, TestMeshError>
-  readonly deny: (source: string, destination: string) => Effect.Effect<void, TestMeshError>
+  ) => Effect.Effect<void, Attempt.TestMeshError>
+  readonly deny: (source: string, destination: string) => Effect.Effect<void, Attempt.TestMeshError>
   /** A new root, and new leaves for everybody. */
-  readonly rotate: Effect.Effect<void, TestMeshError>
+  readonly rotate: Effect.Effect<void, Attempt.TestMeshError>
   /** Writes a config entry, such as a `service-resolver`. */
   readonly entry: (
     entry: Schema.JsonObject & { readonly Kind: string; readonly Name: string }
-  ) => Effect.Effect<void, TestMeshError>
+  ) => Effect.Effect<void, Attempt.TestMeshError>
 }>()("effect-mesh/testing/TestMesh") {}
 
 export interface Options {
@@ -104,191 +92,92 @@ export interface Options {
   readonly defaultPolicy?: "allow" | "deny" | undefined
 }
 
-/** Certificates and sockets know no other; the application that is served keeps the clock of the test. */
-const realTime = Clock.Clock.defaultValue()
-
 /** Drains within the time of a test. */
 const onLoopback = { host: "127.0.0.1", port: 0, drain: "1 second" } as const
-
-const inRealTime = Effect.provideService(Clock.Clock, realTime)
 
 const make = Effect.gen(function*() {
   const agent = yield* DevelopmentAgent.Agent
   const consul = yield* ConsulClient.ConsulClient
-  const scope = yield* Effect.scope
-  const members = new Map<string, Context.Context<Mesh.Mesh>>()
-  const intentions = new Map<string, Map<string, object>>()
+  const members = yield* Members.make
+  const entries = Entries.make(consul, members)
   let instances = 0
-
-  const failed = (attempted: string) => (error: { readonly message: string }) =>
-    new TestMeshError({ attempted, why: error.message })
-
-  const orFail = (attempted: string) =>
-    Effect.mapError((error: { readonly message: string }) => failed(attempted)(error))
-
-  /** The agent has said so; now it has to get around. */
-  const heard = <A>(attempted: string, changes: Stream.Stream<A>, holds: (value: A) => boolean) =>
-    changes.pipe(
-      Stream.filter(holds),
-      Stream.runHead,
-      Effect.timeoutOrElse({
-        duration: "10 seconds",
-        orElse: () => Effect.fail(new TestMeshError({ attempted, why: "not everybody heard of it within 10 seconds" }))
-      }),
-      Effect.asVoid
-    )
-
-  const join = Effect.fnUntraced(function*(service: string) {
-    const known = members.get(service)
-    if (known !== undefined) return known
-    const joined = yield* Layer.buildWithScope(Mesh.layer({ service }), scope).pipe(
-      Effect.provideService(ConsulClient.ConsulClient, consul),
-      Effect.mapError(failed(`let ${service} join`)),
-      // What is made of it is as real as its sockets and certificates.
-      Effect.map((mesh) => mesh.pipe(Context.add(Clock.Clock, realTime), Context.add(HttpListener.TellsReasons, true)))
-    )
-    members.set(service, joined)
-    return joined
-  }, inRealTime)
-
-  const entry = (payload: Schema.JsonObject & { readonly Kind: string; readonly Name: string }) =>
-    consul.call("write", (api) => api.config.write({ query: {}, payload })).pipe(
-      orFail(`write ${payload.Kind}/${payload.Name}`),
-      Effect.asVoid,
-      inRealTime
-    )
-
-  const intend = Effect.fnUntraced(function*(source: string, destination: string, rule: object) {
-    const sources = intentions.get(destination) ?? new Map<string, object>()
-    intentions.set(destination, sources.set(source, { Name: source, ...rule }))
-    // What is left out counts as undefined, which JSON does not have.
-    const Sources: Schema.Json = JSON.parse(JSON.stringify([...sources.values()]))
-    const attempted = `intentions for ${destination}`
-    yield* entry({ Kind: "service-intentions", Name: destination, Sources })
-    const { body } = yield* consul.call(
-      "match",
-      (api) => api.connect.matchIntentions({ query: { by: "destination", name: [destination] } })
-    ).pipe(orFail(attempted))
-    const expected = [...body[destination] ?? []].sort(Intention.compare)
-    const member = members.get(destination)
-    if (member === undefined) return
-    yield* heard(
-      attempted,
-      Context.get(member, Intentions.Intentions).changes,
-      ({ intentions }) => Equal.equals(intentions, expected)
-    )
-  }, inRealTime)
-
-  /** Lets everybody see whether an instance is to be called. */
-  const visible = (service: string, id: string, healthy: boolean) =>
-    Effect.forEach(members.values(), (member) =>
-      Effect.gen(function*() {
-        const chain = yield* Context.get(member, DiscoveryChains.DiscoveryChains).watch({ service })
-        const { targets } = yield* chain.get
-        for (const target of targets) {
-          if (target.service !== service) continue
-          const endpoints = yield* Context.get(member, Endpoints.Endpoints).watch(target)
-          yield* heard(`${healthy ? "bring" : "take"} ${id} ${healthy ? "up" : "down"}`, endpoints.changes, (list) =>
-            list.some((endpoint) =>
-              endpoint.id.endsWith(`/${id}`) && endpoint.weight > 0
-            ) === healthy)
-        }
-      }).pipe(Effect.scoped), { concurrency: "unbounded", discard: true }).pipe(inRealTime)
-
-  /** The service, once it has heard what it speaks. */
-  const speaking = Effect.fnUntraced(function*(service: string, protocol: "http" | "tcp") {
-    yield* entry({ Kind: "service-defaults", Name: service, Protocol: protocol })
-    const member = yield* join(service)
-    const isHttp = protocol === "http"
-    yield* heard(
-      `serve ${service}`,
-      Context.get(member, Intentions.Intentions).changes,
-      ({ http }) => http === isHttp
-    )
-    return member
-  }, inRealTime)
-
-  const opened = <A, E extends { readonly message: string }>(
+  const registered = <Stats>(
     service: string,
-    server: Layer.Layer<A, E, Mesh.Mesh>,
-    member: Context.Context<Mesh.Mesh>
-  ) => Layer.build(server).pipe(Effect.provideContext(member), orFail(`serve ${service}`), inRealTime)
-
-  /** In the catalog for the scope, from when everybody can call it. */
-  const instance = Effect.fnUntraced(function*<Stats>(
-    service: string,
-    { port, stats }: { readonly port: number; readonly stats: () => Stats }
-  ): Effect.fn.Return<Instance<Stats>, TestMeshError, Scope.Scope> {
-    const id = `${service}-${++instances}`
-    yield* Effect.acquireRelease(
-      consul.call("register", (api) =>
-        api.agent.registerService({
-          query: {},
-          payload: { Name: service, ID: id, Port: port, Address: "127.0.0.1", Connect: { Native: true } }
-        })).pipe(orFail(`register ${id}`)),
-      () =>
-        Effect.ignore(consul.call("deregister", (api) => api.agent.deregisterService({ params: { id }, query: {} })))
-    )
-    yield* visible(service, id, true)
-    const maintenance = (enable: boolean) =>
-      Effect.andThen(
-        consul.call("maintenance", (api) =>
-          api.agent.serviceMaintenance({ params: { id }, query: { enable, reason: "a test" } })).pipe(
-            orFail(`maintenance of ${id}`)
-          ),
-        visible(service, id, !enable)
-      )
-    return { id, port, stats, takeDown: maintenance(true), bringBack: maintenance(false) }
-  }, inRealTime)
+    server: { readonly port: number; readonly stats: () => Stats }
+  ) => Instances.register(consul, members, service, `${service}-${++instances}`, server)
 
   return TestMesh.of({
-    join,
-    entry,
+    join: members.join,
+    entry: entries.write,
     allow: (source, destination, permissions) =>
-      intend(source, destination, permissions === undefined ? { Action: "allow" } : { Permissions: permissions }),
-    deny: (source, destination) => intend(source, destination, { Action: "deny" }),
+      entries.intend(
+        source,
+        destination,
+        permissions === undefined ? { Action: "allow" } : { Permissions: permissions }
+      ),
+    deny: (source, destination) => entries.intend(source, destination, { Action: "deny" }),
     client: Effect.fnUntraced(function*(service, options) {
       const context = yield* Layer.build(MeshHttpClient.layer(options)).pipe(
-        Effect.provideContext(yield* join(service))
+        Effect.provideContext(yield* members.join(service))
       )
       return Context.get(context, Client.HttpClient)
-    }, inRealTime),
+    }, Attempt.inRealTime),
     serve: Effect.fnUntraced(function*(service, application, options) {
-      const member = yield* speaking(service, "http")
+      const member = yield* speaking(members, entries, service, "http")
       const server = MeshHttpServer.layer({ ...onLoopback, limits: options?.limits })
       const context = yield* opened(service, server, member)
       yield* Layer.build(application).pipe(Effect.provideContext(context))
-      return yield* instance(service, Context.get(context, MeshHttpServer.MeshHttpServer))
+      return yield* registered(service, Context.get(context, MeshHttpServer.MeshHttpServer))
     }),
     serveSockets: Effect.fnUntraced(function*(service, application) {
-      const member = yield* speaking(service, "tcp")
+      const member = yield* speaking(members, entries, service, "tcp")
       const context = yield* opened(service, MeshSocketServer.layer(onLoopback), member)
       yield* Layer.build(application).pipe(Effect.provideContext(context))
-      return yield* instance(service, Context.get(context, MeshSocketServer.MeshSocketServer))
+      return yield* registered(service, Context.get(context, MeshSocketServer.MeshSocketServer))
     }),
-    rotate: Effect.gen(function*() {
-      const before = new Map(
-        [...members].map(([service, member]) =>
-          [
-            service,
-            Context.get(member, SecureContexts.SecureContexts).current().leaf.certificate.authorityKeyId
-          ] as const
-        )
-      )
-      yield* Effect.mapError(agent.rotateRoots, failed("rotate the root"))
-      yield* Effect.forEach(
-        members,
-        ([service, member]) =>
-          heard(
-            "rotate the root",
-            Context.get(member, SecureContexts.SecureContexts).changes,
-            ({ leaf }) => leaf.certificate.authorityKeyId !== before.get(service)
-          ),
-        { concurrency: "unbounded", discard: true }
-      )
-    }).pipe(inRealTime)
+    rotate: rotate(agent, members.joined)
   })
 })
+
+/** The service, once it has heard what it speaks. */
+const speaking = Effect.fnUntraced(function*(
+  { join }: Members.Members,
+  { write }: Entries.Entries,
+  service: string,
+  protocol: "http" | "tcp"
+) {
+  yield* write({ Kind: "service-defaults", Name: service, Protocol: protocol })
+  const member = yield* join(service)
+  const isHttp = protocol === "http"
+  yield* Attempt.heard(
+    `serve ${service}`,
+    Context.get(member, Intentions.Intentions).changes,
+    ({ http }) => http === isHttp
+  )
+  return member
+}, Attempt.inRealTime)
+
+const opened = <A, E extends { readonly message: string }>(
+  service: string,
+  server: Layer.Layer<A, E, Mesh.Mesh>,
+  member: Context.Context<Mesh.Mesh>
+) => Layer.build(server).pipe(Effect.provideContext(member), Attempt.orFail(`serve ${service}`), Attempt.inRealTime)
+
+/** A new root, and new leaves of it for all members. */
+const rotate = (agent: DevelopmentAgent.Agent["Service"], joined: Members.Members["joined"]) =>
+  Effect.gen(function*() {
+    const contexts = Array.from(joined.values(), (member) => Context.get(member, SecureContexts.SecureContexts))
+    const authorities = contexts.map((each) => [each, authorityOf(each.current())] as const)
+    yield* Effect.mapError(agent.rotateRoots, Attempt.failed("rotate the root"))
+    yield* Effect.forEach(
+      authorities,
+      ([{ changes }, before]) =>
+        Attempt.heard("rotate the root", changes, (current) => authorityOf(current) !== before),
+      { concurrency: "unbounded", discard: true }
+    )
+  }).pipe(Attempt.inRealTime)
+
+const authorityOf = ({ leaf }: SecureContexts.Material) => leaf.certificate.authorityKeyId
 
 /** Also gives the client of its agent, for all that the agent can do besides. */
 export const layer = (
@@ -302,5 +191,5 @@ export const layer = (
       Layer.unwrap(Effect.map(DevelopmentAgent.Agent, ({ address }) => ConsulClient.layer({ address })))
     ),
     Layer.provide(DevelopmentAgent.layer({ port: 0, defaultIntentionPolicy: options.defaultPolicy ?? "deny" })),
-    Layer.provide(Layer.succeed(Clock.Clock, realTime))
+    Layer.provide(Layer.succeed(Clock.Clock, Attempt.realTime))
   )
