@@ -4,7 +4,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import * as Http1Connections from "../../src/http/Http1Connections.ts"
 import * as HttpLimits from "../../src/http/HttpLimits.ts"
-import type * as MeshListener from "../../src/inbound/MeshListener.ts"
 
 describe("Http1Connections", () => {
   it.live("takes no connection away from Node's parser while that is at work", () =>
@@ -23,7 +22,7 @@ describe("Http1Connections", () => {
         Deferred.doneUnsafe(stack, Effect.succeed(new Error().stack!))
         ours.destroy()
       }
-      take({ socket: ours as unknown as Socket, reset } as unknown as MeshListener.Connection, false)
+      take({ socket: ours as unknown as Socket, reset }, false)
       theirs.write("GET / HTTP/1.1\r\nhost: api\r\n\r\n".repeat(100))
       assert.notMatch(yield* Deferred.await(stack), /parser/i)
       assert.strictEqual(requests, 2)
