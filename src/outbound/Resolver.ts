@@ -12,6 +12,7 @@
  * A resolver is a value that does nothing until it is used. Users of equal ones share what they watch.
  */
 import { Cause, Clock, Duration, Effect, Equal, Hash, Result, type Scope, Stream } from "effect"
+import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
@@ -34,12 +35,19 @@ export class Resolver implements Equal.Equal {
   readonly patienceMillis: number
   /** Follows the instances in the scope. */
   readonly follow: Effect.Effect<DestinationWatch.DestinationWatch, never, Sources | Scope.Scope>
+  /** Follows the chain of routers and splitters that requests go by. Undefined: they go where connections go. */
+  readonly followChain:
+    | Effect.Effect<Watched.Watched<DiscoveryChain.Chain> | undefined, never, Sources | Scope.Scope>
+    | undefined
 
-  constructor(options: Pick<Resolver, "name" | "key" | "patienceMillis" | "follow">) {
+  constructor(
+    options: Pick<Resolver, "name" | "key" | "patienceMillis" | "follow"> & Partial<Pick<Resolver, "followChain">>
+  ) {
     this.name = options.name
     this.key = options.key
     this.patienceMillis = options.patienceMillis
     this.follow = options.follow
+    this.followChain = options.followChain
   }
   [Equal.symbol](that: Equal.Equal): boolean {
     return that instanceof Resolver && that.key === this.key
@@ -77,6 +85,11 @@ export const service = (name: string, options: ServiceOptions = {}): Resolver =>
     name,
     key: keyOf("service", name, datacenter, subset, connectTimeoutMillis),
     patienceMillis: connectTimeoutMillis ?? defaultMillis,
+    // A subset that the caller names is past all routes.
+    followChain: subset !== undefined ? undefined : Effect.gen(function*() {
+      const { watchChain } = yield* DiscoveryChains.DiscoveryChains
+      return watchChain === undefined ? undefined : yield* watchChain(request)
+    }),
     follow: Effect.gen(function*() {
       const chains = yield* DiscoveryChains.DiscoveryChains
       const endpoints = yield* Endpoints.Endpoints

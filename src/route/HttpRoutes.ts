@@ -63,6 +63,8 @@ export interface Leg {
   /** In hundredths of a percent, as it is drawn. */
   readonly weight: number
   readonly changes: HeaderChanges
+  /** The resolver's name in the chain: legs with the same one share their instances. */
+  readonly node: string
   readonly to: TcpRoute.TcpRoute
 }
 
@@ -162,7 +164,7 @@ const legsOf = (chain: DiscoveryChain.Chain, name: string): Result.Result<Route[
   Result.gen(function*() {
     const node = chain.Nodes[name]
     if (node?.Type !== "splitter") {
-      return [{ weight: whole, changes: unchanged, to: yield* ResolverNode.compile(chain, name) }]
+      return [{ weight: whole, changes: unchanged, node: name, to: yield* ResolverNode.compile(chain, name) }]
     }
     const legs = yield* Result.all(node.Splits.map((split) => legOf(chain, split)))
     const [first, ...rest] = legs
@@ -178,7 +180,7 @@ const legOf = (chain: DiscoveryChain.Chain, split: DiscoveryChain.Split): Result
       changesOf(Option.getOrUndefined(decodeSplit(split.Definition))),
       (why) => `a leg of ${chain.ServiceName}: ${why}`
     )
-    return { weight: Math.round(split.Weight * 100), changes, to }
+    return { weight: Math.round(split.Weight * 100), changes, node: split.NextNode, to }
   })
 
 const whole = 10_000

@@ -1,5 +1,6 @@
 /** Where calls to a service go: its discovery chain, resolved for opaque byte streams. */
 import { Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import * as HttpRoutes from "../route/HttpRoutes.ts"
 import * as ResolverNode from "../route/ResolverNode.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as ApiWatch from "../consul/ApiWatch.ts"
@@ -24,17 +25,26 @@ export class DiscoveryChains extends Context.Service<DiscoveryChains, {
   readonly watch: (request: Request) => Effect.Effect<Watched.Watched<TcpRoute.TcpRoute>, never, Scope.Scope>
   /** The same for a subset that the caller names; a failure says why there is none. All subsets share one watch. */
   readonly watchSubset: (request: SubsetRoute.Request) => Effect.Effect<Watched.Watched<Subset>, never, Scope.Scope>
+  /**
+   * The chain as it is for HTTP: routers and splitters too, which `HttpRoutes` compiles. Absent or undefined: it is known for byte
+   * streams only.
+   */
+  readonly watchChain?:
+    | ((request: Request) => Effect.Effect<Watched.Watched<DiscoveryChain.Chain> | undefined, never, Scope.Scope>)
+    | undefined
 }>()("effect-mesh/watch/DiscoveryChains") {}
 
 /** Serves what `resolve` says. */
 export const layerStatic = (
   resolve: (request: Request) => Watched.Watched<TcpRoute.TcpRoute>,
   resolveSubset: (request: SubsetRoute.Request) => Watched.Watched<Subset> = ({ service, subset }) =>
-    Watched.constant("the subset", Result.fail(`${service} has no subset ${subset}`))
+    Watched.constant("the subset", Result.fail(`${service} has no subset ${subset}`)),
+  resolveChain?: (request: Request) => Watched.Watched<DiscoveryChain.Chain> | undefined
 ): Layer.Layer<DiscoveryChains> =>
   Layer.succeed(DiscoveryChains, {
     watch: (request) => Effect.sync(() => resolve(request)),
-    watchSubset: (request) => Effect.sync(() => resolveSubset(request))
+    watchSubset: (request) => Effect.sync(() => resolveSubset(request)),
+    watchChain: resolveChain === undefined ? undefined : (request) => Effect.sync(() => resolveChain(request))
   })
 
 /** Watches the Consul agent: one watch for each different request, as long as it is used. */
@@ -43,7 +53,10 @@ export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClien
   Effect.gen(function*() {
     const consul = yield* ConsulClient.ConsulClient
     return DiscoveryChains.of({
-      watch: (request) => watchRoute(consul, request),
+      watch: (request) => watchAs(consul, request, "tcp", toRoute),
+      // One that can not be followed is none: the last one stays in force.
+      watchChain: (request) =>
+        watchAs(consul, request, undefined, (chain) => Result.map(HttpRoutes.compile(chain), () => chain)),
       watchSubset: (request) =>
         Effect.map(
           watchResolvers(consul),
@@ -55,11 +68,16 @@ export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClien
   })
 )
 
-const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Request) => {
-  const { connectTimeoutMillis, datacenter, service } = request
+/** With `protocol` instead of the one that the service has. */
+const watchAs = <A>(
+  consul: ConsulClient.ConsulClient["Service"],
+  { connectTimeoutMillis, datacenter, service }: Request,
+  protocol: "tcp" | undefined,
+  decode: (chain: DiscoveryChain.Chain) => Result.Result<A, string>
+): Effect.Effect<Watched.Watched<A>, never, Scope.Scope> => {
   const name = `POST /v1/discovery-chain/${service}`
   return consul.share(
-    `${name} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
+    `${name} ${protocol ?? ""} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
     Watched.make(
       { what: `the discovery chain of ${service}`, watch: "chain", subject: service },
       ApiWatch.byIndex(consul, {
@@ -70,13 +88,13 @@ const watchRoute = (consul: ConsulClient.ConsulClient["Service"], request: Reque
             params: { service },
             query: { ...blocking, ...(datacenter === undefined ? {} : { "compile-dc": datacenter }) },
             payload: {
-              OverrideProtocol: "tcp",
+              ...(protocol === undefined ? {} : { OverrideProtocol: protocol }),
               ...(connectTimeoutMillis === undefined
                 ? {}
                 : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
             }
           }),
-        decode: ({ Chain }) => toRoute(Chain)
+        decode: ({ Chain }) => decode(Chain)
       })
     )
   )

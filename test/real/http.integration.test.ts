@@ -62,6 +62,44 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("HTTP between
       assert.strictEqual((yield* ask({ path: "/private" })).status, 403)
     }))
 
+  it.effect("follows routes and splits as they are written", () =>
+    Effect.gen(function*() {
+      const [web, api, next] = [agent.fresh("web"), agent.fresh("api"), agent.fresh("next")]
+      yield* serve(api)
+      yield* serve(next)
+      const all = { Name: web, Action: "allow" }
+      yield* agent.entry({ Kind: "service-intentions", Name: api, Sources: [all] })
+      yield* agent.entry({ Kind: "service-intentions", Name: next, Sources: [all] })
+      const context = yield* Layer.build(MeshHttpClient.layer().pipe(Layer.provide(Mesh.layer({ service: web }))))
+      const http = yield* HttpClient.HttpClient.pipe(Effect.provideContext(context))
+      const servedBy = (url: string) => Effect.map(http.get(url), ({ headers }) => headers["x-served-by"])
+      const settled = (url: string, by: string | undefined) =>
+        agent.eventually(Effect.filterOrFail(servedBy(url), (found) => found === by, (found) => found))
+
+      yield* settled(`http://${api}/`, undefined)
+      yield* agent.entry({
+        Kind: "service-router",
+        Name: api,
+        Routes: [{
+          Match: { HTTP: { PathPrefix: "/next" } },
+          Destination: { Service: next, ResponseHeaders: { Set: { "x-served-by": next } } }
+        }]
+      })
+      yield* settled(`http://${api}/next`, next)
+      yield* settled(`http://${api}/`, undefined)
+
+      yield* agent.entry({
+        Kind: "service-splitter",
+        Name: api,
+        Splits: [
+          { Weight: 0 },
+          { Weight: 100, Service: next, ResponseHeaders: { Set: { "x-served-by": "split" } } }
+        ]
+      })
+      yield* settled(`http://${api}/`, "split")
+      assert.strictEqual(yield* servedBy(`http://${api}/next`), next)
+    }))
+
   it.effect("reaches a service by its name, through a resolver that redirects and hashes", () =>
     Effect.gen(function*() {
       const [web, api, old] = [agent.fresh("web"), agent.fresh("api"), agent.fresh("old")]

@@ -88,12 +88,13 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("names of the
       yield* until(dial({ service: api }), api)
     }))
 
-  it.effect("of an HTTP service with a splitter and a router lead to the service itself", () =>
+  it.effect("of an HTTP service with a splitter and a router lead requests along them, and connections to the service itself", () =>
     Effect.gen(function*() {
       const [web, api, canary] = [agent.fresh("web"), agent.fresh("api"), agent.fresh("canary")]
       yield* serve(api)
       yield* serve(canary)
       yield* agent.allow(api, web)
+      yield* agent.allow(canary, web)
       yield* agent.entry({ Kind: "service-splitter", Name: api, Splits: [{ Weight: 100, Service: canary }] })
       yield* agent.entry({
         Kind: "service-router",
@@ -101,7 +102,7 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("names of the
         Routes: [{ Match: { HTTP: { PathPrefix: "/" } }, Destination: { Service: canary } }]
       })
       const { dial, get } = yield* caller(web)
-      yield* until(get(api), api)
+      yield* until(get(api), canary)
       assert.strictEqual(yield* dial({ service: api }), api)
     }))
 

@@ -1,5 +1,6 @@
 /** A mesh of values that a test changes by hand: roots, a leaf, intentions, chains and instances. */
 import { Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
+import type * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
 import type * as TcpRoute from "../../src/route/TcpRoute.ts"
 import type * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
@@ -112,6 +113,13 @@ export const discovery = Effect.fnUntraced(function*(
 ) {
   const routes = new Map<string, SubscriptionRef.SubscriptionRef<TcpRoute.TcpRoute>>()
   const lists = new Map<string, SubscriptionRef.SubscriptionRef<ReadonlyArray<Endpoints.Endpoint>>>()
+  const chains = new Map<string, SubscriptionRef.SubscriptionRef<DiscoveryChain.Chain>>()
+  const setChain = (service: string, chain: DiscoveryChain.Chain) =>
+    Effect.gen(function*() {
+      const known = chains.get(service)
+      if (known === undefined) chains.set(service, yield* SubscriptionRef.make(chain))
+      else yield* SubscriptionRef.set(known, chain)
+    })
   const queries = new Map<string, SubscriptionRef.SubscriptionRef<PreparedQueries.Found>>()
   const setQuery = (query: string, list: ReadonlyArray<Endpoints.Endpoint>) =>
     Effect.gen(function*() {
@@ -139,13 +147,22 @@ export const discovery = Effect.fnUntraced(function*(
   }
   return {
     setRoute,
+    /** From then on requests for the service go by its routes. */
+    setChain,
     setInstances,
     setQuery,
     layer: Layer.mergeAll(
-      DiscoveryChains.layerStatic(({ service }) => {
-        const ref = routes.get(service)
-        return ref === undefined ? never("the chain") : Watched.fromRef("the chain", ref)
-      }),
+      DiscoveryChains.layerStatic(
+        ({ service }) => {
+          const ref = routes.get(service)
+          return ref === undefined ? never("the chain") : Watched.fromRef("the chain", ref)
+        },
+        undefined,
+        ({ service }) => {
+          const ref = chains.get(service)
+          return ref === undefined ? undefined : Watched.fromRef("the chain", ref)
+        }
+      ),
       Endpoints.layerStatic(({ id }) => {
         const ref = lists.get(id)
         return ref === undefined ? never("the instances") : Watched.fromRef("the instances", ref)

@@ -9,7 +9,9 @@ import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as ObservedRequest from "./ObservedRequest.ts"
 import type * as Origins from "./Origins.ts"
 import * as RequestFailed from "./RequestFailed.ts"
+import * as RequestView from "./RequestView.ts"
 import type * as Services from "./Services.ts"
+import type * as Upstream from "./Upstream.ts"
 
 export interface Options {
   /** The calling service. */
@@ -89,19 +91,14 @@ export class Dispatcher extends Undici.Dispatcher {
     )
   }
 
-  #send(upstream: HttpUpstream.HttpUpstream, request: Request): boolean {
+  #send(upstream: Upstream.Upstream, request: Request): boolean {
     const { countRetry, metrics, source } = this.#options
     const { handler, options, traced } = request
-    const headers = recordOf(options.headers)
     const attempts = "opaque" in options && options.opaque instanceof Attempts ? options.opaque : undefined
-    const instance = upstream.pick(attempts?.tried ?? none, {
-      path: options.path,
-      header: (name) => {
-        const value = headers?.[name]
-        return typeof value === "string" ? value : value?.[0]
-      }
-    })
-    if (!("resource" in instance)) return this.#unreachable(request, upstream.service, instance)
+    const view = RequestView.of(options)
+    const picked = upstream.pick(attempts?.tried ?? none, view)
+    if (!("upstream" in picked)) return this.#unreachable(request, upstream.service, picked)
+    const { instance } = picked
     if (attempts !== undefined) {
       if (attempts.made++ > 0) countRetry(upstream.service)
       attempts.tried.add(instance.id)
@@ -109,12 +106,13 @@ export class Dispatcher extends Undici.Dispatcher {
     if (traced !== undefined) describe(traced.span, source, instance, attempts)
     const observed = new ObservedRequest.ObservedRequest(
       handler,
-      upstream,
-      instance,
+      view,
+      picked,
       (code, since) => metrics.answered(source, upstream.service, code, since),
       traced?.span
     )
-    return instance.resource.dispatch(withHeaders(request, headers), observed, traced)
+    const sent = RequestView.changed(withHeaders(request, recordOf(options.headers)), view, picked)
+    return instance.resource.dispatch(sent, observed, traced)
   }
 
   #unreachable({ handler, traced }: Request, service: string, reason: RequestFailed.Reason): true {

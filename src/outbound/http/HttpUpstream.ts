@@ -27,7 +27,12 @@ export interface HttpUpstream {
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
   /** Where the next request goes, or why it can not. The instance counts it as active until its `end`. */
-  readonly pick: (tried: ReadonlySet<string>, request: HashKey.Request) => Instance | DialError.Reason
+  readonly pick: (
+    tried: ReadonlySet<string>,
+    request: HashKey.Request,
+    /** Default: what the service-resolver says. */
+    hashBy?: ReadonlyArray<TcpRoute.HashBy>
+  ) => Instance | DialError.Reason
   /** Tells how a request went. */
   readonly report: (instance: Instance, succeeded: boolean) => void
   /** Requests without a whole answer, those on instances that have left since among them. */
@@ -53,7 +58,7 @@ export type Open = (
 
 /** Closes all its connections with the scope. */
 export const make = Effect.fnUntraced(function*(
-  { follow, name: service, patienceMillis }: Resolver.Resolver,
+  { follow, name: service, patienceMillis }: Pick<Resolver.Resolver, "follow" | "name" | "patienceMillis">,
   open: Open,
   options: Options
 ): Effect.fn.Return<HttpUpstream, never, Resolver.Sources | Scope.Scope> {
@@ -71,11 +76,11 @@ export const make = Effect.fnUntraced(function*(
   return {
     service,
     ...readiness(watch, known, patienceMillis),
-    pick: (tried, request) => {
+    pick: (tried, request, asked) => {
       const destination = watch.latest()
       if (destination === undefined) return watch.late(patienceMillis)
       if (Destination.isUnknown(destination)) return destination
-      const hashBy = destination.route.balancing?.hashBy ?? []
+      const hashBy = asked ?? destination.route.balancing?.hashBy ?? []
       const hash = hashBy.length === 0 ? undefined : HashKey.of(hashBy, request)
       return pool.pick(destination, { now: performance.now(), random: Math.random, tried, hash }) ??
         Destination.noHealthyInstance(destination)

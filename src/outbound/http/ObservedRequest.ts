@@ -3,16 +3,18 @@ import * as Http2 from "node:http2"
 import type * as Undici from "@effect/platform-node/Undici"
 import type { Tracer } from "effect"
 import * as DialError from "../DialError.ts"
-import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as RequestFailed from "./RequestFailed.ts"
+import * as RequestView from "./RequestView.ts"
+import type * as Upstream from "./Upstream.ts"
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 
 type Answered = (code: number | string, since: number | undefined) => void
 
 export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
   readonly handler: Undici.Dispatcher.DispatchHandler
-  readonly upstream: HttpUpstream.HttpUpstream
-  readonly instance: HttpUpstream.Instance
+  readonly request: HttpRequest.HttpRequest
+  readonly picked: Upstream.Picked
   readonly answered: Answered
   readonly span: Tracer.Span | undefined
   readonly since = performance.now()
@@ -22,14 +24,14 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
 
   constructor(
     handler: Undici.Dispatcher.DispatchHandler,
-    upstream: HttpUpstream.HttpUpstream,
-    instance: HttpUpstream.Instance,
+    request: HttpRequest.HttpRequest,
+    picked: Upstream.Picked,
     answered: Answered,
     span: Tracer.Span | undefined
   ) {
     this.handler = handler
-    this.upstream = upstream
-    this.instance = instance
+    this.request = request
+    this.picked = picked
     this.answered = answered
     this.span = span
   }
@@ -37,9 +39,10 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
   finish(code: number | string, succeeded: boolean | undefined): void {
     if (this.over) return
     this.over = true
-    this.instance.end()
+    const { instance, upstream } = this.picked
+    instance.end()
     this.answered(code, code === "unreachable" ? undefined : this.since)
-    if (succeeded !== undefined) this.upstream.report(this.instance, succeeded)
+    if (succeeded !== undefined) upstream.report(instance, succeeded)
   }
 
   onRequestStart(controller: Undici.Dispatcher.DispatchController, context: unknown): void {
@@ -65,7 +68,8 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     if (this.span !== undefined && headers["x-mesh-denied"] !== undefined) {
       this.span.attribute(Tracing.attributes.refused, String(headers["x-mesh-denied"]))
     }
-    this.handler.onResponseStart?.(controller, status, headers, message)
+    const handedOn = RequestView.answered(headers, status, this.request, this.picked)
+    this.handler.onResponseStart?.(controller, status, handedOn, message)
   }
 
   onResponseData(controller: Undici.Dispatcher.DispatchController, chunk: Buffer): void {
@@ -85,11 +89,11 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     this.finish(cancelled ? "cancelled" : this.started ? "reset" : "unreachable", cancelled ? undefined : false)
     if (!cancelled) this.span?.attribute(Tracing.attributes.failure, reason._tag)
     if (cancelled) return this.handler.onResponseError?.(controller, error)
-    const { address, id: instance } = this.instance
+    const { instance: { address, id: instance }, upstream } = this.picked
     this.handler.onResponseError?.(
       controller,
       new RequestFailed.RequestFailed({
-        service: this.upstream.service,
+        service: upstream.service,
         instance,
         address,
         sent: this.started && !(this.status === 0 && isUntouched(error)),

@@ -2,14 +2,16 @@
 import { Deferred, Duration, Effect, Exit, FiberSet, Scope } from "effect"
 import type * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
-import * as HttpUpstream from "./HttpUpstream.ts"
+import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as ServiceTable from "./ServiceTable.ts"
+import type * as Upstream from "./Upstream.ts"
+import * as UpstreamFor from "./UpstreamFor.ts"
 
 export interface Service extends ServiceTable.Entry {
   /** Undefined until it is ready to take a request. */
-  readonly ready: () => HttpUpstream.HttpUpstream | undefined
+  readonly ready: () => Upstream.Upstream | undefined
   /** Waits for what a request needs to know. Until it is over, the service stays. */
-  readonly wait: Effect.Effect<HttpUpstream.HttpUpstream, DialError.Reason>
+  readonly wait: Effect.Effect<Upstream.Upstream, DialError.Reason>
 }
 
 export interface Services {
@@ -41,7 +43,7 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const follow = (resolver: Resolver.Resolver): Followed => {
-    const { making, service } = followed(HttpUpstream.make(resolver, open, options), Scope.forkUnsafe(scope))
+    const { making, service } = followed(UpstreamFor.make(resolver, open, options), Scope.forkUnsafe(scope))
     run(making)
     return service
   }
@@ -73,11 +75,11 @@ export const make = Effect.fnUntraced(function*(
 
 /** A service whose upstream is still to be made. */
 const followed = (
-  make: Effect.Effect<HttpUpstream.HttpUpstream, never, Resolver.Sources | Scope.Scope>,
+  make: Effect.Effect<Upstream.Upstream, never, Resolver.Sources | Scope.Scope>,
   scope: Scope.Closeable
 ): { readonly service: Followed; readonly making: Effect.Effect<void, never, Resolver.Sources> } => {
-  const made = Deferred.makeUnsafe<HttpUpstream.HttpUpstream>()
-  let upstream: HttpUpstream.HttpUpstream | undefined
+  const made = Deferred.makeUnsafe<Upstream.Upstream>()
+  let upstream: Upstream.Upstream | undefined
   let waiting = 0
   return {
     making: Effect.gen(function*() {

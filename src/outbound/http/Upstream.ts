@@ -1,0 +1,34 @@
+/** One service as requests see it: how it is asked for an instance, whatever decides which one. */
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
+import type * as HttpRoutes from "../../route/HttpRoutes.ts"
+import type { Effect } from "effect"
+import type * as DialError from "../DialError.ts"
+import type * as HttpUpstream from "./HttpUpstream.ts"
+
+/** Where a request goes. */
+export interface Picked {
+  /** Has the instance, and hears how the request went. */
+  readonly upstream: HttpUpstream.HttpUpstream
+  /** Counts the request as active until its `end`. */
+  readonly instance: HttpUpstream.Instance
+  /** Undefined: no routes are known, and nothing is changed on the way. */
+  readonly way: Way | undefined
+}
+
+export interface Way {
+  readonly route: HttpRoutes.Route
+  readonly leg: HttpRoutes.Leg
+}
+
+export interface Upstream {
+  readonly service: string
+  /** Waits until requests can be told where to go. */
+  readonly ready: Effect.Effect<void, DialError.Reason>
+  readonly isReady: () => boolean
+  /** Or why there is no instance. */
+  readonly pick: (tried: ReadonlySet<string>, request: HttpRequest.HttpRequest) => Picked | DialError.Reason
+  /** Requests without a whole answer. */
+  readonly active: () => number
+  /** Whether an instance is known, healthy or not. */
+  readonly isKnown: () => boolean
+}
