@@ -36,7 +36,6 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
 > {
   const consul = yield* ConsulClient.ConsulClient
   const id = options.id ?? options.name
-  const checkId = `service:${id}`
   const check = yield* HealthCheck.make(options)
   const attributes = { service: options.name, instance: id }
   const failures = Meter.count(Catalogue.registrationFailures, attributes, yield* Effect.context<never>())
@@ -45,34 +44,9 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     known = true
   })
 
-  const register = consul.call("PUT /v1/agent/service/register", (api) =>
-    api.agent.registerService({
-      query: { "replace-existing-checks": true },
-      payload: {
-        Name: options.name,
-        ID: id,
-        Port: options.port,
-        Address: options.address ?? "",
-        Tags: options.tags ?? [],
-        Meta: options.meta ?? {},
-        Connect: { Native: true },
-        Check: { CheckID: checkId, Name: "health", ...check.definition }
-      }
-    }))
+  const register = registerWith(consul, options, id, check)
   const again = Effect.andThen(Effect.logWarning(`${id} was forgotten by the agent: registering it again`), register)
-  const beat = (
-    check.tell === undefined
-      ? Effect.asVoid(consul.call("GET /v1/agent/service", (api) => api.agent.service({ params: { id }, query: {} })))
-      : Effect.flatMap(
-        check.tell,
-        ({ output, status }) =>
-          consul.call(
-            "PUT /v1/agent/check/update",
-            (api) =>
-              api.agent.updateCheck({ params: { checkId }, query: {}, payload: { Status: status, Output: output } })
-          )
-      )
-  ).pipe(
+  const beat = tell(consul, id, check).pipe(
     // 404, or 500 from agents before 1.11: an agent that was restarted without its state.
     Effect.catchReasons("ConsulError", { NotFound: () => again, ServerError: () => register }),
     Effect.andThen(isKnown),
@@ -82,18 +56,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       return Effect.logWarning(`cannot tell the agent how ${id} is: ${error.message}`)
     })
   )
-  const leave = Effect.gen(function*() {
+  const leave = Effect.suspend(() => {
     known = false
-    yield* consul.call(
-      "PUT /v1/agent/service/maintenance",
-      (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable: true, reason: "shutting down" } })
-    )
-    yield* Effect.sleep(options.drain ?? "1 second")
-    yield* consul.call(
-      "PUT /v1/agent/service/deregister",
-      (api) => api.agent.deregisterService({ params: { id }, query: {} })
-    )
-  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot take ${id} out of the catalog: ${error.message}`)))
+    return takeOut(consul, id, options.drain ?? "1 second")
+  })
 
   yield* Meter.follow(
     Catalogue.registrationPassing,
@@ -110,3 +76,65 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<
   ConsulError.ConsulError | Listening.ListenError,
   ConsulClient.ConsulClient | Exclude<R, Scope.Scope>
 > => Layer.effectDiscard(make(options))
+
+const registerWith = <R>(
+  consul: ConsulClient.ConsulClient["Service"],
+  options: Options<R>,
+  id: string,
+  { definition }: HealthCheck.HealthCheck<R>
+) =>
+  consul.call("PUT /v1/agent/service/register", (api) =>
+    api.agent.registerService({
+      query: { "replace-existing-checks": true },
+      payload: {
+        Name: options.name,
+        ID: id,
+        Port: options.port,
+        Address: options.address ?? "",
+        Tags: options.tags ?? [],
+        Meta: options.meta ?? {},
+        Connect: { Native: true },
+        Check: { CheckID: checkIdOf(id), Name: "health", ...definition }
+      }
+    }))
+
+/** Says how the instance is; where the agent finds that out itself, asks whether it still knows the instance. */
+const tell = <R>(
+  consul: ConsulClient.ConsulClient["Service"],
+  id: string,
+  { tell }: HealthCheck.HealthCheck<R>
+): Effect.Effect<void, ConsulError.ConsulError, R> =>
+  tell === undefined
+    ? Effect.asVoid(consul.call("GET /v1/agent/service", (api) => api.agent.service({ params: { id }, query: {} })))
+    : Effect.flatMap(tell, ({ output, status }) =>
+      Effect.asVoid(
+        consul.call(
+          "PUT /v1/agent/check/update",
+          (api) =>
+            api.agent.updateCheck({
+              params: { checkId: checkIdOf(id) },
+              query: {},
+              payload: { Status: status, Output: output }
+            })
+        )
+      ))
+
+const checkIdOf = (id: string) => `service:${id}`
+
+/** Sends callers elsewhere first, and gives them time to hear of it. */
+const takeOut = (
+  consul: ConsulClient.ConsulClient["Service"],
+  id: string,
+  drain: Duration.Input
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    yield* consul.call(
+      "PUT /v1/agent/service/maintenance",
+      (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable: true, reason: "shutting down" } })
+    )
+    yield* Effect.sleep(drain)
+    yield* consul.call(
+      "PUT /v1/agent/service/deregister",
+      (api) => api.agent.deregisterService({ params: { id }, query: {} })
+    )
+  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot take ${id} out of the catalog: ${error.message}`)))
