@@ -98,48 +98,13 @@ const orDenied = (
  * Requests without a stream to send and without an upgrade go to the dispatcher by a short way. Effect's own does the rest.
  */
 const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): HttpClient.HttpClient => {
-  const send = (
-    request: HttpClientRequest.HttpClientRequest,
-    url: URL,
-    options: Partial<Undici.Dispatcher.DispatchOptions>,
-    signal: AbortSignal | undefined
-  ): Effect.Effect<ResponseBuffer.ResponseBuffer, HttpClientError.HttpClientError> =>
-    Effect.callback((resume) => {
-      const reply = new ResponseBuffer.ResponseBuffer(
-        (reply) => resume(Effect.succeed(reply)),
-        (cause) => resume(Effect.fail(noAnswer(request, cause)))
-      )
-      dispatcher.dispatch({
-        ...options,
-        method: request.method,
-        headers: request.headers,
-        origin: url.origin,
-        path: url.pathname + url.search,
-        body: "body" in request.body ? request.body.body : null,
-        // As in Effect's: these are what `Effect.timeout` is for.
-        headersTimeout: 3_600_000,
-        bodyTimeout: 0
-      } as Undici.Dispatcher.DispatchOptions, reply)
-      const abort = () => reply.abort()
-      if (signal?.aborted === true) abort()
-      signal?.addEventListener("abort", abort, { once: true })
-      return Effect.sync(abort)
-    })
-
   /** Spans, interruption, scopes and forgotten answers are looked after by Effect's client. */
   const tracked = HttpClient.make((request, url, signal, fiber) =>
     Effect.map(
-      send(request, url, fiber.getRef(NodeHttpClient.UndiciOptions), signal),
+      send(dispatcher, request, url, fiber.getRef(NodeHttpClient.UndiciOptions), signal),
       (reply) => new MeshHttpResponse.MeshHttpResponse(request, url, reply)
     )
   )
-
-  /** The same for an answer that is still coming in. */
-  const track = (response: MeshHttpResponse.MeshHttpResponse, reply: ResponseBuffer.ResponseBuffer) =>
-    HttpClient.make((_request, _url, signal) => {
-      signal.addEventListener("abort", () => reply.abort(), { once: true })
-      return Effect.succeed(response)
-    }).execute(response.request)
 
   const untracked = (
     request: HttpClientRequest.HttpClientRequest,
@@ -147,7 +112,7 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     options: Partial<Undici.Dispatcher.DispatchOptions>
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(send(request, url, options, undefined)), (reply) => {
+      Effect.flatMap(restore(send(dispatcher, request, url, options, undefined)), (reply) => {
         const response = new MeshHttpResponse.MeshHttpResponse(request, url, reply)
         return reply.ended ? Effect.succeed(response) : track(response, reply)
       })
@@ -171,6 +136,42 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     Effect.succeed
   )
 }
+
+const send = (
+  dispatcher: Undici.Dispatcher,
+  request: HttpClientRequest.HttpClientRequest,
+  url: URL,
+  options: Partial<Undici.Dispatcher.DispatchOptions>,
+  signal: AbortSignal | undefined
+): Effect.Effect<ResponseBuffer.ResponseBuffer, HttpClientError.HttpClientError> =>
+  Effect.callback((resume) => {
+    const reply = new ResponseBuffer.ResponseBuffer(
+      (reply) => resume(Effect.succeed(reply)),
+      (cause) => resume(Effect.fail(noAnswer(request, cause)))
+    )
+    dispatcher.dispatch({
+      ...options,
+      method: request.method,
+      headers: request.headers,
+      origin: url.origin,
+      path: url.pathname + url.search,
+      body: "body" in request.body ? request.body.body : null,
+      // As in Effect's: these are what `Effect.timeout` is for.
+      headersTimeout: 3_600_000,
+      bodyTimeout: 0
+    } as Undici.Dispatcher.DispatchOptions, reply)
+    const abort = () => reply.abort()
+    if (signal?.aborted === true) abort()
+    signal?.addEventListener("abort", abort, { once: true })
+    return Effect.sync(abort)
+  })
+
+/** Has Effect's client look after an answer that is still coming in. */
+const track = (response: MeshHttpResponse.MeshHttpResponse, reply: ResponseBuffer.ResponseBuffer) =>
+  HttpClient.make((_request, _url, signal) => {
+    signal.addEventListener("abort", () => reply.abort(), { once: true })
+    return Effect.succeed(response)
+  }).execute(response.request)
 
 /** With a message that tells what a `RequestFailed` tells. */
 const noAnswer = (
