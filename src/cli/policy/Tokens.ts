@@ -48,43 +48,22 @@ export const providers = (intentions: ReadonlyArray<Intention.Intention>): Reado
   )
 ]
 
+type Claims = Record<string, unknown>
+
 export const read = Effect.fnUntraced(function*(given: Given, known: ReadonlyArray<string>, now: number) {
-  const found = new Map<string, Record<string, unknown>>()
+  const found = new Map<string, Claims>()
   const notes: Array<string> = []
-  const check = (provider: string) =>
-    known.includes(provider)
-      ? Effect.void
-      : new PolicyError({
-        why: `no intention asks for a token of ${JSON.stringify(provider)}${
-          known.length === 0
-            ? ": none asks for any token, so leave it out"
-            : `${Nearest.ask(provider, known)} Known are ${known.join(", ")}`
-        }`
-      })
   for (const text of given.tokenPayload) {
-    const [, named, file] = /^(?:([^=/]+)=)?(.*)$/s.exec(text)!
-    const provider = named ?? (known.length === 1 ? known[0]! : undefined)
-    if (provider === undefined) {
-      return yield* new PolicyError({
-        why: `--token-payload ${text} does not say whose token it is: write PROVIDER=${text}, with one of ${
-          known.join(", ") || "no provider: no intention asks for a token"
-        }`
-      })
-    }
-    yield* check(provider)
+    const [provider, file] = yield* named(text, known)
+    yield* asked(provider, known)
     if (found.has(provider)) {
       return yield* new PolicyError({
         why: `two tokens of ${provider} are given: give one, because only one counts for a request`
       })
     }
-    const claims = yield* payload(file!)
+    const claims = yield* payload(file)
     found.set(provider, claims)
-    notes.push(
-      `the token of ${provider} is taken as verified: its signature, issuer, audience and lifetime were not checked` +
-        (typeof claims["exp"] === "number" && claims["exp"] * 1000 < now
-          ? ". It has expired: a proxy would not take it"
-          : "")
-    )
+    notes.push(noteOn(provider, claims, now))
   }
   for (const text of given.claim) {
     const [, provider, path, json, value] = /^([^:=]+)(?::([^=]*?)(:?)=(.*))?$/s.exec(text) ?? []
@@ -93,28 +72,65 @@ export const read = Effect.fnUntraced(function*(given: Given, known: ReadonlyArr
         why: `--claim ${JSON.stringify(text)} is not understood: write provider:path=value, or provider:path:=JSON`
       })
     }
-    yield* check(provider)
+    yield* asked(provider, known)
     const claims = found.get(provider) ?? {}
     found.set(provider, claims)
-    if (path === undefined || value === undefined) continue
-    const parsed = json === ":" ? parse(value) : Result.succeed<unknown>(value)
-    if (Result.isFailure(parsed)) {
-      return yield* new PolicyError({
-        why: `--claim ${
-          JSON.stringify(text)
-        } has no JSON behind :=. Write = for a text, := for a list, a number or an object`
-      })
-    }
-    if (!set(claims, path.split("."), parsed.success)) {
-      return yield* new PolicyError({
-        why: `--claim ${
-          JSON.stringify(text)
-        } contradicts another claim: ${path} is given twice, or lies inside a value that is not an object`
-      })
-    }
+    if (path !== undefined && value !== undefined) yield* add(claims, text, path, value, json === ":")
   }
   return { tokens: [...found], notes } satisfies Tokens as Tokens
 })
+
+/** Whose token it is, and the file it is in. */
+const named = (
+  text: string,
+  known: ReadonlyArray<string>
+): Effect.Effect<readonly [provider: string, file: string], PolicyError> => {
+  const [, named, file] = /^(?:([^=/]+)=)?(.*)$/s.exec(text)!
+  const provider = named ?? (known.length === 1 ? known[0]! : undefined)
+  return provider !== undefined ? Effect.succeed([provider, file!]) : Effect.fail(
+    new PolicyError({
+      why: `--token-payload ${text} does not say whose token it is: write PROVIDER=${text}, with one of ${
+        known.join(", ") || "no provider: no intention asks for a token"
+      }`
+    })
+  )
+}
+
+/** Fails where no intention asks for a token of this provider. */
+const asked = (provider: string, known: ReadonlyArray<string>): Effect.Effect<void, PolicyError> =>
+  known.includes(provider)
+    ? Effect.void
+    : Effect.fail(
+      new PolicyError({
+        why: `no intention asks for a token of ${JSON.stringify(provider)}${
+          known.length === 0
+            ? ": none asks for any token, so leave it out"
+            : `${Nearest.ask(provider, known)} Known are ${known.join(", ")}`
+        }`
+      })
+    )
+
+const noteOn = (provider: string, { exp }: Claims, now: number): string =>
+  `the token of ${provider} is taken as verified: its signature, issuer, audience and lifetime were not checked` +
+  (typeof exp === "number" && exp * 1000 < now ? ". It has expired: a proxy would not take it" : "")
+
+/** One claim more, as JSON or as a text. */
+const add = (
+  claims: Claims,
+  text: string,
+  path: string,
+  value: string,
+  isJson: boolean
+): Effect.Effect<void, PolicyError> => {
+  const wrong = (why: string) => Effect.fail(new PolicyError({ why: `--claim ${JSON.stringify(text)} ${why}` }))
+  const parsed = isJson ? parse(value) : Result.succeed<unknown>(value)
+  if (Result.isFailure(parsed)) {
+    return wrong("has no JSON behind :=. Write = for a text, := for a list, a number or an object")
+  }
+  return set(claims, path.split("."), parsed.success)
+    ? Effect.void
+    : wrong(`contradicts another claim: ${path} is given twice, or lies inside a value that is not an object`)
+}
 
 /** False where something is there already, or in the way. */
 const set = (claims: Record<string, unknown>, path: ReadonlyArray<string>, value: unknown): boolean => {

@@ -51,12 +51,7 @@ export const start = (
       killSignal: "SIGTERM",
       forceKillAfter: grace
     }).pipe(Effect.mapError(failed))
-    // A process that ends without closing its scopes must not leave its applications behind.
-    const kill = () => killGroup(handle.pid)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => process.on("exit", kill)),
-      () => Effect.sync(() => process.off("exit", kill))
-    )
+    yield* killWithProcess(handle.pid)
     const last: Array<string> = []
     const printed = yield* handle.all.pipe(
       Stream.decodeText(),
@@ -82,6 +77,15 @@ export const start = (
       )
     }
   })
+
+/** A process that ends without closing its scopes must not leave its applications behind. */
+const killWithProcess = (pid: ChildProcessSpawner.ProcessId) => {
+  const kill = () => killGroup(pid)
+  return Effect.acquireRelease(
+    Effect.sync(() => process.on("exit", kill)),
+    () => Effect.sync(() => process.off("exit", kill))
+  )
+}
 
 const isFree = (port: number): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
