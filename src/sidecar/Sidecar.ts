@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const service = (yield* Watched.ready(yield* Intentions.Intentions))().destination.service
   const listeners = new Set<Running>()
   const wanted = new Map<string, Running>()
-  const warned = new Set<string>()
+  const warn = warnOnce()
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<Services>()
 
@@ -88,11 +88,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   let movedTo: string | undefined
   const sayMoved = Effect.suspend(() =>
     movedTo === undefined ? Effect.void : Effect.annotateLogs(
-      Effect.logError(
-        `${applied.proxyId} is registered as the proxy of ${movedTo} now, and this sidecar holds the certificate and the ` +
-          `intentions of ${service}: it has closed its ports, and open connections may end. To serve ${movedTo}, start it ` +
-          `again; to go on with ${service}, register it as the proxy of ${service}`
-      ),
+      Effect.logError(moved(applied.proxyId, service, movedTo)),
       { service }
     )
   )
@@ -102,10 +98,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     movedTo = next.service === service ? undefined : next.service
     if (movedTo === undefined) applied = next
     else yield* sayMoved
-    for (const line of next.ignored) {
-      if (!warned.has(line)) yield* Effect.logWarning(`not supported, and ignored: ${line}`)
-      warned.add(line)
-    }
+    yield* warn(next.ignored)
     const planned = movedTo === undefined ? plansOf(next, options) : []
     const plans = new Map(planned.map((plan) => [plan.name, plan]))
     for (const [name, { plan, supervised }] of wanted) {
@@ -163,6 +156,24 @@ export const run = (options?: Options): Effect.Effect<
   Listening.ListenError,
   ProxyRegistration.ProxyRegistration | Services
 > => Effect.scoped(Effect.andThen(make(options), Effect.never))
+
+/** Says what is not supported, once for each. */
+const warnOnce = () => {
+  const warned = new Set<string>()
+  return (lines: ReadonlyArray<string>) =>
+    Effect.suspend(() => {
+      const unsaid = lines.filter((line) => !warned.has(line))
+      unsaid.forEach((line) => warned.add(line))
+      return Effect.forEach(unsaid, (line) => Effect.logWarning(`not supported, and ignored: ${line}`), {
+        discard: true
+      })
+    })
+}
+
+const moved = (proxyId: string, service: string, to: string): string =>
+  `${proxyId} is registered as the proxy of ${to} now, and this sidecar holds the certificate and the ` +
+  `intentions of ${service}: it has closed its ports, and open connections may end. To serve ${to}, start it ` +
+  `again; to go on with ${service}, register it as the proxy of ${service}`
 
 /** A listener as the registration wants it. */
 interface Plan extends Pick<ListenerStatus, "name" | "direction" | "service"> {
