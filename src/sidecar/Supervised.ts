@@ -59,27 +59,12 @@ export const make = <R>(
     Effect.suspend(() => listener === undefined ? Effect.void : listener.update(registration))
   )
 
-  // A scope for each attempt: what one that failed had begun ends with it, not with the listener.
-  const attempt = Effect.flatMap(
-    Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope)),
-    (own) =>
-      Effect.suspend(() => plan.start(registration)).pipe(
-        Scope.provide(own),
-        Effect.onExit((exit) => exit._tag === "Failure" ? Scope.close(own, exit) : Effect.void)
-      )
-  )
   const failed = (cause: Cause.Cause<Listening.ListenError>) => {
-    const again = state._tag === "Failed"
-    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-    const message = error?.message ?? String(Cause.squash(cause))
-    state = { _tag: "Failed", message }
-    if (again) return Effect.void
-    // Where there is no other attempt, the error itself reaches whoever wanted the listener.
-    if (plan.rebind === undefined) return error === undefined ? Effect.logError(plan.name, cause) : Effect.void
-    const line = `${plan.name}: ${message}. Trying again meanwhile`
-    return error === undefined ? Effect.logError(line, cause) : Effect.logError(line)
+    const isFirst = state._tag !== "Failed"
+    state = { _tag: "Failed", message: messageOf(cause) }
+    return isFirst ? report(plan, cause) : Effect.void
   }
-  const started = Effect.sandbox(attempt).pipe(
+  const started = Effect.sandbox(inOwnScope(Effect.suspend(() => plan.start(registration)))).pipe(
     Effect.tapError(failed),
     Effect.retry(plan.rebind ?? Schedule.recurs(0)),
     Effect.catch(Effect.failCause)
@@ -126,4 +111,32 @@ export const make = <R>(
       bound: Deferred.await(bound)
     }
   }
+}
+
+/** A scope for each attempt: what one that failed had begun ends with it, not with the listener. */
+const inOwnScope = <A, E, R>(attempt: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope)),
+    (own) =>
+      attempt.pipe(
+        Scope.provide(own),
+        Effect.onExit((exit) => exit._tag === "Failure" ? Scope.close(own, exit) : Effect.void)
+      )
+  )
+
+const messageOf = (cause: Cause.Cause<Listening.ListenError>): string =>
+  Option.match(Cause.findErrorOption(cause), {
+    onNone: () => String(Cause.squash(cause)),
+    onSome: ({ message }) => message
+  })
+
+/** Logs the first failed attempt. The only attempt of all fails with its error, which needs no line; a bug always has one. */
+const report = <R>(
+  { name, rebind }: Options<R>,
+  cause: Cause.Cause<Listening.ListenError>
+): Effect.Effect<void> => {
+  const isBug = Option.isNone(Cause.findErrorOption(cause))
+  if (rebind === undefined) return isBug ? Effect.logError(name, cause) : Effect.void
+  const line = `${name}: ${messageOf(cause)}. Trying again meanwhile`
+  return isBug ? Effect.logError(line, cause) : Effect.logError(line)
 }
