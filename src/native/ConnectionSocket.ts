@@ -47,37 +47,18 @@ export const make = Effect.fnUntraced(function*<R>(
       })
     )
     opened.openUnsafe()
-    const ending = (error: Socket.SocketError): Socket.SocketError => {
-      const { reason } = error
-      if (reason._tag === "SocketReadError") return unreadable(current, reason.cause)
-      if (closing !== undefined) {
-        const { code, reason: closeReason } = closing
-        return new Socket.SocketError({
-          reason: new Socket.SocketCloseError(closeReason === undefined ? { code } : { code, closeReason })
-        })
-      }
-      return isEnd(error) && !current.socket.readableEnded ? unreadable(current, undefined) : error
-    }
     return {
       // Gone before anybody listened: no event will tell.
       pull: current.socket.destroyed
         ? Effect.fail(unreadable(current, current.socket.errored))
-        : Effect.mapError(pull, ending),
+        : Effect.mapError(pull, (error) => ended(current, error, closing)),
       // It is encrypted already, and by whom it should be.
       upgrade: Socket.SocketUpgradeError.unsupported
     }
   })
 
   const unlessGone = (write: Effect.Effect<void, Socket.SocketError>) =>
-    Effect.suspend(() => {
-      const current = link
-      if (current === undefined) return write
-      if (current.socket.destroyed) return Effect.fail(unwritable(current, current.socket.errored))
-      return Effect.mapError(
-        write,
-        (error) => error.reason._tag === "SocketWriteError" ? unwritable(current, error.reason.cause) : error
-      )
-    })
+    Effect.suspend(() => link === undefined ? write : writing(link, write))
   const close = (event: Socket.CloseEvent) =>
     opened.whenOpen(Effect.suspend(() => {
       closing = event
@@ -99,6 +80,22 @@ export const make = Effect.fnUntraced(function*<R>(
   return Socket.make({ reader, writer })
 })
 
+/** How reading has ended: by what was done to the connection, whatever `NodeSocket` takes it for. */
+const ended = (
+  link: Link,
+  error: Socket.SocketError,
+  closing: Socket.CloseEvent | undefined
+): Socket.SocketError => {
+  if (error.reason._tag === "SocketReadError") return unreadable(link, error.reason.cause)
+  if (closing !== undefined) {
+    const { code, reason: closeReason } = closing
+    return new Socket.SocketError({
+      reason: new Socket.SocketCloseError(closeReason === undefined ? { code } : { code, closeReason })
+    })
+  }
+  return isEnd(error) && !link.socket.readableEnded ? unreadable(link, undefined) : error
+}
+
 /** Whether a scope closed with nothing wrong. That the other side has ended is a failure of Effect's reader, and in order. */
 export const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isSuccess(exit) || exit.cause.reasons.every((reason) => Cause.isFailReason(reason) && isEnd(reason.error))
@@ -106,6 +103,14 @@ export const isOrderly = (exit: Exit.Exit<unknown, unknown>): boolean =>
 /** Whether the other side has ended in order. */
 export const isEnd = (error: unknown): boolean =>
   Socket.isSocketError(error) && error.reason._tag === "SocketCloseError" && error.reason.code === 1000
+
+const writing = (link: Link, write: Effect.Effect<void, Socket.SocketError>): Effect.Effect<void, Socket.SocketError> =>
+  link.socket.destroyed
+    ? Effect.fail(unwritable(link, link.socket.errored))
+    : Effect.mapError(
+      write,
+      (error) => error.reason._tag === "SocketWriteError" ? unwritable(link, error.reason.cause) : error
+    )
 
 const unreadable = (link: Link, cause: unknown): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketReadError({ cause: cut(link, cause) }) })

@@ -43,16 +43,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   SocketServer.SocketServerError,
   SecureContexts.SecureContexts | Intentions.Intentions | Scope.Scope
 > {
-  /** Of those that run, the last one serves. */
-  const running: Array<Serve> = []
-  const attached = Latch.makeUnsafe(false)
-  const serve: Serve = (connection) => running.at(-1)?.(connection) ?? wait(connection)
-  const wait: Serve = (connection) =>
-    Effect.flatMap(
-      Effect.raceFirst(Effect.as(attached.await, false), Effect.as(closed(connection), true)),
-      (gone) => gone ? Effect.void : running.at(-1)?.(connection) ?? Effect.interrupt
-    )
-
+  const { attached, running, serve } = handlers()
   const listener = yield* Effect.mapError(
     MeshListener.make({ ...options, host: options.host ?? "0.0.0.0", handle: serve }),
     unopened
@@ -104,6 +95,19 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const address = yield* Effect.mapError(Listening.inetAddress(listener), unopened)
   return { sockets: SocketServer.SocketServer.of({ address, run }), mesh: listener }
 })
+
+/** Those that run, of which the last one serves. Connections wait for the first. */
+const handlers = () => {
+  const running: Array<Serve> = []
+  const attached = Latch.makeUnsafe(false)
+  const wait: Serve = (connection) =>
+    Effect.flatMap(
+      Effect.raceFirst(Effect.as(attached.await, false), Effect.as(closed(connection), true)),
+      (gone) => gone ? Effect.void : running.at(-1)?.(connection) ?? Effect.interrupt
+    )
+  const serve: Serve = (connection) => running.at(-1)?.(connection) ?? wait(connection)
+  return { running, attached, serve }
+}
 
 /** Needs no control plane: whoever provides secure contexts and intentions. */
 export const layer = (options: Options): Layer.Layer<
