@@ -63,23 +63,22 @@ const ask = (port: number) => Effect.scoped(Effect.flatMap(connect(port), ({ say
 const expectShout = (port: number) =>
   agent.eventually(Effect.filterOrFail(ask(port), (said) => said === "HELLO", (said) => `it said ${said}`))
 
+/** The same, up and allowed to talk. `status` is that of web's sidecar. */
+const talking = Effect.gen(function*() {
+  const parts = yield* pair
+  yield* agent.allow(parts.api, parts.web)
+  yield* parts.sidecar(parts.api)
+  const { status } = yield* parts.sidecar(parts.web)
+  yield* expectShout(parts.ports.upstream)
+  return { ...parts, status }
+})
+
 layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a pair of sidecars", (it) => {
-  it.effect("carries bytes between applications that know nothing of the mesh", () =>
-    Effect.gen(function*() {
-      const { api, ports, sidecar, web } = yield* pair
-      yield* agent.allow(api, web)
-      yield* sidecar(api)
-      yield* sidecar(web)
-      yield* expectShout(ports.upstream)
-    }))
+  it.effect("carries bytes between applications that know nothing of the mesh", () => talking)
 
   it.effect("carries the end of one direction while the other goes on", () =>
     Effect.gen(function*() {
-      const { api, ports, sidecar, web } = yield* pair
-      yield* agent.allow(api, web)
-      yield* sidecar(api)
-      yield* sidecar(web)
-      yield* expectShout(ports.upstream)
+      const { ports } = yield* talking
       const heard = yield* Effect.callback<string>((resume) => {
         const socket = Net.connect({ port: ports.upstream, host: "127.0.0.1", allowHalfOpen: true })
         let text = ""
@@ -107,11 +106,7 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a pair of si
 
   it.effect("cuts an open connection when the intention goes", () =>
     Effect.gen(function*() {
-      const { api, ports, sidecar, web } = yield* pair
-      yield* agent.allow(api, web)
-      yield* sidecar(api)
-      yield* sidecar(web)
-      yield* expectShout(ports.upstream)
+      const { api, ports } = yield* talking
       const { closed, say } = yield* connect(ports.upstream)
       assert.strictEqual(yield* say("still here"), "STILL HERE")
       yield* agent.allow(api, "somebody-else")
@@ -120,13 +115,9 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("a pair of si
 
   it.effect("follows its registration: upstreams come, go and move, and open connections stay", () =>
     Effect.gen(function*() {
-      const { api, ports, sidecar, upstreams, web } = yield* pair
-      yield* agent.allow(api, web)
-      yield* sidecar(api)
-      const { status } = yield* sidecar(web)
+      const { api, ports, status, upstreams, web } = yield* talking
       const listening = (port: number) =>
         status().listeners.some(({ address, state }) => address.endsWith(`:${port}`) && state._tag === "Listening")
-      yield* expectShout(ports.upstream)
       const { say } = yield* connect(ports.upstream)
       assert.strictEqual(yield* say("one"), "ONE")
 
