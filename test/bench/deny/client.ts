@@ -1,9 +1,6 @@
 /** The callers: told to open connections, and then, by their ends, when each of them was seen to be cut. */
-import { Effect, Layer, References } from "effect"
 import type * as Tls from "node:tls"
-import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Mesh from "../../../src/mesh/Mesh.ts"
-import * as SecureContexts from "../../../src/tls/SecureContexts.ts"
+import * as Caller from "../caller.ts"
 import * as Processes from "../processes.ts"
 import * as Connections from "./connections.ts"
 
@@ -27,15 +24,4 @@ const run = (message: Connections.Open, context: Tls.SecureContext): void => {
   )
 }
 
-const program = (agent: string) =>
-  Effect.flatMap(SecureContexts.SecureContexts, (contexts) => {
-    process.on("message", (message: Connections.Open) => run(message, contexts.current().client))
-    process.send?.("joined")
-    return Effect.never
-  }).pipe(
-    Effect.provide(Layer.provide(Mesh.layer({ service: "web" }), ConsulClient.layer({ address: agent }))),
-    Effect.provideService(References.MinimumLogLevel, "Error")
-  )
-
-process.once("message", (agent: string) => void Effect.runFork(program(agent)))
-process.on("disconnect", () => process.exit(0))
+Caller.run(run)
