@@ -4,7 +4,7 @@
  * questions of another. Waits are counted, and long ones logged.
  */
 import { Clock, Duration, Effect, Semaphore } from "effect"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 
 /**
@@ -31,11 +31,11 @@ const quiet = 60_000
 export const line = Effect.fnUntraced(function*(purpose: Purpose, address: string) {
   const size = sizes[purpose]
   const free = yield* Semaphore.make(size)
-  const waits = Meter.distribution(Catalogue.agentWaits, { purpose }, yield* Effect.context<never>())
+  const waits = Meter.distribution(MetricCatalogue.agentWaits, { purpose }, yield* Effect.context<never>())
   /** Those that have a connection, and those that wait for one. */
   let present = 0
   let saidAt: number | undefined
-  yield* Meter.follow(Catalogue.agentWaiting, { purpose }, () => Math.max(0, present - size))
+  yield* Meter.follow(MetricCatalogue.agentWaiting, { purpose }, () => Math.max(0, present - size))
 
   /** Counts a wait that began at `since`. */
   const waited = (since: number) =>

@@ -9,7 +9,7 @@ import * as Http1Connections from "./Http1Connections.ts"
 import * as Http2Sessions from "./Http2Sessions.ts"
 import type * as HttpExchange from "./HttpExchange.ts"
 import * as HttpLimits from "./HttpLimits.ts"
-import * as OpenConnections from "./OpenConnections.ts"
+import * as ServedConnections from "./ServedConnections.ts"
 import * as SniffProtocol from "./SniffProtocol.ts"
 import type * as Splice from "../net/Splice.ts"
 
@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(
   function*<Connection extends Splice.Side, Verdict>(
     { abused, closed, limits, protocols, started, streams }: Options<Connection, Verdict>
   ): Effect.fn.Return<HttpConnections<Connection, Verdict>, never, Scope.Scope> {
-    const open = new OpenConnections.OpenConnections<Connection>()
+    const open = new ServedConnections.ServedConnections<Connection>()
     let handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined
     let draining = false
 
@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(
       // Cut soon, as a client that does not read the last words would keep the connection.
       abused: (connection, abuse) => {
         abused(connection, abuse)
-        open.cutAfter(connection, performance.now() + OpenConnections.leaveGraceMillis)
+        open.cutAfter(connection, performance.now() + ServedConnections.leaveGraceMillis)
       },
       handlers: () => handlers
     }

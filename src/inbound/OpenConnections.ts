@@ -2,13 +2,13 @@
 import { Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
-import * as Admissions from "./Admissions.ts"
+import * as Reauthorization from "./Reauthorization.ts"
 import type { Connection } from "./Connection.ts"
 import type * as ConnectionJudge from "./ConnectionJudge.ts"
 
 export interface OpenConnections extends
   Pick<
-    Admissions.Admissions<Connection, ConnectionJudge.Verdict>,
+    Reauthorization.Reauthorization<Connection, ConnectionJudge.Verdict>,
     "size" | "admitted" | "ended" | "admit" | "leave" | "open"
   >,
   ConnectionJudge.Open
@@ -22,7 +22,7 @@ export interface Options {
 }
 
 export const make = ({ cut, service }: Options): OpenConnections => {
-  const admissions = Admissions.make<Connection, ConnectionJudge.Verdict>({
+  const admissions = Reauthorization.make<Connection, ConnectionJudge.Verdict>({
     nameOf: ({ caller }) => SpiffeId.display(caller),
     end: cut
   })

@@ -7,7 +7,7 @@ import * as Bytes from "./Bytes.ts"
 import type * as HttpRequest from "./HttpRequest.ts"
 import * as Intention from "./Intention.ts"
 import * as RegularExpression from "./RegularExpression.ts"
-import * as Verdict from "./Verdict.ts"
+import * as Truth from "./Truth.ts"
 
 /**
  * How several lines of one header are read: as one value, joined by commas, or one by one. Line by line, a matcher is fulfilled
@@ -15,7 +15,7 @@ import * as Verdict from "./Verdict.ts"
  */
 export type Reading = "joined" | "lines"
 
-export type Condition = (request: HttpRequest.HttpRequest, reading: Reading) => Verdict.Verdict
+export type Condition = (request: HttpRequest.HttpRequest, reading: Reading) => Truth.Truth
 
 /** Called with the fault of each condition that cannot be evaluated. */
 export type Report = (flaw: string) => void
@@ -24,12 +24,12 @@ export const compile = (http: Intention.HttpPermission | undefined, report: Repo
   const conditions: Array<Condition> = []
   const unknown = (flaw: string) => {
     report(flaw)
-    conditions.push(() => Verdict.Unknown)
+    conditions.push(() => Truth.Unknown)
   }
   const methods = http?.Methods
   if (methods !== undefined && methods.length > 0) {
     const allowed = new Set(methods)
-    conditions.push((request) => Verdict.fromBoolean(allowed.has(request.method)))
+    conditions.push((request) => Truth.fromBoolean(allowed.has(request.method)))
   }
   const path = http && compilePath(http, report)
   if (path !== undefined) conditions.push((request) => path(withoutQuery(request.path)))
@@ -49,11 +49,11 @@ export const headers = (http: Intention.HttpPermission | undefined): ReadonlyArr
   })
 
 const all = (conditions: ReadonlyArray<Condition>): Condition => (request, reading) => {
-  let verdict: Verdict.Verdict = Verdict.Yes
+  let verdict: Truth.Truth = Truth.Yes
   for (let i = 0; i < conditions.length; i++) {
     const next = conditions[i]!(request, reading)
-    if (next === Verdict.No) return Verdict.No
-    if (next === Verdict.Unknown) verdict = Verdict.Unknown
+    if (next === Truth.No) return Truth.No
+    if (next === Truth.Unknown) verdict = Truth.Unknown
   }
   return verdict
 }
@@ -71,7 +71,7 @@ const questionMark = 63
 const hash = 35
 
 /** Compares one value, in bytes. */
-type Compare = (value: string) => Verdict.Verdict
+type Compare = (value: string) => Truth.Truth
 
 /** At most one of the three is set; of several the first counts. A prefix knows no segments: `/v1` covers `/v10`. */
 const compilePath = (http: Intention.HttpPermission, report: Report): Compare | undefined => {
@@ -89,7 +89,7 @@ const compileHeader = (matcher: Intention.HeaderMatcher, report: Report): Condit
   const shown = matcher.Name === "" ? "the header matcher" : `the matcher of header ${matcher.Name}`
   const unknown = (flaw: string): Condition => {
     report(`${shown} ${flaw}`)
-    return () => Verdict.Unknown
+    return () => Truth.Unknown
   }
   const invert = matcher.Invert === true
   const kind = Intention.headerKind(matcher)
@@ -98,7 +98,7 @@ const compileHeader = (matcher: Intention.HeaderMatcher, report: Report): Condit
   if (kind === undefined) return unknown("has no kind that is known")
   const valueOf = readHeader(name)
   if (valueOf === undefined) return unknown("is about a pseudo-header that is not known")
-  if (kind === "Present") return (request) => Verdict.fromBoolean((valueOf(request) !== undefined) !== invert)
+  if (kind === "Present") return (request) => Truth.fromBoolean((valueOf(request) !== undefined) !== invert)
 
   const compare = compareValue(
     kind,
@@ -110,14 +110,14 @@ const compileHeader = (matcher: Intention.HeaderMatcher, report: Report): Condit
   return (request, reading) => {
     const lines = reading === "lines" && header !== undefined ? request.lines(header) : undefined
     if (lines !== undefined) {
-      let verdict: Verdict.Verdict = Verdict.No
-      for (const line of lines) verdict = Verdict.some(verdict, compare(line))
-      return invert ? Verdict.not(verdict) : verdict
+      let verdict: Truth.Truth = Truth.No
+      for (const line of lines) verdict = Truth.some(verdict, compare(line))
+      return invert ? Truth.not(verdict) : verdict
     }
     const value = valueOf(request)
-    if (value === undefined) return Verdict.No
+    if (value === undefined) return Truth.No
     const verdict = compare(value)
-    return invert ? Verdict.not(verdict) : verdict
+    return invert ? Truth.not(verdict) : verdict
   }
 }
 
@@ -147,15 +147,15 @@ const compareValue = (
   return ignoreCase ? (value) => compare(Bytes.foldCase(value)) : compare
 }
 
-const exact = (wanted: string): Compare => (value) => Verdict.fromBoolean(value === wanted)
-const prefix = (wanted: string): Compare => (value) => Verdict.fromBoolean(value.startsWith(wanted))
-const suffix = (wanted: string): Compare => (value) => Verdict.fromBoolean(value.endsWith(wanted))
-const contains = (wanted: string): Compare => (value) => Verdict.fromBoolean(value.includes(wanted))
+const exact = (wanted: string): Compare => (value) => Truth.fromBoolean(value === wanted)
+const prefix = (wanted: string): Compare => (value) => Truth.fromBoolean(value.startsWith(wanted))
+const suffix = (wanted: string): Compare => (value) => Truth.fromBoolean(value.endsWith(wanted))
+const contains = (wanted: string): Compare => (value) => Truth.fromBoolean(value.includes(wanted))
 const comparisons = { Exact: exact, Prefix: prefix, Suffix: suffix, Contains: contains }
 
 const regex = (field: string, expression: string, report: Report): Compare => {
   const compiled = RegularExpression.compile(expression)
   if (Result.isSuccess(compiled)) return compiled.success
   report(`${field} ${JSON.stringify(expression)} is no RE2 expression (${compiled.failure})`)
-  return () => Verdict.Unknown
+  return () => Truth.Unknown
 }

@@ -8,7 +8,7 @@ import * as HttpCondition from "./HttpCondition.ts"
 import type * as HttpRequest from "./HttpRequest.ts"
 import * as Intention from "./Intention.ts"
 import * as TokenRequirement from "./TokenRequirement.ts"
-import * as Verdict from "./Verdict.ts"
+import * as Truth from "./Truth.ts"
 
 /** The refused call. */
 export interface Refused {
@@ -135,7 +135,7 @@ const avoiding = (permission: Intention.Permission, index: number): string => {
 const missingConditions = (permission: Intention.Permission, request: HttpRequest.HttpRequest): ReadonlyArray<string> =>
   conditions(permission).flatMap(({ http, words }) => {
     const condition = HttpCondition.compile(http, () => {})
-    const holds = (["joined", "lines"] as const).every((reading) => condition(request, reading) === Verdict.Yes)
+    const holds = (["joined", "lines"] as const).every((reading) => condition(request, reading) === Truth.Yes)
     return holds ? [] : [words]
   })
 
@@ -181,7 +181,7 @@ const missingTokens = (
   tokens: TokenRequirement.Tokens
 ): ReadonlyArray<string> => {
   const requirement = TokenRequirement.compile(jwt, () => {})
-  if (requirement === undefined || requirement.judge(tokens) === Verdict.Yes) return []
+  if (requirement === undefined || requirement.judge(tokens) === Truth.Yes) return []
   const ways = (jwt?.Providers ?? []).map((provider) => {
     const token = tokens(provider.Name)
     if (token === undefined) return describeProvider(provider)

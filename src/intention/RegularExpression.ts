@@ -5,10 +5,10 @@
 import { Result } from "effect"
 import { RE2JS } from "re2js"
 import * as Bytes from "./Bytes.ts"
-import * as Verdict from "./Verdict.ts"
+import * as Truth from "./Truth.ts"
 
 /** Matches one character for each byte. Bytes that are not UTF-8 cannot be evaluated: RE2 reads code points. */
-export type Match = (bytes: string) => Verdict.Verdict
+export type Match = (bytes: string) => Truth.Truth
 
 /** Fails with the fault of the expression. */
 export const compile = (expression: string): Result.Result<Match, string> =>
@@ -18,7 +18,7 @@ export const compile = (expression: string): Result.Result<Match, string> =>
       const compiled = RE2JS.compile(expression)
       return (bytes) => {
         const text = Bytes.toText(bytes)
-        return text === undefined ? Verdict.Unknown : Verdict.fromBoolean(compiled.testExact(text))
+        return text === undefined ? Truth.Unknown : Truth.fromBoolean(compiled.testExact(text))
       }
     },
     catch: (error) => error instanceof Error ? error.message : String(error)

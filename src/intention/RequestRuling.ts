@@ -4,7 +4,7 @@ import * as HttpCondition from "./HttpCondition.ts"
 import type * as HttpRequest from "./HttpRequest.ts"
 import type * as Intention from "./Intention.ts"
 import * as TokenRequirement from "./TokenRequirement.ts"
-import * as Verdict from "./Verdict.ts"
+import * as Truth from "./Truth.ts"
 
 export type RequestRuling = (request: HttpRequest.HttpRequest, tokens: TokenRequirement.Tokens) => Decision.Decision
 
@@ -39,8 +39,8 @@ export const compile = (rule: Decision.Rule, defaultAllows: boolean, report: Rep
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!
       const verdict = entry.condition(request, reading)
-      if (verdict === Verdict.Yes) return entry.ruling(request, tokens)
-      if (verdict === Verdict.Unknown) return entry.undecidable
+      if (verdict === Truth.Yes) return entry.ruling(request, tokens)
+      if (verdict === Truth.Unknown) return entry.undecidable
     }
     return noPermission
   }
@@ -86,7 +86,7 @@ const compilePermission = (
   for (const field of unknown) note(`the condition ${field} is not known`)
   const condition: HttpCondition.Condition = unknown.length === 0
     ? http
-    : (request, reading) => Verdict.all(http(request, reading), Verdict.Unknown)
+    : (request, reading) => Truth.all(http(request, reading), Truth.Unknown)
   const undecidable = Decision.make(
     false,
     "undecidable",
@@ -141,8 +141,8 @@ const guard = (
     let refusal: Decision.Decision | undefined
     for (const { missing, requirement, undecidable } of demands) {
       const verdict = requirement.judge(tokens)
-      if (verdict === Verdict.No) return missing
-      if (verdict === Verdict.Unknown) refusal ??= undecidable
+      if (verdict === Truth.No) return missing
+      if (verdict === Truth.Unknown) refusal ??= undecidable
     }
     return refusal ?? decision
   }

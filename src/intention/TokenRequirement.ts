@@ -3,7 +3,7 @@
  * provider is fulfilled when there is a verified token of it (signature, lifetime, audience, issuer) and the claims hold.
  */
 import type * as Intention from "./Intention.ts"
-import * as Verdict from "./Verdict.ts"
+import * as Truth from "./Truth.ts"
 
 /** The payload of a verified token. */
 export type Claims = { readonly [claim: string]: unknown }
@@ -17,7 +17,7 @@ export const noTokens: Tokens = () => undefined
 export interface Requirement {
   /** For people: the providers, any of which will do. */
   readonly providers: string
-  readonly judge: (tokens: Tokens) => Verdict.Verdict
+  readonly judge: (tokens: Tokens) => Truth.Truth
 }
 
 /** Whether a token is required. */
@@ -37,9 +37,9 @@ export const compile = (
   return {
     providers: providers.map((provider) => provider.Name || "?").join(" or "),
     judge: (tokens) => {
-      let verdict: Verdict.Verdict = Verdict.No
-      for (const judge of judges) verdict = Verdict.some(verdict, judge(tokens))
-      return unknown.length === 0 ? verdict : Verdict.Unknown
+      let verdict: Truth.Truth = Truth.No
+      for (const judge of judges) verdict = Truth.some(verdict, judge(tokens))
+      return unknown.length === 0 ? verdict : Truth.Unknown
     }
   }
 }
@@ -47,7 +47,7 @@ export const compile = (
 const compileProvider = (
   provider: Intention.JwtProvider,
   report: (flaw: string) => void
-): (tokens: Tokens) => Verdict.Verdict => {
+): (tokens: Tokens) => Truth.Truth => {
   const claims = provider.VerifyClaims ?? []
   const flaws = [
     ...(provider.Name === "" ? ["a token provider has no name"] : []),
@@ -61,9 +61,9 @@ const compileProvider = (
   ]
   flaws.forEach(report)
   return (tokens) => {
-    if (flaws.length > 0) return Verdict.Unknown
+    if (flaws.length > 0) return Truth.Unknown
     const token = tokens(provider.Name)
-    return Verdict.fromBoolean(token !== undefined && claims.every((claim) => holds(claim, token)))
+    return Truth.fromBoolean(token !== undefined && claims.every((claim) => holds(claim, token)))
   }
 }
 

@@ -5,6 +5,7 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as AdmittedExchange from "../inbound/http/AdmittedExchange.ts"
 import type * as HttpListener from "../inbound/http/HttpListener.ts"
+import type * as RefusalAnswer from "../inbound/http/RefusalAnswer.ts"
 import * as RequestAdmission from "../inbound/http/RequestAdmission.ts"
 import * as TokenAdmission from "../inbound/http/TokenAdmission.ts"
 import * as Tracing from "../observe/Tracing.ts"
@@ -77,5 +78,5 @@ const withTraceState = <A, E, R>(
     : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
 }
 
-const responseOf = ({ body, headers, status }: RequestAdmission.Answer): HttpServerResponse.HttpServerResponse =>
+const responseOf = ({ body, headers, status }: RefusalAnswer.RefusalAnswer): HttpServerResponse.HttpServerResponse =>
   body === "" ? HttpServerResponse.empty({ status, headers }) : HttpServerResponse.text(body, { status, headers })

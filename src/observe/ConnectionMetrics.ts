@@ -1,6 +1,6 @@
 /** The metrics of connections: totals of a listener, and the outcomes of handshakes. */
 import { type Context, Effect, type Scope } from "effect"
-import * as Catalogue from "./Catalogue.ts"
+import * as MetricCatalogue from "./MetricCatalogue.ts"
 import * as Meter from "./Meter.ts"
 
 /** Totals since the listener opened. */
@@ -25,17 +25,17 @@ export interface Totals {
 
 /** Shows `totals`, which is called when metrics are exported, never on the path of a connection. */
 export const follow = Effect.fnUntraced(function*(
-  direction: Catalogue.Direction,
+  direction: MetricCatalogue.Direction,
   totals: () => Totals
 ): Effect.fn.Return<void, never, Scope.Scope> {
-  yield* Meter.follow(Catalogue.connections, { direction }, () => totals().established)
-  yield* Meter.follow(Catalogue.connectionsOpen, { direction }, () => totals().open)
-  yield* Meter.follow(Catalogue.connectionsCut, { direction }, () => totals().cut)
-  yield* Meter.follow(Catalogue.connectionsRetired, { direction, reason: "lifetime" }, () => totals().lifetime)
-  yield* Meter.follow(Catalogue.connectionsRetired, { direction, reason: "idle" }, () => totals().idle)
-  yield* Meter.follow(Catalogue.connectionsFailed, { direction }, () => totals().failed)
-  yield* Meter.follow(Catalogue.bytes, { direction, flow: "sent" }, () => totals().sent)
-  yield* Meter.follow(Catalogue.bytes, { direction, flow: "received" }, () => totals().received)
+  yield* Meter.follow(MetricCatalogue.connections, { direction }, () => totals().established)
+  yield* Meter.follow(MetricCatalogue.connectionsOpen, { direction }, () => totals().open)
+  yield* Meter.follow(MetricCatalogue.connectionsCut, { direction }, () => totals().cut)
+  yield* Meter.follow(MetricCatalogue.connectionsRetired, { direction, reason: "lifetime" }, () => totals().lifetime)
+  yield* Meter.follow(MetricCatalogue.connectionsRetired, { direction, reason: "idle" }, () => totals().idle)
+  yield* Meter.follow(MetricCatalogue.connectionsFailed, { direction }, () => totals().failed)
+  yield* Meter.follow(MetricCatalogue.bytes, { direction, flow: "sent" }, () => totals().sent)
+  yield* Meter.follow(MetricCatalogue.bytes, { direction, flow: "received" }, () => totals().received)
 })
 
 /** Synchronous, for socket callbacks. */
@@ -45,10 +45,10 @@ export interface Handshakes {
   readonly refused: () => void
 }
 
-export const handshakes = (direction: Catalogue.Direction, context: Context.Context<never>): Handshakes => {
-  const accepted = Meter.count(Catalogue.handshakes, { direction, outcome: "accepted" }, context)
-  const refused = Meter.count(Catalogue.handshakes, { direction, outcome: "refused" }, context)
-  const duration = Meter.distribution(Catalogue.handshakeDuration, { direction }, context)
+export const handshakes = (direction: MetricCatalogue.Direction, context: Context.Context<never>): Handshakes => {
+  const accepted = Meter.count(MetricCatalogue.handshakes, { direction, outcome: "accepted" }, context)
+  const refused = Meter.count(MetricCatalogue.handshakes, { direction, outcome: "refused" }, context)
+  const duration = Meter.distribution(MetricCatalogue.handshakeDuration, { direction }, context)
   return {
     accepted: (since) => {
       accepted.value++

@@ -1,6 +1,6 @@
 /** The metrics of HTTP. A request is a look-up and two additions: see `Meter`. */
 import { Effect, type Scope } from "effect"
-import * as Catalogue from "./Catalogue.ts"
+import * as MetricCatalogue from "./MetricCatalogue.ts"
 import * as Meter from "./Meter.ts"
 
 export interface HttpMetrics {
@@ -27,7 +27,7 @@ interface Edge {
 /** `active` tells how many requests are without a whole answer. */
 export const make = Effect.fnUntraced(
   function*(
-    direction: Catalogue.Direction,
+    direction: MetricCatalogue.Direction,
     active: () => number
   ): Effect.fn.Return<HttpMetrics, never, Scope.Scope> {
     const context = yield* Effect.context<never>()
@@ -35,9 +35,12 @@ export const make = Effect.fnUntraced(
     const edges = new Map<string, Map<string, Edge>>()
     const aborted = new Map<string, Meter.Count>()
     yield* Effect.addFinalizer(() => Effect.sync(() => sources.forEach(({ remove }) => remove())))
-    yield* Meter.follow(Catalogue.requestsActive, { direction }, active)
+    yield* Meter.follow(MetricCatalogue.requestsActive, { direction }, active)
 
-    const kept = <A extends string>(family: Catalogue.Counter<A>, attributes: Catalogue.Attributes<A>): Meter.Count => {
+    const kept = <A extends string>(
+      family: MetricCatalogue.Counter<A>,
+      attributes: MetricCatalogue.Attributes<A>
+    ): Meter.Count => {
       const count = { value: 0 }
       sources.push(Meter.source(family, attributes, context, () => count.value))
       return count
@@ -50,7 +53,11 @@ export const make = Effect.fnUntraced(
       if (edge === undefined) {
         if (known >= Meter.maxSeries && destination !== "*") return edgeOf("*", "*")
         known++
-        const duration = Meter.distribution(Catalogue.requestDuration, { direction, source, destination }, context)
+        const duration = Meter.distribution(
+          MetricCatalogue.requestDuration,
+          { direction, source, destination },
+          context
+        )
         from.set(destination, edge = { duration, codes: new Map() })
       }
       return edge
@@ -61,14 +68,14 @@ export const make = Effect.fnUntraced(
         const count = codes.get(code)
         if (count !== undefined) count.value++
         else {
-          const first = kept(Catalogue.requests, { direction, source, destination, code: String(code) })
+          const first = kept(MetricCatalogue.requests, { direction, source, destination, code: String(code) })
           first.value++
           codes.set(code, first)
         }
         if (since !== undefined) duration.record((performance.now() - since) / 1000)
       },
       aborted: (reason) => {
-        const count = aborted.get(reason) ?? kept(Catalogue.aborted, { direction, reason })
+        const count = aborted.get(reason) ?? kept(MetricCatalogue.aborted, { direction, reason })
         count.value++
         aborted.set(reason, count)
       },

@@ -1,11 +1,11 @@
 /**
- * Series of the `Catalogue` that cost nothing until they are read: a counter is a plain field, and Effect's registry reads it
+ * Series of the `MetricCatalogue` that cost nothing until they are read: a counter is a plain field, and Effect's registry reads it
  * when metrics are exported. Counting therefore needs no context, existing totals are not counted twice, and exports are exact.
  *
  * The same series of the same registry is the same object. When a scope closes, its share stays in counters and leaves gauges.
  */
 import { Context, Effect, Metric, type Scope } from "effect"
-import * as Catalogue from "./Catalogue.ts"
+import * as MetricCatalogue from "./MetricCatalogue.ts"
 
 /** Counts: add to it. */
 export interface Count {
@@ -22,15 +22,15 @@ export const maxSeries = 2000
 
 /** Synchronous, for socket callbacks. Code that runs for each request should keep the result. */
 export const count = <A extends string>(
-  family: Catalogue.Counter<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Counter<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   context: Context.Context<never>
 ): Count => totalOf(family, attributes, context).own
 
 /** As `count`. */
 export const distribution = <A extends string>(
-  family: Catalogue.Histogram<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Histogram<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   context: Context.Context<never>
 ): Distribution =>
   seriesOf(family, attributes, context, (identity) => {
@@ -68,8 +68,8 @@ export interface Source {
 
 /** A counter that is kept elsewhere, or a gauge. */
 export const source = <A extends string>(
-  family: Catalogue.Counter<A> | Catalogue.Gauge<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Counter<A> | MetricCatalogue.Gauge<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   context: Context.Context<never>,
   read: () => number
 ): Source => {
@@ -89,8 +89,8 @@ export const source = <A extends string>(
 
 /** Read for as long as the scope is open. */
 export const follow = <A extends string>(
-  family: Catalogue.Counter<A> | Catalogue.Gauge<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Counter<A> | MetricCatalogue.Gauge<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   read: () => number
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(Effect.flatMap(Effect.context<never>(), (context) =>
@@ -106,8 +106,8 @@ interface Total {
 }
 
 const totalOf = <A extends string>(
-  family: Catalogue.Counter<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Counter<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   context: Context.Context<never>
 ): Total =>
   seriesOf(family, attributes, context, (identity) => {
@@ -130,8 +130,8 @@ interface Level {
 
 /** In the registry while there is anything to read. */
 const levelOf = <A extends string>(
-  family: Catalogue.Gauge<A>,
-  attributes: Catalogue.Attributes<A>,
+  family: MetricCatalogue.Gauge<A>,
+  attributes: MetricCatalogue.Attributes<A>,
   context: Context.Context<never>
 ): Level =>
   seriesOf(family, attributes, context, (identity, forget) => {
@@ -158,7 +158,7 @@ interface Identity {
   readonly attributes: Readonly<Record<string, string>>
 }
 
-type Anything = Catalogue.Counter | Catalogue.Gauge | Catalogue.Histogram
+type Anything = MetricCatalogue.Counter | MetricCatalogue.Gauge | MetricCatalogue.Histogram
 
 const registries = new WeakMap<object, Map<string, Map<string, unknown>>>()
 
@@ -180,7 +180,7 @@ const seriesOf = <S>(
   if (present !== undefined) return present as S
   if (known.size >= maxSeries) {
     const shared = { ...attributes }
-    for (const name of family.attributes) if (!Catalogue.closed.has(name)) shared[name] = "*"
+    for (const name of family.attributes) if (!MetricCatalogue.closed.has(name)) shared[name] = "*"
     if (keyOf(shared) !== key) return seriesOf(family, shared, context, make)
   }
   const made = make({ description: family.help, attributes: { ...attributes } }, () => known.delete(key))

@@ -5,7 +5,7 @@ import { type Context, Effect, Result, type Scope } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Splice from "../net/Splice.ts"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
@@ -149,7 +149,7 @@ const makeRecord = (expected: Options["expected"], context: Context.Context<neve
     isSettled: () => settled,
     settle: (outcome: Outcome) => {
       settled = true
-      Meter.count(Catalogue.dials, { destination, outcome }, context).value++
+      Meter.count(MetricCatalogue.dials, { destination, outcome }, context).value++
     },
     accepted,
     refused: (refusal: Refusal.Refusal) => {

@@ -2,7 +2,7 @@
  * Connects to services of the mesh: resolver → targets → a healthy instance → mutual TLS with exactly the identity that
  * is expected there.
  *
- * `Pool` picks the instance. A connection keeps it busy until its socket closes; an attempt that does not get through
+ * `InstancePicker` picks the instance. A connection keeps it busy until its socket closes; an attempt that does not get through
  * TCP and TLS counts against it. Up to three instances are tried. All attempts share the connect timeout of the chain;
  * while another instance stands by, an attempt may use half of what is left, so that one that does not answer leaves
  * time for the next.

@@ -1,7 +1,7 @@
 /** What the log and the metrics say of relayed connections that came to nothing. */
 import { Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as LineLimit from "../observe/LineLimit.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as RefusalLines from "../observe/RefusalLines.ts"
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function*(caller = "of this caller"): Effe
           reason
         })
       }
-      Meter.count(Catalogue.connectionsUnanswered, { destination }, context).value++
+      Meter.count(MetricCatalogue.connectionsUnanswered, { destination }, context).value++
       return warn(
         `${destination} unanswered`,
         `${destination} (${remote}) cut the connection before its first byte (${code}): it refused us, or its application ` +

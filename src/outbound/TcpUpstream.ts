@@ -1,5 +1,5 @@
 /**
- * The instances of one service for connections: waits for their lists, connects to the one that `Pool` picks, and goes to
+ * The instances of one service for connections: waits for their lists, connects to the one that `InstancePicker` picks, and goes to
  * another one where that fails. Each attempt is reported as Envoy does it: a connection that does not get through TCP and
  * TLS is a failure, one that does is a success.
  */
@@ -12,7 +12,7 @@ import * as Destination from "./Destination.ts"
 import type * as DestinationWatch from "./DestinationWatch.ts"
 import * as DialError from "./DialError.ts"
 import * as Ejections from "./Ejections.ts"
-import * as Pool from "./Pool.ts"
+import * as InstancePicker from "./InstancePicker.ts"
 import type * as Resolver from "./Resolver.ts"
 
 export interface TcpUpstream {
@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<TcpUpstream, never, Resolver.Sources | Scope.Scope> {
   const watch = yield* follow
   const ejected = yield* Ejections.make(name, "connections")
-  const pool = Pool.make<void>({ open: Function.constVoid, retire: Function.constVoid })
+  const pool = InstancePicker.make<void>({ open: Function.constVoid, retire: Function.constVoid })
 
   const current = () => Destination.known(watch.latest())
 
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function*(
 
 /** The call ends when its connection closes. An interrupted attempt says nothing about the instance. */
 const settle = (
-  instance: Pool.Instance,
+  instance: InstancePicker.Instance,
   exit: Exit.Exit<Connect.Connection, DialError.Reason>,
   ejected: Ejections.Ejected
 ): Effect.Effect<void> =>
@@ -137,7 +137,7 @@ const waitForLists = Effect.fnUntraced(function*(
   )
 })
 
-const logRetry = (name: string, instance: Pool.Instance, reason: DialError.Reason): Effect.Effect<void> =>
+const logRetry = (name: string, instance: InstancePicker.Instance, reason: DialError.Reason): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(`${name}: ${reason.message}. Trying another instance`), {
     direction: "outbound",
     reason: reason._tag,

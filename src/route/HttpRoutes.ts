@@ -20,7 +20,7 @@ import * as ResolverNode from "./ResolverNode.ts"
 import type * as Retry from "./Retry.ts"
 import * as RouteIndex from "./RouteIndex.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
-import * as Timeout from "./Timeout.ts"
+import * as TimerLimit from "./TimerLimit.ts"
 
 export interface HttpRoutes {
   readonly service: string
@@ -205,7 +205,7 @@ const rewriteOf = (match: ServiceRouter.HttpMatch | undefined, by: string): Pref
 /** Zero leaves it open, less than zero means as long as it takes. */
 const timeoutOf = (given: Duration.Duration | undefined, open: number): number | undefined => {
   const millis = given === undefined ? 0 : Duration.toMillis(given)
-  return millis === 0 ? open : millis < 0 ? undefined : Timeout.clamp(millis)
+  return millis === 0 ? open : millis < 0 ? undefined : TimerLimit.clamp(millis)
 }
 
 /** A number of attempts without a condition is none. */

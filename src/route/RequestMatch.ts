@@ -11,7 +11,7 @@ import type { HttpMatch } from "../consul/config/ServiceRouter.ts"
 import * as Bytes from "../intention/Bytes.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as RegularExpression from "../intention/RegularExpression.ts"
-import * as Verdict from "../intention/Verdict.ts"
+import * as Truth from "../intention/Truth.ts"
 import * as RequestPath from "./RequestPath.ts"
 
 export interface Condition {
@@ -136,7 +136,7 @@ const onParameter = (
 const expression = (text: string): Result.Result<(bytes: string) => boolean, string> =>
   Result.mapBoth(RegularExpression.compile(text), {
     onFailure: (why) => `the expression ${text} can not be used: ${why}`,
-    onSuccess: (match) => (bytes: string) => match(bytes) === Verdict.Yes
+    onSuccess: (match) => (bytes: string) => match(bytes) === Truth.Yes
   })
 
 /** In order; none where it is absent. `name` is in lower case. */

@@ -3,7 +3,7 @@ import { Duration, Result } from "effect"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as Balancing from "./Balancing.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
-import * as Timeout from "./Timeout.ts"
+import * as TimerLimit from "./TimerLimit.ts"
 
 /**
  * Follows a resolver to its target and the targets that stand in for it. Ids are opaque: nothing is parsed. Fails with what is
@@ -30,7 +30,7 @@ export const compile = (chain: DiscoveryChain.Chain, name: string): Result.Resul
       ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
       : {
         targets: [first, ...rest] as const,
-        connectTimeoutMillis: Timeout.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
+        connectTimeoutMillis: TimerLimit.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
         ...Balancing.of(node?.LoadBalancer)
       }
   })

@@ -4,7 +4,7 @@ import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
-import * as ConnectionRefusals from "../intention/ConnectionRefusals.ts"
+import * as RequestOnlyIntentions from "../intention/RequestOnlyIntentions.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "../mesh/Mesh.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -64,7 +64,7 @@ export const make = (options: Options): Effect.Effect<
 const warnOfRefusals = (authorizer: Watched.Watched<Authorizer.Authorizer>) => {
   let said: string | undefined
   return Stream.runForEach(authorizer.changes, (current) => {
-    const warning = ConnectionRefusals.warning(current)
+    const warning = RequestOnlyIntentions.warning(current)
     if (warning === said) return Effect.void
     said = warning
     return warning === undefined ? Effect.void : Effect.logWarning(warning)

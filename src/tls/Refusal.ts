@@ -6,7 +6,7 @@ import { type Context, Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Decision from "../intention/Decision.ts"
 import * as LineLimit from "../observe/LineLimit.ts"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 
 export type Refusal =
@@ -133,11 +133,11 @@ export const explain = (self: Refusal): string => {
 }
 
 /** From the peer's point of view: `inbound` connected to us, `outbound` was dialled. */
-export type Direction = Catalogue.Direction
+export type Direction = MetricCatalogue.Direction
 
 /** Counts one refusal. Synchronous, for socket callbacks. */
 export const count = (self: Refusal, direction: Direction, context: Context.Context<never>): void => {
-  Meter.count(Catalogue.refusals, { direction, reason: reason(self) }, context).value++
+  Meter.count(MetricCatalogue.refusals, { direction, reason: reason(self) }, context).value++
 }
 
 /** Who the peer is, where it has shown that before it was refused. */

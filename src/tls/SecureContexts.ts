@@ -13,7 +13,7 @@ import { constants, X509Certificate } from "node:crypto"
 import * as Tls from "node:tls"
 import { Clock, Context, Deferred, Effect, Layer, Redacted, Result, Schema, Stream, SubscriptionRef } from "effect"
 import type * as TrustBundle from "../identity/TrustBundle.ts"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
@@ -140,8 +140,8 @@ export const layerWith = (
       const current = yield* Deferred.await(first)
       const inForce = () => SubscriptionRef.getUnsafe(current)
       const { service } = inForce().leaf.identity
-      yield* Meter.follow(Catalogue.leafExpiry, { service }, () => endOf(inForce().leaf))
-      yield* Meter.follow(Catalogue.rootExpiry, { service }, () => {
+      yield* Meter.follow(MetricCatalogue.leafExpiry, { service }, () => endOf(inForce().leaf))
+      yield* Meter.follow(MetricCatalogue.rootExpiry, { service }, () => {
         const { roots } = inForce().roots
         return endOf(roots.find(({ active }) => active) ?? roots[0])
       })

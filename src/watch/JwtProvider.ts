@@ -2,7 +2,7 @@
 import { Duration, Result, Schema } from "effect"
 import * as Entry from "../consul/config/JwtProvider.ts"
 import * as TokenLocation from "../intention/TokenLocation.ts"
-import * as Timeout from "../route/Timeout.ts"
+import * as TimerLimit from "../route/TimerLimit.ts"
 
 export type KeySource =
   /** The JSON text. */
@@ -96,7 +96,7 @@ const keysOf = (set: Entry.JwtProvider["JSONWebKeySet"]): KeySource | undefined 
   return {
     _tag: "Remote",
     uri: URI,
-    timeoutMilliseconds: Timeout.clamp(RequestTimeoutMs || 5000),
+    timeoutMilliseconds: TimerLimit.clamp(RequestTimeoutMs || 5000),
     connectTimeoutMilliseconds: millis(JWKSCluster?.ConnectTimeout, 5000),
     cacheMilliseconds: millis(CacheDuration, 300_000),
     retries: RetryPolicy?.NumRetries ?? 0,
@@ -122,6 +122,6 @@ const authoritiesOf = (trusted: TrustedCA): CertificateAuthorities | undefined =
 
 /** Zero and absent are the default. */
 const millis = (duration: Duration.Duration | undefined, otherwise: number): number =>
-  Timeout.clamp((duration === undefined ? 0 : Duration.toMillis(duration)) || otherwise)
+  TimerLimit.clamp((duration === undefined ? 0 : Duration.toMillis(duration)) || otherwise)
 
 const fromBase64 = (text: string): string => Buffer.from(text, "base64").toString("utf8")

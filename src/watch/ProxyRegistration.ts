@@ -5,7 +5,7 @@ import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
 import type * as Proxy from "../consul/Proxy.ts"
-import * as Timeout from "../route/Timeout.ts"
+import * as TimerLimit from "../route/TimerLimit.ts"
 import * as Watched from "./Watched.ts"
 
 export type Address = { readonly host: string; readonly port: number } | {
@@ -182,7 +182,7 @@ const positive = (value: unknown): number | undefined => {
 /** Milliseconds. What is none is left to the default. */
 const timeout = (value: unknown): number | undefined => {
   const millis = positive(value)
-  return millis === undefined ? undefined : Timeout.clamp(millis)
+  return millis === undefined ? undefined : TimerLimit.clamp(millis)
 }
 
 const ports = "a whole number up to 65535"

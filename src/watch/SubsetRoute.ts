@@ -9,7 +9,7 @@ import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as ConfigEntry from "../consul/ConfigEntry.ts"
 import * as ServiceResolver from "../consul/config/ServiceResolver.ts"
 import * as Balancing from "../route/Balancing.ts"
-import * as Timeout from "../route/Timeout.ts"
+import * as TimerLimit from "../route/TimerLimit.ts"
 
 export interface Request {
   readonly service: string
@@ -56,7 +56,7 @@ export const of = (all: Resolvers, request: Request): Result.Result<TcpRoute.Tcp
       Duration.toMillis(first.resolver?.entry.ConnectTimeout ?? Duration.zero)
     return {
       targets: [toTarget(first), ...rest.filter(({ id }) => !ids.has(id) && ids.add(id))],
-      connectTimeoutMillis: Timeout.clamp(timeout || 5000),
+      connectTimeoutMillis: TimerLimit.clamp(timeout || 5000),
       ...Balancing.of(first.resolver?.balancing)
     }
   })

@@ -17,7 +17,7 @@ import {
   Stream,
   SubscriptionRef
 } from "effect"
-import * as Catalogue from "../observe/Catalogue.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as Outages from "./Outages.ts"
 
@@ -99,7 +99,7 @@ export const make = <A>(
   Effect.gen(function*() {
     const context = yield* Effect.context<never>()
     const now = () => Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
-    const failures = Meter.count(Catalogue.watchFailures, { watch, subject }, context)
+    const failures = Meter.count(MetricCatalogue.watchFailures, { watch, subject }, context)
     const startedAt = now()
     const outages = Outages.of(context)
     const self = {}
@@ -140,8 +140,8 @@ export const make = <A>(
         )
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => outages.gone(self)))
-    yield* Meter.follow(Catalogue.watchAnswered, { watch, subject }, () => (freshness.answeredAt ?? 0) / 1000)
-    yield* Meter.follow(Catalogue.watchStaleness, { watch, subject }, () => {
+    yield* Meter.follow(MetricCatalogue.watchAnswered, { watch, subject }, () => (freshness.answeredAt ?? 0) / 1000)
+    yield* Meter.follow(MetricCatalogue.watchStaleness, { watch, subject }, () => {
       const { answeredAt, failures } = freshness
       return answeredAt !== undefined && failures === 0 ? 0 : Math.max(0, now() - (answeredAt ?? startedAt)) / 1000
     })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
-import * as ConnectionRefusals from "../../src/intention/ConnectionRefusals.ts"
+import * as RequestOnlyIntentions from "../../src/intention/RequestOnlyIntentions.ts"
 import * as Decision from "../../src/intention/Decision.ts"
 import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as Intention from "../../src/intention/Intention.ts"
@@ -403,7 +403,7 @@ describe("Authorizer.request", () => {
 
     it("are named where a proxy judges connections, together with permissions", () => {
       const warning = (list: ReadonlyArray<Intention.Intention>, protocol: string, policy: "allow" | "deny" = "deny") =>
-        ConnectionRefusals.warning(compile(list, policy, { destination: { service: "api", protocol } }))
+        RequestOnlyIntentions.warning(compile(list, policy, { destination: { service: "api", protocol } }))
       const permissions = make("db", "api", [permission("allow", { PathPrefix: "/" })])
       assert.match(
         warning([make("web", "api", "allow", okta), permissions], "http")!,

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Intention from "../../src/intention/Intention.ts"
 import * as TokenRequirement from "../../src/intention/TokenRequirement.ts"
-import * as Verdict from "../../src/intention/Verdict.ts"
+import * as Truth from "../../src/intention/Truth.ts"
 
 const compile = (jwt: typeof Intention.JwtRequirement["Encoded"]) => {
   const flaws: Array<string> = []
@@ -28,32 +28,32 @@ describe("TokenRequirement", () => {
 
   it("is fulfilled by any one of its providers", () => {
     const { judge } = compile({ Providers: [{ Name: "okta" }, { Name: "auth0" }] })
-    assert.strictEqual(judge({}), Verdict.No)
-    assert.strictEqual(judge({ auth0: {} }), Verdict.Yes)
-    assert.strictEqual(judge({ google: {} }), Verdict.No)
+    assert.strictEqual(judge({}), Truth.No)
+    assert.strictEqual(judge({ auth0: {} }), Truth.Yes)
+    assert.strictEqual(judge({ google: {} }), Truth.No)
   })
 
   it("needs every claim of a provider", () => {
     const { judge } = compile({
       Providers: [{ Name: "okta", VerifyClaims: [{ Path: ["a"], Value: "1" }, { Path: ["b", "c"], Value: "2" }] }]
     })
-    assert.strictEqual(judge({ okta: { a: "1", b: { c: "2" } } }), Verdict.Yes)
-    assert.strictEqual(judge({ okta: { a: "1", b: { c: "3" } } }), Verdict.No)
-    assert.strictEqual(judge({ okta: { b: { c: "2" } } }), Verdict.No)
+    assert.strictEqual(judge({ okta: { a: "1", b: { c: "2" } } }), Truth.Yes)
+    assert.strictEqual(judge({ okta: { a: "1", b: { c: "3" } } }), Truth.No)
+    assert.strictEqual(judge({ okta: { b: { c: "2" } } }), Truth.No)
   })
 
   it("compares strings, and nothing else", () => {
     const { judge } = compile(claim(["a"], "1"))
     for (const a of [1, true, null, undefined, { 1: "1" }, ["1"], "11", ""]) {
-      assert.strictEqual(judge({ okta: { a } }), Verdict.No, JSON.stringify(a))
+      assert.strictEqual(judge({ okta: { a } }), Truth.No, JSON.stringify(a))
     }
   })
 
   it("walks objects by their own keys: no dots, no lists, no prototypes", () => {
-    assert.strictEqual(compile(claim(["a.b"], "x")).judge({ okta: { a: { b: "x" } } }), Verdict.No)
-    assert.strictEqual(compile(claim(["a.b"], "x")).judge({ okta: { "a.b": "x" } }), Verdict.Yes)
-    assert.strictEqual(compile(claim(["a", "0"], "x")).judge({ okta: { a: ["x"] } }), Verdict.No)
-    assert.strictEqual(compile(claim(["constructor", "name"], "Object")).judge({ okta: {} }), Verdict.No)
+    assert.strictEqual(compile(claim(["a.b"], "x")).judge({ okta: { a: { b: "x" } } }), Truth.No)
+    assert.strictEqual(compile(claim(["a.b"], "x")).judge({ okta: { "a.b": "x" } }), Truth.Yes)
+    assert.strictEqual(compile(claim(["a", "0"], "x")).judge({ okta: { a: ["x"] } }), Truth.No)
+    assert.strictEqual(compile(claim(["constructor", "name"], "Object")).judge({ okta: {} }), Truth.No)
   })
 
   it("can not be judged when it has parts that are not known", () => {
@@ -68,7 +68,7 @@ describe("TokenRequirement", () => {
       ]
     ) {
       const { flaws, judge } = compile(jwt)
-      assert.strictEqual(judge({ okta: { a: "1" } }), Verdict.Unknown, JSON.stringify(jwt))
+      assert.strictEqual(judge({ okta: { a: "1" } }), Truth.Unknown, JSON.stringify(jwt))
       assert.strictEqual(flaws.length, 1)
     }
   })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
 import { HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import * as Catalogue from "../../src/observe/Catalogue.ts"
+import * as MetricCatalogue from "../../src/observe/MetricCatalogue.ts"
 import * as Forwarder from "../../src/outbound/Forwarder.ts"
 import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
@@ -79,7 +79,7 @@ describe("the metrics of a mesh", () => {
       const { labels, samples, types } = scrape.parse(text)
       assert.deepStrictEqual(
         Object.entries(types).map(([name, type]) => `${name} ${type} ${labels[name]!.toSorted().join(" ")}`).toSorted(),
-        Catalogue.all.map(({ attributes, name, type }) => `${name} ${type} ${attributes.toSorted().join(" ")}`)
+        MetricCatalogue.all.map(({ attributes, name, type }) => `${name} ${type} ${attributes.toSorted().join(" ")}`)
           .toSorted()
       )
       assert.notMatch(text, /secret|token|PROPFIND/)

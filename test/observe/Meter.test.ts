@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
-import * as Catalogue from "../../src/observe/Catalogue.ts"
+import * as MetricCatalogue from "../../src/observe/MetricCatalogue.ts"
 import * as Meter from "../../src/observe/Meter.ts"
 import * as scrape from "../support/scrape.ts"
 
@@ -11,7 +11,7 @@ describe("Meter", () => {
   it.effect("gives everybody who asks the same series, in each registry its own", () =>
     Effect.gen(function*() {
       const retried = Effect.map(Effect.context<never>(), (context) => {
-        Meter.count(Catalogue.retries, web, context).value++
+        Meter.count(MetricCatalogue.retries, web, context).value++
       })
       yield* retried
       yield* retried
@@ -22,7 +22,7 @@ describe("Meter", () => {
   it.effect("keeps the attributes of the context apart", () =>
     Effect.gen(function*() {
       const retried = Effect.map(Effect.context<never>(), (context) => {
-        Meter.count(Catalogue.retries, web, context).value++
+        Meter.count(MetricCatalogue.retries, web, context).value++
       })
       yield* retried
       yield* Effect.provideService(retried, Metric.CurrentMetricAttributes, { pod: "a" })
@@ -37,8 +37,8 @@ describe("Meter", () => {
       const name = "mesh_connections_total{direction=\"outbound\"}"
       const one = yield* Scope.make()
       const counts = [1, 10]
-      yield* Scope.provide(Meter.follow(Catalogue.connections, outbound, () => counts[0]!), one)
-      yield* Meter.follow(Catalogue.connections, outbound, () => counts[1]!)
+      yield* Scope.provide(Meter.follow(MetricCatalogue.connections, outbound, () => counts[0]!), one)
+      yield* Meter.follow(MetricCatalogue.connections, outbound, () => counts[1]!)
       assert.strictEqual((yield* scrape.samples)[name], 11)
       counts[0] = 2
       yield* Scope.close(one, Exit.void)
@@ -50,7 +50,7 @@ describe("Meter", () => {
   it.effect("combines gauges, and forgets those that are gone", () =>
     Effect.gen(function*() {
       const name = "mesh_leaf_expiry_timestamp_seconds{service=\"web\"}"
-      const follow = (at: number) => Meter.follow(Catalogue.leafExpiry, { service: "web" }, () => at)
+      const follow = (at: number) => Meter.follow(MetricCatalogue.leafExpiry, { service: "web" }, () => at)
       const first = yield* Scope.make()
       const second = yield* Scope.make()
       yield* Scope.provide(follow(100), first)
@@ -66,8 +66,8 @@ describe("Meter", () => {
 
   it.effect("sorts into buckets as Effect's histogram does", () =>
     Effect.gen(function*() {
-      const { boundaries, name } = Catalogue.handshakeDuration
-      const ours = Meter.distribution(Catalogue.handshakeDuration, outbound, yield* Effect.context<never>())
+      const { boundaries, name } = MetricCatalogue.handshakeDuration
+      const ours = Meter.distribution(MetricCatalogue.handshakeDuration, outbound, yield* Effect.context<never>())
       const theirs = Metric.histogram("theirs", { boundaries })
       for (const seconds of [0, 0.001, 0.0011, 0.3, 10, 11, 60]) {
         ours.record(seconds)
@@ -82,7 +82,7 @@ describe("Meter", () => {
     Effect.gen(function*() {
       const context = yield* Effect.context<never>()
       for (let i = 0; i < 3 * Meter.maxSeries; i++) {
-        Meter.count(Catalogue.dials, { destination: `service-${i}`, outcome: "connected" }, context).value++
+        Meter.count(MetricCatalogue.dials, { destination: `service-${i}`, outcome: "connected" }, context).value++
       }
       const samples = Object.entries(yield* scrape.samples)
       assert.strictEqual(samples.length, Meter.maxSeries + 1)

@@ -24,7 +24,8 @@ import type * as Connection from "../Connection.ts"
 import * as MeshListener from "../MeshListener.ts"
 import type * as AdmittedExchange from "./AdmittedExchange.ts"
 import * as RequestTokens from "./jwt/RequestTokens.ts"
-import * as PerRequest from "./PerRequest.ts"
+import * as ConnectionPolicy from "./ConnectionPolicy.ts"
+import * as RefusalAnswer from "./RefusalAnswer.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
 import * as RequestJudge from "./RequestJudge.ts"
 import * as RequestRefusals from "./RequestRefusals.ts"
@@ -78,7 +79,7 @@ export interface HttpListener {
   /** Whose requests are judged. */
   readonly service: () => string
   /** What is answered instead of handing a request to the application. */
-  readonly refusal: (refused: RequestAdmission.Refused, contentType: string | undefined) => RequestAdmission.Answer
+  readonly refusal: (refused: RequestAdmission.Refused, contentType: string | undefined) => RefusalAnswer.RefusalAnswer
   readonly stats: () => Stats
   /** Requests that were refused, by caller and rule, most frequent first; in audit mode, that would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
@@ -123,7 +124,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
   const listener = yield* listen(options, connections, {
     intentions,
-    keep: (connection) => PerRequest.mayStay(authorizer(), connection),
+    keep: (connection) => ConnectionPolicy.mayStay(authorizer(), connection),
     drainMillis
   })
   yield* Effect.forkScoped(Stream.runForEach(intentions.changes, again))
@@ -131,7 +132,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     host: listener.host,
     port: listener.port,
     service,
-    refusal: (refused, contentType) => RequestAdmission.refusal(refused, contentType, tellsReasons),
+    refusal: (refused, contentType) => RefusalAnswer.of(refused, contentType, tellsReasons),
     stats: () => ({ connections: listener.stats(), ...traffic.totals() }),
     denials: log.denials,
     attach: connections.attach,
@@ -195,4 +196,4 @@ const listen = (
     lifetimeJitter: options.lifetimeJitter,
     keep,
     retire: (connection, why) => retire(connection, why === "denied" ? deniedGraceMillis : drainMillis)
-  }).pipe(Effect.provideService(Intentions.Intentions, PerRequest.intentions(intentions)))
+  }).pipe(Effect.provideService(Intentions.Intentions, ConnectionPolicy.intentions(intentions)))

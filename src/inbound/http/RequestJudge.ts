@@ -14,7 +14,7 @@ import type * as Authorizer from "../../intention/Authorizer.ts"
 import type * as Decision from "../../intention/Decision.ts"
 import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
 import type * as AdmissionLog from "../AdmissionLog.ts"
-import * as Admissions from "../Admissions.ts"
+import * as Reauthorization from "../Reauthorization.ts"
 import type * as AdmittedExchange from "./AdmittedExchange.ts"
 import type * as RequestTokens from "./jwt/RequestTokens.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
@@ -54,7 +54,7 @@ type Settled = Pick<RequestAdmission.Admitted, "decision" | "presented">
 
 export const make = (options: Options): RequestJudge => {
   const { aborted, authorizer, log, normalization, refused, run } = options
-  const admissions = Admissions.make<AdmittedExchange.Exchange, RequestAdmission.Admitted>({
+  const admissions = Reauthorization.make<AdmittedExchange.Exchange, RequestAdmission.Admitted>({
     nameOf: ({ connection }) => connection.caller.service,
     end: (exchange) => {
       aborted()
@@ -144,7 +144,7 @@ const decide = (
 
 const logEnded = (
   { keys }: Pick<AdmissionLog.AdmissionLog, "keys">,
-  ended: ReadonlyArray<Admissions.Ended<AdmittedExchange.Exchange>>
+  ended: ReadonlyArray<Reauthorization.Ended<AdmittedExchange.Exchange>>
 ): Effect.Effect<void> =>
   Effect.forEach(
     ended,

@@ -1,6 +1,6 @@
 /** Counts requests that do not reach the application, by reason, and logs them. */
 import type { Context } from "effect"
-import * as Catalogue from "../../observe/Catalogue.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as Meter from "../../observe/Meter.ts"
 import type * as AdmissionLog from "../AdmissionLog.ts"
 import type * as Connection from "../Connection.ts"
@@ -15,7 +15,7 @@ export const make = (
 ): Record =>
 (connection, refused) => {
   const edge = { source: connection.caller.service, destination: service() }
-  Meter.count(Catalogue.requestRefusals, { ...edge, reason: RequestAdmission.reasonOf(refused) }, context).value++
+  Meter.count(MetricCatalogue.requestRefusals, { ...edge, reason: RequestAdmission.reasonOf(refused) }, context).value++
   if (refused._tag === "Denied") denied(connection, refused.decision)
   else if (refused._tag === "Malformed") fault(connection, "refused a request", "malformed", refused.why)
 }

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream"
 import * as RequestTarget from "../../http/RequestTarget.ts"
 import * as AdmittedExchange from "../../inbound/http/AdmittedExchange.ts"
 import type * as HttpListener from "../../inbound/http/HttpListener.ts"
-import type * as RequestAdmission from "../../inbound/http/RequestAdmission.ts"
+import type * as RefusalAnswer from "../../inbound/http/RefusalAnswer.ts"
 import type * as Application from "./Application.ts"
 import * as Caller from "./Caller.ts"
 
@@ -46,7 +46,7 @@ const judge = (
   listener: Listener,
   request: Http.IncomingMessage,
   exchange: AdmittedExchange.Exchange,
-  then: (refused: RequestAdmission.Answer | undefined) => void
+  then: (refused: RefusalAnswer.RefusalAnswer | undefined) => void
 ): void => {
   const target = RequestTarget.parse(request.url ?? "")
   const raw = { ...target, method: request.method ?? "", rawHeaders: request.rawHeaders }
@@ -59,7 +59,7 @@ const judge = (
   })
 }
 
-const format = ({ body, headers, status }: RequestAdmission.Answer): string => {
+const format = ({ body, headers, status }: RefusalAnswer.RefusalAnswer): string => {
   const all = { ...headers, "content-length": String(Buffer.byteLength(body)), connection: "close" }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
   return `HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`

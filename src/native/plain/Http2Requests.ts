@@ -4,6 +4,7 @@ import type * as HttpExchange from "../../http/HttpExchange.ts"
 import * as RequestTarget from "../../http/RequestTarget.ts"
 import type * as AdmittedExchange from "../../inbound/http/AdmittedExchange.ts"
 import type * as HttpListener from "../../inbound/http/HttpListener.ts"
+import type * as RefusalAnswer from "../../inbound/http/RefusalAnswer.ts"
 import type * as RequestAdmission from "../../inbound/http/RequestAdmission.ts"
 import type * as Application from "./Application.ts"
 import * as Caller from "./Caller.ts"
@@ -46,7 +47,7 @@ export const make = (listener: Listener, application: Application.Application) =
 /** Whether the answer can no longer reach the caller. Node throws when it is given all the same. */
 const isGone = (stream: Http2.ServerHttp2Stream): boolean => stream.closed || stream.destroyed
 
-const refuse = (stream: Http2.ServerHttp2Stream, { body, headers, status }: RequestAdmission.Answer): void => {
+const refuse = (stream: Http2.ServerHttp2Stream, { body, headers, status }: RefusalAnswer.RefusalAnswer): void => {
   stream.respond({ ":status": status, ...headers }, { endStream: body === "" })
   if (body !== "") stream.end(body)
 }

@@ -10,7 +10,7 @@
 import { type Duration, Effect, Layer, Schedule, type Scope } from "effect"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as ConsulError from "../../consul/ConsulError.ts"
-import * as Catalogue from "../../observe/Catalogue.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as Meter from "../../observe/Meter.ts"
 import * as HealthCheck from "./HealthCheck.ts"
 import type * as Listening from "../../net/Listening.ts"
@@ -38,7 +38,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const id = options.id ?? options.name
   const check = yield* HealthCheck.make(options)
   const attributes = { service: options.name, instance: id }
-  const failures = Meter.count(Catalogue.registrationFailures, attributes, yield* Effect.context<never>())
+  const failures = Meter.count(MetricCatalogue.registrationFailures, attributes, yield* Effect.context<never>())
   let known = false
   const isKnown = Effect.sync(() => {
     known = true
@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   })
 
   yield* Meter.follow(
-    Catalogue.registrationPassing,
+    MetricCatalogue.registrationPassing,
     attributes,
     () => known && check.last() === "passing" ? 1 : 0
   )

@@ -12,11 +12,11 @@ import * as Destination from "../Destination.ts"
 import type * as DestinationWatch from "../DestinationWatch.ts"
 import * as DialError from "../DialError.ts"
 import * as Ejections from "../Ejections.ts"
-import * as Pool from "../Pool.ts"
+import * as InstancePicker from "../InstancePicker.ts"
 import type * as Resolver from "../Resolver.ts"
 import * as InstancePool from "./InstancePool.ts"
 
-export type Instance = Pool.Instance<InstancePool.InstancePool>
+export type Instance = InstancePicker.Instance<InstancePool.InstancePool>
 
 export interface HttpUpstream {
   readonly service: string
@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function*(
     options.pool ?? {},
     (target, endpoint, alpn) => open(target, endpoint, known()?.route.connectTimeoutMillis ?? patienceMillis, alpn)
   )
-  const pool = Pool.make<InstancePool.InstancePool>({ ...options, ...pools })
+  const pool = InstancePicker.make<InstancePool.InstancePool>({ ...options, ...pools })
   return {
     service,
     ...readiness(watch, known, patienceMillis),
@@ -106,7 +106,7 @@ const makePools = Effect.fnUntraced(function*(
     endpoint: Endpoints.Endpoint,
     alpn: ReadonlyArray<string>
   ) => Effect.Effect<Connect.Connection, DialError.Reason>
-): Effect.fn.Return<Pick<Pool.Options<InstancePool.InstancePool>, "open" | "retire">, never, Scope.Scope> {
+): Effect.fn.Return<Pick<InstancePicker.Options<InstancePool.InstancePool>, "open" | "retire">, never, Scope.Scope> {
   const pools = new Set<InstancePool.InstancePool>()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(pools, ({ destroy }) => destroy, { concurrency: "unbounded", discard: true })

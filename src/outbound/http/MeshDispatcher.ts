@@ -5,7 +5,7 @@
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import { Context, Effect, FiberSet, Layer, type Scope } from "effect"
-import * as Catalogue from "../../observe/Catalogue.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Meter from "../../observe/Meter.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       maxServices,
       metrics,
       countRetry: (destination) => {
-        Meter.count(Catalogue.retries, { destination }, context).value++
+        Meter.count(MetricCatalogue.retries, { destination }, context).value++
       },
       run,
       isClosed: () => closed

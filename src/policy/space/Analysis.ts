@@ -9,7 +9,7 @@ import type * as HttpCondition from "../../intention/HttpCondition.ts"
 import type * as Intention from "../../intention/Intention.ts"
 import * as Source from "../../intention/Source.ts"
 import * as TokenRequirement from "../../intention/TokenRequirement.ts"
-import * as Verdict from "../../intention/Verdict.ts"
+import * as Truth from "../../intention/Truth.ts"
 import type * as Dimension from "./Dimension.ts"
 import * as Diagram from "./Diagram.ts"
 import { Refusal } from "./Refusal.ts"
@@ -220,7 +220,7 @@ const first = <L>(
         level,
         verdicts[reading].map((verdict, atom) => {
           const child = node._tag === "Node" && node.level === level ? node.children[atom]! : node
-          return verdict === Verdict.No ? child : visit(at + 1, child, unsure || verdict === Verdict.Unknown)
+          return verdict === Truth.No ? child : visit(at + 1, child, unsure || verdict === Truth.Unknown)
         })
       )
     known.set(key, made)
@@ -255,8 +255,8 @@ const guard = (
     let refusal: Outcome | undefined
     for (const { permission, requirement } of demands) {
       const verdict = requirement.judge(tokens)
-      if (verdict === Verdict.No) return outcome(defaultAllows, "token-missing", permission)
-      if (verdict === Verdict.Unknown) refusal ??= outcome(false, "undecidable", permission)
+      if (verdict === Truth.No) return outcome(defaultAllows, "token-missing", permission)
+      if (verdict === Truth.Unknown) refusal ??= outcome(false, "undecidable", permission)
     }
     return refusal ?? decided
   })
@@ -302,7 +302,7 @@ const compileRegion = (
       space,
       builder,
       (tokens?.Providers ?? []).map((provider) => provider.Name),
-      (tokens) => requirement.judge(tokens) === Verdict.Yes
+      (tokens) => requirement.judge(tokens) === Truth.Yes
     )
   return http === undefined ? inside : first(builder, space.conjunction(http), reading, inside, outside, outside)
 }

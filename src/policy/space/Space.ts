@@ -9,7 +9,7 @@ import * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as Intention from "../../intention/Intention.ts"
 import type * as PathNormalization from "../../http/PathNormalization.ts"
 import * as RegularExpression from "../../intention/RegularExpression.ts"
-import * as Verdict from "../../intention/Verdict.ts"
+import * as Truth from "../../intention/Truth.ts"
 import * as Atoms from "../language/Atoms.ts"
 import * as Automaton from "../language/Automaton.ts"
 import type * as Dimension from "./Dimension.ts"
@@ -46,7 +46,7 @@ export interface Settings {
 /** What one condition says about each atom of a dimension. */
 export interface Constraint {
   readonly level: number
-  readonly verdicts: { readonly [R in HttpCondition.Reading]: ReadonlyArray<Verdict.Verdict> }
+  readonly verdicts: { readonly [R in HttpCondition.Reading]: ReadonlyArray<Truth.Truth> }
 }
 
 /** A conjunction of constraints, at most one for each dimension, in order of their levels. */
@@ -98,9 +98,9 @@ export const make = (conditions: Conditions, settings: Settings): Result.Result<
 /** The verdict on a value, from the languages that it is in. */
 interface Reading {
   readonly dimension: string
-  readonly judge: (value: string | undefined, within: Within) => Verdict.Verdict
+  readonly judge: (value: string | undefined, within: Within) => Truth.Truth
   /** On several lines, one by one. */
-  readonly judgeLines: (some: Within) => Verdict.Verdict
+  readonly judgeLines: (some: Within) => Truth.Truth
 }
 
 /** Whether the value is in a language; of several lines, whether some line is: or is no UTF-8, for the language of that. */
@@ -120,12 +120,12 @@ type Judges = Omit<Reading, "dimension">
 const looksAtQuery = (http: Intention.HttpPermission | undefined): boolean =>
   (http?.Header ?? []).some((matcher) => Bytes.foldCase(matcher.Name) === ":path")
 
-const always = (verdict: Verdict.Verdict): Judges => ({ judge: () => verdict, judgeLines: () => verdict })
+const always = (verdict: Truth.Truth): Judges => ({ judge: () => verdict, judgeLines: () => verdict })
 
 /** Whether it is in a language. */
 const member = (key: string): Judges => ({
-  judge: (_, within) => Verdict.fromBoolean(within(key)),
-  judgeLines: (some) => Verdict.fromBoolean(some(key))
+  judge: (_, within) => Truth.fromBoolean(within(key)),
+  judgeLines: (some) => Truth.fromBoolean(some(key))
 })
 
 class Collector {
@@ -182,17 +182,17 @@ class Collector {
     if (kind === "Present") {
       return {
         dimension,
-        judge: (value) => Verdict.fromBoolean((value !== undefined) !== invert),
-        judgeLines: () => Verdict.fromBoolean(!invert)
+        judge: (value) => Truth.fromBoolean((value !== undefined) !== invert),
+        judgeLines: () => Truth.fromBoolean(!invert)
       }
     }
     const { judge, judgeLines } = kind === "Regex"
       ? this.expression(dimension, matcher.Regex ?? "")
       : this.comparison(dimension, kind, matcher[kind] ?? "", matcher.IgnoreCase === true)
-    const inverted = (verdict: Verdict.Verdict) => invert ? Verdict.not(verdict) : verdict
+    const inverted = (verdict: Truth.Truth) => invert ? Truth.not(verdict) : verdict
     return {
       dimension,
-      judge: (value, within) => value === undefined ? Verdict.No : inverted(judge(value, within)),
+      judge: (value, within) => value === undefined ? Truth.No : inverted(judge(value, within)),
       judgeLines: (some) => inverted(judgeLines(some))
     }
   }
@@ -219,7 +219,7 @@ class Collector {
     wrap = (automaton: Automaton.Automaton) => automaton
   ): Judges {
     // One that does not compile is no reason to give up: the Authorizer has an answer to it.
-    if (Result.isFailure(RegularExpression.compile(expression))) return always(Verdict.Unknown)
+    if (Result.isFailure(RegularExpression.compile(expression))) return always(Truth.Unknown)
     const key = this.add(dimension, `${label}regex ${expression}`, () => {
       const compiled = Re2.compile(expression, this.settings.budget.states)
       if (Result.isSuccess(compiled)) return wrap(compiled.success)
@@ -227,8 +227,8 @@ class Collector {
     })
     const utf8 = this.add(dimension, `${label}${encoded}`, () => wrap(Automaton.utf8))
     return {
-      judge: (_, within) => within(utf8) ? Verdict.fromBoolean(within(key)) : Verdict.Unknown,
-      judgeLines: (some) => some(key) ? Verdict.Yes : some(utf8) ? Verdict.Unknown : Verdict.No
+      judge: (_, within) => within(utf8) ? Truth.fromBoolean(within(key)) : Truth.Unknown,
+      judgeLines: (some) => some(key) ? Truth.Yes : some(utf8) ? Truth.Unknown : Truth.No
     }
   }
 
@@ -379,7 +379,7 @@ const combineOnce = memoize<ReadonlyArray<SeveralLines.Combination> | undefined>
 /** The intentions of one mesh look at the same few things again and again. The languages' names say all about them. */
 const divideOnce = memoize<Atoms.Atoms | undefined>(256)
 
-const unknown: Reading = { dimension: "", ...always(Verdict.Unknown) }
+const unknown: Reading = { dimension: "", ...always(Truth.Unknown) }
 
 /** Envoy's names for the request line. */
 const pseudoHeaders: ReadonlyMap<string, string> = new Map([
@@ -406,8 +406,8 @@ const conjoin = (readings: ReadonlyArray<Reading>, divided: ReadonlyArray<Divide
   const constraints = divided.flatMap(({ dimension, id, some, within }, level): ReadonlyArray<Constraint> => {
     const own = readings.filter((reading) => reading.dimension === id)
     if (own.length === 0) return []
-    const all = (judge: (reading: Reading) => Verdict.Verdict) =>
-      own.reduce((verdict: Verdict.Verdict, reading) => Verdict.all(verdict, judge(reading)), Verdict.Yes)
+    const all = (judge: (reading: Reading) => Truth.Truth) =>
+      own.reduce((verdict: Truth.Truth, reading) => Truth.all(verdict, judge(reading)), Truth.Yes)
     const joined = dimension.values.map(({ text }, atom) => all(({ judge }) => judge(text, within[atom]!)))
     const lines = joined.map((verdict, atom) => {
       const ofLines = some[atom]

@@ -1,7 +1,7 @@
 /** Many services in one process. Tells their ports; told to, how its requests to the agent have waited for connections. */
 import { Effect, Layer, Metric, References } from "effect"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
-import * as Catalogue from "../../../src/observe/Catalogue.ts"
+import * as MetricCatalogue from "../../../src/observe/MetricCatalogue.ts"
 import * as Mesh from "../../../src/mesh/Mesh.ts"
 import * as MeshListener from "../../../src/inbound/MeshListener.ts"
 
@@ -38,7 +38,7 @@ const waits = Effect.map(Metric.snapshot, (metrics): Waits => {
   let all = 0
   let within = 0
   for (const metric of metrics) {
-    if (metric.id !== Catalogue.agentWaits.name || metric.type !== "Histogram") continue
+    if (metric.id !== MetricCatalogue.agentWaits.name || metric.type !== "Histogram") continue
     all += metric.state.count
     within += metric.state.buckets.findLast(([boundary]) => boundary <= 1)?.[1] ?? 0
   }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Intention from "../../../src/intention/Intention.ts"
 import type * as PathNormalization from "../../../src/http/PathNormalization.ts"
+import * as RefusalAnswer from "../../../src/inbound/http/RefusalAnswer.ts"
 import * as RequestAdmission from "../../../src/inbound/http/RequestAdmission.ts"
 import * as Certificates from "../../support/certificates.ts"
 import * as Mesh from "../../support/mesh.ts"
@@ -32,7 +33,7 @@ describe("RequestAdmission", () => {
     (target) => {
       const judged = judge(target, { PathWithEscapedSlashesAction: "UNESCAPE_AND_REDIRECT" })
       if (judged._tag !== "Redirected") return assert.fail(judged._tag)
-      const { headers } = RequestAdmission.refusal(judged, undefined, true)
+      const { headers } = RefusalAnswer.of(judged, undefined, true)
       assert.strictEqual(new URL(headers["location"]!, "http://api/").host, "api")
     }
   )

@@ -1,4 +1,4 @@
-/** The instances of one target, with a balancer, a memory of failures and the calls that each is busy with. See `Pool`. */
+/** The instances of one target, with a balancer, a memory of failures and the calls that each is busy with. See `InstancePicker`. */
 import { Equal } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import * as OutlierDetection from "../balance/OutlierDetection.ts"
@@ -26,7 +26,7 @@ export interface Instance<out R = unknown> {
   readonly report: (succeeded: boolean, now: number, random: number) => boolean
 }
 
-export interface TargetPool<out R> {
+export interface TargetPicker<out R> {
   /** Replaces the list. Instances that stay keep their connections and their past. */
   readonly update: (target: TcpRoute.Target, list: ReadonlyArray<Endpoints.Endpoint>) => void
   /** The instance counts the call as active until `end`. Undefined: all are left out. */
@@ -52,7 +52,7 @@ interface Held<R> extends Instance<R> {
   active: number
 }
 
-export const make = <R>(options: Options<R>): TargetPool<R> => {
+export const make = <R>(options: Options<R>): TargetPicker<R> => {
   const { outliers, retire } = options
   const balancer = LoadBalancer.make<Held<R>>(options.balancer)
   const instances = new Map<string, Held<R>>()

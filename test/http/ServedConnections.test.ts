@@ -1,11 +1,11 @@
 import type { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import * as OpenConnections from "../../src/http/OpenConnections.ts"
+import * as ServedConnections from "../../src/http/ServedConnections.ts"
 
 /** A connection that writes down what is done to it, among those that are open. */
 const open = (idle = false) => {
   const done: Array<string> = []
-  const connections = new OpenConnections.OpenConnections()
+  const connections = new ServedConnections.ServedConnections()
   const connection = {
     socket: { destroySoon: () => done.push("end") } as unknown as Socket,
     reset: () => void done.push("reset")
@@ -15,7 +15,7 @@ const open = (idle = false) => {
   return { connections, connection, served, done }
 }
 
-describe("OpenConnections", () => {
+describe("ServedConnections", () => {
   it("leaves alone what is in use", () => {
     const { connection, connections, done, served } = open()
     connections.serve(connection, served)

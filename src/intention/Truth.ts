@@ -5,14 +5,14 @@
 export const No = 0
 export const Yes = 1
 export const Unknown = 2
-export type Verdict = typeof No | typeof Yes | typeof Unknown
+export type Truth = typeof No | typeof Yes | typeof Unknown
 
-export const fromBoolean = (value: boolean): Verdict => value ? Yes : No
+export const fromBoolean = (value: boolean): Truth => value ? Yes : No
 
-export const not = (verdict: Verdict): Verdict => verdict === Unknown ? Unknown : verdict === Yes ? No : Yes
+export const not = (verdict: Truth): Truth => verdict === Unknown ? Unknown : verdict === Yes ? No : Yes
 
 /** All must hold: one that fails settles it, even with unknown ones beside it. */
-export const all = (a: Verdict, b: Verdict): Verdict => a === No || b === No ? No : a === Yes ? b : Unknown
+export const all = (a: Truth, b: Truth): Truth => a === No || b === No ? No : a === Yes ? b : Unknown
 
 /** One must hold: one that does settles it, even with unknown ones beside it. */
-export const some = (a: Verdict, b: Verdict): Verdict => a === Yes || b === Yes ? Yes : a === No ? b : Unknown
+export const some = (a: Truth, b: Truth): Truth => a === Yes || b === Yes ? Yes : a === No ? b : Unknown

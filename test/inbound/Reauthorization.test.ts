@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as Decision from "../../src/intention/Decision.ts"
-import * as Admissions from "../../src/inbound/Admissions.ts"
+import * as Reauthorization from "../../src/inbound/Reauthorization.ts"
 
 /** Of a caller with this name. */
 interface Thing {
@@ -23,7 +23,7 @@ const step = Arbitrary.schema(Schema.Struct({
   verdict: Schema.Literals(["refused", "allowed", "unknown"])
 }))
 
-describe("Admissions", () => {
+describe("Reauthorization", () => {
   it.prop(
     "judge exactly what is open, end each thing once at most, and count all of it",
     { steps: Arbitrary.array(step, { minLength: 20, maxLength: 120 }) },
@@ -32,7 +32,7 @@ describe("Admissions", () => {
       const expected = new Set<Thing>()
       const ended: Array<Thing> = []
       let left = 0
-      const admissions = Admissions.make<Thing, object>({ nameOf: named, end: (thing) => ended.push(thing) })
+      const admissions = Reauthorization.make<Thing, object>({ nameOf: named, end: (thing) => ended.push(thing) })
       for (const { caller, does, verdict, which } of steps) {
         const thing = things[which % Math.max(1, things.length)]
         if (does === "admit" || thing === undefined) {
@@ -71,7 +71,7 @@ describe("Admissions", () => {
 
   const three = () => {
     const ended: Array<number> = []
-    const admissions = Admissions.make<Thing, { readonly verdict: string }>({
+    const admissions = Reauthorization.make<Thing, { readonly verdict: string }>({
       nameOf: named,
       end: ({ number }) => ended.push(number)
     })
@@ -115,7 +115,7 @@ describe("Admissions", () => {
 
   it("end a thing once, also where its end makes others leave and has them judged again", () => {
     const ended: Array<number> = []
-    const admissions: Admissions.Admissions<Thing, object> = Admissions.make<Thing, object>({
+    const admissions: Reauthorization.Reauthorization<Thing, object> = Reauthorization.make<Thing, object>({
       nameOf: named,
       end: ({ number }) => {
         ended.push(number)

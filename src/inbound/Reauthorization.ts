@@ -18,7 +18,7 @@ export interface Ended<out A> {
 }
 
 /** `V` is the verdict that admitted a thing. It holds what later verdicts need. */
-export interface Admissions<in out A, in out V extends object> {
+export interface Reauthorization<in out A, in out V extends object> {
   /** How many are open. */
   readonly size: () => number
   /** How many were admitted so far. */
@@ -50,7 +50,7 @@ export interface Options<in A> {
   readonly end: (one: A) => void
 }
 
-export const make = <A, V extends object>({ end, nameOf }: Options<A>): Admissions<A, V> => {
+export const make = <A, V extends object>({ end, nameOf }: Options<A>): Reauthorization<A, V> => {
   const open = new Map<A, V>()
   let admitted = 0
   let ended = 0

@@ -14,9 +14,9 @@ import { Equal } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import * as OutlierDetection from "../balance/OutlierDetection.ts"
 import type * as Destination from "./Destination.ts"
-import * as TargetPool from "./TargetPool.ts"
+import * as TargetPicker from "./TargetPicker.ts"
 
-export type Instance<R = unknown> = TargetPool.Instance<R>
+export type Instance<R = unknown> = TargetPicker.Instance<R>
 
 export interface Call {
   /** In milliseconds, never going back. */
@@ -29,7 +29,7 @@ export interface Call {
   readonly hash?: number | undefined
 }
 
-export interface Pool<out R> {
+export interface InstancePicker<out R> {
   /** Undefined: no instance is healthy. The instance counts the call as active until `end`. */
   readonly pick: (destination: Destination.Destination, call: Call) => Instance<R> | undefined
   /** Whether a healthy instance is known that a call has not tried. */
@@ -38,20 +38,20 @@ export interface Pool<out R> {
   readonly active: () => number
 }
 
-export interface Options<R> extends Pick<TargetPool.Options<R>, "open" | "retire"> {
+export interface Options<R> extends Pick<TargetPicker.Options<R>, "open" | "retire"> {
   /** Overrides the policy of the service-resolver. */
   readonly balancer?: LoadBalancer.Policy | undefined
   readonly outliers?: Partial<OutlierDetection.Options> | undefined
 }
 
-export const make = <R>(options: Options<R>): Pool<R> => {
-  const targets = new Map<string, TargetPool.TargetPool<R>>()
+export const make = <R>(options: Options<R>): InstancePicker<R> => {
+  const targets = new Map<string, TargetPicker.TargetPicker<R>>()
   const total = { active: 0 }
   let current: Destination.Destination | undefined
   let balancer: LoadBalancer.Policy | undefined
 
   const makeTarget = (balancer: LoadBalancer.Policy, now: number) =>
-    TargetPool.make({
+    TargetPicker.make({
       ...options,
       balancer,
       outliers: OutlierDetection.make({ ...OutlierDetection.defaults, ...options.outliers }, now),
@@ -77,7 +77,7 @@ export const make = <R>(options: Options<R>): Pool<R> => {
   const pickWithout = (
     destination: Destination.Destination,
     { hash, random }: Call,
-    without: (target: TargetPool.TargetPool<R>, id: string) => boolean
+    without: (target: TargetPicker.TargetPicker<R>, id: string) => boolean
   ): Instance<R> | undefined => {
     for (const { instances, target } of destination.targets) {
       const list = instances.latest()

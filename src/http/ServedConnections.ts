@@ -13,7 +13,7 @@ interface Entry {
 export const leaveGraceMillis = 1000
 
 /** `now` is `performance.now()`. */
-export class OpenConnections<Connection extends Splice.Side> {
+export class ServedConnections<Connection extends Splice.Side> {
   private readonly entries = new Map<Connection, Entry>()
 
   add(connection: Connection): void {

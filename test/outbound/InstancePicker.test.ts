@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
 import type * as Destination from "../../src/outbound/Destination.ts"
-import * as Pool from "../../src/outbound/Pool.ts"
+import * as InstancePicker from "../../src/outbound/InstancePicker.ts"
 import type * as TcpRoute from "../../src/route/TcpRoute.ts"
 import type * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as Watched from "../../src/watch/Watched.ts"
@@ -40,10 +40,10 @@ const ofWeights = (...weights: ReadonlyArray<number>): Destination.Destination =
   destination([near, weights.map((weight, i) => Mesh.endpoint(i + 1, weight))])
 
 /** A pool that notes which addresses it opened and retired. */
-const make = (options: Partial<Pool.Options<string>> = {}) => {
+const make = (options: Partial<InstancePicker.Options<string>> = {}) => {
   const opened: Array<string> = []
   const retired: Array<string> = []
-  const pool = Pool.make<string>({
+  const pool = InstancePicker.make<string>({
     open: (target, { id }) => {
       const name = `${target.datacenter} ${id}`
       opened.push(name)
@@ -53,7 +53,7 @@ const make = (options: Partial<Pool.Options<string>> = {}) => {
     ...options
   })
   const random = sequence()
-  const pick = (to: Destination.Destination, call: Partial<Pool.Call> = {}) =>
+  const pick = (to: Destination.Destination, call: Partial<InstancePicker.Call> = {}) =>
     pool.pick(to, { now: 0, random, tried: new Set(), ...call })
   return { ...pool, pick, opened, retired }
 }
@@ -62,7 +62,7 @@ const Weight = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 128 }))
 const Described = Schema.Array(Schema.Struct({ weight: Weight, tried: Schema.Boolean, ejected: Schema.Boolean }))
 const Policy = Schema.Literals(["round robin", "random", "least request", "ring hash", "maglev"])
 
-describe("Pool", () => {
+describe("InstancePicker", () => {
   it.prop(
     "picks what was not tried and is not ejected, then what was not tried, then any; of those in the first target",
     { policy: Policy, lists: Schema.Tuple([Described, Described]) },
@@ -182,7 +182,7 @@ describe("Pool", () => {
     },
     ({ steps }) => {
       const { active, opened, pick, retired } = make()
-      const calls: Array<Pool.Instance> = []
+      const calls: Array<InstancePicker.Instance> = []
       let to = ofWeights(1, 1)
       for (const step of steps) {
         if (step._tag === "list") to = ofWeights(...step.weights)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as PerRequest from "../../../src/inbound/http/PerRequest.ts"
+import * as ConnectionPolicy from "../../../src/inbound/http/ConnectionPolicy.ts"
 import * as Intention from "../../../src/intention/Intention.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 import * as Certificates from "../../support/certificates.ts"
@@ -9,7 +9,7 @@ const web = Certificates.service("web")
 const permissions: ReadonlyArray<Intention.Permission> = [{ Action: "allow", HTTP: { PathPrefix: "/" } }]
 
 const connects = (authorizer: ReturnType<typeof Mesh.policy>) =>
-  PerRequest.intentions(Watched.constant("the intentions", authorizer)).latest()?.connection(web).allowed
+  ConnectionPolicy.intentions(Watched.constant("the intentions", authorizer)).latest()?.connection(web).allowed
 
 describe("a connection whose requests are judged", () => {
   it("is let in, whatever the intentions say of its caller", () => {
@@ -31,6 +31,7 @@ describe("a connection whose requests are judged", () => {
     ["the service speaks no HTTP, and allows it", Mesh.policy("api", { web: "allow" }), true]
   ])(
     "may stay or not where %s",
-    (_, authorizer, expected) => assert.strictEqual(PerRequest.mayStay(authorizer, { caller: web }).allowed, expected)
+    (_, authorizer, expected) =>
+      assert.strictEqual(ConnectionPolicy.mayStay(authorizer, { caller: web }).allowed, expected)
   )
 })

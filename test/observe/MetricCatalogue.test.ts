@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
-import * as Catalogue from "../../src/observe/Catalogue.ts"
+import * as MetricCatalogue from "../../src/observe/MetricCatalogue.ts"
 import * as Refusal from "../../src/tls/Refusal.ts"
 
 const page = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")
@@ -26,15 +26,15 @@ describe("the catalogue of metrics", () => {
       documented.map(([name, type, , attributes]) =>
         row(name!.replaceAll("`", ""), type!, attributes!.split(", ").map((each) => each.replaceAll("`", "")))
       ),
-      Catalogue.all.map(({ attributes, name, type }) => row(name, type, attributes))
+      MetricCatalogue.all.map(({ attributes, name, type }) => row(name, type, attributes))
     )
   })
 
   it("lists every metric that there is", () => {
-    const exported = Object.values(Catalogue).flatMap((value) =>
+    const exported = Object.values(MetricCatalogue).flatMap((value) =>
       typeof value === "object" && "type" in value ? [value.name] : []
     )
-    assert.deepStrictEqual(Catalogue.all.map(({ name }) => name).toSorted(), exported.toSorted())
+    assert.deepStrictEqual(MetricCatalogue.all.map(({ name }) => name).toSorted(), exported.toSorted())
   })
 
   it.each(documented.map(([name, type, unit]) => ({ name: name!.replaceAll("`", ""), type, unit: unit! })))(
