@@ -1,97 +1,50 @@
 /**
  * A service behind routers and splitters: each request takes the first route whose conditions hold, one of its legs by their weights,
- * and an instance of that leg. Every resolver that legs lead to is an `HttpUpstream` of its own, which legs share.
+ * and an instance of that leg.
  *
  *     chain ──▶ routes ──▶ legs ──▶ HttpUpstream of each resolver
- *
- * When the chain changes, resolvers that stay keep their connections and their past. One that is left finishes its requests first.
  */
-import { Deferred, Effect, Exit, Result, Schedule, Scope, Stream, SubscriptionRef } from "effect"
+import { Deferred, Effect, Result, type Scope, Stream } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
-import type * as TcpRoute from "../../route/TcpRoute.ts"
-import * as Endpoints from "../../watch/Endpoints.ts"
-import * as Watched from "../../watch/Watched.ts"
-import * as DestinationWatch from "../DestinationWatch.ts"
+import type * as Watched from "../../watch/Watched.ts"
 import * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
-import * as HttpUpstream from "./HttpUpstream.ts"
+import type * as HttpUpstream from "./HttpUpstream.ts"
+import * as LegUpstreams from "./LegUpstreams.ts"
 import type * as Upstream from "./Upstream.ts"
-
-interface Followed {
-  readonly upstream: HttpUpstream.HttpUpstream
-  readonly scope: Scope.Closeable
-  /** Where it leads now. */
-  readonly to: SubscriptionRef.SubscriptionRef<TcpRoute.TcpRoute>
-}
 
 /** Routes, with the upstreams of all their legs. */
 interface Current {
   readonly routes: HttpRoutes.HttpRoutes
-  readonly legs: ReadonlyMap<string, Followed>
+  readonly legs: LegUpstreams.Legs
 }
 
 export const make = Effect.fnUntraced(function*(
-  { name, patienceMillis }: Resolver.Resolver,
+  resolver: Resolver.Resolver,
   chain: Watched.Watched<DiscoveryChain.Chain>,
   open: HttpUpstream.Open,
   options: HttpUpstream.Options
 ): Effect.fn.Return<Upstream.Upstream, never, Resolver.Sources | Scope.Scope> {
-  const endpoints = yield* Endpoints.Endpoints
-  const scope = yield* Effect.scope
+  const { name: service, patienceMillis } = resolver
+  const upstreams = yield* LegUpstreams.make(resolver, chain.what, open, options)
   const first = yield* Deferred.make<void>()
-  const leaving = new Set<Followed>()
   let current: Current | undefined
-  /** Whose legs have had their time to be heard of. */
+  /** Its legs have had their time to be heard of. */
   let waitedFor: Current | undefined
-
-  const follow = (to: TcpRoute.TcpRoute): Effect.Effect<Followed, never, Resolver.Sources> =>
-    Effect.gen(function*() {
-      const own = yield* Scope.fork(scope)
-      const ref = yield* SubscriptionRef.make(to)
-      const route = Watched.map(Watched.fromRef(chain.what, ref), chain.what, Result.succeed)
-      const watch = DestinationWatch.make(name, route, endpoints)
-      const upstream = yield* HttpUpstream.make({ name, patienceMillis, follow: watch }, open, options).pipe(
-        Scope.provide(own)
-      )
-      return { upstream, scope: own, to: ref }
-    })
-
-  const leave = (followed: Followed): Effect.Effect<void> =>
-    Effect.sync(() => leaving.add(followed)).pipe(
-      Effect.andThen(Effect.repeat(Effect.void, {
-        schedule: Schedule.spaced("1 second"),
-        until: () => followed.upstream.active() === 0
-      })),
-      Effect.andThen(Scope.close(followed.scope, Exit.void)),
-      Effect.ensuring(Effect.sync(() => leaving.delete(followed)))
-    )
 
   const update = Effect.fnUntraced(function*(next: DiscoveryChain.Chain) {
     const compiled = HttpRoutes.compile(next)
     if (Result.isFailure(compiled)) return // the watch lets only those through that can be followed
-    const before = current?.legs
-    const legs = new Map<string, Followed>()
-    for (const { node, to } of compiled.success.routes.flatMap(({ legs }) => legs)) {
-      if (legs.has(node)) continue
-      const known = before?.get(node)
-      if (known !== undefined) yield* SubscriptionRef.set(known.to, to)
-      legs.set(node, known ?? (yield* follow(to)))
-    }
-    current = { routes: compiled.success, legs }
+    current = { routes: compiled.success, legs: yield* upstreams.follow(compiled.success) }
     yield* Deferred.succeed(first, undefined)
-    for (const [node, followed] of before ?? []) {
-      if (!legs.has(node)) yield* Effect.forkIn(leave(followed), scope)
-    }
   }, Effect.uninterruptible)
   yield* Effect.forkScoped(Stream.runForEach(chain.changes, update))
 
-  const upstreams = (): ReadonlyArray<HttpUpstream.HttpUpstream> =>
-    [...current?.legs.values() ?? [], ...leaving].map(({ upstream }) => upstream)
   const late = () => DialError.unheard("its discovery chain", patienceMillis, chain.freshness().lastError)
-
   return {
-    service: name,
+    service,
     isReady: () => current !== undefined && (current === waitedFor || areReady(current)),
     ready: Effect.gen(function*() {
       yield* Effect.timeoutOrElse(Deferred.await(first), {
@@ -99,26 +52,31 @@ export const make = Effect.fnUntraced(function*(
         orElse: () => Effect.fail(late())
       })
       const awaited = current!
-      yield* oneReady([...awaited.legs.values()].map(({ upstream }) => upstream.ready))
+      yield* oneReady(Array.from(awaited.legs.values(), ({ ready }) => ready))
       waitedFor = awaited
     }),
-    pick: (tried, request) => {
-      if (current === undefined) return late()
-      const { legs, routes } = current
-      const route = routes.find(request)
-      const leg = route === undefined ? undefined : HttpRoutes.draw(route, Math.random)
-      if (route === undefined || leg === undefined) return nowhere(name, request.path, route)
-      const { upstream } = legs.get(leg.node)!
-      const instance = upstream.pick(tried, request, route.hashBy)
-      return "resource" in instance ? { upstream, instance, way: { route, leg } } : instance
-    },
-    active: () => upstreams().reduce((sum, { active }) => sum + active(), 0),
-    isKnown: () => upstreams().some(({ isKnown }) => isKnown())
+    pick: (tried, request) => current === undefined ? late() : pick(current, service, tried, request),
+    active: () => upstreams.all().reduce((sum, { active }) => sum + active(), 0),
+    isKnown: () => upstreams.all().some(({ isKnown }) => isKnown())
   }
 })
 
+const pick = (
+  { legs, routes }: Current,
+  service: string,
+  tried: ReadonlySet<string>,
+  request: HttpRequest.HttpRequest
+): Upstream.Picked | DialError.Reason => {
+  const route = routes.find(request)
+  const leg = route === undefined ? undefined : HttpRoutes.draw(route, Math.random)
+  const upstream = leg === undefined ? undefined : legs.get(leg.node)
+  if (route === undefined || leg === undefined || upstream === undefined) return nowhere(service, request.path, route)
+  const instance = upstream.pick(tried, request, route.hashBy)
+  return "resource" in instance ? { upstream, instance, way: { route, leg } } : instance
+}
+
 const areReady = ({ legs }: Current): boolean => {
-  for (const { upstream } of legs.values()) if (!upstream.isReady()) return false
+  for (const { isReady } of legs.values()) if (!isReady()) return false
   return true
 }
 
