@@ -39,7 +39,7 @@ export interface TargetPicker<out R> {
 export interface Options<R> {
   readonly balancer: LoadBalancer.Policy
   readonly outliers: OutlierDetection.OutlierDetection
-  /** For an instance that is new, or has another address or identity than before. */
+  /** For an instance that is new, or has another address, identity or SNI than before. */
   readonly open: (target: TcpRoute.Target, endpoint: Endpoints.Endpoint) => R
   /** The instance has left: it takes no new calls, and those at hand go on. */
   readonly retire: (resource: R) => void
@@ -57,16 +57,16 @@ export const make = <R>(options: Options<R>): TargetPicker<R> => {
   const balancer = LoadBalancer.make<Held<R>>(options.balancer)
   const instances = new Map<string, Held<R>>()
   /** What `instances` was made from. */
-  let seen: ReadonlyArray<Endpoints.Endpoint> | undefined
+  let seen: { readonly list: ReadonlyArray<Endpoints.Endpoint>; readonly sni: string } | undefined
 
   return {
     update: (target, list) => {
-      if (list === seen) return
-      seen = list
+      if (list === seen?.list && target.sni === seen.sni) return
+      seen = { list, sni: target.sni }
       const healthy = new Map(list.filter(({ weight }) => weight > 0).map((endpoint) => [endpoint.id, endpoint]))
       for (const [id, instance] of instances) {
         const endpoint = healthy.get(id)
-        if (endpoint !== undefined && isSame(instance, endpoint)) continue
+        if (endpoint !== undefined && isSame(instance, target, endpoint)) continue
         instances.delete(id)
         retire(instance.resource)
       }
@@ -116,6 +116,7 @@ const makeInstance = <R>(
   return instance
 }
 
-/** Whether connections to an instance are connections to this endpoint. */
-const isSame = ({ address, endpoint: { expected } }: Instance, endpoint: Endpoints.Endpoint): boolean =>
-  Listening.format(endpoint.address) === address && Equal.equals(endpoint.expected, expected)
+/** Whether connections to an instance are connections to this endpoint of the target. */
+const isSame = (instance: Instance, { sni }: TcpRoute.Target, { address, expected }: Endpoints.Endpoint): boolean =>
+  Listening.format(address) === instance.address && Equal.equals(expected, instance.endpoint.expected) &&
+  sni === instance.target.sni

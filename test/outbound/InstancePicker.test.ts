@@ -232,6 +232,16 @@ describe("InstancePicker", () => {
     assert.deepStrictEqual([opened.length, retired.length], [2, 1])
   })
 
+  it("opens an instance again whose target has another SNI, though its list stays", () => {
+    const { opened, pick, retired } = make()
+    const list = [Mesh.endpoint(1)]
+    pick(destination([near, list]))
+    const renamed = { ...near, sni: "api.example.com" }
+    assert.strictEqual(pick(destination([renamed, list]))!.target.sni, "api.example.com")
+    pick(destination([renamed, list]))
+    assert.deepStrictEqual([opened.length, retired.length], [2, 1])
+  })
+
   it("keeps the past of its instances while the route changes, unless they are balanced in another way", () => {
     const { opened, pick, retired } = make()
     const list = [Mesh.endpoint(1), Mesh.endpoint(2)]
