@@ -3,8 +3,11 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // For slow machines: no test takes as long as this by itself.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // Some of the tests that run beside each other start programs.
+    maxConcurrency: 3,
     pool: "forks",
     // Loading Effect anew for each file would take as long as the tests themselves.
     isolate: false,
