@@ -3,6 +3,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Effect, Fiber, Queue } from "effect"
 import { TestConsole } from "effect/testing"
+import * as LoadBalancer from "../../src/balance/LoadBalancer.ts"
 import type * as Connect from "../../src/outbound/Connect.ts"
 import * as DialError from "../../src/outbound/DialError.ts"
 import * as Resolver from "../../src/outbound/Resolver.ts"
@@ -83,4 +84,38 @@ describe("TcpUpstream", () => {
       }
       assert.strictEqual(yield* ejections, 0)
     }).pipe(Effect.provide(TestConsole.layer)))
+
+  it.effect("counts an attempt until it is interrupted, and a connection until it closes", () =>
+    Effect.gen(function*() {
+      const dialled: Array<string> = []
+      const openings = yield* Queue.unbounded<void>()
+      let answer: ReturnType<TcpUpstream.Open> = connected
+      const { layer, setRoute } = yield* Mesh.discovery({ api: [Mesh.endpoint(1), Mesh.endpoint(2)] })
+      const balancing = { policy: LoadBalancer.leastRequest(64), hashBy: [] }
+      yield* setRoute("api", { targets: [Mesh.target("api")], connectTimeoutMillis, balancing })
+      const { connect } = yield* Effect.provide(
+        TcpUpstream.make(Resolver.service("api"), (_, { id }) => {
+          dialled.push(id)
+          return answer
+        }),
+        layer
+      )
+      const { socket } = yield* connect
+      answer = Effect.andThen(Queue.offer(openings, undefined), Effect.never)
+      for (let turn = 0; turn < 3; turn++) {
+        const calling = yield* Effect.forkChild(connect)
+        yield* Queue.take(openings)
+        yield* Fiber.interrupt(calling)
+      }
+      const [busy, ...others] = dialled
+      const other = busy === "node/1" ? "node/2" : "node/1"
+      assert.deepStrictEqual(others, [other, other, other])
+      yield* Effect.callback<void>((resume) => {
+        socket.once("close", () => resume(Effect.void))
+        socket.destroy()
+      })
+      answer = connected
+      yield* Effect.repeat(connect, { times: 1 })
+      assert.sameMembers(dialled.slice(-2), ["node/1", "node/2"])
+    }))
 })
