@@ -95,7 +95,8 @@ export class Dispatcher extends Undici.Dispatcher {
     const { countRetry, metrics, source } = this.#options
     const { handler, options, traced } = request
     const attempts = "opaque" in options && options.opaque instanceof Attempts ? options.opaque : undefined
-    const view = RequestView.of(options)
+    const complete = withHeaders(request, recordOf(options.headers))
+    const view = RequestView.of(complete)
     const picked = upstream.pick(attempts?.tried ?? none, view)
     if (!("upstream" in picked)) return this.#unreachable(request, upstream.service, picked)
     const { instance } = picked
@@ -111,8 +112,7 @@ export class Dispatcher extends Undici.Dispatcher {
       (code, since) => metrics.answered(source, upstream.service, code, since),
       traced?.span
     )
-    const sent = RequestView.changed(withHeaders(request, recordOf(options.headers)), view, picked)
-    return instance.resource.dispatch(sent, observed, traced)
+    return instance.resource.dispatch(RequestView.changed(complete, view, picked), observed, traced)
   }
 
   #unreachable({ handler, traced }: Request, service: string, reason: RequestFailed.Reason): true {

@@ -64,6 +64,14 @@ describe("requests for a service with routes", () => {
       assert.strictEqual(yield* Effect.flatMap(http.execute(tester), ({ text }) => text), "next /x -")
     }))
 
+  it.live("name their host to the rules of a route, as the instance hears it", () =>
+    Effect.gen(function*() {
+      const { get } = yield* shops(chainOf(router({
+        Destination: { RequestHeaders: { Set: { "x-set": "%REQ(:AUTHORITY)%" } } }
+      })))
+      assert.strictEqual(yield* get("http://shop/x"), "shop /x shop")
+    }))
+
   it.live("are changed on their way, and so are their answers", () =>
     Effect.gen(function*() {
       const { http } = yield* shops(chainOf(router({
