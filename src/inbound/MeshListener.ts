@@ -114,16 +114,18 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const cut = (connection: Connection) => retire === undefined ? connection.reset() : retire(connection, "denied")
   const open = OpenConnections.make({ cut, service })
 
-  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, then reset.
+  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, judged no more, then reset.
   const { alpn, from, maxConnections, port } = options
   const server = yield* TlsServer.make({ alpn, from, handshakeMillis, host, maxConnections, port })
+  const judge = yield* makeJudge(options, intentions, authorizer, handshakeMillis, (asking) => void run(asking))
+  yield* Effect.forkScoped(judge.follow(open))
+  yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
   const fibers = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(fibers)<R>()
 
   const log = yield* AdmissionLog.make({ service, subject: (remote) => remote, run })
   const refusals = ConnectionRefusals.make({ context, handshakes, log, run })
   const handler = ConnectionHandler.make(handle, log)
-  const judge = yield* makeJudge(options, intentions, authorizer, handshakeMillis, run)
   const finished = ConnectionAdmission.make({
     presented: PeerVerification.presented,
     judge,
@@ -140,8 +142,6 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   })
   const stats = () => read({ handler, lifetimes, open, refusals, server, traffic })
   yield* ConnectionMetrics.follow("inbound", () => totals(stats()))
-  yield* Effect.forkScoped(judge.follow(open))
-  yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
   const idle = FiberSet.awaitEmpty(fibers)
   const bound = yield* Effect.acquireRelease(
     server.listen({ finished, refused: refusals.refuse, failed: run }),

@@ -258,6 +258,28 @@ describe("MeshListener", () => {
       yield* Sockets.eventually(() => listener.stats().open + listener.stats().handshaking === 0)
     }))
 
+  it.live("cuts what a change of intentions denies also while handlers are slow to end after the drain", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const interrupted = yield* Deferred.make<void>()
+      const over = yield* Deferred.make<void>()
+      const handle = () =>
+        Effect.onInterrupt(
+          Effect.never,
+          () => Effect.andThen(Deferred.succeed(interrupted, undefined), Deferred.await(over))
+        )
+      const { api, issue, listener } = yield* Scope.provide(Listeners.listen({ drain: 0, handle }), scope)
+      const client = yield* TlsClients.connect(listener.port, yield* issue("web"))
+      yield* Sockets.eventually(() => listener.stats().open === 1)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* Deferred.await(interrupted)
+      yield* SubscriptionRef.set(api.intentions, policy("api", { web: "deny" }))
+      assert.strictEqual(yield* Sockets.record(client.socket).ending, "ECONNRESET")
+      assert.strictEqual(listener.stats().cut, 1)
+      yield* Deferred.succeed(over, undefined)
+      yield* Fiber.join(closing)
+    }))
+
   describe.skipIf(!TlsClients.has("openssl"))("with openssl s_client", () => {
     /** With a certificate for `web`, and trust in `authority`. */
     const sClient = Effect.fnUntraced(function*(
