@@ -88,20 +88,23 @@ export const compile = (chain: DiscoveryChain.Chain): Result.Result<HttpRoutes, 
         start.Routes.map((route, position) => compileRoute(chain, route, position, position < start.Routes.length - 1))
       )
       : [yield* everything(chain)]
-    const index = RouteIndex.make(routes.map(({ key }) => key))
-    const conditions = routes.map((route) => route.conditions)
-    return {
-      service: chain.ServiceName,
-      protocol: chain.Protocol,
-      routes,
-      find: (request) => {
-        const takes = (position: number) => RequestMatch.unmet(conditions[position]!, request) === undefined
-        const lines = (name: string) => RequestMatch.linesOf(request, name)
-        const position = index.first({ path: RequestPath.withoutQuery(request.path), lines }, takes)
-        return position === undefined ? undefined : routes[position]
-      }
-    }
+    return { service: chain.ServiceName, protocol: chain.Protocol, routes, find: finder(routes) }
   })
+
+const finder = (routes: ReadonlyArray<Route>): HttpRoutes["find"] => {
+  const [only, ...others] = routes
+  // Most services have no routes of their own.
+  if (only !== undefined && others.length === 0) {
+    return (request) => RequestMatch.unmet(only.conditions, request) === undefined ? only : undefined
+  }
+  const index = RouteIndex.make(routes.map(({ key }) => key))
+  return (request) => {
+    const takes = (position: number) => RequestMatch.unmet(routes[position]!.conditions, request) === undefined
+    const lines = (name: string) => RequestMatch.linesOf(request, name)
+    const position = index.first({ path: RequestPath.withoutQuery(request.path), lines }, takes)
+    return position === undefined ? undefined : routes[position]
+  }
+}
 
 const decodeRoute = Schema.decodeUnknownResult(Schema.toCodecGoJson(ServiceRouter.Route))
 

@@ -42,6 +42,15 @@ describe("ServedConnections", () => {
     assert.deepStrictEqual(done, ["reset"])
   })
 
+  it("does not postpone a cut for a connection that retires", () => {
+    const { connection, connections, done, served } = open()
+    connections.serve(connection, served)
+    connections.cutAfter(connection, 100)
+    connections.retire(connection, 500)
+    connections.sweep(101)
+    assert.deepStrictEqual(done, ["retire", "reset"])
+  })
+
   it("ends a connection that retires before its version of HTTP is known", () => {
     const { connection, connections, done } = open()
     connections.retire(connection, Infinity)

@@ -51,12 +51,15 @@ describe("a judge that asks the agent", () => {
         questions.push(question)
         return Deferred.await(answer)
       })
-      const { verdicts } = decideAbout(judge)
+      const before = Doubles.connection("web").connection.socket.listenerCount("close")
+      const { socket, verdicts } = decideAbout(judge)
       const serial = certificate.serialNumber.toLowerCase().replace(/..(?!$)/g, "$&:")
       const question = { caller: Certificates.service("web"), serial }
       assert.deepStrictEqual([questions, verdicts], [[question], []])
+      assert.strictEqual(socket.listenerCount("close"), before + 1)
       yield* Deferred.succeed(answer, deny)
       assert.deepStrictEqual(verdicts.map(Result.getOrThrow), [{ decision: deny, question }])
+      assert.strictEqual(socket.listenerCount("close"), before)
     }))
 
   it("does not ask about callers of another trust domain: the agent would not look at that", () => {

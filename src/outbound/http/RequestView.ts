@@ -27,9 +27,12 @@ export const changed = (
   { instance, way }: Upstream.Picked
 ): Undici.Dispatcher.DispatchOptions => {
   if (way === undefined) return options
-  const path = HttpRoutes.rewritten(way.route, options.path)
-  const rules = [way.leg.changes.request, way.route.changes.request]
-  if (rules.every((rule) => rule === undefined)) return path === options.path ? options : { ...options, path }
+  const { leg, route } = way
+  const path = HttpRoutes.rewritten(route, options.path)
+  if (leg.changes.request === undefined && route.changes.request === undefined) {
+    return path === options.path ? options : { ...options, path }
+  }
+  const rules = [leg.changes.request, route.changes.request]
   const headers = HeaderRules.applyAll(rules, rawOf(options.headers), factsOf(request, instance, undefined))
   return { ...options, path, headers: [...headers] }
 }
@@ -41,8 +44,10 @@ export const answered = (
   request: HttpRequest.HttpRequest,
   { instance, way }: Upstream.Picked
 ): Record<string, string | Array<string> | undefined> => {
-  const rules = [way?.leg.changes.response, way?.route.changes.response]
-  if (rules.every((rule) => rule === undefined)) return headers
+  if (way === undefined || (way.leg.changes.response === undefined && way.route.changes.response === undefined)) {
+    return headers
+  }
+  const rules = [way.leg.changes.response, way.route.changes.response]
   const answer = { status, header: (name: string) => HttpRequest.fromRaw("", "", rawOf(headers)).header(name) }
   return recordOf(HeaderRules.applyAll(rules, rawOf(headers), factsOf(request, instance, answer)))
 }
