@@ -173,9 +173,8 @@ const withHeaders = (
   headers: Headers | undefined
 ): Undici.Dispatcher.DispatchOptions => {
   if (headers === undefined) return options
-  const state = traced === undefined ? undefined : Tracing.traceStateOf(traced)
-  const added: Record<string, string> = {}
-  if (headers["host"] === undefined) added["host"] = host
-  if (state !== undefined && headers["tracestate"] === undefined) added["tracestate"] = state
-  return { ...options, headers: { ...headers, ...added } }
+  const state = traced === undefined || headers["tracestate"] !== undefined ? undefined : Tracing.traceStateOf(traced)
+  const named = headers["host"] === undefined ? { ...headers, host } : headers
+  if (state !== undefined) return { ...options, headers: { ...named, tracestate: state } }
+  return named === headers ? options : { ...options, headers: named }
 }
