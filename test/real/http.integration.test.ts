@@ -72,7 +72,10 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("HTTP between
       yield* agent.entry({ Kind: "service-intentions", Name: next, Sources: [all] })
       const context = yield* Layer.build(MeshHttpClient.layer().pipe(Layer.provide(Mesh.layer({ service: web }))))
       const http = yield* HttpClient.HttpClient.pipe(Effect.provideContext(context))
-      const servedBy = (url: string) => Effect.map(http.get(url), ({ headers }) => headers["x-served-by"])
+      const servedBy = (url: string) =>
+        Effect.filterOrFail(http.get(url), ({ status }) => status === 200, ({ status }) => status).pipe(
+          Effect.map(({ headers }) => headers["x-served-by"])
+        )
       const settled = (url: string, by: string | undefined) =>
         agent.eventually(Effect.filterOrFail(servedBy(url), (found) => found === by, (found) => found))
 
