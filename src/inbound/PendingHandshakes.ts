@@ -1,6 +1,6 @@
 /**
  * Connections that a TLS server has accepted, found again by their addresses: a TLS socket has the same as the transport
- * beneath it, which Node does not tell.
+ * beneath it, which Node does not tell. `TlsServer` keeps the time that a handshake may take.
  */
 import type { Socket } from "node:net"
 

@@ -148,29 +148,21 @@ const header = (
 const timeOf = (millis: number, format: string): string => {
   const iso = new Date(millis).toISOString()
   if (format === "") return iso
-  const fraction = iso.slice(20, 23)
-  return format.replace(/%(?:([YmdHMSsTF])|([1-9]?)f)/g, (_, letter: string | undefined, digits: string) => {
-    switch (letter) {
-      case "Y":
-        return iso.slice(0, 4)
-      case "m":
-        return iso.slice(5, 7)
-      case "d":
-        return iso.slice(8, 10)
-      case "H":
-        return iso.slice(11, 13)
-      case "M":
-        return iso.slice(14, 16)
-      case "S":
-        return iso.slice(17, 19)
-      case "T":
-        return iso.slice(11, 19)
-      case "F":
-        return iso.slice(0, 10)
-      case "s":
-        return String(Math.floor(millis / 1000))
-      default:
-        return fraction.padEnd(9, "0").slice(0, Number(digits || 9))
-    }
-  })
+  const parts: Readonly<Record<string, string>> = {
+    Y: iso.slice(0, 4),
+    m: iso.slice(5, 7),
+    d: iso.slice(8, 10),
+    H: iso.slice(11, 13),
+    M: iso.slice(14, 16),
+    S: iso.slice(17, 19),
+    T: iso.slice(11, 19),
+    F: iso.slice(0, 10),
+    s: String(Math.floor(millis / 1000))
+  }
+  const fraction = iso.slice(20, 23).padEnd(9, "0")
+  return format.replace(
+    /%(?:([YmdHMSsTF])|([1-9]?)f)/g,
+    (_, letter: string | undefined, digits: string) =>
+      letter === undefined ? fraction.slice(0, Number(digits || 9)) : parts[letter]!
+  )
 }

@@ -95,7 +95,7 @@ describe("HttpRoutes", () => {
   describe("splits as real sidecars do", () => {
     for (const { config = [], name, requests } of Parity.scenarios("splitter")) {
       for (const request of requests) {
-        const { expect: { counts }, target, to } = request
+        const { expect: { counts, tolerance = 0 }, target, to } = request
         if (counts === undefined) continue
         it(`${name}: ${to} ${target}`, () => {
           const routes = Result.getOrThrow(HttpRoutes.compile(Parity.compile(to, config)))
@@ -109,7 +109,7 @@ describe("HttpRoutes", () => {
             drawn[who] = (drawn[who] ?? 0) + 1
           }
           assert.sameMembers(Object.keys(drawn), Object.keys(counts))
-          for (const [who, count] of Object.entries(counts)) assert.approximately(drawn[who]!, count, 40)
+          for (const [who, count] of Object.entries(counts)) assert.approximately(drawn[who]!, count, tolerance)
         })
       }
     }

@@ -14,6 +14,7 @@ const Request = Schema.Struct({
   expect: Schema.Struct({
     response: Schema.optionalKey(Schema.NullOr(Schema.Struct({ headers: Schema.Array(Schema.String) }))),
     counts: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite)),
+    tolerance: Schema.optionalKey(Schema.Finite),
     seen: Schema.optionalKey(Schema.Array(Schema.Struct({
       instance: Schema.String,
       target: Schema.String,

@@ -36,7 +36,11 @@ export const make = Effect.fnUntraced(function*(
 
   const update = Effect.fnUntraced(function*(next: DiscoveryChain.Chain) {
     const compiled = HttpRoutes.compile(next)
-    if (Result.isFailure(compiled)) return // the watch lets only those through that can be followed
+    if (Result.isFailure(compiled)) {
+      return yield* Effect.logWarning(
+        `${chain.what} can not be followed: ${compiled.failure}. The last one stays in force; correct its config entries`
+      )
+    }
     current = { routes: compiled.success, legs: yield* upstreams.follow(compiled.success) }
     yield* Deferred.succeed(first, undefined)
   }, Effect.uninterruptible)

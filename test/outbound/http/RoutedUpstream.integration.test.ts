@@ -126,6 +126,16 @@ describe("requests for a service with routes", () => {
       assert.strictEqual(yield* Fiber.join(waiting), "finished")
     }))
 
+  it.live("go on by the last chain that could be followed, until there is another one", () =>
+    Effect.gen(function*() {
+      const { get, setChain } = yield* shops(chainOf())
+      assert.strictEqual(yield* get("http://shop/"), "shop / -")
+      yield* setChain("shop", chainOf(router({ Match: { HTTP: { PathRegex: "(" } } })))
+      assert.strictEqual(yield* get("http://shop/"), "shop / -")
+      yield* setChain("shop", chainOf(splitter(["next", 100])))
+      yield* Effect.repeat(get("http://shop/"), { until: (text) => text === "next / -" })
+    }))
+
   it.live("are counted for the service that was asked for", () =>
     Effect.gen(function*() {
       const { dispatcher, get } = yield* shops(chainOf(router({ Destination: { Service: "next" } })))
