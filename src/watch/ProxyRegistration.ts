@@ -4,41 +4,41 @@ import type * as AgentService from "../consul/AgentService.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
-import type * as Proxy from "../consul/Proxy.ts"
-import * as TimerLimit from "../route/TimerLimit.ts"
+import * as AccessLogs from "./registration/AccessLogs.ts"
+import * as Addresses from "./registration/Addresses.ts"
+import * as Exposed from "./registration/Exposed.ts"
+import * as FreeSettings from "./registration/FreeSettings.ts"
+import * as Protocol from "./registration/Protocol.ts"
+import * as Upstreams from "./registration/Upstreams.ts"
 import * as Watched from "./Watched.ts"
 
-export type Address = { readonly host: string; readonly port: number } | {
-  readonly path: string
-  /** File mode bits of the socket; absent: as the process creates it. */
-  readonly mode?: number | undefined
-}
-
-export interface Upstream {
-  /** Names the listener across updates: what is dialled, and where it binds. */
-  readonly id: string
-  /** Or the prepared query, by name or id. */
-  readonly service: string
-  /** Whether it is a prepared query. Absent: a service. */
-  readonly query?: boolean | undefined
-  readonly datacenter: string | undefined
-  readonly bind: Address
-  /** Overrides the resolver's; absent: no override. */
-  readonly connectTimeoutMillis: number | undefined
-}
+export type Address = Addresses.Address
+export type Upstream = Upstreams.Upstream
 
 export interface Registration {
   readonly proxyId: string
   /** The service on whose behalf the proxy speaks: its identity, and the destination of its intentions. */
   readonly service: string
+  /** What the service speaks. */
+  readonly protocol: Protocol.Protocol
   /** Where callers from the mesh connect. */
   readonly listen: { readonly host: string; readonly port: number }
   /** Where the application listens. */
   readonly application: Address
   readonly applicationConnectTimeoutMillis: number
+  /** Of requests to the application. Undefined: there is no limit. */
+  readonly requests: {
+    /** From the last byte of the request to the last byte of the answer. */
+    readonly timeoutMillis: number | undefined
+    /** Without a byte in either direction. */
+    readonly idleTimeoutMillis: number | undefined
+  }
   readonly handshakeTimeoutMillis: number
   /** Callers beyond it are refused; 0: no limit. */
   readonly maxInboundConnections: number
+  readonly exposed: ReadonlyArray<Exposed.ExposedPath>
+  /** Undefined: there is none. */
+  readonly accessLogs: AccessLogs.AccessLogs | undefined
   readonly upstreams: ReadonlyArray<Upstream>
   /** What was registered and is not supported, in words, for one warning each. */
   readonly ignored: ReadonlyArray<string>
@@ -107,86 +107,52 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
   if (service.Kind !== "connect-proxy" || proxy === undefined || proxy.DestinationServiceName === "") {
     return Result.fail(`${service.ID} is ${service.Kind || "an application"}, not the proxy of a service`)
   }
+  const free = FreeSettings.of(proxy.Config, { whose: "the proxy" })
   const listen = {
-    host: text(proxy.Config["bind_address"]) ?? (service.Address || "0.0.0.0"),
-    port: number(proxy.Config["bind_port"]) ?? service.Port
+    host: free.text("bind_address") ?? (service.Address || "0.0.0.0"),
+    port: free.number("bind_port") || service.Port
   }
   if (listen.port === 0) return Result.fail(`${service.ID} has no port to listen on: register it with one`)
   const application: Address = proxy.LocalServiceSocketPath === ""
     ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
     : { path: proxy.LocalServiceSocketPath }
   for (const [whose, address] of [["the proxy", listen], ["the application", application]] as const) {
-    if ("port" in address && !isPort(address.port)) {
-      return Result.fail(`${service.ID} names ${address.port} as the port of ${whose}: register it with ${ports}`)
+    if ("port" in address && !Addresses.isPort(address.port)) {
+      return Result.fail(
+        `${service.ID} names ${address.port} as the port of ${whose}: register it with ${Addresses.ports}`
+      )
     }
   }
-  const upstreams = proxy.Upstreams.map(toUpstream)
+  const upstreams = proxy.Upstreams.map(Upstreams.parse)
+  const exposed = Exposed.parse(proxy.Expose, listen.host, application)
+  const accessLogs = AccessLogs.parse(proxy.AccessLogs)
+  const settings = {
+    protocol: Protocol.fromText(free.text("protocol") ?? "tcp"),
+    applicationConnectTimeoutMillis: free.millis("local_connect_timeout_ms") || 5000,
+    requests: {
+      timeoutMillis: (free.millis("local_request_timeout_ms") ?? 15_000) || undefined,
+      idleTimeoutMillis: (free.millis("local_idle_timeout_ms") ?? 300_000) || undefined
+    },
+    handshakeTimeoutMillis: free.millis("handshake_timeout_ms") || 10_000,
+    maxInboundConnections: free.count("max_inbound_connections") ?? 0
+  }
+  // One thread has nothing to balance, and what is fetched here is waited for in another way.
+  free.skip("balance_inbound_connections", "xds_fetch_timeout_ms")
   return Result.succeed({
     proxyId: service.ID,
     service: proxy.DestinationServiceName,
     listen,
     application,
-    applicationConnectTimeoutMillis: timeout(proxy.Config["local_connect_timeout_ms"]) ?? 5000,
-    handshakeTimeoutMillis: timeout(proxy.Config["handshake_timeout_ms"]) ?? 10_000,
-    maxInboundConnections: Math.floor(positive(proxy.Config["max_inbound_connections"]) ?? 0),
+    ...settings,
+    exposed: exposed.exposed,
+    accessLogs: accessLogs.accessLogs,
     upstreams: upstreams.flatMap(({ upstream }) => upstream === undefined ? [] : [upstream]),
     ignored: [
       ...(proxy.Mode === "transparent" ? ["transparent mode: only explicit upstreams are served"] : []),
-      ...(proxy.Expose.Checks || proxy.Expose.Paths.length > 0 ? ["exposed paths and checks"] : []),
-      ...upstreams.flatMap(({ ignored }) => ignored === undefined ? [] : [ignored])
+      ...free.ignored(),
+      ...exposed.ignored,
+      ...accessLogs.ignored,
+      ...upstreams.flatMap(({ ignored }) => ignored)
     ]
   })
 }
-
-const toUpstream = (
-  upstream: Proxy.Upstream
-): { readonly upstream?: Upstream; readonly ignored?: string } => {
-  const name = upstream.DestinationName
-  if (upstream.CentrallyConfigured) return {}
-  if (upstream.DestinationPeer !== "") {
-    return { ignored: `the upstream ${name} of the peer ${upstream.DestinationPeer}` }
-  }
-  const mode = Number.parseInt(upstream.LocalBindSocketMode, 8)
-  const bind: Address = upstream.LocalBindSocketPath === ""
-    ? { host: upstream.LocalBindAddress || "127.0.0.1", port: upstream.LocalBindPort }
-    : { path: upstream.LocalBindSocketPath, ...(Number.isNaN(mode) ? {} : { mode }) }
-  if ("port" in bind && bind.port === 0) return { ignored: `the upstream ${name}, which has no port to bind` }
-  if ("port" in bind && !isPort(bind.port)) {
-    return { ignored: `the upstream ${name}, whose port to bind is ${bind.port}: register it with ${ports}` }
-  }
-  const datacenter = upstream.Datacenter || undefined
-  const query = upstream.DestinationType === "prepared_query"
-  return {
-    upstream: {
-      id: [query ? `${name}.query` : name, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
-      service: name,
-      ...(query ? { query } : {}),
-      datacenter,
-      bind,
-      connectTimeoutMillis: timeout(upstream.Config["connect_timeout_ms"])
-    }
-  }
-}
-
-/** Free-form settings arrive as numbers or as texts of numbers. */
-const number = (value: unknown): number | undefined => {
-  const parsed = typeof value === "string" && value.trim() !== "" ? Number(value) : value
-  return typeof parsed === "number" && Number.isFinite(parsed) ? parsed : undefined
-}
-
-const positive = (value: unknown): number | undefined => {
-  const parsed = number(value)
-  return parsed !== undefined && parsed >= 1 ? parsed : undefined
-}
-
-/** Milliseconds. What is none is left to the default. */
-const timeout = (value: unknown): number | undefined => {
-  const millis = positive(value)
-  return millis === undefined ? undefined : TimerLimit.clamp(millis)
-}
-
-const ports = "a whole number up to 65535"
-
-const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535
-
-const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined

@@ -17,6 +17,10 @@ export const registration = (
   applicationConnectTimeoutMillis: 1000,
   handshakeTimeoutMillis: 5000,
   maxInboundConnections: 0,
+  protocol: "tcp",
+  requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
+  exposed: [],
+  accessLogs: undefined,
   upstreams: [],
   ignored: [],
   ...overrides
@@ -30,7 +34,10 @@ export const upstream = (
   service,
   datacenter: undefined,
   bind,
-  connectTimeoutMillis: undefined
+  connectTimeoutMillis: undefined,
+  protocol: undefined,
+  limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
+  passiveHealthCheck: {}
 })
 
 /** Starts a sidecar; it lives as long as the scope. */

@@ -231,12 +231,19 @@ describe("ProxyRegistration", () => {
       applicationConnectTimeoutMillis: 5000,
       handshakeTimeoutMillis: 10000,
       maxInboundConnections: 0,
+      protocol: "http",
+      requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
+      exposed: [],
+      accessLogs: undefined,
       upstreams: [{
         id: "db",
         service: "db",
         datacenter: undefined,
         bind: { host: "127.0.0.1", port: 9191 },
-        connectTimeoutMillis: 1000
+        connectTimeoutMillis: 1000,
+        protocol: undefined,
+        limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
+        passiveHealthCheck: {}
       }],
       ignored: []
     })

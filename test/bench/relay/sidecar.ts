@@ -46,6 +46,10 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
     applicationConnectTimeoutMillis: 5000,
     handshakeTimeoutMillis: 10_000,
     maxInboundConnections: 0,
+    protocol: "tcp",
+    requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
+    exposed: [],
+    accessLogs: undefined,
     upstreams: inbound
       ? []
       : [{
@@ -53,7 +57,10 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
         service: "api",
         datacenter: undefined,
         bind: { host: "127.0.0.1", port: 0 },
-        connectTimeoutMillis: undefined
+        connectTimeoutMillis: undefined,
+        protocol: undefined,
+        limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
+        passiveHealthCheck: {}
       }],
     ignored: []
   }
