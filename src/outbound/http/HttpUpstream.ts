@@ -2,23 +2,21 @@
 import { Effect, FiberSet, type Scope } from "effect"
 import type * as LoadBalancer from "../../balance/LoadBalancer.ts"
 import type * as OutlierDetection from "../../balance/OutlierDetection.ts"
-import * as Listening from "../../net/Listening.ts"
-import * as Tracing from "../../observe/Tracing.ts"
 import * as HashKey from "../../route/HashKey.ts"
 import type * as TcpRoute from "../../route/TcpRoute.ts"
 import type * as Endpoints from "../../watch/Endpoints.ts"
-import type * as Connect from "../Connect.ts"
 import * as Destination from "../Destination.ts"
 import type * as DestinationWatch from "../DestinationWatch.ts"
 import * as DialError from "../DialError.ts"
 import * as Ejections from "../Ejections.ts"
 import * as InstancePicker from "../InstancePicker.ts"
 import type * as Resolver from "../Resolver.ts"
-import * as InstancePool from "./InstancePool.ts"
+import type * as InstancePool from "./InstancePool.ts"
+import type * as Pooling from "./Pooling.ts"
 
-export type Instance = InstancePicker.Instance<InstancePool.InstancePool>
+export type Instance<P = InstancePool.InstancePool> = InstancePicker.Instance<P>
 
-export interface HttpUpstream {
+export interface HttpUpstream<P = InstancePool.InstancePool> {
   readonly service: string
   /**
    * Waits for the targets, then for instances of them in their order, as a call fails over only from a target that is known;
@@ -32,9 +30,9 @@ export interface HttpUpstream {
     request: HashKey.Request,
     /** Default: what the service-resolver says. */
     hashBy?: ReadonlyArray<TcpRoute.HashBy>
-  ) => Instance | DialError.Reason
+  ) => Instance<P> | DialError.Reason
   /** Tells how a request went. */
-  readonly report: (instance: Instance, succeeded: boolean) => void
+  readonly report: (instance: Instance<P>, succeeded: boolean) => void
   /** Requests without a whole answer, those on instances that have left since among them. */
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */
@@ -45,34 +43,29 @@ export interface Options {
   /** Overrides the policy of the service-resolver. */
   readonly balancer?: LoadBalancer.Policy | undefined
   readonly outliers?: Partial<OutlierDetection.Options> | undefined
-  readonly pool?: InstancePool.PoolOptions | undefined
 }
 
-/** Connects to an instance of a target. */
-export type Open = (
-  target: TcpRoute.Target,
-  endpoint: Endpoints.Endpoint,
-  timeoutMillis: number,
-  alpn: ReadonlyArray<string>
-) => Effect.Effect<Connect.Connection, DialError.Reason>
-
 /** Closes all its connections with the scope. */
-export const make = Effect.fnUntraced(function*(
+export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   { follow, name: service, patienceMillis }: Pick<Resolver.Resolver, "follow" | "name" | "patienceMillis">,
-  open: Open,
+  pooling: Pooling.Pooling<P>,
   options: Options
-): Effect.fn.Return<HttpUpstream, never, Resolver.Sources | Scope.Scope> {
+): Effect.fn.Return<HttpUpstream<P>, never, Resolver.Sources | Scope.Scope> {
   const watch = yield* follow
   const run = yield* FiberSet.makeRuntime()
   const ejected = yield* Ejections.make(service, "requests")
   const known = () => Destination.known(watch.latest())
   const pools = yield* makePools(
-    service,
-    run,
-    options.pool ?? {},
-    (target, endpoint, alpn) => open(target, endpoint, known()?.route.connectTimeoutMillis ?? patienceMillis, alpn)
+    (target, endpoint) =>
+      pooling({
+        service,
+        target,
+        endpoint,
+        timeoutMillis: () => known()?.route.connectTimeoutMillis ?? patienceMillis
+      }, run),
+    run
   )
-  const pool = InstancePicker.make<InstancePool.InstancePool>({ ...options, ...pools })
+  const pool = InstancePicker.make<P>({ ...options, ...pools })
   return {
     service,
     ...readiness(watch, known, patienceMillis),
@@ -97,29 +90,17 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /** The connections of each instance. Those that are left are cut with the scope. */
-const makePools = Effect.fnUntraced(function*(
-  service: string,
-  run: (effect: Effect.Effect<void>) => void,
-  options: InstancePool.PoolOptions,
-  open: (
-    target: TcpRoute.Target,
-    endpoint: Endpoints.Endpoint,
-    alpn: ReadonlyArray<string>
-  ) => Effect.Effect<Connect.Connection, DialError.Reason>
-): Effect.fn.Return<Pick<InstancePicker.Options<InstancePool.InstancePool>, "open" | "retire">, never, Scope.Scope> {
-  const pools = new Set<InstancePool.InstancePool>()
+const makePools = Effect.fnUntraced(function*<P extends Pooling.Pool>(
+  make: (target: TcpRoute.Target, endpoint: Endpoints.Endpoint) => P,
+  run: (effect: Effect.Effect<void>) => void
+): Effect.fn.Return<Pick<InstancePicker.Options<P>, "open" | "retire">, never, Scope.Scope> {
+  const pools = new Set<P>()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(pools, ({ destroy }) => destroy, { concurrency: "unbounded", discard: true })
   )
-  const origin = `http://${service.replaceAll(/[^\w.-]/g, "-")}`
   return {
     open: (target, endpoint) => {
-      const about = {
-        [Tracing.attributes.destination]: Destination.serviceOf(target, endpoint),
-        [Tracing.attributes.instance]: endpoint.id,
-        [Tracing.attributes.address]: Listening.format(endpoint.address)
-      }
-      const made = InstancePool.make({ origin, about, open: (alpn) => open(target, endpoint, alpn) }, run, options)
+      const made = make(target, endpoint)
       pools.add(made)
       return made
     },

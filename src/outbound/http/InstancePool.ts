@@ -2,10 +2,15 @@
 import * as Undici from "@effect/platform-node/Undici"
 import { Effect } from "effect"
 import * as Lifetimes from "../../net/Lifetimes.ts"
+import * as Listening from "../../net/Listening.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import * as OrderlyEnd from "../../tls/OrderlyEnd.ts"
+import type * as TcpRoute from "../../route/TcpRoute.ts"
+import type * as Endpoints from "../../watch/Endpoints.ts"
 import type * as Connect from "../Connect.ts"
+import * as Destination from "../Destination.ts"
 import type * as DialError from "../DialError.ts"
+import type * as Pooling from "./Pooling.ts"
 
 /** Of one instance. */
 export interface PoolOptions {
@@ -21,36 +26,42 @@ export interface PoolOptions {
   readonly http2?: boolean | undefined
 }
 
-export interface InstancePool {
+export interface InstancePool extends Pooling.Pool {
   /** A connection that is made for the request becomes part of its trace. */
   readonly dispatch: (
     request: Undici.Dispatcher.DispatchOptions,
     handler: Undici.Dispatcher.DispatchHandler,
     traced: Tracing.Traced | undefined
   ) => boolean
-  /** Takes no new requests, and waits for those at hand. */
-  readonly close: Effect.Effect<void>
-  /** Fails the requests at hand. */
-  readonly destroy: Effect.Effect<void>
 }
 
-export interface Instance {
-  /** For requests that bring no host. */
-  readonly origin: string
-  /** The attributes of the spans of its connections. */
-  readonly about: Readonly<Record<string, string>>
-  readonly open: (alpn: ReadonlyArray<string>) => Effect.Effect<Connect.Connection, DialError.Reason>
-}
+/** Connects to an instance of a target. */
+export type Open = (
+  target: TcpRoute.Target,
+  endpoint: Endpoints.Endpoint,
+  timeoutMillis: number,
+  alpn: ReadonlyArray<string>
+) => Effect.Effect<Connect.Connection, DialError.Reason>
 
 /** To one instance: `max_connections` of Envoy where nothing else is said, and so of Consul's sidecars. */
 const maxConnections = 1024
 
-/** `run` runs what opens connections. */
-export const make = (
-  { about, open, origin }: Instance,
+export const pooling = (open: Open, options: PoolOptions): Pooling.Pooling<InstancePool> => (reached, run) =>
+  make(reached, open, run, options)
+
+const make = (
+  { endpoint, service, target, timeoutMillis }: Pooling.Reached,
+  open: Open,
   run: (effect: Effect.Effect<void>) => void,
   { ageJitter = 0.1, connections = maxConnections, http2 = false, idleMillis = 30_000, maxAgeMillis }: PoolOptions
 ): InstancePool => {
+  // For requests that bring no host.
+  const origin = `http://${service.replaceAll(/[^\w.-]/g, "-")}`
+  const about = {
+    [Tracing.attributes.destination]: Destination.serviceOf(target, endpoint),
+    [Tracing.attributes.instance]: endpoint.id,
+    [Tracing.attributes.address]: Listening.format(endpoint.address)
+  }
   const alpn = http2 ? ["h2", "http/1.1"] : ["http/1.1"]
   /** While a request is handed to the pool: the one that a connection is made for. */
   let dialledFor: Tracing.Traced | undefined
@@ -60,7 +71,7 @@ export const make = (
     keepAliveTimeout: idleMillis,
     allowH2: http2,
     connect: (_, callback) =>
-      run(Effect.match(Tracing.dialling(open(alpn), about, dialledFor), {
+      run(Effect.match(Tracing.dialling(open(target, endpoint, timeoutMillis(), alpn), about, dialledFor), {
         onSuccess: ({ socket }) => {
           OrderlyEnd.hideResets(socket)
           callback(null, socket)

@@ -10,44 +10,45 @@ import * as Watched from "../../watch/Watched.ts"
 import * as DestinationWatch from "../DestinationWatch.ts"
 import type * as Resolver from "../Resolver.ts"
 import * as HttpUpstream from "./HttpUpstream.ts"
+import type * as Pooling from "./Pooling.ts"
 
-export type Legs = ReadonlyMap<string, HttpUpstream.HttpUpstream>
+export type Legs<P> = ReadonlyMap<string, HttpUpstream.HttpUpstream<P>>
 
-export interface LegUpstreams {
+export interface LegUpstreams<P> {
   /** Follows what these routes lead to, and nothing else. */
-  readonly follow: (routes: HttpRoutes.HttpRoutes) => Effect.Effect<Legs, never, Resolver.Sources>
+  readonly follow: (routes: HttpRoutes.HttpRoutes) => Effect.Effect<Legs<P>, never, Resolver.Sources>
   /** Those that were left and are not finished among them. */
-  readonly all: () => ReadonlyArray<HttpUpstream.HttpUpstream>
+  readonly all: () => ReadonlyArray<HttpUpstream.HttpUpstream<P>>
 }
 
-interface Followed {
-  readonly upstream: HttpUpstream.HttpUpstream
+interface Followed<P> {
+  readonly upstream: HttpUpstream.HttpUpstream<P>
   readonly scope: Scope.Closeable
   /** Where it leads now. */
   readonly to: SubscriptionRef.SubscriptionRef<TcpRoute.TcpRoute>
 }
 
 /** `what` is the chain, for errors. */
-export const make = Effect.fnUntraced(function*(
+export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   { name, patienceMillis }: Pick<Resolver.Resolver, "name" | "patienceMillis">,
   what: string,
-  open: HttpUpstream.Open,
+  pooling: Pooling.Pooling<P>,
   options: HttpUpstream.Options
-): Effect.fn.Return<LegUpstreams, never, Endpoints.Endpoints | Scope.Scope> {
+): Effect.fn.Return<LegUpstreams<P>, never, Endpoints.Endpoints | Scope.Scope> {
   const endpoints = yield* Endpoints.Endpoints
   const scope = yield* Effect.scope
-  const leaving = new Set<Followed>()
-  let followed: ReadonlyMap<string, Followed> = new Map()
+  const leaving = new Set<Followed<P>>()
+  let followed: ReadonlyMap<string, Followed<P>> = new Map()
 
   const begin = Effect.fnUntraced(function*(to: TcpRoute.TcpRoute) {
     const own = yield* Scope.fork(scope)
     const ref = yield* SubscriptionRef.make(to)
     const follow = DestinationWatch.make(name, Watched.map(Watched.fromRef(what, ref), what, Result.succeed), endpoints)
-    const upstream = yield* Scope.provide(HttpUpstream.make({ name, patienceMillis, follow }, open, options), own)
+    const upstream = yield* Scope.provide(HttpUpstream.make({ name, patienceMillis, follow }, pooling, options), own)
     return { upstream, scope: own, to: ref }
   })
 
-  const leave = (left: Followed): Effect.Effect<void> =>
+  const leave = (left: Followed<P>): Effect.Effect<void> =>
     Effect.sync(() => leaving.add(left)).pipe(
       Effect.andThen(Effect.repeat(Effect.void, {
         schedule: Schedule.spaced("1 second"),
@@ -60,7 +61,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     follow: Effect.fnUntraced(function*({ routes }) {
       const before = followed
-      const now = new Map<string, Followed>()
+      const now = new Map<string, Followed<P>>()
       for (const { node, to } of routes.flatMap(({ legs }) => legs)) {
         if (now.has(node)) continue
         const known = before.get(node)

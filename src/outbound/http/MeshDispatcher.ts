@@ -14,12 +14,14 @@ import * as Destination from "../Destination.ts"
 import type * as Resolver from "../Resolver.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
+import * as InstancePool from "./InstancePool.ts"
 import * as Origins from "./Origins.ts"
 import * as Services from "./Services.ts"
 
 export { Attempts } from "./Attempts.ts"
 
 export interface Options extends HttpUpstream.Options {
+  readonly pool?: InstancePool.PoolOptions | undefined
   /** What a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
   readonly resolve?: ((host: string) => Resolver.Input | undefined) | undefined
   /**
@@ -71,7 +73,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const maxServices = options.maxServices ?? defaultMaxServices
   const idleMillis = options.serviceIdleMillis ?? defaultIdleMillis
   const limits = { maxServices, idleMillis, unknownMillis: Math.min(idleMillis, maxUnknownIdleMillis) }
-  const services = yield* Services.make(limits, opener(contexts, context), options)
+  const services = yield* Services.make(
+    limits,
+    InstancePool.pooling(opener(contexts, context), options.pool ?? {}),
+    options
+  )
   const metrics = yield* HttpMetrics.make("outbound", services.active)
   return {
     undici: new Dispatcher.Dispatcher({
@@ -101,7 +107,7 @@ export const layer = (options: Options = {}): Layer.Layer<
 > => Layer.effect(MeshDispatcher, make(options))
 
 const opener =
-  (contexts: SecureContexts.SecureContexts["Service"], context: Context.Context<never>): HttpUpstream.Open =>
+  (contexts: SecureContexts.SecureContexts["Service"], context: Context.Context<never>): InstancePool.Open =>
   (target, endpoint, timeoutMillis, alpn) =>
     Effect.suspend(() => {
       const material = contexts.current()

@@ -12,27 +12,28 @@ import type * as Watched from "../../watch/Watched.ts"
 import * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
+import type * as Pooling from "./Pooling.ts"
 import * as LegUpstreams from "./LegUpstreams.ts"
 import type * as Upstream from "./Upstream.ts"
 
 /** Routes, with the upstreams of all their legs. */
-interface Current {
+interface Current<P> {
   readonly routes: HttpRoutes.HttpRoutes
-  readonly legs: LegUpstreams.Legs
+  readonly legs: LegUpstreams.Legs<P>
 }
 
-export const make = Effect.fnUntraced(function*(
+export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   resolver: Resolver.Resolver,
   chain: Watched.Watched<DiscoveryChain.Chain>,
-  open: HttpUpstream.Open,
+  pooling: Pooling.Pooling<P>,
   options: HttpUpstream.Options
-): Effect.fn.Return<Upstream.Upstream, never, Resolver.Sources | Scope.Scope> {
+): Effect.fn.Return<Upstream.Upstream<P>, never, Resolver.Sources | Scope.Scope> {
   const { name: service, patienceMillis } = resolver
-  const upstreams = yield* LegUpstreams.make(resolver, chain.what, open, options)
+  const upstreams = yield* LegUpstreams.make(resolver, chain.what, pooling, options)
   const first = yield* Deferred.make<void>()
-  let current: Current | undefined
+  let current: Current<P> | undefined
   /** Its legs have had their time to be heard of. */
-  let waitedFor: Current | undefined
+  let waitedFor: Current<P> | undefined
 
   const update = Effect.fnUntraced(function*(next: DiscoveryChain.Chain) {
     const compiled = HttpRoutes.compile(next)
@@ -65,12 +66,12 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-const pick = (
-  { legs, routes }: Current,
+const pick = <P>(
+  { legs, routes }: Current<P>,
   service: string,
   tried: ReadonlySet<string>,
   request: HttpRequest.HttpRequest
-): Upstream.Picked | DialError.Reason => {
+): Upstream.Picked<P> | DialError.Reason => {
   const route = routes.find(request)
   const leg = route === undefined ? undefined : HttpRoutes.draw(route, Math.random)
   const upstream = leg === undefined ? undefined : legs.get(leg.node)
@@ -79,7 +80,7 @@ const pick = (
   return "resource" in instance ? { upstream, instance, way: { route, leg } } : instance
 }
 
-const areReady = ({ legs }: Current): boolean => {
+const areReady = <P>({ legs }: Current<P>): boolean => {
   for (const { isReady } of legs.values()) if (!isReady()) return false
   return true
 }

@@ -3,6 +3,8 @@ import { Deferred, Duration, Effect, Exit, FiberSet, Scope } from "effect"
 import type * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
+import type * as Pooling from "./Pooling.ts"
+import type * as InstancePool from "./InstancePool.ts"
 import * as ServiceTable from "./ServiceTable.ts"
 import type * as Upstream from "./Upstream.ts"
 import * as UpstreamFor from "./UpstreamFor.ts"
@@ -29,7 +31,7 @@ interface Followed extends Service {
 
 export const make = Effect.fnUntraced(function*(
   limits: ServiceTable.Limits,
-  open: HttpUpstream.Open,
+  pooling: Pooling.Pooling<InstancePool.InstancePool>,
   options: HttpUpstream.Options
 ): Effect.fn.Return<Services, never, Resolver.Sources | Scope.Scope> {
   const scope = yield* Effect.scope
@@ -43,7 +45,7 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const follow = (resolver: Resolver.Resolver): Followed => {
-    const { making, service } = followed(UpstreamFor.make(resolver, open, options), Scope.forkUnsafe(scope))
+    const { making, service } = followed(UpstreamFor.make(resolver, pooling, options), Scope.forkUnsafe(scope))
     run(making)
     return service
   }

@@ -4,13 +4,14 @@ import type * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type { Effect } from "effect"
 import type * as DialError from "../DialError.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
+import type * as InstancePool from "./InstancePool.ts"
 
 /** Where a request goes. */
-export interface Picked {
+export interface Picked<P = InstancePool.InstancePool> {
   /** Has the instance, and hears how the request went. */
-  readonly upstream: HttpUpstream.HttpUpstream
+  readonly upstream: HttpUpstream.HttpUpstream<P>
   /** Counts the request as active until its `end`. */
-  readonly instance: HttpUpstream.Instance
+  readonly instance: HttpUpstream.Instance<P>
   /** Undefined: no routes are known, and nothing is changed on the way. */
   readonly way: Way | undefined
 }
@@ -20,13 +21,13 @@ export interface Way {
   readonly leg: HttpRoutes.Leg
 }
 
-export interface Upstream {
+export interface Upstream<P = InstancePool.InstancePool> {
   readonly service: string
   /** Waits until requests can be told where to go. */
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
   /** Or why there is no instance. */
-  readonly pick: (tried: ReadonlySet<string>, request: HttpRequest.HttpRequest) => Picked | DialError.Reason
+  readonly pick: (tried: ReadonlySet<string>, request: HttpRequest.HttpRequest) => Picked<P> | DialError.Reason
   /** Requests without a whole answer. */
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */

@@ -2,22 +2,23 @@
 import { Effect, type Scope } from "effect"
 import type * as Resolver from "../Resolver.ts"
 import * as HttpUpstream from "./HttpUpstream.ts"
+import type * as Pooling from "./Pooling.ts"
 import * as RoutedUpstream from "./RoutedUpstream.ts"
 import type * as Upstream from "./Upstream.ts"
 
 /** Closes all its connections with the scope. */
-export const make = Effect.fnUntraced(function*(
+export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   resolver: Resolver.Resolver,
-  open: HttpUpstream.Open,
+  pooling: Pooling.Pooling<P>,
   options: HttpUpstream.Options
-): Effect.fn.Return<Upstream.Upstream, never, Resolver.Sources | Scope.Scope> {
+): Effect.fn.Return<Upstream.Upstream<P>, never, Resolver.Sources | Scope.Scope> {
   const chain = resolver.followChain === undefined ? undefined : yield* resolver.followChain
   return chain === undefined
-    ? direct(yield* HttpUpstream.make(resolver, open, options))
-    : yield* RoutedUpstream.make(resolver, chain, open, options)
+    ? direct(yield* HttpUpstream.make(resolver, pooling, options))
+    : yield* RoutedUpstream.make(resolver, chain, pooling, options)
 })
 
-const direct = (upstream: HttpUpstream.HttpUpstream): Upstream.Upstream => ({
+const direct = <P>(upstream: HttpUpstream.HttpUpstream<P>): Upstream.Upstream<P> => ({
   ...upstream,
   pick: (tried, request) => {
     const instance = upstream.pick(tried, request)
