@@ -4,6 +4,7 @@ import { HttpClient, HttpRouter, type HttpServerRequest, HttpServerResponse } fr
 import * as MeshDispatcher from "../../src/outbound/http/MeshDispatcher.ts"
 import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
+import type * as PlainMesh from "../../src/native/plain/PlainMesh.ts"
 import * as Certificates from "./certificates.ts"
 import * as Mesh from "./mesh.ts"
 
@@ -62,3 +63,10 @@ export const apis = Effect.fnUntraced(function*(count: number, options?: MeshHtt
   const discovery = yield* Mesh.discovery({ "api.default": instances.map(({ port }) => Mesh.endpoint(port)) })
   return { authority, api, instances, discovery, ...(yield* client(authority, discovery.layer, options)) }
 })
+
+/** The `fetch` of Node itself, which has a version of undici that is not ours. */
+export const fetchBy = (
+  { undici }: MeshDispatcher.MeshDispatcher["Service"],
+  url: string,
+  init: RequestInit = {}
+): Promise<Response> => fetch(url, { ...init, dispatcher: undici as PlainMesh.Dispatcher })

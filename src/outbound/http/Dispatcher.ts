@@ -5,6 +5,7 @@ import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import * as DialError from "../DialError.ts"
 import { Attempts } from "./Attempts.ts"
+import * as ChangedAnswer from "./ChangedAnswer.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as ObservedRequest from "./ObservedRequest.ts"
 import type * as Origins from "./Origins.ts"
@@ -106,8 +107,7 @@ export class Dispatcher extends Undici.Dispatcher {
     }
     if (traced !== undefined) describe(traced.span, source, instance, attempts)
     const observed = new ObservedRequest.ObservedRequest(
-      handler,
-      view,
+      RequestView.changesAnswer(picked) ? new ChangedAnswer.ChangedAnswer(handler, view, picked) : handler,
       picked,
       (code, since) => metrics.answered(source, upstream.service, code, since),
       traced?.span

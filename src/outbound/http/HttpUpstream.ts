@@ -1,4 +1,5 @@
 /** The instances of one service for requests: waits for their lists, and has a pool of connections for each instance. */
+import * as Crypto from "node:crypto"
 import { Effect, FiberSet, type Scope } from "effect"
 import type * as LoadBalancer from "../../balance/LoadBalancer.ts"
 import type * as OutlierDetection from "../../balance/OutlierDetection.ts"
@@ -24,13 +25,10 @@ export interface HttpUpstream<P = InstancePool.InstancePool> {
    */
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
-  /** Where the next request goes, or why it can not. The instance counts it as active until its `end`. */
-  readonly pick: (
-    tried: ReadonlySet<string>,
-    request: HashKey.Request,
-    /** Default: what the service-resolver says. */
-    hashBy?: ReadonlyArray<TcpRoute.HashBy>
-  ) => Instance<P> | DialError.Reason
+  /** What requests are told apart by where instances are chosen by that. Default for `hashBy`: what the service-resolver says. */
+  readonly hash: (request: HashKey.Request, hashBy?: ReadonlyArray<TcpRoute.HashBy>) => HashKey.Hashed
+  /** Where the next request with this hash goes, or why it can not. The instance counts it as active until its `end`. */
+  readonly pick: (tried: ReadonlySet<string>, hash: number | undefined) => Instance<P> | DialError.Reason
   /** Tells how a request went. */
   readonly report: (instance: Instance<P>, succeeded: boolean) => void
   /** Requests without a whole answer, those on instances that have left since among them. */
@@ -69,12 +67,14 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   return {
     service,
     ...readiness(watch, known, patienceMillis),
-    pick: (tried, request, asked) => {
+    hash: (request, asked) => {
+      const hashBy = asked ?? known()?.route.balancing?.hashBy ?? []
+      return hashBy.length === 0 ? alike : HashKey.withCookie(hashBy, request, cookieValue)
+    },
+    pick: (tried, hash) => {
       const destination = watch.latest()
       if (destination === undefined) return watch.late(patienceMillis)
       if (Destination.isUnknown(destination)) return destination
-      const hashBy = asked ?? destination.route.balancing?.hashBy ?? []
-      const hash = hashBy.length === 0 ? undefined : HashKey.of(hashBy, request)
       return pool.pick(destination, { now: performance.now(), random: Math.random, tried, hash }) ??
         Destination.noHealthyInstance(destination)
     },
@@ -88,6 +88,10 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     }
   }
 })
+
+const alike: HashKey.Hashed = { hash: undefined, setCookie: undefined }
+
+const cookieValue = (): string => Crypto.randomBytes(8).toString("hex")
 
 /** The connections of each instance. Those that are left are cut with the scope. */
 const makePools = Effect.fnUntraced(function*<P extends Pooling.Pool>(

@@ -3,17 +3,14 @@ import * as Http2 from "node:http2"
 import type * as Undici from "@effect/platform-node/Undici"
 import type { Tracer } from "effect"
 import * as DialError from "../DialError.ts"
+import * as ForwardedHandler from "./ForwardedHandler.ts"
 import * as RequestFailed from "./RequestFailed.ts"
-import * as RequestView from "./RequestView.ts"
 import type * as Upstream from "./Upstream.ts"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 
 type Answered = (code: number | string, since: number | undefined) => void
 
-export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
-  readonly handler: Undici.Dispatcher.DispatchHandler
-  readonly request: HttpRequest.HttpRequest
+export class ObservedRequest extends ForwardedHandler.ForwardedHandler {
   readonly picked: Upstream.Picked
   readonly answered: Answered
   readonly span: Tracer.Span | undefined
@@ -24,13 +21,11 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
 
   constructor(
     handler: Undici.Dispatcher.DispatchHandler,
-    request: HttpRequest.HttpRequest,
     picked: Upstream.Picked,
     answered: Answered,
     span: Tracer.Span | undefined
   ) {
-    this.handler = handler
-    this.request = request
+    super(handler)
     this.picked = picked
     this.answered = answered
     this.span = span
@@ -45,12 +40,12 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     if (succeeded !== undefined) upstream.report(instance, succeeded)
   }
 
-  onRequestStart(controller: Undici.Dispatcher.DispatchController, context: unknown): void {
+  override onRequestStart(controller: Undici.Dispatcher.DispatchController, context: unknown): void {
     this.started = true
     this.handler.onRequestStart?.(controller, context)
   }
 
-  onRequestUpgrade(
+  override onRequestUpgrade(
     ...[controller, status, headers, socket]: Parameters<
       NonNullable<Undici.Dispatcher.DispatchHandler["onRequestUpgrade"]>
     >
@@ -59,7 +54,7 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     this.handler.onRequestUpgrade?.(controller, status, headers, socket)
   }
 
-  onResponseStart(
+  override onResponseStart(
     ...[controller, status, headers, message]: Parameters<
       NonNullable<Undici.Dispatcher.DispatchHandler["onResponseStart"]>
     >
@@ -68,22 +63,17 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
     if (this.span !== undefined && headers["x-mesh-denied"] !== undefined) {
       this.span.attribute(Tracing.attributes.refused, String(headers["x-mesh-denied"]))
     }
-    const handedOn = RequestView.answered(headers, status, this.request, this.picked)
-    this.handler.onResponseStart?.(controller, status, handedOn, message)
+    this.handler.onResponseStart?.(controller, status, headers, message)
   }
 
-  onResponseData(controller: Undici.Dispatcher.DispatchController, chunk: Buffer): void {
-    this.handler.onResponseData?.(controller, chunk)
-  }
-
-  onResponseEnd(
+  override onResponseEnd(
     ...[controller, trailers]: Parameters<NonNullable<Undici.Dispatcher.DispatchHandler["onResponseEnd"]>>
   ): void {
     this.finish(this.status, this.status < 500)
     this.handler.onResponseEnd?.(controller, trailers)
   }
 
-  onResponseError(controller: Undici.Dispatcher.DispatchController, error: Error): void {
+  override onResponseError(controller: Undici.Dispatcher.DispatchController, error: Error): void {
     const cancelled = error.name === "AbortError"
     const reason = isDialReason(error) ? error : new RequestFailed.ConnectionLost({ code: codeOf(error) })
     this.finish(cancelled ? "cancelled" : this.started ? "reset" : "unreachable", cancelled ? undefined : false)
@@ -100,18 +90,6 @@ export class ObservedRequest implements Undici.Dispatcher.DispatchHandler {
         reason
       })
     )
-  }
-
-  onBodySent(chunk: Buffer): void {
-    this.handler.onBodySent?.(chunk)
-  }
-
-  onRequestSent(): void {
-    this.handler.onRequestSent?.()
-  }
-
-  onResponseStarted(): void {
-    this.handler.onResponseStarted?.()
   }
 }
 

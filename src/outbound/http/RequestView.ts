@@ -37,19 +37,30 @@ export const changed = (
   return { ...options, path, headers: [...headers] }
 }
 
-/** The headers of its answer, as they are handed on. */
+/** Whether its answer is changed before it is handed on. */
+export const changesAnswer = ({ hashed, way }: Upstream.Picked): boolean =>
+  hashed.setCookie !== undefined || (way !== undefined && hasResponseRules(way))
+
+const hasResponseRules = ({ leg, route }: Upstream.Way): boolean =>
+  leg.changes.response !== undefined || route.changes.response !== undefined
+
+/** The headers of its answer as they are handed on: `name, value, name, value, …` */
 export const answered = (
   headers: Record<string, string | Array<string> | undefined>,
   status: number,
   request: HttpRequest.HttpRequest,
-  { instance, way }: Upstream.Picked
-): Record<string, string | Array<string> | undefined> => {
-  if (way === undefined || (way.leg.changes.response === undefined && way.route.changes.response === undefined)) {
-    return headers
-  }
-  const rules = [way.leg.changes.response, way.route.changes.response]
-  const answer = { status, header: (name: string) => HttpRequest.fromRaw("", "", rawOf(headers)).header(name) }
-  return recordOf(HeaderRules.applyAll(rules, rawOf(headers), factsOf(request, instance, answer)))
+  { hashed: { setCookie }, instance, way }: Upstream.Picked
+): ReadonlyArray<string> => {
+  const raw = rawOf(headers)
+  const answer = { status, header: (name: string) => HttpRequest.fromRaw("", "", raw).header(name) }
+  const changed = way === undefined || !hasResponseRules(way)
+    ? raw
+    : HeaderRules.applyAll(
+      [way.leg.changes.response, way.route.changes.response],
+      raw,
+      factsOf(request, instance, answer)
+    )
+  return setCookie === undefined ? changed : [...changed, "set-cookie", setCookie]
 }
 
 interface Answer {
@@ -110,7 +121,8 @@ type Value = string | number | Array<string> | undefined
 
 const isIterable = (headers: object): headers is Iterable<readonly [string, Value]> => Symbol.iterator in headers
 
-const recordOf = (raw: ReadonlyArray<string>): Record<string, string | Array<string>> => {
+/** As undici hands over headers. */
+export const recordOf = (raw: ReadonlyArray<string>): Record<string, string | Array<string>> => {
   const record: Record<string, string | Array<string>> = {}
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()

@@ -76,8 +76,9 @@ const pick = <P>(
   const leg = route === undefined ? undefined : HttpRoutes.draw(route, Math.random)
   const upstream = leg === undefined ? undefined : legs.get(leg.node)
   if (route === undefined || leg === undefined || upstream === undefined) return nowhere(service, request.path, route)
-  const instance = upstream.pick(tried, request, route.hashBy)
-  return "resource" in instance ? { upstream, instance, way: { route, leg } } : instance
+  const hashed = upstream.hash(request, route.hashBy)
+  const instance = upstream.pick(tried, hashed.hash)
+  return "resource" in instance ? { upstream, instance, way: { route, leg }, hashed } : instance
 }
 
 const areReady = <P>({ legs }: Current<P>): boolean => {

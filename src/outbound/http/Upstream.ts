@@ -1,5 +1,6 @@
 /** One service as requests see it: how it is asked for an instance, whatever decides which one. */
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
+import type * as HashKey from "../../route/HashKey.ts"
 import type * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type { Effect } from "effect"
 import type * as DialError from "../DialError.ts"
@@ -14,6 +15,8 @@ export interface Picked<P = InstancePool.InstancePool> {
   readonly instance: HttpUpstream.Instance<P>
   /** Undefined: no routes are known, and nothing is changed on the way. */
   readonly way: Way | undefined
+  /** Further attempts go by it too, and the answer tells the cookie that was made for it. */
+  readonly hashed: HashKey.Hashed
 }
 
 export interface Way {

@@ -21,7 +21,8 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
 const direct = <P>(upstream: HttpUpstream.HttpUpstream<P>): Upstream.Upstream<P> => ({
   ...upstream,
   pick: (tried, request) => {
-    const instance = upstream.pick(tried, request)
-    return "resource" in instance ? { upstream, instance, way: undefined } : instance
+    const hashed = upstream.hash(request)
+    const instance = upstream.pick(tried, hashed.hash)
+    return "resource" in instance ? { upstream, instance, way: undefined, hashed } : instance
   }
 })

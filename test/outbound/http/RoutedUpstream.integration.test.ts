@@ -90,6 +90,37 @@ describe("requests for a service with routes", () => {
       )
     }))
 
+  it.live("get a cookie to balance by where they bring none, whoever asks", () =>
+    Effect.gen(function*() {
+      const { dispatcher, http } = yield* shops(chainOf({
+        Kind: "service-resolver",
+        Name: "shop",
+        LoadBalancer: {
+          Policy: "maglev",
+          HashPolicies: [{ Field: "cookie", FieldValue: "lb", CookieConfig: { TTL: "60s", Path: "/p" } }]
+        }
+      }))
+      const made = /^lb="[0-9a-f]{16}"; Max-Age=60; Path=\/p; HttpOnly$/
+      assert.match((yield* http.get("http://shop/")).headers["set-cookie"] ?? "", made)
+      const fetched = yield* Effect.promise(() => HttpMesh.fetchBy(dispatcher, "http://shop/"))
+      assert.match(fetched.headers.get("set-cookie") ?? "", made)
+      assert.strictEqual(yield* Effect.promise(() => fetched.text()), "shop / -")
+      const known = yield* http.get("http://shop/", { headers: { cookie: "lb=known" } })
+      assert.isUndefined(known.headers["set-cookie"])
+    }))
+
+  it.live("are changed on their way for fetch too", () =>
+    Effect.gen(function*() {
+      const { dispatcher } = yield* shops(chainOf(router({
+        Destination: { ResponseHeaders: { Set: { "x-answer": "route" }, Remove: ["content-type"] } }
+      })))
+      const { headers, text } = yield* Effect.promise(async () => {
+        const response = await HttpMesh.fetchBy(dispatcher, "http://shop/")
+        return { headers: response.headers, text: await response.text() }
+      })
+      assert.deepStrictEqual([headers.get("x-answer"), headers.get("content-type"), text], ["route", null, "shop / -"])
+    }))
+
   it.live("are split by weight, and a leg without instances fails its share only", () =>
     Effect.gen(function*() {
       const { get, http, setChain } = yield* shops(chainOf(splitter(["shop", 50], ["ghost", 50])))
