@@ -1,14 +1,21 @@
-/** Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. */
+/**
+ * Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. Flags, which only `http` has, come after it:
+ * `npm run bench -- http --profile`.
+ */
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
 import * as Balancing from "./balancing.ts"
 import * as Deny from "./deny.ts"
+import * as Http from "./http.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
 import * as Routing from "./routing.ts"
 import * as Rotation from "./rotation.ts"
 import * as Watches from "./watches.ts"
+
+const args = process.argv.slice(2)
+const flags = args.filter((arg) => arg.startsWith("--"))
 
 const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
   authorization: [
@@ -47,10 +54,14 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
     async () => Relay.format(await Relay.run())
+  ],
+  http: [
+    "HTTP through a pair: sidecars, Envoy as Consul configures it, HAProxy, plain node:http",
+    () => Http.main(flags)
   ]
 }
 
-const wanted = process.argv.slice(2)
+const wanted = args.filter((arg) => !flags.includes(arg))
 for (const [name, [title, run]] of Object.entries(benchmarks)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   process.stdout.write(`\n${title}\n\n${await run()}\n`)

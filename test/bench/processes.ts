@@ -1,5 +1,7 @@
 /** Benchmarks whose sides are processes of their own, with one development agent in this one. */
 import { type ChildProcess, fork } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
 import type { Schema } from "effect"
 
 /** Milliseconds on a clock that all processes of this machine share. */
@@ -35,6 +37,42 @@ export const quantile = (values: ReadonlyArray<number>, share: number): number =
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
 }
+
+/** By name. */
+export const medians = (map: ReadonlyMap<string, ReadonlyArray<number>>): Record<string, number> =>
+  Object.fromEntries(
+    [...map].map(([name, values]) => [name, values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!])
+  )
+
+/** Free a moment ago, for a program that has to be told its port. */
+export const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = Net.createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as Net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+/** Waits until something listens there, for at most so many seconds. */
+export const accepts = async (port: number, seconds = 5): Promise<void> => {
+  for (let attempt = 0; attempt < seconds * 20; attempt++) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = Net.connect({ host: "127.0.0.1", port })
+      socket.once("connect", () => resolve((socket.destroy(), true)))
+      socket.once("error", () => resolve(false))
+    })
+    if (open) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`nothing listens on port ${port}`)
+}
+
+/** User and system time, from the operating system: 10 ms steps. */
+export const cpuSeconds = (children: ReadonlyArray<ChildProcess>): number =>
+  children.reduce((sum, { pid }) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
+    return sum + (Number(fields[11]) + Number(fields[12])) / 100
+  }, 0)
 
 /** The agent at `address`, spoken to without Effect. */
 export const consulAt = (address: string) => {

@@ -5,14 +5,13 @@
  */
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import { ciphers } from "../../src/tls/SecureContexts.ts"
 import { issue, root, service } from "../support/certificates.ts"
-import { told } from "./processes.ts"
+import { accepts, cpuSeconds, freePort, medians, told } from "./processes.ts"
 import * as Haproxy from "./relay/haproxy.ts"
 import * as Load from "./relay/load.ts"
 import * as Pair from "./relay/Pair.ts"
@@ -191,34 +190,6 @@ const haproxy = async (sides: Sides, target: number, folder: string): Promise<Co
 
 const file = (name: string): string => new URL(`./relay/${name}`, import.meta.url).pathname
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = Net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as Net.AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-
-const accepts = async (port: number): Promise<void> => {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = Net.connect({ host: "127.0.0.1", port })
-      socket.once("connect", () => resolve((socket.destroy(), true)))
-      socket.once("error", () => resolve(false))
-    })
-    if (open) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`nothing listens on port ${port}`)
-}
-
-/** User and system time, from the operating system: 10 ms steps. */
-const cpuSeconds = (children: ReadonlyArray<ChildProcess>): number =>
-  children.reduce((sum, { pid }) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
-    return sum + (Number(fields[11]) + Number(fields[12])) / 100
-  }, 0)
-
 const residentMebibytes = async (children: ReadonlyArray<ChildProcess>): Promise<number> => {
   for (const child of children) {
     if (child.send === undefined || !child.connected) continue
@@ -237,11 +208,6 @@ const residentMebibytes = async (children: ReadonlyArray<ChildProcess>): Promise
 
 const add = (map: Map<string, Array<number>>, name: string, value: number) =>
   map.set(name, [...map.get(name) ?? [], value])
-
-const medians = (map: Map<string, Array<number>>): Record<string, number> =>
-  Object.fromEntries(
-    [...map].map(([name, values]) => [name, values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!])
-  )
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   process.stdout.write(`${format(await run())}\n`)

@@ -1,0 +1,301 @@
+/**
+ * HTTP through pairs of proxies side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours are two
+ * `effect-mesh proxy` under the development agent, for services of protocol http. Beside them: Envoy as Consul configures it, with HTTP/1.1
+ * and with HTTP/2 between, HAProxy in mode http, and plain `node:http`; and the application without any. Each proxy, the load and the
+ * application are processes of their own, and a proxy has one worker. Rounds of the competitors alternate, medians count.
+ *
+ * Envoy and HAProxy are used where they are found: `ENVOY_BIN`, `HAPROXY_BIN`, or on the PATH. Runs alone too: `node test/bench/http.ts`.
+ * `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
+ */
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { pathToFileURL } from "node:url"
+import { Schema } from "effect"
+import type * as Load from "./http/load.ts"
+import * as Profile from "./http/profile.ts"
+import * as Proxies from "./http/proxies.ts"
+import * as Processes from "./processes.ts"
+import * as Pair from "./relay/Pair.ts"
+import { table } from "./table.ts"
+
+/** What the application has to see of our pair: below layer 7 proxies add nothing to a request. */
+const expectedLayer: Layer = 4
+
+export type Layer = 4 | 7
+
+export interface Settings {
+  readonly rounds: number
+  /** Rounds that do not count: Node compiles meanwhile. */
+  readonly warmups: number
+  /** Of each load in a round. */
+  readonly seconds: number
+  /** Loads with more connections have this many. */
+  readonly mostConnections: number
+  readonly competitors: ReadonlyArray<Name>
+}
+
+export interface Row {
+  readonly what: string
+  readonly unit: string
+  /** Whether more is better. */
+  readonly more: boolean
+  /** By competitor. */
+  readonly values: Readonly<Record<string, number>>
+}
+
+export interface Result {
+  readonly rows: ReadonlyArray<Row>
+  readonly found: ReadonlyArray<Name>
+  readonly missing: ReadonlyArray<Name>
+  /** What the application saw that the load did not send, by competitor. */
+  readonly added: Readonly<Record<string, ReadonlyArray<string>>>
+}
+
+const starts = {
+  direct: (mesh: Proxies.Mesh) => Promise.resolve({ port: mesh.application, children: [] }),
+  sidecars: Proxies.sidecars(),
+  "envoy, http/1.1": Proxies.envoy("http/1.1"),
+  "envoy, h2": Proxies.envoy("h2"),
+  haproxy: Proxies.haproxy,
+  node: Proxies.node
+} satisfies Record<string, Proxies.Start>
+
+export type Name = keyof typeof starts
+
+const names = Object.keys(starts) as ReadonlyArray<Name>
+
+export const full: Settings = { rounds: 5, warmups: 1, seconds: 1.5, mostConnections: 256, competitors: names }
+
+/** Says only that everything works. */
+export const short: Settings = {
+  rounds: 1,
+  warmups: 0,
+  seconds: 0.05,
+  mostConnections: 8,
+  competitors: ["direct", "sidecars", "node"]
+}
+
+const loads: ReadonlyArray<{ readonly what: string; readonly kind: Load.Kind; readonly connections: number }> = [
+  { what: "small requests, 1 kept connection", kind: "small", connections: 1 },
+  { what: "small requests, 32 kept connections", kind: "small", connections: 32 },
+  { what: "small requests, 256 kept connections", kind: "small", connections: 256 },
+  { what: "answers of 64 KiB, 32 kept connections", kind: "answer", connections: 32 },
+  { what: "requests of 64 KiB, 32 kept connections", kind: "upload", connections: 32 },
+  { what: "a new connection for each, 16 at a time", kind: "new", connections: 16 }
+]
+
+interface Competitor extends Proxies.Proxies {
+  readonly name: Name
+}
+
+/** A mesh and the process of the load, for as long as `use` takes. */
+const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: (run: Load.Run) => Promise<Load.Ran>) => Promise<A>) => {
+  const folder = mkdtempSync(join(tmpdir(), "effect-mesh-bench-"))
+  const children: Array<ChildProcess> = []
+  const keep: Proxies.Keep = (child) => {
+    children.push(child)
+    return child
+  }
+  try {
+    const mesh = await Proxies.mesh(folder, keep)
+    const load = keep(fork(new URL("./http/load.ts", import.meta.url).pathname))
+    return await use(mesh, async (run) => {
+      load.send(run)
+      const ran = await Processes.told<Load.Ran | Load.Failed>(load)
+      if ("failed" in ran) throw new Error(`${run.kind} to port ${run.port}: ${ran.failed}`)
+      return ran
+    })
+  } finally {
+    for (const child of children) child.kill("SIGKILL")
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export const run = (settings: Settings = full): Promise<Result> =>
+  withMesh(async (mesh, run) => {
+    const competitors: Array<Competitor> = []
+    const added: Record<string, ReadonlyArray<string>> = {}
+    for (const name of settings.competitors) {
+      const proxies = await starts[name](mesh)
+      if (proxies === undefined) continue
+      competitors.push({ name, ...proxies })
+      added[name] = await seen(proxies.port)
+    }
+    if (settings.competitors.includes("sidecars") && layerOf(added["sidecars"]!) < expectedLayer) {
+      throw new Error(`our sidecars work at layer 4: the application saw only ${added["sidecars"]!.join(", ")}`)
+    }
+    const rest = residentMebibytes(competitors)
+    const measured = await underLoad(competitors, settings, run)
+    const found = competitors.map(({ name }) => name)
+    return {
+      rows: [
+        ...measured,
+        { what: "memory at rest, both sides", unit: " MiB", more: false, values: rest },
+        { what: "memory after load, both sides", unit: " MiB", more: false, values: residentMebibytes(competitors) }
+      ],
+      found,
+      missing: settings.competitors.filter((name) => !found.includes(name)),
+      added
+    }
+  })
+
+const underLoad = async (
+  competitors: ReadonlyArray<Competitor>,
+  { mostConnections, rounds, seconds, warmups }: Settings,
+  run: (run: Load.Run) => Promise<Load.Ran>
+): Promise<ReadonlyArray<Row>> => {
+  const rows: Array<Row> = []
+  for (const { connections, kind, what } of loads) {
+    const [rates, p50s, p99s, costs] = [samples(), samples(), samples(), samples()]
+    for (let round = 0; round < warmups + rounds; round++) {
+      for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
+        const before = Processes.cpuSeconds(children)
+        const ran = await run({ port, kind, connections: Math.min(connections, mostConnections), seconds })
+        if (round < warmups) continue
+        rates.add(name, ran.count / ran.seconds)
+        p50s.add(name, ran.p50 * 1000)
+        p99s.add(name, ran.p99 * 1000)
+        if (children.length > 0) costs.add(name, (Processes.cpuSeconds(children) - before) * 1e6 / ran.count)
+      }
+    }
+    rows.push({ what, unit: "/s", more: true, values: rates.medians() })
+    rows.push({ what: "  50th percentile", unit: " µs", more: false, values: p50s.medians() })
+    rows.push({ what: "  99th percentile", unit: " µs", more: false, values: p99s.medians() })
+    rows.push({ what: "  CPU of the pair for each", unit: " µs", more: false, values: costs.medians() })
+  }
+  return rows
+}
+
+const samples = () => {
+  const map = new Map<string, Array<number>>()
+  return {
+    add: (name: string, value: number) => void map.set(name, [...map.get(name) ?? [], value]),
+    medians: () => Processes.medians(map)
+  }
+}
+
+/** As the operating system counts it. Nobody is asked to collect garbage first, as not everybody can be. */
+const residentMebibytes = (competitors: ReadonlyArray<Competitor>): Record<string, number> =>
+  Object.fromEntries(
+    competitors.filter(({ children }) => children.length > 0).map(({ children, name }) => [
+      name,
+      children.reduce((sum, { pid }) => {
+        const status = readFileSync(`/proc/${pid}/status`, "utf8")
+        return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
+      }, 0)
+    ])
+  )
+
+const Lines = Schema.Array(Schema.String)
+
+/** Names of the headers that the application sees and `fetch` does not send. Instances may not be known yet. */
+const seen = async (port: number): Promise<ReadonlyArray<string>> => {
+  const deadline = Processes.clock() + 30_000
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${port}/seen`, { headers: { connection: "close" } }).catch(() =>
+      undefined
+    )
+    if (answer?.status === 200) {
+      const [, ...lines] = Schema.decodeUnknownSync(Lines)(await answer.json())
+      const sent = new Set([
+        "host",
+        "connection",
+        "accept",
+        "accept-language",
+        "accept-encoding",
+        "sec-fetch-mode",
+        "user-agent"
+      ])
+      return lines.map((line) => line.slice(0, line.indexOf(":")).toLowerCase()).filter((name) => !sent.has(name))
+    }
+    if (Processes.clock() > deadline) throw new Error(`no answer through port ${port}`)
+    await sleep(100)
+  }
+}
+
+const layerOf = (added: ReadonlyArray<string>): Layer =>
+  added.includes("x-request-id") && added.includes("x-forwarded-client-cert") ? 7 : 4
+
+export const format = ({ added, found, missing, rows }: Result): string => {
+  const columns = names.filter((name) => found.includes(name) || missing.includes(name))
+  const cells = rows.map((row) => [
+    row.what,
+    ...columns.map((name) => {
+      const value = row.values[name]
+      if (value === undefined) return missing.includes(name) ? "not found" : "-"
+      return `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
+    }),
+    ratio(row, "sidecars", "envoy, http/1.1"),
+    ratio(row, "sidecars", "haproxy")
+  ])
+  const beside = (other: Name) => [
+    [`requests per second, ${other} = 1`, ...columns],
+    ...rows.filter(({ more }) => more).map((row) => [row.what, ...columns.map((name) => ratio(row, name, other))])
+  ]
+  const layer = layerOf(added["sidecars"] ?? [])
+  return [
+    table([["", ...columns, "sidecars / envoy, http/1.1", "sidecars / haproxy"], ...cells]),
+    ...(["envoy, http/1.1", "haproxy"] as const).filter((name) => found.includes(name)).map((name) =>
+      table(beside(name))
+    ),
+    [
+      "What the application sees that was not sent:",
+      ...found.map((name) => `  ${name}: ${added[name]?.join(", ") || "nothing"}`)
+    ].join("\n"),
+    ...(found.includes("sidecars")
+      ? [
+        layer === 7
+          ? "Our sidecars work at layer 7."
+          : "OUR SIDECARS WORK AT LAYER 4: they relay bytes, where the others read requests. The columns do not compare."
+      ]
+      : []),
+    ...(layer > expectedLayer ? [`Hold them to it: expectedLayer in test/bench/http.ts.`] : [])
+  ].join("\n\n")
+}
+
+const ratio = ({ values }: Row, one: string, other: string): string => {
+  const [a, b] = [values[one], values[other]]
+  return a === undefined || b === undefined || b <= 0 ? "-" : (a / b).toFixed(2)
+}
+
+/** Where the time of our sidecars goes, load by load. The profiles stay in the folder. */
+export const profile = (seconds = 5): Promise<string> =>
+  withMesh(async (mesh, run) => {
+    const folder = mkdtempSync(join(tmpdir(), "effect-mesh-profile-"))
+    const texts: Array<string> = []
+    for (const { connections, kind, what } of loads) {
+      const file = (role: Pair.Side["role"]) => `${kind}-${connections}-${role}.cpuprofile`
+      const flags = (
+        role: Pair.Side["role"]
+      ) => ["--cpu-prof", `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${file(role)}`]
+      const { children, port } = await Proxies.sidecars(flags)(mesh)
+      await seen(port)
+      await run({ port, kind, connections, seconds: 2 })
+      const from = Processes.clock()
+      const { count } = await run({ port, kind, connections, seconds })
+      const window = { from, until: Processes.clock() }
+      // In turn, lest a sidecar takes the end of the other one for a fault of its connections.
+      for (const child of children.toReversed()) {
+        const ended = once(child, "exit")
+        child.kill("SIGTERM")
+        await ended
+      }
+      for (const role of ["outbound", "inbound"] as const) {
+        const summary = Profile.summarize(Profile.read(join(folder, file(role))), window)
+        texts.push(Profile.format(`${what}, ${role}, ${(count / seconds).toFixed(0)}/s`, summary))
+      }
+    }
+    return [...texts, `The profiles are in ${folder}. How to read them: test/bench/http/profile.ts.`].join("\n\n")
+  })
+
+/** As the arguments ask. */
+export const main = async (args: ReadonlyArray<string>): Promise<string> =>
+  args.includes("--profile") ? profile() : format(await run(args.includes("--short") ? short : full))
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  process.stdout.write(`${await main(process.argv.slice(2))}\n`)
+}
