@@ -1,0 +1,117 @@
+/** The mesh of the recordings, up: the agent, the cast registered with it, the applications, and a sidecar beside each of them. */
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
+import * as Activity from "./Activity.ts"
+import * as Agent from "./Agent.ts"
+import * as Application from "./Application.ts"
+import * as Entries from "./Entries.ts"
+import * as Topology from "./Topology.ts"
+
+export type DefaultPolicy = "allow" | "deny"
+
+export interface Mesh {
+  readonly topology: Topology.Topology
+  readonly trustDomain: string
+  readonly agent: Agent.Agent
+  readonly applications: Application.Applications
+  readonly entries: Entries.Entries
+  readonly activity: Activity.Activity
+  /** The status of checks that are not passing now, by instance. */
+  readonly health: Map<string, string>
+}
+
+/** The real agent that the environment names; undefined: a development agent of its own. */
+export const realAgent = process.env["CONSUL_HTTP_ADDR"]
+
+/** Ready once every sidecar accepts. Ends with the scope. */
+export const make = Effect.fnUntraced(function*(policy: DefaultPolicy) {
+  const topology = yield* Topology.make
+  const agent = realAgent === undefined
+    ? Agent.make((yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: policy })).address, undefined)
+    : Agent.make(/^https?:/.test(realAgent) ? realAgent : `http://${realAgent}`, process.env["CONSUL_HTTP_TOKEN"])
+  const applications = yield* Application.make(topology)
+  const entries = Entries.make(agent)
+  yield* Effect.acquireRelease(entries.become(topology.config), () => Effect.ignore(entries.become([])))
+  for (const instance of topology.instances) yield* register(agent, topology, instance)
+  const activity = yield* Activity.make
+  const present = topology.instances.filter(({ sidecarDown }) => sidecarDown !== true)
+  // A real agent has one default policy for all: there the sidecars are told another one.
+  const defaultPolicy = realAgent === undefined ? undefined : policy
+  yield* Effect.forEach(present, ({ id }) => sidecar(agent.address, id, activity, defaultPolicy), { concurrency: 4 })
+  const roots = yield* Schema.decodeUnknownEffect(Roots)(yield* agent.ask("GET", "/v1/connect/ca/roots"))
+  const self: Mesh = {
+    topology,
+    trustDomain: roots.TrustDomain,
+    agent,
+    applications,
+    entries,
+    activity,
+    health: new Map()
+  }
+  return self
+})
+
+const Roots = Schema.Struct({ TrustDomain: Schema.NonEmptyString })
+
+/** Each with a client of its own, as the process of a sidecar has. */
+const sidecar = (
+  address: string,
+  id: string,
+  activity: Activity.Activity,
+  defaultPolicy: DefaultPolicy | undefined
+): Effect.Effect<ConsulSidecar.ConsulSidecar, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const built = yield* Layer.build(Layer.fresh(ConsulClient.layer({ address })))
+    const client = activity.counted(Context.get(built, ConsulClient.ConsulClient))
+    return yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: "1 second", defaultPolicy }).pipe(
+      Effect.provideService(ConsulClient.ConsulClient, client)
+    )
+  })
+
+/** As the cast was registered for the recordings: the sidecar follows the health of its application. */
+const register = (agent: Agent.Agent, { upstreams }: Topology.Topology, instance: Topology.Instance) =>
+  Effect.acquireRelease(
+    agent.ask("PUT", "/v1/agent/service/register", {
+      ID: instance.id,
+      Name: instance.service,
+      Address: "127.0.0.1",
+      Port: instance.app,
+      Meta: instance.meta,
+      Tags: instance.tags,
+      Check: { CheckID: checkOf(instance.id), Name: "application", TTL: "24h", Status: "passing" },
+      Connect: {
+        SidecarService: {
+          Port: instance.sidecar,
+          Checks: [{ Name: "application", AliasService: instance.id }],
+          Proxy: instance.id !== "web" ? {} : {
+            Upstreams: Object.entries(upstreams).map(([service, port]) => ({
+              DestinationName: service,
+              LocalBindPort: port
+            }))
+          }
+        }
+      }
+    }),
+    () => Effect.ignore(agent.ask("PUT", `/v1/agent/service/deregister/${instance.id}`))
+  )
+
+const checkOf = (id: string): string => `check:${id}`
+
+/** From then on checks have these statuses, and all others pass. Says whether anything had to change. */
+export const setHealth = (
+  { agent, health, topology }: Mesh,
+  wanted: Readonly<Record<string, string>>
+): Effect.Effect<boolean, Agent.AgentRefused> =>
+  Effect.gen(function*() {
+    let changed = false
+    for (const { id } of topology.instances) {
+      const status = wanted[id] ?? "passing"
+      if ((health.get(id) ?? "passing") === status) continue
+      yield* agent.ask("PUT", `/v1/agent/check/update/${checkOf(id)}`, { Status: status })
+      health.set(id, status)
+      changed = true
+    }
+    return changed
+  })
