@@ -1,7 +1,7 @@
 /** The policy of a mesh, as far as who may call whom depends on it. */
 import * as Authorizer from "../intention/Authorizer.ts"
 import type * as Intention from "../intention/Intention.ts"
-import type * as PathNormalization from "../http/PathNormalization.ts"
+import type * as PathNormalization from "../intention/PathNormalization.ts"
 import * as Source from "../intention/Source.ts"
 import * as Names from "./Names.ts"
 

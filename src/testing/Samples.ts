@@ -2,7 +2,7 @@
 import { Result } from "effect"
 import * as Bytes from "../intention/Bytes.ts"
 import type * as Intention from "../intention/Intention.ts"
-import * as PathNormalization from "../http/PathNormalization.ts"
+import * as PathNormalization from "../intention/PathNormalization.ts"
 import * as Automaton from "../policy/language/Automaton.ts"
 import type * as Policy from "../policy/Policy.ts"
 import * as Re2 from "../policy/language/Re2.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import * as PathNormalization from "../../src/http/PathNormalization.ts"
+import * as PathNormalization from "../../src/intention/PathNormalization.ts"
 import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as HttpRoutes from "../../src/route/HttpRoutes.ts"
 import * as Parity from "../support/parity.ts"

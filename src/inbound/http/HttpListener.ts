@@ -11,7 +11,7 @@
 import { Context, Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import * as HttpConnections from "../../http/HttpConnections.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
-import type * as PathNormalization from "../../http/PathNormalization.ts"
+import type * as PathNormalization from "../../intention/PathNormalization.ts"
 import * as RequestChanges from "../../http/RequestChanges.ts"
 import type * as Listening from "../../net/Listening.ts"
 import type * as DenialLog from "../../observe/DenialLog.ts"

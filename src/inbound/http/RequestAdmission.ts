@@ -6,7 +6,7 @@ import type * as SpiffeId from "../../identity/SpiffeId.ts"
 import type * as Authorizer from "../../intention/Authorizer.ts"
 import * as Decision from "../../intention/Decision.ts"
 import * as HttpRequest from "../../intention/HttpRequest.ts"
-import * as PathNormalization from "../../http/PathNormalization.ts"
+import * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as TokenRequirement from "../../intention/TokenRequirement.ts"
 import * as TokenAdmission from "./TokenAdmission.ts"
 

@@ -9,7 +9,7 @@
  * A token counts until its request is over, even if the token expires before that.
  */
 import { Array as Arr, Effect } from "effect"
-import type * as PathNormalization from "../../http/PathNormalization.ts"
+import type * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as Authorizer from "../../intention/Authorizer.ts"
 import type * as Decision from "../../intention/Decision.ts"
 import type * as TokenRequirement from "../../intention/TokenRequirement.ts"

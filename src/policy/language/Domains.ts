@@ -1,5 +1,5 @@
 /** Which requests there are: the domains of methods, paths and header values, in bytes. */
-import type * as PathNormalization from "../../http/PathNormalization.ts"
+import type * as PathNormalization from "../../intention/PathNormalization.ts"
 import * as Automaton from "./Automaton.ts"
 import { memoize } from "./Memo.ts"
 

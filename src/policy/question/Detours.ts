@@ -3,7 +3,7 @@
  * parameters (`;`), dot segments. Where a permission denies one and another one allows the other, the denial can be got around.
  */
 import * as Bytes from "../../intention/Bytes.ts"
-import * as PathNormalization from "../../http/PathNormalization.ts"
+import * as PathNormalization from "../../intention/PathNormalization.ts"
 
 export interface Detour {
   readonly kind: "slashes" | "letter case" | "escapes" | "parameters" | "dots"

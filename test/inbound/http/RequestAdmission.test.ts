@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Intention from "../../../src/intention/Intention.ts"
-import type * as PathNormalization from "../../../src/http/PathNormalization.ts"
+import type * as PathNormalization from "../../../src/intention/PathNormalization.ts"
 import * as RefusalAnswer from "../../../src/inbound/http/RefusalAnswer.ts"
 import * as RequestAdmission from "../../../src/inbound/http/RequestAdmission.ts"
 import * as Certificates from "../../support/certificates.ts"

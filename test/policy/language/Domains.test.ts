@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as PathNormalization from "../../../src/http/PathNormalization.ts"
+import * as PathNormalization from "../../../src/intention/PathNormalization.ts"
 import * as Automaton from "../../../src/policy/language/Automaton.ts"
 import * as Domains from "../../../src/policy/language/Domains.ts"
 import { random } from "../../support/rules.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Intention from "../../../src/intention/Intention.ts"
-import type * as PathNormalization from "../../../src/http/PathNormalization.ts"
+import type * as PathNormalization from "../../../src/intention/PathNormalization.ts"
 import * as Callers from "../../../src/policy/Callers.ts"
 import * as Explanation from "../../../src/policy/question/Explanation.ts"
 import * as Mesh from "../../../src/policy/Mesh.ts"

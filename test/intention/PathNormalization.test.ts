@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as PathNormalization from "../../src/http/PathNormalization.ts"
+import * as PathNormalization from "../../src/intention/PathNormalization.ts"
 
 const normalize = (path: string, settings?: PathNormalization.RequestNormalization) => {
   const result = PathNormalization.normalize(path, settings)
