@@ -16,6 +16,7 @@ import * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProvider from "../watch/JwtProvider.ts"
 import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import type * as Connect from "../outbound/Connect.ts"
@@ -51,7 +52,9 @@ export const layer = (options: Options): Layer.Layer<Mesh.Mesh, Watched.NotReady
       )
     ),
     Layer.provideMerge(Mesh.arrival(options.readyWithin)),
-    Layer.provideMerge(Layer.merge(intentions(options), JwtProviders.layerStatic(options.jwtProviders))),
+    Layer.provideMerge(
+      Layer.mergeAll(intentions(options), JwtProviders.layerStatic(options.jwtProviders), MeshDefaults.layerStatic())
+    ),
     Layer.provideMerge(FileIdentity.layer(options)),
     Layer.fresh
   )

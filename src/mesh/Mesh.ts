@@ -14,6 +14,7 @@ import * as Endpoints from "../watch/Endpoints.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Authorization from "../inbound/Authorization.ts"
@@ -49,6 +50,7 @@ export type Mesh =
   | LeafCertificate.LeafCertificate
   | Intentions.Intentions
   | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
   | SecureContexts.SecureContexts
   | DiscoveryChains.DiscoveryChains
   | Endpoints.Endpoints
@@ -74,7 +76,7 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
     Layer.provideMerge(Layer.unwrap(
       Effect.map(ConsulClient.ConsulClient, ({ address }) => arrival(options.readyWithin, `the agent at ${address}`))
     )),
-    Layer.provideMerge(JwtProviders.layer),
+    Layer.provideMerge(Layer.merge(JwtProviders.layer, MeshDefaults.layer)),
     Layer.provideMerge(
       authorization(options).pipe(
         Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))
@@ -94,13 +96,18 @@ const authorization = (
 export const arrival = (
   within: Duration.Input = "30 seconds",
   asked?: string
-): Layer.Layer<never, Watched.NotReady, CaRoots.CaRoots | LeafCertificate.LeafCertificate | Intentions.Intentions> =>
+): Layer.Layer<
+  never,
+  Watched.NotReady,
+  CaRoots.CaRoots | LeafCertificate.LeafCertificate | Intentions.Intentions | MeshDefaults.MeshDefaults
+> =>
   Layer.effectDiscard(
     Effect.gen(function*() {
       const watched = [
         yield* CaRoots.CaRoots,
         yield* LeafCertificate.LeafCertificate,
-        yield* Intentions.Intentions
+        yield* Intentions.Intentions,
+        yield* MeshDefaults.MeshDefaults
       ] as const
       yield* Effect.forEach(watched, (each) => Watched.readyWithin<unknown>(each, within, asked), {
         concurrency: "unbounded",

@@ -22,6 +22,7 @@ import * as Listening from "../net/Listening.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
+import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as JudgedRequest from "./JudgedRequest.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAnnotations from "./RequestAnnotations.ts"
@@ -41,7 +42,11 @@ export class MeshHttpServer
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   { readonly http: HttpServer.HttpServer["Service"]; readonly mesh: MeshHttpServer["Service"] },
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
+  | SecureContexts.SecureContexts
+  | Intentions.Intentions
+  | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
+  | Scope.Scope
 > {
   const listener = yield* HttpListener.make({ ...options, protocols: ["h2", "http/1.1"] })
 
@@ -73,7 +78,7 @@ export const layer = (options: Options): Layer.Layer<
   | PeerIdentity.PeerIdentity
   | Layer.Success<typeof NodeHttpServer.layerHttpServices>,
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders
+  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | MeshDefaults.MeshDefaults
 > =>
   Layer.mergeAll(
     Layer.effectContext(Effect.map(make(options), ({ http, mesh }) =>

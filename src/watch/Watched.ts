@@ -80,6 +80,7 @@ export interface Subject {
     | "chain"
     | "instances"
     | "providers"
+    | "mesh"
     | "registration"
     | "files"
     | "resolvers"

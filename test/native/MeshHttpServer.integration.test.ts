@@ -124,6 +124,16 @@ describe.each(versions)("MeshHttpServer over %s", (_, client) => {
       assert.strictEqual(headers["x-mesh-denied"], "by policy")
     }))
 
+  it.live("cleans paths as the mesh entry says, from the request after it was changed", () =>
+    Effect.gen(function*() {
+      const { api, port, web } = yield* start()
+      yield* SubscriptionRef.set(api.intentions, policy(publicOnly))
+      const ask = yield* client(port, web)
+      assert.strictEqual((yield* ask({ path: "//public/a" })).status, 403)
+      yield* SubscriptionRef.update(api.defaults, (all) => ({ ...all, incoming: { MergeSlashes: true } }))
+      assert.strictEqual((yield* ask({ path: "//public//a" })).body, "/public/a")
+    }))
+
   it.live("judges the path that is handled, not the one that was sent", () =>
     Effect.gen(function*() {
       const { api, port, web } = yield* start()

@@ -43,6 +43,7 @@ import type * as FileIdentity from "../../src/watch/FileIdentity.ts"
 import type * as Intentions from "../../src/watch/Intentions.ts"
 import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import type * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import type * as MeshDefaults from "../../src/watch/MeshDefaults.ts"
 import type * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import type * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import type * as Watched from "../../src/watch/Watched.ts"
@@ -69,6 +70,7 @@ interface Names {
   readonly LeafCertificate: LeafCertificate.LeafCertificate
   readonly ListenError: Listening.ListenError
   readonly Mesh: Mesh.Mesh
+  readonly MeshDefaults: MeshDefaults.MeshDefaults
   readonly MeshDialer: MeshDialer.MeshDialer
   readonly MeshDispatcher: MeshDispatcher.MeshDispatcher
   readonly MeshHttpServer: MeshHttpServer.MeshHttpServer
@@ -98,7 +100,7 @@ const rows = {
   "ConsulClient.layer": { requires: [], provides: ["ConsulClient"], fails: ["InvalidSettings", "ConfigError"] },
   "Mesh.layer": { requires: ["ConsulClient"], provides: ["Mesh"], fails: ["NotReady"] },
   "MeshHttpServer.layer": {
-    requires: ["SecureContexts", "Intentions", "JwtProviders"],
+    requires: ["SecureContexts", "Intentions", "JwtProviders", "MeshDefaults"],
     provides: ["HttpServer", "MeshHttpServer", "PeerIdentity", "HttpServices"],
     fails: ["ListenError"]
   },
@@ -134,6 +136,7 @@ const rows = {
   "LeafCertificate.layer": { requires: ["ConsulClient"], provides: ["LeafCertificate"], fails: [] },
   "Intentions.layer": { requires: ["ConsulClient", "CaRoots"], provides: ["Intentions"], fails: [] },
   "JwtProviders.layer": { requires: ["ConsulClient", "Intentions"], provides: ["JwtProviders"], fails: [] },
+  "MeshDefaults.layer": { requires: ["ConsulClient"], provides: ["MeshDefaults"], fails: [] },
   "DiscoveryChains.layer": { requires: ["ConsulClient"], provides: ["DiscoveryChains"], fails: [] },
   "Endpoints.layer": { requires: ["ConsulClient", "LeafCertificate"], provides: ["Endpoints"], fails: [] },
   "PreparedQueries.layer": {
@@ -148,6 +151,8 @@ const rows = {
   "ProxyRegistration.layerFrom": { requires: [], provides: ["ProxyRegistration"], fails: [] },
   "JwtProviders.layerFrom": { requires: [], provides: ["JwtProviders"], fails: [] },
   "JwtProviders.layerStatic": { requires: [], provides: ["JwtProviders"], fails: [] },
+  "MeshDefaults.layerFrom": { requires: [], provides: ["MeshDefaults"], fails: [] },
+  "MeshDefaults.layerStatic": { requires: [], provides: ["MeshDefaults"], fails: [] },
   "DiscoveryChains.layerStatic": { requires: [], provides: ["DiscoveryChains"], fails: [] },
   "Endpoints.layerStatic": { requires: [], provides: ["Endpoints"], fails: [] },
   "PreparedQueries.layerStatic": { requires: [], provides: ["PreparedQueries"], fails: [] },
@@ -192,6 +197,7 @@ interface Layers {
   readonly "LeafCertificate.layer": ReturnType<typeof LeafCertificate.layer>
   readonly "Intentions.layer": ReturnType<typeof Intentions.layer>
   readonly "JwtProviders.layer": typeof JwtProviders.layer
+  readonly "MeshDefaults.layer": typeof MeshDefaults.layer
   readonly "DiscoveryChains.layer": typeof DiscoveryChains.layer
   readonly "Endpoints.layer": typeof Endpoints.layer
   readonly "PreparedQueries.layer": typeof PreparedQueries.layer
@@ -202,6 +208,8 @@ interface Layers {
   readonly "ProxyRegistration.layerFrom": ReturnType<typeof ProxyRegistration.layerFrom>
   readonly "JwtProviders.layerFrom": ReturnType<typeof JwtProviders.layerFrom>
   readonly "JwtProviders.layerStatic": ReturnType<typeof JwtProviders.layerStatic>
+  readonly "MeshDefaults.layerFrom": ReturnType<typeof MeshDefaults.layerFrom>
+  readonly "MeshDefaults.layerStatic": ReturnType<typeof MeshDefaults.layerStatic>
   readonly "DiscoveryChains.layerStatic": ReturnType<typeof DiscoveryChains.layerStatic>
   readonly "Endpoints.layerStatic": ReturnType<typeof Endpoints.layerStatic>
   readonly "PreparedQueries.layerStatic": ReturnType<typeof PreparedQueries.layerStatic>

@@ -15,6 +15,7 @@ import * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as Intentions from "../../src/watch/Intentions.ts"
 import * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
+import * as MeshDefaults from "../../src/watch/MeshDefaults.ts"
 import * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import * as Watched from "../../src/watch/Watched.ts"
 import * as Certificates from "./certificates.ts"
@@ -72,7 +73,9 @@ export const memberWith = Effect.fnUntraced(function*(
   const leaf = yield* SubscriptionRef.make(certificate)
   const intentions = yield* SubscriptionRef.make(policy(name, { web: "allow" }))
   const providers = yield* SubscriptionRef.make<JwtProviders.Providers>(new Map())
+  const defaults = yield* SubscriptionRef.make(MeshDefaults.defaults)
   return {
+    defaults,
     roots,
     leaf,
     intentions,
@@ -82,7 +85,8 @@ export const memberWith = Effect.fnUntraced(function*(
         CaRoots.layerFrom(roots),
         LeafCertificate.layerFrom(leaf),
         Intentions.layerFrom(intentions),
-        JwtProviders.layerFrom(providers)
+        JwtProviders.layerFrom(providers),
+        MeshDefaults.layerFrom(defaults)
       ))
     )
   }

@@ -18,6 +18,7 @@ import type * as DenialLog from "../../observe/DenialLog.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
+import * as MeshDefaults from "../../watch/MeshDefaults.ts"
 import * as Watched from "../../watch/Watched.ts"
 import * as AdmissionLog from "../AdmissionLog.ts"
 import type * as Connection from "../Connection.ts"
@@ -50,7 +51,7 @@ export interface Options extends
    * false, and the header says no more than that it was the mesh. `TestMesh` tells.
    */
   readonly reasonHeader?: boolean | undefined
-  /** How paths are made canonical before they are judged and handled. Default: as Consul's. */
+  /** How paths are made canonical before they are judged and handled. Default: as the mesh entry says. */
   readonly normalization?: PathNormalization.RequestNormalization | undefined
   readonly limits?: HttpLimits.HttpLimits | undefined
   /** How long requests at hand may go on once the scope closes. Default: 10 seconds. */
@@ -95,10 +96,15 @@ export interface HttpListener {
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
   HttpListener,
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
+  | SecureContexts.SecureContexts
+  | Intentions.Intentions
+  | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
+  | Scope.Scope
 > {
   const intentions = yield* Intentions.Intentions
   const authorizer = yield* Watched.ready(intentions)
+  const mesh = yield* Watched.ready(yield* MeshDefaults.MeshDefaults)
   const service = () => authorizer().destination.service
   const context = yield* Effect.context<never>()
   const tokens = yield* RequestTokens.make
@@ -109,7 +115,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const traffic = yield* RequestTraffic.make(log)
   const { again, judge, leave } = RequestJudge.make({
     authorizer,
-    normalization: options.normalization,
+    normalization: () => options.normalization ?? mesh().incoming,
     tokens,
     log,
     refused: RequestRefusals.make(log, context),

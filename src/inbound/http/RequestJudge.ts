@@ -40,7 +40,8 @@ export interface RequestJudge {
 export interface Options {
   /** The intentions in force. */
   readonly authorizer: () => Authorizer.Authorizer
-  readonly normalization: PathNormalization.RequestNormalization | undefined
+  /** What is in force. */
+  readonly normalization: () => PathNormalization.RequestNormalization
   readonly tokens: Pick<RequestTokens.RequestTokens, "verify">
   readonly log: Pick<AdmissionLog.AdmissionLog, "denied" | "keys">
   readonly refused: RequestRefusals.Record
@@ -83,7 +84,7 @@ export const make = (options: Options): RequestJudge => {
   return {
     leave: admissions.leave,
     judge: (exchange, raw, then) => {
-      const judgement = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, normalization)
+      const judgement = RequestAdmission.judge(authorizer(), exchange.connection.caller, raw, normalization())
       if (judgement._tag !== "Open") {
         conclude(exchange, judgement)
         return then(judgement)

@@ -20,6 +20,7 @@ import type * as Listening from "../../net/Listening.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
+import type * as MeshDefaults from "../../watch/MeshDefaults.ts"
 import type * as Application from "./Application.ts"
 import * as Caller from "./Caller.ts"
 import * as Http1Requests from "./Http1Requests.ts"
@@ -45,7 +46,11 @@ export const make = (
 ): Effect.Effect<
   { readonly port: number },
   Listening.ListenError,
-  SecureContexts.SecureContexts | Intentions.Intentions | JwtProviders.JwtProviders | Scope.Scope
+  | SecureContexts.SecureContexts
+  | Intentions.Intentions
+  | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
+  | Scope.Scope
 > => {
   const protocols = protocolsOf(server)
   return protocols === undefined

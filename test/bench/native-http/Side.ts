@@ -12,6 +12,7 @@ import * as Endpoints from "../../../src/watch/Endpoints.ts"
 import * as Intentions from "../../../src/watch/Intentions.ts"
 import * as JwtProviders from "../../../src/watch/JwtProviders.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
+import * as MeshDefaults from "../../../src/watch/MeshDefaults.ts"
 import * as PreparedQueries from "../../../src/watch/PreparedQueries.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 
@@ -57,6 +58,7 @@ export const mesh = (side: Side) => {
     Layer.succeed(LeafCertificate.LeafCertificate, Watched.constant("leaf", leaf)),
     Layer.succeed(Intentions.Intentions, Watched.constant("intentions", authorizer)),
     JwtProviders.layerStatic(),
+    MeshDefaults.layerStatic(),
     DiscoveryChains.layerStatic(() => Watched.constant("chain", { targets: [target], connectTimeoutMillis: 5000 })),
     Endpoints.layerStatic(() => Watched.constant("instances", instances)),
     PreparedQueries.layerStatic()

@@ -42,7 +42,7 @@ const start = (policyInForce: Authorizer.Authorizer, verify: Verify) => {
   const denied: Array<boolean> = []
   const judge = RequestJudge.make({
     authorizer: () => inForce,
-    normalization: undefined,
+    normalization: () => ({}),
     tokens: { verify },
     log: {
       denied: (_, decision) => denied.push(decision.allowed),
