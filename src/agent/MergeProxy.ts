@@ -1,6 +1,7 @@
 /**
  * A sidecar's registration merged with what proxy-defaults and service-defaults say about it, as the agent shows it
  * (`agent/configentry/merge_service_config.go`). The registration has the last word, the service the second, the mesh the first.
+ * A zero in the registration is no word: no setting can be turned off by it that a default turns on.
  */
 import { Schema } from "effect"
 import { UpstreamConfig } from "../consul/config/ServiceDefaults.ts"
@@ -19,24 +20,51 @@ export const merge = (
 export const mergeProxy = (proxy: Proxy.Proxy, entries: EntrySet.EntrySet): Proxy.Proxy => {
   const global = EntrySet.proxyDefaults(entries)
   const defaults = EntrySet.defaults(entries, proxy.DestinationServiceName)
-  const expose = [proxy.Expose, defaults?.Expose, global?.Expose].find((one) =>
-    one !== undefined && (one.Checks || one.Paths.length > 0)
-  )
-  const transparent = [proxy.TransparentProxy, defaults?.TransparentProxy, global?.TransparentProxy].find((one) =>
-    one !== undefined && (one.OutboundListenerPort !== 0 || one.DialedDirectly)
-  )
+  const transparent = firstSaid([proxy.TransparentProxy, defaults?.TransparentProxy, global?.TransparentProxy])
+  const accessLogs = firstSaid([proxy.AccessLogs, global?.AccessLogs])
   return {
     ...proxy,
     Mode: proxy.Mode || defaults?.Mode || global?.Mode || "",
     MutualTLSMode: proxy.MutualTLSMode || defaults?.MutualTLSMode || global?.MutualTLSMode || "",
     MeshGateway: { Mode: proxy.MeshGateway.Mode || defaults?.MeshGateway.Mode || global?.MeshGateway.Mode || "" },
-    Config: { ...global?.Config, ...serviceConfig(defaults), ...proxy.Config },
+    Config: filled(proxy.Config, { ...global?.Config, ...serviceConfig(defaults) }),
     Upstreams: proxy.Upstreams.map((upstream) => mergeUpstream(upstream, proxy, entries)),
-    ...(expose !== undefined && { Expose: expose }),
+    Expose: { ...proxy.Expose, ...firstSaid([proxy.Expose, defaults?.Expose, global?.Expose]) },
     ...(transparent !== undefined && { TransparentProxy: transparent }),
-    ...(global?.AccessLogs.Enabled === true && { AccessLogs: global.AccessLogs })
+    ...(accessLogs !== undefined && { AccessLogs: accessLogs })
   }
 }
+
+/** Of each field the first that is not zero. Undefined: all are. */
+const firstSaid = <A extends object>(structs: ReadonlyArray<A | undefined>): A | undefined => {
+  const present = structs.filter((one) => one !== undefined)
+  const said = present.some((one) => Object.values(one).some((value) => !isZero(value)))
+  if (!said) return undefined
+  return present.reduceRight((below, above) => ({
+    ...below,
+    ...Object.fromEntries(Object.entries(above).filter(([, value]) => !isZero(value)))
+  }))
+}
+
+/** What is said, with defaults for the rest, and for zeros. */
+const filled = (said: Config, defaults: Config, deep = true): Config => ({
+  ...defaults,
+  ...Object.fromEntries(
+    Object.entries(said).flatMap(([key, value]) => {
+      const fallback = defaults[key]
+      if (fallback === undefined) return [[key, value]]
+      if (deep && isMap(value) && isMap(fallback)) return [[key, filled(value, fallback)]]
+      return isZero(value) ? [] : [[key, value]]
+    })
+  )
+})
+
+const isMap = (value: Schema.Json): value is Config =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isZero = (value: unknown): boolean =>
+  value === undefined || value === null || value === "" || value === 0 || value === false ||
+  (typeof value === "object" && Object.keys(value).length === 0)
 
 const serviceConfig = (defaults: ReturnType<typeof EntrySet.defaults>): Config =>
   defaults === undefined ? {} : {
@@ -68,7 +96,12 @@ const mergeUpstream = (upstream: Proxy.Upstream, proxy: Proxy.Proxy, entries: En
       Mode: upstream.MeshGateway.Mode || override?.MeshGateway.Mode || proxy.MeshGateway.Mode ||
         caller?.Defaults?.MeshGateway.Mode || global?.MeshGateway.Mode || ""
     },
-    Config: { ...inherited, ...upstreamConfig(caller?.Defaults), ...upstreamConfig(override), ...upstream.Config }
+    // What entries say as a whole (limits, health) is not mixed with what the registration says.
+    Config: filled(
+      upstream.Config,
+      { ...inherited, ...upstreamConfig(caller?.Defaults), ...upstreamConfig(override) },
+      false
+    )
   }
 }
 

@@ -169,8 +169,7 @@ const isProxy = (kind: string | undefined): boolean => kind !== undefined && kin
 
 /** As the agent shows it: upstreams say what type they are. */
 export const proxyOf = (proxy: Proxy.Registration): Proxy.Proxy => {
-  const { AccessLogs: _logs, EnvoyExtensions: _extensions, Expose, MeshGateway, TransparentProxy, Upstreams, ...rest } =
-    proxy
+  const { AccessLogs, EnvoyExtensions: _extensions, Expose, MeshGateway, TransparentProxy, Upstreams, ...rest } = proxy
   return Proxy.Proxy.make({
     ...rest,
     MeshGateway: { Mode: MeshGateway?.Mode ?? "" },
@@ -178,6 +177,7 @@ export const proxyOf = (proxy: Proxy.Registration): Proxy.Proxy => {
       Checks: Expose?.Checks ?? false,
       Paths: (Expose?.Paths ?? []).map((path) => Proxy.ExposePath.make(path))
     }),
+    ...(AccessLogs !== undefined && { AccessLogs: Proxy.AccessLogs.make(AccessLogs) }),
     ...(isTransparent(TransparentProxy) && { TransparentProxy: Proxy.TransparentProxy.make(TransparentProxy) }),
     Upstreams: (Upstreams ?? []).map(({ MeshGateway, ...upstream }) =>
       Proxy.Upstream.make({

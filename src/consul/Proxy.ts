@@ -14,6 +14,12 @@ export const ExposePath = Schema.Struct({
 
 export const Expose = Schema.Struct({ Checks: Go.flagOmitEmpty, Paths: Go.listOmitEmpty(ExposePath) })
 
+/** The agent spells one more zero out. */
+const AgentExpose = Schema.Struct({
+  ...Expose.fields,
+  Paths: Go.listOmitEmpty(Schema.Struct({ ...ExposePath.fields, ParsedFromCheck: Go.flag }))
+})
+
 export const TransparentProxy = Schema.Struct({
   OutboundListenerPort: Go.numberOmitEmpty,
   DialedDirectly: Go.flagOmitEmpty
@@ -70,6 +76,7 @@ const proxyFields = {
 /** As the agent answers it: merged with proxy-defaults and service-defaults. */
 export const Proxy = Schema.Struct({
   ...proxyFields,
+  Expose: Go.struct(AgentExpose, { Checks: false, Paths: [] }),
   Mode: Go.textOmitEmpty,
   Upstreams: Go.listOmitEmpty(Upstream)
 })
@@ -129,7 +136,14 @@ export const Registration = Schema.Struct({
       ParsedFromCheck: flag
     })))
   })),
-  AccessLogs: Schema.optionalKey(Schema.JsonObject),
+  AccessLogs: Schema.optionalKey(Schema.Struct({
+    Enabled: flag,
+    DisableListenerLogs: flag,
+    Type: text,
+    Path: text,
+    JSONFormat: text,
+    TextFormat: text
+  })),
   EnvoyExtensions: Schema.optionalKey(Schema.Array(Schema.JsonObject)),
   MutualTLSMode: text
 })
