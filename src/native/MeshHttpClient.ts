@@ -2,8 +2,9 @@
  * Effect's `HttpClient` in the mesh: URLs name services (`http://api/…`, `http://api.service.consul/…`), instances are
  * chosen by a load balancer, and requests that found nobody are tried on another instance.
  *
- * Retried on the schedule: what no instance has begun to carry out; and what may have been carried out only where that
- * does no harm, by its method (RFC 9110, section 9.2.2), with a body that is still there to be sent again.
+ * Where the route of a request says when it is tried again, that holds. Otherwise it is retried on the schedule: what no instance
+ * has begun to carry out; and what may have been carried out only where that does no harm, by its method (RFC 9110, section 9.2.2),
+ * with a body that is still there to be sent again.
  *
  * A failure is Effect's `HttpClientError`; its cause, `failure` finds it, is a `RequestFailed` that names the instance. A refusal by
  * policy is an answer like any other unless `refusals` is `"error"`; `failure` and `denied` tell it from the application's own.
@@ -17,10 +18,14 @@ import * as MeshDispatcher from "../outbound/http/MeshDispatcher.ts"
 import * as MeshHttpResponse from "./MeshHttpResponse.ts"
 import * as ResponseBuffer from "./ResponseBuffer.ts"
 import * as RequestFailed from "../outbound/http/RequestFailed.ts"
+import * as RouteRules from "../outbound/http/RouteRules.ts"
 import type * as Resolver from "../outbound/Resolver.ts"
 
 export interface Options extends MeshDispatcher.Options {
-  /** When to try another instance. Default: at once, twice. `Schedule.recurs(0)`: never. */
+  /**
+   * When to try another instance, in place of what routes say about retries. Default: as the route says; where it says nothing, at
+   * once, twice. `Schedule.recurs(0)`: never.
+   */
   readonly retry?: Schedule.Schedule<unknown, HttpClientError.HttpClientError> | undefined
   /**
    * What becomes of a request that policy refuses: the answer of the other side's mesh, a 403, or a failure that says so, for
@@ -57,22 +62,38 @@ export const denied = (
   )
 }
 
+/**
+ * What holds for the requests of `self` in place of what their routes say: times, and whether they are tried again.
+ *
+ *     http.get("http://reports/yearly").pipe(MeshHttpClient.override({ requestTimeoutMillis: 60_000 }))
+ */
+export const override =
+  (overrides: MeshDispatcher.Overrides) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateService(self, NodeHttpClient.UndiciOptions, (options) => RouteRules.override(options, overrides))
+
 export const make = (options: Options = {}): Effect.Effect<
   HttpClient.HttpClient,
   never,
   MeshDispatcher.MeshDispatcher
 > =>
   Effect.gen(function*() {
-    const { undici } = yield* MeshDispatcher.MeshDispatcher
+    const dispatcher = yield* MeshDispatcher.MeshDispatcher
+    // Who has a schedule of his own does not want another one below it.
+    const undici = options.retry === undefined
+      ? dispatcher.undici
+      : dispatcher.undici.compose(MeshDispatcher.overriding({ retries: false }))
     const full = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, undici)
     const client = direct(undici, full)
-    const schedule = options.retry ?? Schedule.recurs(2)
+    const schedule = options.retry ?? Schedule.recurs(options.overrides?.retries === false ? 0 : 2)
     const retrying = HttpClient.transform(client, (effect, request) =>
-      Effect.catchIf(
-        effect,
-        (error) => mayRetry(request, error),
-        (error) => elsewhere(effect, request, error, schedule)
-      ))
+      Effect.suspend(() => {
+        const since = performance.now()
+        return Effect.catchIf(
+          effect,
+          (error) => mayRetry(request, error),
+          (error) => elsewhere(effect, request, error, schedule, since)
+        )
+      }))
     return options.refusals === "error" ? HttpClient.transformResponse(retrying, Effect.flatMap(orDenied)) : retrying
   })
 
@@ -190,11 +211,14 @@ const elsewhere = <R>(
   effect: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, R>,
   request: HttpClientRequest.HttpClientRequest,
   first: HttpClientError.HttpClientError,
-  schedule: Schedule.Schedule<unknown, HttpClientError.HttpClientError>
+  schedule: Schedule.Schedule<unknown, HttpClientError.HttpClientError>,
+  since: number
 ) =>
   Effect.flatMap(NodeHttpClient.UndiciOptions, (inherited) => {
+    if (RouteRules.overridesOf(inherited)?.retries === false) return Effect.fail(first)
     const attempts = new MeshDispatcher.Attempts()
     attempts.made = 1
+    attempts.since = since
     Option.map(failure(first), ({ instance }) => instance !== undefined && attempts.tried.add(instance))
     let failed = false
     const again = Effect.suspend(() => {
@@ -221,8 +245,9 @@ export const layer = (options: Options = {}): Layer.Layer<
 const mayRetry = (request: HttpClientRequest.HttpClientRequest, error: HttpClientError.HttpClientError): boolean =>
   Option.match(failure(error), {
     onNone: () => false,
-    onSome: ({ instance, reason, sent }) =>
-      instance !== undefined && (sent
+    // The route has had its say about attempts, or there is no time left.
+    onSome: ({ attempts, instance, reason, sent }) =>
+      attempts === undefined && reason._tag !== "RouteTimedOut" && instance !== undefined && (sent
         ? idempotent.has(request.method) && isThere(request.body)
         // A stream may have been begun on where a connection was lost: not where there was none.
         : isThere(request.body) || (request.body._tag !== "Raw" && reason._tag !== "ConnectionLost"))

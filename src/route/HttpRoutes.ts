@@ -46,11 +46,18 @@ export interface Route {
   readonly requestTimeoutMillis: number | undefined
   /** Without a byte in either direction. Undefined: as long as it takes. */
   readonly idleTimeoutMillis: number | undefined
+  /** The times that the chain itself has: what it leaves open is undefined here, as what may take as long as it takes. */
+  readonly said: Times
   readonly retry: Retry.Retry | undefined
   readonly changes: HeaderChanges
   readonly legs: readonly [Leg, ...Array<Leg>]
   /** How requests are told apart where instances are chosen by that: the first leg that says so says it for all. */
   readonly hashBy: ReadonlyArray<TcpRoute.HashBy>
+}
+
+export interface Times {
+  readonly requestTimeoutMillis: number | undefined
+  readonly idleTimeoutMillis: number | undefined
 }
 
 export interface PrefixRewrite {
@@ -137,6 +144,10 @@ const compileRoute = (
       prefixRewrite: rewriteOf(match, to?.PrefixRewrite ?? ""),
       requestTimeoutMillis: timeoutOf(to?.RequestTimeout, requestTimeoutMillis),
       idleTimeoutMillis: timeoutOf(to?.IdleTimeout, idleTimeoutMillis),
+      said: {
+        requestTimeoutMillis: timeoutOf(to?.RequestTimeout, undefined),
+        idleTimeoutMillis: timeoutOf(to?.IdleTimeout, undefined)
+      },
       retry: to === undefined ? undefined : retryOf(to),
       changes,
       legs,
@@ -147,15 +158,14 @@ const compileRoute = (
 /** What a chain without a router amounts to. A resolver at its start says how long requests may take. */
 const everything = (chain: DiscoveryChain.Chain): Result.Result<Route, string> => {
   const resolver = chain.Nodes[chain.StartNode]?.Resolver
+  const requestTimeout = resolver?.Default === true ? undefined : resolver?.RequestTimeout
   const definition = { Match: { HTTP: { PathPrefix: "/" } } }
   return Result.map(
     compileRoute(chain, { Definition: definition, NextNode: chain.StartNode }, 0, false),
     (route) => ({
       ...route,
-      requestTimeoutMillis: timeoutOf(
-        resolver?.Default === true ? undefined : resolver?.RequestTimeout,
-        requestTimeoutMillis
-      )
+      requestTimeoutMillis: timeoutOf(requestTimeout, requestTimeoutMillis),
+      said: { ...route.said, requestTimeoutMillis: timeoutOf(requestTimeout, undefined) }
     })
   )
 }
@@ -206,7 +216,7 @@ const rewriteOf = (match: ServiceRouter.HttpMatch | undefined, by: string): Pref
 }
 
 /** Zero leaves it open, less than zero means as long as it takes. */
-const timeoutOf = (given: Duration.Duration | undefined, open: number): number | undefined => {
+const timeoutOf = (given: Duration.Duration | undefined, open: number | undefined): number | undefined => {
   const millis = given === undefined ? 0 : Duration.toMillis(given)
   return millis === 0 ? open : millis < 0 ? undefined : TimerLimit.clamp(millis)
 }

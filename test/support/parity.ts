@@ -10,15 +10,29 @@ const Request = Schema.Struct({
   target: Schema.optionalKey(Schema.String),
   headers: Schema.optionalKey(Schema.Array(Schema.String)),
   host: Schema.optionalKey(Schema.String),
+  body: Schema.optionalKey(Schema.String),
+  chunks: Schema.optionalKey(Schema.Array(Schema.String)),
   bodySize: Schema.optionalKey(Schema.Finite),
+  repeat: Schema.optionalKey(Schema.Finite),
+  /** Bytes, and pauses in milliseconds. */
+  raw: Schema.optionalKey(Schema.Union([
+    Schema.String,
+    Schema.Array(Schema.Union([Schema.String, Schema.Finite]))
+  ])),
   expect: Schema.Struct({
-    response: Schema.optionalKey(Schema.NullOr(Schema.Struct({ headers: Schema.Array(Schema.String) }))),
+    response: Schema.optionalKey(Schema.NullOr(Schema.Struct({
+      status: Schema.Finite,
+      headers: Schema.Array(Schema.String),
+      body: Schema.optionalKey(Schema.String)
+    }))),
+    closed: Schema.optionalKey(Schema.Boolean),
     counts: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite)),
     tolerance: Schema.optionalKey(Schema.Finite),
     seen: Schema.optionalKey(Schema.Array(Schema.Struct({
       instance: Schema.String,
       target: Schema.String,
-      headers: Schema.Array(Schema.String)
+      headers: Schema.Array(Schema.String),
+      bodyBytes: Schema.optionalKey(Schema.Finite)
     })))
   })
 })

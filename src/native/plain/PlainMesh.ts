@@ -112,6 +112,8 @@ export interface PlainMesh {
   readonly fetch: typeof globalThis.fetch
   /** For `undici.request` and `undici.fetch`, and for Node's `fetch` where somebody else calls it. */
   readonly dispatcher: Dispatcher
+  /** Both of these, with times and a word about retries that hold in place of what the routes of services say. */
+  readonly override: (overrides: MeshDispatcher.Overrides) => Pick<PlainMesh, "fetch" | "dispatcher">
   /**
    * For `tls.connect`, `https.Agent` and undici's `connect`, to an instance of `service` whose address is known. They can be
    * kept: each handshake has the certificate and the roots of its time. The other side is who it should be, or the
@@ -195,7 +197,10 @@ const plain = <R, E>(
   const { connect } = sockets
   const agent = NodeAgents.lead(new Https.Agent({ keepAlive: true }), connect)
   const httpAgent = NodeAgents.lead(new Http.Agent({ keepAlive: true }), connect)
-  const dispatcher = undici as Dispatcher
+  const speaking = (undici: Undici.Dispatcher): Pick<PlainMesh, "fetch" | "dispatcher"> => {
+    const dispatcher = undici as Dispatcher
+    return { fetch: (input, init) => fetch(input, { ...init, dispatcher }), dispatcher }
+  }
 
   const mesh: PlainMesh = {
     identity: () => SpiffeId.format(contexts.current().leaf.identity),
@@ -213,8 +218,8 @@ const plain = <R, E>(
     forward: (options) => opened.last(forward(options), "then"),
     agent,
     httpAgent,
-    fetch: (input, init) => fetch(input, { ...init, dispatcher }),
-    dispatcher,
+    ...speaking(undici),
+    override: (overrides) => speaking(undici.compose(MeshDispatcher.overriding(overrides))),
     tlsOptions: (name) => peerTls(Result.getOrThrow(ServiceName.service(name))),
     close: () =>
       opened.close(async () => {

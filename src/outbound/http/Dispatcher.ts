@@ -1,6 +1,7 @@
 /** undici's face of the mesh: leads each request to an instance of the service that its origin names. */
 import * as Undici from "@effect/platform-node/Undici"
 import { Effect, Result, type Tracer } from "effect"
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import * as DialError from "../DialError.ts"
@@ -11,6 +12,9 @@ import * as ObservedRequest from "./ObservedRequest.ts"
 import type * as Origins from "./Origins.ts"
 import * as RequestFailed from "./RequestFailed.ts"
 import * as RequestView from "./RequestView.ts"
+import * as ResentBody from "./ResentBody.ts"
+import * as RoutedRequest from "./RoutedRequest.ts"
+import * as RouteRules from "./RouteRules.ts"
 import type * as Services from "./Services.ts"
 import type * as Upstream from "./Upstream.ts"
 
@@ -20,6 +24,8 @@ export interface Options {
   readonly originOf: (origin: string) => Origins.Origin
   readonly services: Services.Services
   readonly maxServices: number
+  /** For all requests, unless they have their own. */
+  readonly overrides: RouteRules.Overrides | undefined
   readonly metrics: HttpMetrics.HttpMetrics
   /** Counts one more attempt at a request. */
   readonly countRetry: (service: string) => void
@@ -35,6 +41,15 @@ interface Request {
   /** Of its URL, with the port. */
   readonly host: string
   readonly traced: Tracing.Traced | undefined
+}
+
+/** A request on its way, as it came but for what it must have. */
+interface Sending {
+  readonly request: Request
+  readonly complete: Undici.Dispatcher.DispatchOptions
+  readonly view: HttpRequest.HttpRequest
+  /** That was asked for. */
+  readonly service: string
 }
 
 export class Dispatcher extends Undici.Dispatcher {
@@ -60,7 +75,7 @@ export class Dispatcher extends Undici.Dispatcher {
     }
     const { name } = named.success
     const request = { options, handler, host, traced: Tracing.current("client") }
-    if (isClosed()) return this.#unreachable(request, name, closed)
+    if (isClosed()) return this.#unreachable(request, name, RequestFailed.closed)
     const service = services.get(named.success)
     if (service === undefined) {
       return this.#unreachable(request, name, new DialError.UnknownName({ name, why: tooMany(maxServices) }))
@@ -85,7 +100,7 @@ export class Dispatcher extends Undici.Dispatcher {
         }),
         Effect.onInterrupt(() =>
           Effect.sync(() => {
-            this.#unreachable(request, name, closed)
+            this.#unreachable(request, name, RequestFailed.closed)
           })
         )
       )
@@ -93,26 +108,80 @@ export class Dispatcher extends Undici.Dispatcher {
   }
 
   #send(upstream: Upstream.Upstream, request: Request): boolean {
-    const { countRetry, metrics, source } = this.#options
-    const { handler, options, traced } = request
+    const { options } = request
     const attempts = "opaque" in options && options.opaque instanceof Attempts ? options.opaque : undefined
     const complete = withHeaders(request, recordOf(options.headers))
     const view = RequestView.of(complete)
     const picked = upstream.pick(attempts?.tried ?? none, view)
     if (!("upstream" in picked)) return this.#unreachable(request, upstream.service, picked)
+    const sending = { request, complete, view, service: upstream.service }
+    const overrides = RouteRules.overridesOf(options, this.#options.overrides)
+    const rules = RouteRules.of(picked.way?.route, overrides)
+    return rules === undefined
+      ? this.#attempt(sending, picked, answering(sending, picked), attempts)
+      : this.#route(sending, picked, rules, overrides, attempts ?? new Attempts())
+  }
+
+  #route(
+    sending: Sending,
+    picked: Upstream.Picked,
+    rules: RouteRules.RouteRules,
+    overrides: RouteRules.Overrides | undefined,
+    attempts: Attempts
+  ): boolean {
+    const { complete, request: { handler }, service } = sending
+    return new RoutedRequest.RoutedRequest({
+      rules,
+      handler,
+      answering: (picked) => answering(sending, picked),
+      body: rules.retry === undefined ? ResentBody.once(complete.body) : ResentBody.of(complete.body),
+      tried: attempts.tried,
+      sinceMillis: attempts.since === undefined ? 0 : performance.now() - attempts.since,
+      send: (picked, handler, body) =>
+        this.#attempt({ ...sending, complete: { ...complete, body: body ?? null } }, picked, handler, attempts),
+      later: (millis, then, closed) => this.#later(millis, then, closed),
+      saidBy: (limit) => RouteRules.saidBy(limit, service, picked.way?.route, overrides)
+    }, picked).send()
+  }
+
+  #attempt(
+    { complete, request: { traced }, service, view }: Sending,
+    picked: Upstream.Picked,
+    handler: Undici.Dispatcher.DispatchHandler,
+    attempts: Attempts | undefined
+  ): boolean {
+    const { countRetry, metrics, source } = this.#options
     const { instance } = picked
     if (attempts !== undefined) {
-      if (attempts.made++ > 0) countRetry(upstream.service)
+      if (attempts.made++ > 0) countRetry(service)
       attempts.tried.add(instance.id)
     }
     if (traced !== undefined) describe(traced.span, source, instance, attempts)
     const observed = new ObservedRequest.ObservedRequest(
-      RequestView.changesAnswer(picked) ? new ChangedAnswer.ChangedAnswer(handler, view, picked) : handler,
+      handler,
       picked,
-      (code, since) => metrics.answered(source, upstream.service, code, since),
+      (code, since) => metrics.answered(source, service, code, since),
       traced?.span
     )
     return instance.resource.dispatch(RequestView.changed(complete, view, picked), observed, traced)
+  }
+
+  /** Neither is called after what it returns. */
+  #later(millis: number, then: () => void, closed: () => void): () => void {
+    let cancelled = false
+    const unlessCancelled = (call: () => void) =>
+      Effect.sync(() => {
+        if (!cancelled) call()
+      })
+    this.#options.run(
+      Effect.sleep(millis).pipe(
+        Effect.andThen(unlessCancelled(then)),
+        Effect.onInterrupt(() => unlessCancelled(closed))
+      )
+    )
+    return () => {
+      cancelled = true
+    }
   }
 
   #unreachable({ handler, traced }: Request, service: string, reason: RequestFailed.Reason): true {
@@ -126,13 +195,17 @@ export class Dispatcher extends Undici.Dispatcher {
   }
 }
 
+const answering = (
+  { request: { handler }, view }: Sending,
+  picked: Upstream.Picked
+): Undici.Dispatcher.DispatchHandler =>
+  RequestView.changesAnswer(picked) ? new ChangedAnswer.ChangedAnswer(handler, view, picked) : handler
+
 const tooMany = (limit: number): string =>
   `${limit} other services are being called at this moment, and no more are watched. Raise maxServices if these are not ` +
   "names that outsiders have chosen"
 
 const none: ReadonlySet<string> = new Set()
-
-const closed = new RequestFailed.ConnectionLost({ code: "UND_ERR_DESTROYED" })
 
 const describe = (
   span: Tracer.Span,

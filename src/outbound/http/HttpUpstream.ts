@@ -14,6 +14,7 @@ import * as InstancePicker from "../InstancePicker.ts"
 import type * as Resolver from "../Resolver.ts"
 import type * as InstancePool from "./InstancePool.ts"
 import type * as Pooling from "./Pooling.ts"
+import * as RetryPlaces from "./RetryPlaces.ts"
 
 export type Instance<P = InstancePool.InstancePool> = InstancePicker.Instance<P>
 
@@ -31,6 +32,7 @@ export interface HttpUpstream<P = InstancePool.InstancePool> {
   readonly pick: (tried: ReadonlySet<string>, hash: number | undefined) => Instance<P> | DialError.Reason
   /** Tells how a request went. */
   readonly report: (instance: Instance<P>, succeeded: boolean) => void
+  readonly retries: RetryPlaces.RetryPlaces
   /** Requests without a whole answer, those on instances that have left since among them. */
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */
@@ -64,6 +66,7 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     run
   )
   const pool = InstancePicker.make<P>({ ...options, ...pools })
+  const retries = RetryPlaces.make()
   return {
     service,
     ...readiness(watch, known, patienceMillis),
@@ -81,7 +84,8 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     report: (instance, succeeded) => {
       if (instance.report(succeeded, performance.now(), Math.random())) run(ejected(instance))
     },
-    active: pool.active,
+    retries,
+    active: () => pool.active() + retries.waiting(),
     isKnown: () => {
       const destination = known()
       return destination !== undefined && Destination.hasInstances(destination)

@@ -1,7 +1,8 @@
 /**
  * undici's `Dispatcher` over the mesh: the host of each request names a service, an instance of it is chosen, and the
  * connection to it is mutual TLS with exactly its identity. For Effect's `HttpClient` there is `MeshHttpClient`; everything
- * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request.
+ * else that takes a dispatcher, `fetch` and `undici.request` among them, can have this one. One attempt for each request, unless its
+ * route says otherwise.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import { Context, Effect, FiberSet, Layer, type Scope } from "effect"
@@ -16,12 +17,16 @@ import * as Dispatcher from "./Dispatcher.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import * as InstancePool from "./InstancePool.ts"
 import * as Origins from "./Origins.ts"
+import * as RouteRules from "./RouteRules.ts"
 import * as Services from "./Services.ts"
 
 export { Attempts } from "./Attempts.ts"
+export type { Overrides } from "./RouteRules.ts"
 
 export interface Options extends HttpUpstream.Options {
   readonly pool?: InstancePool.PoolOptions | undefined
+  /** What holds for all requests in place of what their routes say. */
+  readonly overrides?: RouteRules.Overrides | undefined
   /** What a host names, where Consul's names do not tell; asked once for each host. Undefined: they do. */
   readonly resolve?: ((host: string) => Resolver.Input | undefined) | undefined
   /**
@@ -85,6 +90,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       originOf: Origins.make(options.resolve),
       services,
       maxServices,
+      overrides: options.overrides,
       metrics,
       countRetry: (destination) => {
         Meter.count(MetricCatalogue.retries, { destination }, context).value++
@@ -99,6 +105,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
   }
 })
+
+/**
+ * For `compose`, to make a dispatcher with times and a word about retries that hold in place of the routes'. What a single request says
+ * itself is nearer to it, and wins.
+ */
+export const overriding =
+  (overrides: RouteRules.Overrides): Undici.Dispatcher.DispatcherComposeInterceptor =>
+  (dispatch) =>
+  (options, handler) =>
+    dispatch(RouteRules.override(options, { ...overrides, ...RouteRules.overridesOf(options) }), handler)
 
 export const layer = (options: Options = {}): Layer.Layer<
   MeshDispatcher,

@@ -8,6 +8,11 @@ import * as RequestFailed from "./RequestFailed.ts"
 import type * as Upstream from "./Upstream.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 
+/** An attempt that is of no use any more. */
+export class Abandoned extends Error {
+  override readonly name = "Abandoned"
+}
+
 type Answered = (code: number | string, since: number | undefined) => void
 
 export class ObservedRequest extends ForwardedHandler.ForwardedHandler {
@@ -74,6 +79,16 @@ export class ObservedRequest extends ForwardedHandler.ForwardedHandler {
   }
 
   override onResponseError(controller: Undici.Dispatcher.DispatchController, error: Error): void {
+    if (error instanceof RequestFailed.RouteTimedOut) {
+      this.finish("timed_out", error.limit === "request" ? false : undefined)
+      this.span?.attribute(Tracing.attributes.failure, error._tag)
+      return this.handler.onResponseError?.(controller, error)
+    }
+    if (error instanceof Abandoned) {
+      if (this.status === 0) this.finish("cancelled", undefined)
+      else this.finish(this.status, this.status < 500)
+      return this.handler.onResponseError?.(controller, error)
+    }
     const cancelled = error.name === "AbortError"
     const reason = isDialReason(error) ? error : new RequestFailed.ConnectionLost({ code: codeOf(error) })
     this.finish(cancelled ? "cancelled" : this.started ? "reset" : "unreachable", cancelled ? undefined : false)

@@ -12,6 +12,22 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
       "The instance may have gone, or its intentions may not allow this caller"
 }
 
+/** Our own side of the mesh has been closed. */
+export const closed = new ConnectionLost({ code: "UND_ERR_DESTROYED" })
+
+/** A time has passed that the route of the request has, or the program. */
+export class RouteTimedOut extends Schema.TaggedError<RouteTimedOut>()("RouteTimedOut", {
+  /** For the whole answer, or without a byte in either direction. */
+  limit: Schema.Literals(["request", "idle"]),
+  millis: Schema.Finite,
+  saidBy: Schema.String
+}) {
+  override readonly message = this.limit === "request"
+    ? `there was no whole answer within ${this.millis} ms, which is ${this.saidBy}. Attempts count together. Raise it there, or ` +
+      "override requestTimeoutMillis for this call"
+    : `nothing was heard for ${this.millis} ms, which is ${this.saidBy}. Raise it there, or override idleTimeoutMillis for this call`
+}
+
 /** The other side's mesh has answered in place of the application: policy does not let us make this request. */
 export class Denied extends Schema.TaggedError<Denied>()("Denied", {
   status: Schema.Int,
@@ -29,13 +45,15 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
   /** Node and service id of the instance that was tried last. Absent: none was. */
   instance: Schema.optionalKey(Schema.String),
   address: Schema.optionalKey(Schema.String),
-  /** Whether the instance may have carried it out. */
+  /** Whether the instance, or one that was tried before, may have carried it out. */
   sent: Schema.Boolean,
-  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost, Denied])
+  /** How many there were, where its route says how often a request is tried. */
+  attempts: Schema.optionalKey(Schema.Int),
+  reason: Schema.Union([...DialError.DialError.fields.reason.members, ConnectionLost, RouteTimedOut, Denied])
 }) {
   override readonly message = `the request to ${this.service}${
     this.instance === undefined ? "" : ` (instance ${this.instance} at ${this.address})`
-  } failed: ${this.reason.message}`
+  } failed${(this.attempts ?? 1) > 1 ? ` after ${this.attempts} attempts` : ""}: ${this.reason.message}`
 }
 
 export type Reason = RequestFailed["reason"]

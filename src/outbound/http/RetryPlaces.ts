@@ -1,0 +1,48 @@
+/**
+ * Bounds how many requests to an upstream are being tried again at a time, so that an upstream in trouble is not asked twice as
+ * much for it. Envoy's bound, which nothing in Consul changes.
+ */
+export interface Place {
+  /** The wait is over: the attempt counts as active from now on. */
+  readonly begin: () => void
+  /** The attempt has an outcome, or there will be none. More than once does no harm. */
+  readonly free: () => void
+}
+
+export interface RetryPlaces {
+  /** Undefined: all are taken. */
+  readonly take: () => Place | undefined
+  /** Requests between two attempts. */
+  readonly waiting: () => number
+}
+
+/** `max_retries` of Envoy. */
+const most = 3
+
+export const make = (): RetryPlaces => {
+  let taken = 0
+  let waiting = 0
+  return {
+    take: () => {
+      if (taken >= most) return undefined
+      taken++
+      waiting++
+      let state: "waiting" | "begun" | "free" = "waiting"
+      const begin = () => {
+        if (state !== "waiting") return
+        state = "begun"
+        waiting--
+      }
+      return {
+        begin,
+        free: () => {
+          begin()
+          if (state === "free") return
+          state = "free"
+          taken--
+        }
+      }
+    },
+    waiting: () => waiting
+  }
+}
