@@ -77,7 +77,7 @@ export const normalized = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value).replaceAll(trustDomain, "<trust-domain>"))
 
 /** Those that the scenario says to merge change the ones that every scenario starts from, the others replace them. */
-const entriesOf = (config: ReadonlyArray<Schema.JsonObject>): ReadonlyMap<string, Schema.JsonObject> => {
+export const entriesOf = (config: ReadonlyArray<Schema.JsonObject>): ReadonlyMap<string, Schema.JsonObject> => {
   const entries = new Map(base.map((entry) => [nameOf(entry), entry]))
   for (const { Merge, ...entry } of config) {
     entries.set(nameOf(entry), Merge === true ? { ...entries.get(nameOf(entry)), ...entry } : entry)

@@ -47,7 +47,7 @@ export const parse = (
   return {
     exposed,
     ignored: expose.Checks
-      ? [...ignored, "exposed checks: the agent does not say which paths these are. Expose them as Paths"]
+      ? [...ignored, checks]
       : ignored
   }
 }
@@ -72,3 +72,8 @@ const problem = (
     ? undefined
     : `: its ListenerPort ${ListenerPort} is that of ${JSON.stringify(other)} already`
 }
+
+/** They are in no answer of the agent. It tells Envoy by other means. */
+const checks =
+  "exposed checks: the agent sends its HTTP and gRPC checks of the service to ports of the sidecar, without " +
+  "saying for which paths, so they fail. Switch Expose.Checks off, and expose what others check as Expose.Paths"
