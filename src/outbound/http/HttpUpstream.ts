@@ -43,6 +43,8 @@ export interface Options {
   /** Overrides the policy of the service-resolver. */
   readonly balancer?: LoadBalancer.Policy | undefined
   readonly outliers?: Partial<OutlierDetection.Options> | undefined
+  /** How many requests for a resolver are tried again at a time, by the word of their routes. Default: 3, as Envoy. */
+  readonly maxRetries?: number | undefined
 }
 
 /** Closes all its connections with the scope. */
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     run
   )
   const pool = InstancePicker.make<P>({ ...options, ...pools })
-  const retries = RetryPlaces.make()
+  const retries = RetryPlaces.make(options.maxRetries)
   return {
     service,
     ...readiness(watch, known, patienceMillis),

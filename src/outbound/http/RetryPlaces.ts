@@ -1,6 +1,6 @@
 /**
  * Bounds how many requests to an upstream are being tried again at a time, so that an upstream in trouble is not asked twice as
- * much for it. Envoy's bound, which nothing in Consul changes.
+ * much for it. Envoy has the same bound, which nothing in Consul changes.
  */
 export interface Place {
   /** The wait is over: the attempt counts as active from now on. */
@@ -17,9 +17,9 @@ export interface RetryPlaces {
 }
 
 /** `max_retries` of Envoy. */
-const most = 3
+const mostByDefault = 3
 
-export const make = (): RetryPlaces => {
+export const make = (most: number = mostByDefault): RetryPlaces => {
   let taken = 0
   let waiting = 0
   return {

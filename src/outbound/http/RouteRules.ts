@@ -47,10 +47,10 @@ export const saidBy = (
   route: HttpRoutes.Route | undefined,
   overrides: Overrides | undefined
 ): string => {
-  const [own, entry] = limit === "request"
-    ? [overrides?.requestTimeoutMillis, "RequestTimeout"]
-    : [overrides?.idleTimeoutMillis, "IdleTimeout"]
-  if (own !== undefined || route === undefined) return "the program that calls"
+  const [option, entry] = limit === "request"
+    ? ["requestTimeoutMillis", "RequestTimeout"] as const
+    : ["idleTimeoutMillis", "IdleTimeout"] as const
+  if (overrides?.[option] !== undefined || route === undefined) return `the ${option} of the program`
   return route.written
     ? `the ${entry} of route ${route.position + 1} in the service-router of ${service}`
     : `the ${entry} in the service-resolver of ${service}`

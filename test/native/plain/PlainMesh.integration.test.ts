@@ -151,6 +151,23 @@ describe("PlainMesh", () => {
       yield* Effect.promise(() => Promise.all([pool.close(), single.close()]))
     }))
 
+  it.live("ends requests by times of the program", () =>
+    Effect.gen(function*() {
+      const { api, serve, web } = yield* pair()
+      yield* serve(Http.createServer((request, response) => {
+        if (request.url === "/") response.end(`hello ${api.mesh.peerOf(request)?.service}`)
+      }))
+      const hasty = web.mesh.override({ requestTimeoutMillis: 50 })
+      assert.strictEqual(yield* Effect.promise(async () => (await web.mesh.fetch("http://api/")).text()), "hello web")
+      const failure = yield* Effect.promise(() => hasty.fetch("http://api/never").catch((error: Error) => error.cause))
+      assert.match(String(failure), /no whole answer within 50 ms, which is the requestTimeoutMillis of the program/)
+      const { dispatcher } = hasty
+      const other = yield* Effect.promise(() =>
+        Undici.request("http://api/never", { dispatcher }).catch((error: Error) => error)
+      )
+      assert.match(String(other), /no whole answer within 50 ms/)
+    }))
+
   it.live("connects with its options only to who was meant, of this mesh", () =>
     Effect.gen(function*() {
       const { api, serve, web } = yield* pair()

@@ -1,64 +1,13 @@
 /** Retries and times of routes, as clients of ours keep them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Readable } from "node:stream"
-import type * as Undici from "@effect/platform-node/Undici"
-import { Effect, Fiber, type Schema } from "effect"
+import { Effect, Fiber } from "effect"
 import * as MeshDispatcher from "../../../src/outbound/http/MeshDispatcher.ts"
 import * as RequestFailed from "../../../src/outbound/http/RequestFailed.ts"
 import * as HttpMesh from "../../support/httpMesh.ts"
-import * as Mesh from "../../support/mesh.ts"
 import * as Parity from "../../support/parity.ts"
-import * as ScriptedApp from "../../support/scriptedApp.ts"
-import { eventually, server as tcpServer } from "../../support/sockets.ts"
-
-const nobodyAt = Effect.scoped(Effect.map(tcpServer(() => {}), ({ port }) => port))
-
-type Sent = Pick<Undici.Dispatcher.RequestOptions, "body" | "headers" | "signal"> & {
-  readonly method?: Undici.Dispatcher.HttpMethod | undefined
-  readonly target?: string | undefined
-}
-
-/** Instances of `service`, some of them dead, and what a client sees of them under these config entries. */
-const calling = Effect.fnUntraced(function*(
-  service: string,
-  config: ReadonlyArray<Schema.JsonObject>,
-  { dead = 0, instances = 1 }: { readonly dead?: number; readonly instances?: number } = {}
-) {
-  const authority = yield* HttpMesh.authorityOf
-  const apps = yield* Effect.forEach(
-    Array.from({ length: instances }, (_, i) => `${service}-${i + 1}`),
-    (name) => ScriptedApp.start(authority, service, name)
-  )
-  const ports = [...yield* Effect.replicateEffect(nobodyAt, dead), ...apps.map(({ port }) => port)]
-  const discovery = yield* Mesh.discovery({ [`${service}.default`]: ports.map((port) => Mesh.endpoint(port)) })
-  yield* discovery.setChain(service, Parity.compile(service, config))
-  const client = yield* HttpMesh.client(authority, discovery.layer, { outliers: { maxFailures: Infinity } })
-  const sendBy = (dispatcher: Undici.Dispatcher, { method = "GET", target = "/", ...sent }: Sent = {}) =>
-    Effect.promise((): Promise<Outcome> =>
-      dispatcher.request({ origin: `http://${service}`, path: target, method, ...sent }).then(
-        async ({ body, statusCode: status }) => {
-          const text = await body.text().catch((error: Error) => error)
-          return typeof text === "string" ? { status, text } : { status, cut: text }
-        },
-        (failed: Error) => ({ failed })
-      )
-    )
-  const undici = client.dispatcher.undici
-  return { ...client, apps, discovery, undici, sendBy, send: (sent?: Sent) => sendBy(undici, sent) }
-})
-
-interface Outcome {
-  readonly status?: number
-  readonly text?: string
-  readonly cut?: Error
-  readonly failed?: Error
-}
-
-const router = (destination: Schema.JsonObject): Schema.JsonObject => ({
-  Kind: "service-router",
-  Name: "billing",
-  Routes: [{ Destination: destination }]
-})
+import { calling, type Outcome, router, scripted, type Sent } from "../../support/routedService.ts"
+import { eventually } from "../../support/sockets.ts"
 
 const reasonOf = (error: Error | undefined): string | undefined =>
   error instanceof RequestFailed.RequestFailed
@@ -197,7 +146,10 @@ describe("a request under the rules of its route", () => {
         /no whole answer within 50 ms, which is the RequestTimeout of route 1 in the service-router of billing\. .*Raise it/
       )
       const own = undici.compose(MeshDispatcher.overriding({ requestTimeoutMillis: 20 }))
-      assert.match((yield* sendBy(own, slow)).failed?.message ?? "", /within 20 ms, which is the program that calls/)
+      assert.match(
+        (yield* sendBy(own, slow)).failed?.message ?? "",
+        /within 20 ms, which is the requestTimeoutMillis of the program/
+      )
       const patient = undici.compose(MeshDispatcher.overriding({ requestTimeoutMillis: Infinity }))
       assert.strictEqual((yield* sendBy(patient, slow)).status, 200)
       assert.deepStrictEqual(dispatcher.stats().requests, { "web billing timed_out": 2, "web billing 200": 1 })
@@ -222,5 +174,3 @@ describe("a request under the rules of its route", () => {
 })
 
 const aborting = () => new AbortController()
-
-const scripted = (script: string): Sent => ({ headers: { "x-script": script } })
