@@ -1,12 +1,10 @@
 /** The mesh of the recordings, up: the agent, the cast registered with it, the applications, and a sidecar beside each of them. */
-import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { Effect, Schema } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
-import * as ConsulClient from "../../src/consul/ConsulClient.ts"
-import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
-import * as Activity from "./Activity.ts"
 import * as Agent from "./Agent.ts"
 import * as Application from "./Application.ts"
 import * as Entries from "./Entries.ts"
+import * as Sidecars from "./Sidecars.ts"
 import * as Topology from "./Topology.ts"
 
 export type DefaultPolicy = "allow" | "deny"
@@ -17,7 +15,7 @@ export interface Mesh {
   readonly agent: Agent.Agent
   readonly applications: Application.Applications
   readonly entries: Entries.Entries
-  readonly activity: Activity.Activity
+  readonly sidecars: Sidecars.Sidecars
   /** The status of checks that are not passing now, by instance. */
   readonly health: Map<string, string>
 }
@@ -25,8 +23,8 @@ export interface Mesh {
 /** The real agent that the environment names; undefined: a development agent of its own. */
 export const realAgent = process.env["CONSUL_HTTP_ADDR"]
 
-/** Ready once every sidecar accepts. Ends with the scope. */
-export const make = Effect.fnUntraced(function*(policy: DefaultPolicy) {
+/** Ready once every sidecar accepts. Ends with the scope. `command`: starts the sidecars, in place of our own. */
+export const make = Effect.fnUntraced(function*(policy: DefaultPolicy, command?: string) {
   const topology = yield* Topology.make
   const agent = realAgent === undefined
     ? Agent.make((yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: policy })).address, undefined)
@@ -35,11 +33,15 @@ export const make = Effect.fnUntraced(function*(policy: DefaultPolicy) {
   const entries = Entries.make(agent)
   yield* Effect.acquireRelease(entries.become(topology.config), () => Effect.ignore(entries.become([])))
   for (const instance of topology.instances) yield* register(agent, topology, instance)
-  const activity = yield* Activity.make
-  const present = topology.instances.filter(({ sidecarDown }) => sidecarDown !== true)
   // A real agent has one default policy for all: there the sidecars are told another one.
-  const defaultPolicy = realAgent === undefined ? undefined : policy
-  yield* Effect.forEach(present, ({ id }) => sidecar(agent.address, id, activity, defaultPolicy), { concurrency: 4 })
+  const sidecars = command === undefined
+    ? yield* Sidecars.inProcess(agent.address, realAgent === undefined ? undefined : policy)
+    : Sidecars.spawned(agent.address, command)
+  yield* Effect.forEach(
+    topology.instances.filter(({ sidecarDown }) => sidecarDown !== true),
+    ({ id, sidecar }) => sidecars.start(id, [sidecar, ...(id === "web" ? Object.values(topology.upstreams) : [])]),
+    { concurrency: 4 }
+  )
   const roots = yield* Schema.decodeUnknownEffect(Roots)(yield* agent.ask("GET", "/v1/connect/ca/roots"))
   const self: Mesh = {
     topology,
@@ -47,28 +49,13 @@ export const make = Effect.fnUntraced(function*(policy: DefaultPolicy) {
     agent,
     applications,
     entries,
-    activity,
+    sidecars,
     health: new Map()
   }
   return self
 })
 
 const Roots = Schema.Struct({ TrustDomain: Schema.NonEmptyString })
-
-/** Each with a client of its own, as the process of a sidecar has. */
-const sidecar = (
-  address: string,
-  id: string,
-  activity: Activity.Activity,
-  defaultPolicy: DefaultPolicy | undefined
-): Effect.Effect<ConsulSidecar.ConsulSidecar, unknown, Scope.Scope> =>
-  Effect.gen(function*() {
-    const built = yield* Layer.build(Layer.fresh(ConsulClient.layer({ address })))
-    const client = activity.counted(Context.get(built, ConsulClient.ConsulClient))
-    return yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: "1 second", defaultPolicy }).pipe(
-      Effect.provideService(ConsulClient.ConsulClient, client)
-    )
-  })
 
 /** As the cast was registered for the recordings: the sidecar follows the health of its application. */
 const register = (agent: Agent.Agent, { upstreams }: Topology.Topology, instance: Topology.Instance) =>

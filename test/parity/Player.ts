@@ -14,23 +14,18 @@ export interface Stage {
   readonly logs: Logs.Logs
 }
 
-/** How long nothing has to happen for a change to have arrived. */
-export interface Patience {
-  readonly quietMillis: number
-}
-
 /** What was seen of each request, in order. */
 export const play = (
   stage: Stage,
   scenario: Recording.Scenario,
-  patience: Patience
+  patient: boolean
 ): Effect.Effect<ReadonlyArray<Schema.JsonObject>, Agent.AgentRefused> =>
   Effect.gen(function*() {
     const { logs, mesh } = stage
     const entries = Entries.merged(mesh.topology.config, (scenario.config ?? []).map(mesh.topology.renumber))
     const configured = yield* mesh.entries.become(entries.map(logs.redirected))
     const healthy = yield* Mesh.setHealth(mesh, scenario.health ?? {})
-    if (configured || healthy) yield* mesh.activity.quiet(patience.quietMillis)
+    if (configured || healthy) yield* mesh.sidecars.settled(patient)
     const seen: Array<Schema.JsonObject> = []
     for (const request of scenario.requests) {
       seen.push(yield* Effect.promise(() => playRequest(stage, request)))

@@ -71,14 +71,10 @@ const bodyOf = (head: Response, after: string): Body => {
   if (length === undefined) {
     return { text: after, trailers: [], rest: "", complete: false, endsWithConnection: true }
   }
-  const text = after.slice(0, Number(length))
-  return {
-    text,
-    trailers: [],
-    rest: after.slice(text.length),
-    complete: text.length === Number(length),
-    endsWithConnection: false
-  }
+  const size = Number(length)
+  const complete = after.length >= size
+  const text = complete ? after.slice(0, size) : after
+  return { text, trailers: [], rest: after.slice(text.length), complete, endsWithConnection: false }
 }
 
 const chunked = (bytes: string): Body => {
@@ -104,7 +100,7 @@ const chunked = (bytes: string): Body => {
       }
     }
     text += bytes.slice(start, start + size)
-    if (Number.isNaN(size) || bytes.length < start + size + 2) return unfinished()
+    if (!(size > 0) || bytes.length < start + size + 2) return unfinished()
     at = start + size + 2
   }
 }

@@ -14,6 +14,8 @@ export interface Options {
   /** Whether a scenario that differs is played once more, with more time for changes to arrive. */
   readonly again: boolean
   readonly meshes: number
+  /** A command that starts a sidecar. Absent: those of this project. */
+  readonly proxy: string | undefined
   /** Told as it goes. */
   readonly said: (line: string) => void
 }
@@ -24,9 +26,6 @@ export interface Result {
   /** How many scenarios were right only when they were played again. */
   readonly again: number
 }
-
-const first: Player.Patience = { quietMillis: 150 }
-const second: Player.Patience = { quietMillis: 1500 }
 
 export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recording.Scenario>, options: Options) {
   const folder = yield* Effect.acquireRelease(
@@ -40,9 +39,9 @@ export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recordin
 
   const playOn = (stage: Player.Stage, scenario: Recording.Scenario) =>
     Effect.gen(function*() {
-      let list = judge(scenario, yield* Player.play(stage, scenario, first))
+      let list = judge(scenario, yield* Player.play(stage, scenario, false))
       if (options.again && list.some(Verdict.isBad)) {
-        list = judge(scenario, yield* Player.play(stage, scenario, second))
+        list = judge(scenario, yield* Player.play(stage, scenario, true))
         if (!list.some(Verdict.isBad)) again++
       }
       verdicts.set(scenario, list)
@@ -54,7 +53,7 @@ export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recordin
       const meshes = Mesh.realAgent === undefined ? Math.min(options.meshes, Math.ceil(waiting.length / 10)) : 1
       const worker = (number: number) =>
         Effect.scoped(Effect.gen(function*() {
-          const mesh = yield* Mesh.make(policy)
+          const mesh = yield* Mesh.make(policy, options.proxy)
           const stage = { mesh, logs: Logs.make(join(folder, `${policy}-${number}.log`)) }
           for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {
             const from = performance.now()

@@ -10,7 +10,8 @@ import * as Run from "./Run.ts"
 import * as Table from "./Table.ts"
 import * as Verdict from "./Verdict.ts"
 
-const usage = `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--verbose]
+const usage =
+  `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--proxy CMD] [--verbose]
 
 Plays every scenario of test/fixtures/parity through sidecars of this project, and compares what clients,
 applications and access logs see with what was recorded. Against a development agent; against a real one
@@ -21,6 +22,7 @@ where CONSUL_HTTP_ADDR names it, which then should have nothing else to do.
   --strict       compare the case of header names, and Envoy's marks of itself, too
   --once         do not play again what differed
   --meshes N     how many meshes play at once (default: 3 with a development agent)
+  --proxy CMD    sidecars that CMD starts instead, NAME standing for the id of the instance in it
   --verbose      say everything: differences on purpose too, nothing shortened, logs of sidecars
   --help         this text
 `
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     strict: { type: "boolean", default: false },
     once: { type: "boolean", default: false },
     meshes: { type: "string", default: "3" },
+    proxy: { type: "string" },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
@@ -47,6 +50,7 @@ const run = Run.run(scenarios, {
   strict: values.strict,
   again: !values.once,
   meshes: Number(values.meshes),
+  proxy: values.proxy,
   said: (line) => process.stderr.write(`${line}\n`)
 })
 const quietly = values.verbose ? Effect.scoped(run) : Effect.provide(Effect.scoped(run), Logger.layer([]))

@@ -1,0 +1,60 @@
+/** The sidecars of a mesh: those of this project in this process, or programs that a command starts. */
+import { Context, Effect, Layer, Schedule, type Scope } from "effect"
+import { spawn } from "node:child_process"
+import * as Net from "node:net"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
+import * as Activity from "./Activity.ts"
+
+export interface Sidecars {
+  /** Starts the one of an instance, which is ready when these ports accept. It ends with the scope. */
+  readonly start: (id: string, ports: ReadonlyArray<number>) => Effect.Effect<void, unknown, Scope.Scope>
+  /** Waits until what has been written to the agent has reached all of them. `patient`: more time than it ever should take. */
+  readonly settled: (patient: boolean) => Effect.Effect<void>
+}
+
+/** Each with a client of its own, as a process of its own has. */
+export const inProcess = (
+  address: string,
+  defaultPolicy: "allow" | "deny" | undefined
+): Effect.Effect<Sidecars> =>
+  Effect.map(Activity.make, (activity) => ({
+    start: (id) =>
+      Effect.gen(function*() {
+        const built = yield* Layer.build(Layer.fresh(ConsulClient.layer({ address })))
+        const client = activity.counted(Context.get(built, ConsulClient.ConsulClient))
+        yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: "1 second", defaultPolicy }).pipe(
+          Effect.provideService(ConsulClient.ConsulClient, client)
+        )
+      }),
+    settled: (patient) => activity.quiet(patient ? 1500 : 150)
+  }))
+
+/** Run by a shell, `NAME` in the command standing for the instance. Nobody says when they have settled: that takes a while. */
+export const spawned = (address: string, command: string): Sidecars => ({
+  start: (id, ports) =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn("sh", ["-c", `exec ${command.replaceAll("NAME", id)}`], {
+            stdio: "ignore",
+            env: { ...process.env, CONSUL_HTTP_ADDR: address }
+          })
+        ),
+        (child) => Effect.sync(() => child.kill())
+      )
+      for (const port of ports) yield* Effect.retry(accepts(port), patience)
+    }),
+  settled: (patient) => Effect.sleep(patient ? "5 seconds" : "2500 millis")
+})
+
+const patience = Schedule.max([Schedule.spaced("200 millis"), Schedule.recurs(300)])
+
+const accepts = (port: number): Effect.Effect<void, string> =>
+  Effect.callback((resume) => {
+    const socket = Net.connect(port, "127.0.0.1", () => {
+      socket.destroy()
+      resume(Effect.void)
+    })
+    socket.on("error", (error) => resume(Effect.fail(error.message)))
+  })
