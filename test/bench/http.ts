@@ -4,7 +4,11 @@
  * and with HTTP/2 between, HAProxy in mode http, and plain `node:http`; and the application without any. Each proxy, the load and the
  * application are processes of their own, and a proxy has one worker. Rounds of the competitors alternate, medians count.
  *
- * Envoy and HAProxy are used where they are found: `ENVOY_BIN`, `HAPROXY_BIN`, or on the PATH. Runs alone too: `node test/bench/http.ts`.
+ * Envoy and HAProxy are used where they are found: `ENVOY_BIN`, `HAPROXY_BIN`, or on the PATH. `MESH_BIN` names another executable of ours, such
+ * as `dist/cli/bin.js`: Node needs some 40 MiB a side to read TypeScript. `BEFORE_BIN` names one for a further column, to see in one run what
+ * a change does. On a machine that does other work, trust the CPU for each request before the requests per second.
+ *
+ * Runs alone too: `node test/bench/http.ts`. `--quick` takes two minutes instead of seven, `--short` only sees that everything works.
  * `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
  */
 import { type ChildProcess, fork } from "node:child_process"
@@ -57,7 +61,11 @@ export interface Result {
 
 const starts = {
   direct: (mesh: Proxies.Mesh) => Promise.resolve({ port: mesh.application, children: [] }),
-  sidecars: Proxies.sidecars(),
+  sidecars: Proxies.sidecars({ bin: process.env["MESH_BIN"] }),
+  before: (mesh) => {
+    const bin = process.env["BEFORE_BIN"]
+    return bin === undefined ? Promise.resolve(undefined) : Proxies.sidecars({ bin, suffix: "-before" })(mesh)
+  },
   "envoy, http/1.1": Proxies.envoy("http/1.1"),
   "envoy, h2": Proxies.envoy("h2"),
   haproxy: Proxies.haproxy,
@@ -68,7 +76,15 @@ export type Name = keyof typeof starts
 
 const names = Object.keys(starts) as ReadonlyArray<Name>
 
-export const full: Settings = { rounds: 5, warmups: 1, seconds: 1.5, mostConnections: 256, competitors: names }
+const full: Settings = {
+  rounds: 5,
+  warmups: 1,
+  seconds: 1.5,
+  mostConnections: 256,
+  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined)
+}
+
+const quick: Settings = { ...full, rounds: 3, seconds: 0.7 }
 
 /** Says only that everything works. */
 export const short: Settings = {
@@ -92,8 +108,30 @@ interface Competitor extends Proxies.Proxies {
   readonly name: Name
 }
 
+/** Calls `started` once the clock runs. */
+type Run = (run: Load.Run, started?: () => void) => Promise<Load.Ran>
+
+const runWith = (load: ChildProcess): Run => (run, started = () => {}) =>
+  new Promise((resolve, reject) => {
+    const settle = (error: Error | undefined, ran?: Load.Ran) => {
+      load.off("message", told)
+      load.off("exit", gone)
+      if (error === undefined && ran !== undefined) resolve(ran)
+      else reject(error)
+    }
+    const gone = () => settle(new Error("the process of the load has ended"))
+    const told = (message: Load.Started | Load.Ran | Load.Failed) => {
+      if (message === "started") return started()
+      if ("failed" in message) return settle(new Error(`${run.kind} to port ${run.port}: ${message.failed}`))
+      settle(undefined, message)
+    }
+    load.on("message", told)
+    load.on("exit", gone)
+    load.send(run)
+  })
+
 /** A mesh and the process of the load, for as long as `use` takes. */
-const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: (run: Load.Run) => Promise<Load.Ran>) => Promise<A>) => {
+const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: Run) => Promise<A>) => {
   const folder = mkdtempSync(join(tmpdir(), "effect-mesh-bench-"))
   const children: Array<ChildProcess> = []
   const keep: Proxies.Keep = (child) => {
@@ -103,12 +141,7 @@ const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: (run: Load.Run) => Pro
   try {
     const mesh = await Proxies.mesh(folder, keep)
     const load = keep(fork(new URL("./http/load.ts", import.meta.url).pathname))
-    return await use(mesh, async (run) => {
-      load.send(run)
-      const ran = await Processes.told<Load.Ran | Load.Failed>(load)
-      if ("failed" in ran) throw new Error(`${run.kind} to port ${run.port}: ${ran.failed}`)
-      return ran
-    })
+    return await use(mesh, runWith(load))
   } finally {
     for (const child of children) child.kill("SIGKILL")
     rmSync(folder, { recursive: true, force: true })
@@ -146,15 +179,17 @@ export const run = (settings: Settings = full): Promise<Result> =>
 const underLoad = async (
   competitors: ReadonlyArray<Competitor>,
   { mostConnections, rounds, seconds, warmups }: Settings,
-  run: (run: Load.Run) => Promise<Load.Ran>
+  run: Run
 ): Promise<ReadonlyArray<Row>> => {
   const rows: Array<Row> = []
   for (const { connections, kind, what } of loads) {
     const [rates, p50s, p99s, costs] = [samples(), samples(), samples(), samples()]
     for (let round = 0; round < warmups + rounds; round++) {
       for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
-        const before = Processes.cpuSeconds(children)
-        const ran = await run({ port, kind, connections: Math.min(connections, mostConnections), seconds })
+        let before = 0
+        const load = { port, kind, connections: Math.min(connections, mostConnections), seconds }
+        // Without the handshakes of kept connections.
+        const ran = await run(load, () => (before = Processes.cpuSeconds(children)))
         if (round < warmups) continue
         rates.add(name, ran.count / ran.seconds)
         p50s.add(name, ran.p50 * 1000)
@@ -222,6 +257,11 @@ const layerOf = (added: ReadonlyArray<string>): Layer =>
 
 export const format = ({ added, found, missing, rows }: Result): string => {
   const columns = names.filter((name) => found.includes(name) || missing.includes(name))
+  const others: ReadonlyArray<Name> = [
+    "envoy, http/1.1",
+    "haproxy",
+    ...(found.includes("before") ? ["before" as const] : [])
+  ]
   const cells = rows.map((row) => [
     row.what,
     ...columns.map((name) => {
@@ -229,8 +269,7 @@ export const format = ({ added, found, missing, rows }: Result): string => {
       if (value === undefined) return missing.includes(name) ? "not found" : "-"
       return `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
     }),
-    ratio(row, "sidecars", "envoy, http/1.1"),
-    ratio(row, "sidecars", "haproxy")
+    ...others.map((other) => ratio(row, "sidecars", other))
   ])
   const beside = (other: Name) => [
     [`requests per second, ${other} = 1`, ...columns],
@@ -238,7 +277,7 @@ export const format = ({ added, found, missing, rows }: Result): string => {
   ]
   const layer = layerOf(added["sidecars"] ?? [])
   return [
-    table([["", ...columns, "sidecars / envoy, http/1.1", "sidecars / haproxy"], ...cells]),
+    table([["", ...columns, ...others.map((other) => `sidecars / ${other}`)], ...cells]),
     ...(["envoy, http/1.1", "haproxy"] as const).filter((name) => found.includes(name)).map((name) =>
       table(beside(name))
     ),
@@ -272,7 +311,7 @@ export const profile = (seconds = 5): Promise<string> =>
       const flags = (
         role: Pair.Side["role"]
       ) => ["--cpu-prof", `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${file(role)}`]
-      const { children, port } = await Proxies.sidecars(flags)(mesh)
+      const { children, port } = await Proxies.sidecars({ bin: process.env["MESH_BIN"], flags })(mesh)
       await seen(port)
       await run({ port, kind, connections, seconds: 2 })
       const from = Processes.clock()
@@ -294,7 +333,9 @@ export const profile = (seconds = 5): Promise<string> =>
 
 /** As the arguments ask. */
 export const main = async (args: ReadonlyArray<string>): Promise<string> =>
-  args.includes("--profile") ? profile() : format(await run(args.includes("--short") ? short : full))
+  args.includes("--profile")
+    ? profile()
+    : format(await run(args.includes("--short") ? short : args.includes("--quick") ? quick : full))
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   process.stdout.write(`${await main(process.argv.slice(2))}\n`)

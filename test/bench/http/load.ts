@@ -23,6 +23,9 @@ export interface Ran {
   readonly p99: number
 }
 
+/** Told once the clock runs. */
+export type Started = "started"
+
 /** What became of it instead. */
 export interface Failed {
   readonly failed: string
@@ -124,6 +127,7 @@ const kept = async (run: Run): Promise<Ran> => {
       exchanging.send()
     })
   await Promise.race([failure.promise, Promise.all(Array.from({ length: run.connections }, open))])
+  process.send?.("started" satisfies Started)
   const started = performance.now()
   const until = started + run.seconds * 1000
   const exchanges = opened.map(({ again, send }) =>
@@ -148,6 +152,7 @@ const kept = async (run: Run): Promise<Ran> => {
 /** From the first packet of a connection to the end of its answer. How the connection ends is not waited for. */
 const fresh = async (run: Run): Promise<Ran> => {
   const latencies: Array<number> = []
+  process.send?.("started" satisfies Started)
   const started = performance.now()
   const until = started + run.seconds * 1000
   const one = () =>

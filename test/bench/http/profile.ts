@@ -9,10 +9,12 @@
  * - `busy` is the share of the time in which the process did something. Below 90 % the sidecar is not what holds the load up: look at the
  *   other side, or at how few connections there are. All percentages below it are of the busy time.
  * - The groups come first. `src` is our code; `node` is JavaScript of Node itself (streams, TLS wrapping, timers); `effect` is the runtime
- *   of Effect, which has no business in a hot path; `native` is `(program)`: C++ of Node and OpenSSL, system calls, all that V8 has
- *   no name for; `garbage` is the collector. What does not change with our code is mostly `native`: some 40 to 60 % of an ideal proxy.
+ *   of Effect, which has no business in a hot path; `native` is C++ of Node and OpenSSL, and system calls: `writeBuffer` and `writev` write to
+ *   sockets (encryption included), `(program)` is all that V8 has no name for; `garbage` is the collector. A proxy that does next to
+ *   nothing itself is `native` to four fifths: bring the rest down, and how often the natives are called.
  * - Then functions by their own time, without what they call. One with much of it is either called too often or does too much.
  *   `anonymous` ones are told apart by file and line.
+ * - Time is wall-clock time: on a machine that does other work, it includes waiting for a core. Compare shares, not milliseconds.
  * - V8 inlines: the time of a function that was inlined goes to the one that calls it.
  *
  * How to look closer

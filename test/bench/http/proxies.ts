@@ -15,8 +15,6 @@ export interface Mesh {
   readonly agent: string
   /** Port of the application. */
   readonly application: number
-  /** Where the upstream of our outbound side listens, as registered. */
-  readonly upstream: number
   readonly sides: Readonly<Record<Pair.Side["role"], Omit<Pair.Side, "role" | "target">>>
   readonly peer: Envoy.Options["peer"]
   /** For configurations. */
@@ -38,10 +36,15 @@ export type Start = (mesh: Mesh) => Promise<Proxies | undefined>
 
 const bin = new URL("../../../src/cli/bin.ts", import.meta.url).pathname
 
-const command = (keep: Keep, args: ReadonlyArray<string>, flags: ReadonlyArray<string> = []): ChildProcess =>
-  keep(spawn(process.execPath, [...flags, bin, ...args], { stdio: ["ignore", "ignore", "inherit"] }))
+const command = (
+  keep: Keep,
+  args: ReadonlyArray<string>,
+  flags: ReadonlyArray<string> = [],
+  executable = bin
+): ChildProcess =>
+  keep(spawn(process.execPath, [...flags, executable, ...args], { stdio: ["ignore", "ignore", "inherit"] }))
 
-/** A development agent with the services `web`, which calls, and `api`, and nothing that denies. */
+/** A development agent that denies nothing, and an application. */
 export const mesh = async (folder: string, keep: Keep): Promise<Mesh> => {
   const application = keep(fork(new URL("./application.ts", import.meta.url).pathname))
   const { port } = await Processes.told<Pair.Listening>(application)
@@ -50,9 +53,6 @@ export const mesh = async (folder: string, keep: Keep): Promise<Mesh> => {
   await Processes.accepts(agentPort, 30)
   const agent = `http://127.0.0.1:${agentPort}`
   const consul = Processes.consulAt(agent)
-  const upstream = await Processes.freePort()
-  await register(consul, "api", { Port: port }, {})
-  await register(consul, "web", {}, { Upstreams: [{ DestinationName: "api", LocalBindPort: upstream }] })
   const roots = Schema.decodeUnknownSync(Roots)(await consul.ask("GET", "/v1/agent/connect/ca/roots"))
   const side = async (service: string) => {
     const leaf = Schema.decodeUnknownSync(Leaf)(await consul.ask("GET", `/v1/agent/connect/ca/leaf/${service}`))
@@ -64,7 +64,6 @@ export const mesh = async (folder: string, keep: Keep): Promise<Mesh> => {
   return {
     agent,
     application: port,
-    upstream,
     sides: { inbound: api.side, outbound: web.side },
     peer: { uri: api.uri, sni },
     folder,
@@ -101,19 +100,31 @@ const register = async (
   })
 }
 
-/** `flags` of Node for one side. */
-export const sidecars = (flags: (role: Pair.Side["role"]) => ReadonlyArray<string> = () => []) =>
-async (
-  mesh: Mesh
-): Promise<Proxies> => {
-  const start = (role: Pair.Side["role"], service: string) => {
-    const args = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
-    return command(mesh.keep, args, flags(role))
-  }
-  const children = [start("inbound", "api"), start("outbound", "web")]
-  await Processes.accepts(mesh.upstream, 60)
-  return { port: mesh.upstream, children }
+export interface Sidecars {
+  /** The executable, default: this source. */
+  readonly bin?: string | undefined
+  /** Of the names of the two services. */
+  readonly suffix?: string
+  /** For Node. */
+  readonly flags?: (role: Pair.Side["role"]) => ReadonlyArray<string>
 }
+
+/** Two sidecars of ours. They may start again in place of others with the same names that have ended. */
+export const sidecars =
+  ({ bin, flags = () => [], suffix = "" }: Sidecars = {}) => async (mesh: Mesh): Promise<Proxies> => {
+    const consul = Processes.consulAt(mesh.agent)
+    const [web, api] = [`web${suffix}`, `api${suffix}`]
+    const port = await Processes.freePort()
+    await register(consul, api, { Port: mesh.application }, {})
+    await register(consul, web, {}, { Upstreams: [{ DestinationName: api, LocalBindPort: port }] })
+    const start = (role: Pair.Side["role"], service: string) => {
+      const args = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
+      return command(mesh.keep, args, flags(role), bin)
+    }
+    const children = [start("inbound", api), start("outbound", web)]
+    await Processes.accepts(port, 60)
+    return { port, children }
+  }
 
 export const node: Start = async (mesh) => {
   const start = async (role: Pair.Side["role"], target: number) => {
