@@ -1,5 +1,5 @@
 /** All scenarios, over as many meshes as play at once. */
-import { Effect, type Schema } from "effect"
+import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -27,45 +27,55 @@ export interface Result {
   readonly again: number
 }
 
+/** More scenarios than these are not late: they are wrong, and playing them again would only take its time. */
+const few = 20
+
 export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recording.Scenario>, options: Options) {
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "parity-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true }))
   )
   const verdicts = new Map<Recording.Scenario, ReadonlyArray<Verdict.Verdict>>()
+  const isWrong = (scenario: Recording.Scenario) => verdicts.get(scenario)?.some(Verdict.isBad) ?? true
   let again = 0
-  const judge = (scenario: Recording.Scenario, seen: ReadonlyArray<Schema.JsonObject>) =>
-    seen.map((got, number) => Verdict.byList(scenario, number, got, options.strict))
 
-  const playOn = (stage: Player.Stage, scenario: Recording.Scenario) =>
+  /** An agent that refuses the entries of a scenario makes every request of it wrong, and no other. */
+  const play = (stage: Player.Stage, scenario: Recording.Scenario, patient: boolean) =>
     Effect.gen(function*() {
-      let list = judge(scenario, yield* Player.play(stage, scenario, false))
-      if (options.again && list.some(Verdict.isBad)) {
-        list = judge(scenario, yield* Player.play(stage, scenario, true))
-        if (!list.some(Verdict.isBad)) again++
-      }
-      verdicts.set(scenario, list)
+      const from = performance.now()
+      const seen = yield* Effect.catch(
+        Player.play(stage, scenario, patient),
+        ({ message }) => Effect.succeed(scenario.requests.map(() => ({ refused: message })))
+      )
+      verdicts.set(scenario, seen.map((got, number) => Verdict.byList(scenario, number, got, options.strict)))
+      options.said(`${Recording.titleOf(scenario)}: ${Math.round(performance.now() - from)} ms`)
     })
 
-  const playAll = (policy: Mesh.DefaultPolicy) =>
-    Effect.gen(function*() {
-      const waiting = scenarios.filter(({ defaultPolicy = "allow" }) => defaultPolicy === policy)
-      const meshes = Mesh.realAgent === undefined ? Math.min(options.meshes, Math.ceil(waiting.length / 10)) : 1
-      const worker = (number: number) =>
-        Effect.scoped(Effect.gen(function*() {
-          const mesh = yield* Mesh.make(policy, options.proxy)
-          const stage = { mesh, logs: Logs.make(join(folder, `${policy}-${number}.log`)) }
-          for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {
-            const from = performance.now()
-            yield* playOn(stage, scenario)
-            options.said(`${Recording.titleOf(scenario)} ${Math.round(performance.now() - from)} ms`)
-          }
-        }))
-      yield* Effect.forEach(Array.from({ length: meshes }, (_, i) => i), worker, { concurrency: "unbounded" })
+  /** Each mesh takes the next scenario as soon as it is done with one. */
+  const playAll = (stages: ReadonlyArray<Player.Stage>, all: ReadonlyArray<Recording.Scenario>, patient: boolean) => {
+    const waiting = [...all]
+    const worker = Effect.fnUntraced(function*(stage: Player.Stage) {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) yield* play(stage, next, patient)
     })
+    return Effect.forEach(stages, worker, { concurrency: "unbounded", discard: true })
+  }
 
-  yield* playAll("allow")
-  yield* playAll("deny")
+  for (const policy of ["allow", "deny"] as const) {
+    const mine = scenarios.filter(({ defaultPolicy = "allow" }) => defaultPolicy === policy)
+    if (mine.length === 0) continue
+    yield* Effect.scoped(Effect.gen(function*() {
+      const meshes = Mesh.realAgent === undefined ? Math.min(options.meshes, Math.ceil(mine.length / 10)) : 1
+      const stages = yield* Effect.forEach(
+        Array.from({ length: meshes }, (_, i) => join(folder, `${policy}-${i}.log`)),
+        (path) => Effect.map(Mesh.make(policy, options.proxy), (mesh) => ({ mesh, logs: Logs.make(path) }))
+      )
+      yield* playAll(stages, mine, false)
+      const wrong = mine.filter(isWrong)
+      if (!options.again || wrong.length > few) return
+      yield* playAll(stages, wrong, true)
+      again += wrong.filter((scenario) => !isWrong(scenario)).length
+    }))
+  }
   const result: Result = { verdicts: scenarios.flatMap((scenario) => verdicts.get(scenario) ?? []), again }
   return result
 })
