@@ -99,7 +99,10 @@ layer(cast)("the client, at an application", (it) => {
 
   it.effect("says bytes as they are given, with pauses, and hears every response", () =>
     Effect.gen(function*() {
-      const [first, second] = ["GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"]
+      const [first, second] = [
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+      ]
       const { responses, seen } = yield* play("billing-1", { raw: [first, 5, second], lingerMs: 20_000 })
       assert.lengthOf(responses, 2)
       assert.deepStrictEqual(seen.map(({ target }) => target), ["/1", "/2"])
