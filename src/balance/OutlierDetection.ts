@@ -4,7 +4,7 @@
  *     in use ──`maxFailures` failures in a row──▶ ejected ──base time × number of ejections, at the next sweep──▶ in use
  *
  * Each sweep that a host is in use takes one off its number of ejections. At most a share of the hosts is ejected at a
- * time, but always at least one. There is no timer: the caller passes the time, and due sweeps are made up for.
+ * time, but `leastEjected` in any case. There is no timer: the caller passes the time, and due sweeps are made up for.
  * Semantics and defaults are Envoy's, with the settings that Consul has for them (`PassiveHealthCheck`).
  */
 export interface Options {
@@ -20,6 +20,8 @@ export interface Options {
   readonly baseEjectionMillis: number
   /** Default: 5 minutes, or the base time if that is longer. */
   readonly maxEjectionMillis: number
+  /** How many hosts may be ejected where that is a larger share than the percentage. Default: 1; Envoy: 0. */
+  readonly leastEjected: number
 }
 
 export const defaults: Options = {
@@ -28,7 +30,8 @@ export const defaults: Options = {
   enforcing: 100,
   maxEjectionPercent: 10,
   baseEjectionMillis: 30_000,
-  maxEjectionMillis: 300_000
+  maxEjectionMillis: 300_000,
+  leastEjected: 1
 }
 
 export interface OutlierDetection {
@@ -80,7 +83,8 @@ export const make = (options: Options, now: number): OutlierDetection => {
       Math.max(options.maxEjectionMillis, options.baseEjectionMillis)
     )
 
-  const mayEject = (): boolean => ejectedCount < Math.max(1, Math.floor(hosts.size * options.maxEjectionPercent / 100))
+  const mayEject = (): boolean =>
+    ejectedCount < Math.max(options.leastEjected, Math.floor(hosts.size * options.maxEjectionPercent / 100))
 
   return {
     update: (ids) => {

@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(
     let handingOver: Connection | undefined
     let taken: HttpExchange.Served = closedBefore
 
-    const server = createServer(observer.limits)
+    const server = createServer(observer.limits, observer.streams)
     yield* Effect.addFinalizer(() => Effect.sync(() => sessions.forEach(({ http2 }) => http2.destroy())))
 
     const requests = new Requests(
@@ -199,19 +199,23 @@ export const make = Effect.fnUntraced(
   }
 )
 
-const createServer = (limits: HttpLimits.Limits): Http2.Http2Server =>
-  Http2.createServer({
+const createServer = (limits: HttpLimits.Limits, streams: boolean): Http2.Http2Server => {
+  const options = {
     maxSessionMemory: limits.maxSessionMemory,
     maxSessionInvalidFrames: 100,
     // A second line of defence: Node reports it like any other fault, so the accounting is to be first.
     streamResetBurst: limits.streamResets.burst * 2,
     streamResetRate: limits.streamResets.rate * 2,
+    // Answers that are passed on have the fields that came, also those that Node takes for single ones.
+    strictSingleValueFields: !streams,
     settings: {
       maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderListSize: limits.maxHeaderBytes,
       enablePush: false
     }
-  })
+  }
+  return Http2.createServer(options)
+}
 
 /** Stand-in for a connection that closed before its session began. */
 const closedBefore: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constFalse }

@@ -36,11 +36,17 @@ export interface Options<Connection extends Splice.Side, Verdict>
   readonly protocols: ReadonlyArray<Protocol>
   /** Whether requests over HTTP/2 go to the handler `stream`. Default: to `request`. */
   readonly streams?: boolean | undefined
+  /** What speaks HTTP/1.1. Default: Node's server. */
+  readonly http1?:
+    | ((
+      observer: HttpExchange.Observer<Connection, Verdict>
+    ) => Effect.Effect<Http1Connections.Http1Connections<Connection, Verdict>, never, Scope.Scope>)
+    | undefined
 }
 
 export const make = Effect.fnUntraced(
   function*<Connection extends Splice.Side, Verdict>(
-    { abused, closed, limits, protocols, started, streams }: Options<Connection, Verdict>
+    { abused, closed, http1: speakHttp1, limits, protocols, started, streams }: Options<Connection, Verdict>
   ): Effect.fn.Return<HttpConnections<Connection, Verdict>, never, Scope.Scope> {
     const open = new ServedConnections.ServedConnections<Connection>()
     let handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined
@@ -57,7 +63,7 @@ export const make = Effect.fnUntraced(
       },
       handlers: () => handlers
     }
-    const http1 = yield* Http1Connections.make(observer)
+    const http1 = yield* (speakHttp1 ?? Http1Connections.make)(observer)
     const http2 = yield* Http2Sessions.make({ ...observer, streams: streams ?? false })
     const sweep = Effect.sync(() => open.sweep(performance.now()))
     yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(HttpLimits.interval(limits))))

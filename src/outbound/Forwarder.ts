@@ -19,6 +19,10 @@ export interface Options {
   readonly caller?: string | undefined
   /** How long open connections may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
+  /** How a local connection is served, asked as it arrives. Undefined: its bytes are relayed. */
+  readonly serve?: Effect.Effect<((local: Splice.Side) => Effect.Effect<void>) | undefined> | undefined
+  /** Runs when it stops accepting. */
+  readonly draining?: Effect.Effect<void> | undefined
 }
 
 export interface Forwarder {
@@ -62,12 +66,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     counts.accepted++
     counts.open++
     socket.once("close", () => counts.open--)
-    run(relay(socket, shared))
+    run(serveOne(socket, options.serve, shared))
   })
+  const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
   const bound = yield* Effect.acquireRelease(
     Listening.listen(server, options.bind),
     () =>
-      Listening.close(server).pipe(
+      stop.pipe(
         Effect.andThen(FiberSet.awaitEmpty(connections)),
         Effect.timeoutOption(options.drain ?? "10 seconds")
       )
@@ -76,7 +81,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   server.on("error", (cause) => run(failure(cause)))
   return {
     bound,
-    stop: Listening.close(server),
+    stop,
     idle: FiberSet.awaitEmpty(connections),
     stats: () => ({
       open: counts.open,
@@ -99,6 +104,17 @@ interface Shared {
   readonly report: RelayReport.RelayReport
   readonly traffic: ByteCounts.ByteCounts
 }
+
+const serveOne = (
+  socket: Net.Socket,
+  serve: Options["serve"],
+  shared: Shared
+): Effect.Effect<void> =>
+  serve === undefined ? relay(socket, shared) : Effect.flatMap(serve, (served) => {
+    if (served === undefined) return relay(socket, shared)
+    const local = Splice.plain(socket)
+    return Effect.ensuring(served(local), Effect.sync(local.reset))
+  })
 
 /** Connects to the mesh, and relays until both sides are closed. */
 const relay = (socket: Net.Socket, { acquire, counts, report, traffic }: Shared): Effect.Effect<void> => {

@@ -42,6 +42,11 @@ export interface Options<R> extends Pick<TargetPicker.Options<R>, "open" | "reti
   /** Overrides the policy of the service-resolver. */
   readonly balancer?: LoadBalancer.Policy | undefined
   readonly outliers?: Partial<OutlierDetection.Options> | undefined
+  /**
+   * `strict`: where all instances are ejected there is none, and a small service may have no instance to eject, as in Envoy's
+   * sidecars. Default: `lenient`, an ejected instance is better than none.
+   */
+  readonly ejection?: "strict" | "lenient" | undefined
 }
 
 export const make = <R>(options: Options<R>): InstancePicker<R> => {
@@ -49,12 +54,17 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
   const total = { active: 0 }
   let current: Destination.Destination | undefined
   let balancer: LoadBalancer.Policy | undefined
+  const isStrict = options.ejection === "strict"
 
   const makeTarget = (balancer: LoadBalancer.Policy, now: number) =>
     TargetPicker.make({
       ...options,
       balancer,
-      outliers: OutlierDetection.make({ ...OutlierDetection.defaults, ...options.outliers }, now),
+      outliers: OutlierDetection.make({
+        ...OutlierDetection.defaults,
+        ...options.outliers,
+        leastEjected: isStrict ? 0 : 1
+      }, now),
       total
     })
 
@@ -94,9 +104,11 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
     pick: (destination, call) => {
       const { now, tried } = call
       follow(destination, now)
-      return pickWithout(destination, call, ({ isEjected }, id) => tried.has(id) || isEjected(id, now)) ??
-        pickWithout(destination, call, (_, id) => tried.has(id)) ??
-        pickWithout(destination, call, () => false)
+      const best = pickWithout(destination, call, ({ isEjected }, id) => tried.has(id) || isEjected(id, now))
+      if (best !== undefined) return best
+      return isStrict
+        ? pickWithout(destination, call, ({ isEjected }, id) => isEjected(id, now))
+        : pickWithout(destination, call, (_, id) => tried.has(id)) ?? pickWithout(destination, call, () => false)
     },
     hasUntried: ({ targets }, tried) =>
       targets.some(({ instances }) => instances.latest()?.some(({ id, weight }) => weight > 0 && !tried.has(id))),

@@ -13,8 +13,11 @@
 import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
+import type * as Resolver from "../outbound/Resolver.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
+import type * as JwtProviders from "../watch/JwtProviders.ts"
+import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import type * as Listener from "./Listener.ts"
@@ -57,7 +60,13 @@ export class Sidecar extends Context.Service<Sidecar, {
 }>()("effect-mesh/proxy/Sidecar") {}
 
 /** What every listener of a sidecar needs. */
-export type Services = SecureContexts.SecureContexts | Intentions.Intentions | MeshDialer.MeshDialer
+export type Services =
+  | SecureContexts.SecureContexts
+  | Intentions.Intentions
+  | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
+  | MeshDialer.MeshDialer
+  | Resolver.Sources
 
 /** Ready when all listeners accept; fails when one can not bind. Waits for everything that is being watched. */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
@@ -188,6 +197,8 @@ interface Running {
   readonly supervised: Supervised.Supervised
 }
 
+const noLog = () => undefined
+
 const plansOf = (registration: ProxyRegistration.Registration, options: Options): ReadonlyArray<Plan> => [
   {
     name: "public",
@@ -195,7 +206,7 @@ const plansOf = (registration: ProxyRegistration.Registration, options: Options)
     service: registration.service,
     bind: registration.listen,
     key: PublicListener.keyOf(registration),
-    start: (current) => PublicListener.make(current, options)
+    start: (current) => PublicListener.make(current, { ...options, log: noLog })
   },
   ...registration.upstreams.map((upstream): Plan => ({
     name: `upstream ${upstream.id}`,
@@ -206,7 +217,8 @@ const plansOf = (registration: ProxyRegistration.Registration, options: Options)
     start: (current) =>
       UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
         ...options,
-        caller: registration.service
+        caller: registration.service,
+        log: noLog
       })
   }))
 ]

@@ -2,15 +2,19 @@
 import { type Duration, Effect, type Scope } from "effect"
 import * as Forwarder from "../outbound/Forwarder.ts"
 import * as Listening from "../net/Listening.ts"
+import type * as Substitution from "../observe/Substitution.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import * as Resolver from "../outbound/Resolver.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import type * as SecureContexts from "../tls/SecureContexts.ts"
+import * as UpstreamHttp from "./http/UpstreamHttp.ts"
 import type * as Listener from "./Listener.ts"
 
 export interface Options {
   /** The service of the application, for the log. */
   readonly caller: string
   readonly drain?: Duration.Input | undefined
+  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
 }
 
 /** What can not change while it is open. */
@@ -24,11 +28,18 @@ export const resolverOf = (upstream: ProxyRegistration.Upstream): Resolver.Resol
 export const make = Effect.fnUntraced(function*(
   upstream: ProxyRegistration.Upstream,
   options: Options
-): Effect.fn.Return<Listener.Listener, Listening.ListenError, MeshDialer.MeshDialer | Scope.Scope> {
+): Effect.fn.Return<
+  Listener.Listener,
+  Listening.ListenError,
+  MeshDialer.MeshDialer | SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope
+> {
+  const http = yield* UpstreamHttp.make(upstream, { ...options, resolver: resolverOf(upstream) })
   const { bound, idle, redirect, stats, stop } = yield* Forwarder.make({
     ...options,
     bind: upstream.bind,
-    to: resolverOf(upstream)
+    to: resolverOf(upstream),
+    serve: http.serve,
+    draining: http.drain
   })
   let current = upstream
   return {
@@ -39,7 +50,9 @@ export const make = Effect.fnUntraced(function*(
     update: ({ upstreams }) =>
       Effect.suspend(() => {
         const next = upstreams.find(({ id }) => id === current.id)
-        if (next === undefined || next.connectTimeoutMillis === current.connectTimeoutMillis) return Effect.void
+        if (next === undefined) return Effect.void
+        http.update(next)
+        if (next.connectTimeoutMillis === current.connectTimeoutMillis) return Effect.void
         current = next
         return redirect(resolverOf(next))
       })

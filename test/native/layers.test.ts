@@ -163,7 +163,17 @@ const rows = {
   "SecureContexts.layer": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "SecureContexts.layerWith": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "Sidecar.layer": {
-    requires: ["ProxyRegistration", "SecureContexts", "Intentions", "MeshDialer"],
+    requires: [
+      "ProxyRegistration",
+      "SecureContexts",
+      "Intentions",
+      "JwtProviders",
+      "MeshDefaults",
+      "MeshDialer",
+      "DiscoveryChains",
+      "Endpoints",
+      "PreparedQueries"
+    ],
     provides: ["Sidecar"],
     fails: ["ListenError"]
   },

@@ -106,6 +106,16 @@ export class Decoder<H extends Head.Request | Head.Answer> {
     }
   }
 
+  /** From now on bytes are no messages any more: all of them are data, until the connection ends. */
+  tunnel(): void {
+    this.#state = { _tag: "UntilEnd" }
+  }
+
+  /** How many bytes were not taken. */
+  get waiting(): number {
+    return this.#bytes.length - this.#at + this.#moreBytes
+  }
+
   /** What was not taken: after an upgrade, the first bytes of what follows. */
   left(): Buffer {
     this.#join()

@@ -110,3 +110,27 @@ export const token = table((code) => /[\w!#$%&'*+.^`|~-]/.test(String.fromCharCo
 const fieldContent = table((code) => code === 9 || (code >= 32 && code !== 127))
 
 const lowerCase = Uint8Array.from({ length: 256 }, (_, i) => i >= 65 && i <= 90 ? i + 32 : i)
+
+/** Without any field. */
+export const none: Fields = new Fields("\r\n", [])
+
+/** From a list `name, value, name, value, …`. What can not be said in HTTP/1.1 is left out. */
+export const ofRaw = (raw: ReadonlyArray<string>): Fields => {
+  const places: Array<number> = []
+  let text = ""
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!
+    const value = raw[i + 1]!.trim()
+    if (!isName(name) || /[\r\n\0]/.test(value)) continue
+    const start = text.length
+    const valueStart = start + name.length + 2
+    places.push(start, start + name.length, valueStart, valueStart + value.length)
+    text += `${name}: ${value}\r\n`
+  }
+  return new Fields(`${text}\r\n`, places)
+}
+
+const isName = (name: string): boolean => {
+  for (let i = 0; i < name.length; i++) if (token[name.charCodeAt(i)] !== 1) return false
+  return name.length > 0
+}

@@ -8,7 +8,8 @@ export type Framing =
   | { readonly _tag: "UntilEnd" }
 
 export const none: Framing = { _tag: "Length", bytes: 0 }
-const chunked: Framing = { _tag: "Chunked" }
+/** Until it is said to end. */
+export const chunked: Framing = { _tag: "Chunked" }
 const untilEnd: Framing = { _tag: "UntilEnd" }
 
 /** Without a length and a coding, a request has no body. */

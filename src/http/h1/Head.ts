@@ -55,11 +55,12 @@ export const answer = (bytes: Buffer, to: string, maxFields: number): Answer | F
     : { _tag: "Answer", status, reason: parts[3] ?? "", minor, fields, framing, bytes }
 }
 
-const isBodiless = (status: number, to: string): boolean =>
+/** Whether an answer has no body, whatever its fields say of one. `to` is the method of the request. */
+export const isBodiless = (status: number, to: string): boolean =>
   to === "HEAD" || status < 200 || status === 204 || status === 304 || (to === "CONNECT" && status < 300)
 
 /** The four forms of RFC 9112, 3.2. A fragment is part of none. */
-const isTarget = (method: string, target: string): boolean =>
+export const isTarget = (method: string, target: string): boolean =>
   method === "CONNECT"
     ? authorityForm.test(target)
     : target.startsWith("/")
@@ -78,7 +79,7 @@ const unread = (line: string): Fields.Fault =>
     : Fields.fault("the request line can not be understood")
 
 /** Those that Node and Envoy both know. */
-const methods: ReadonlySet<string> = new Set([
+export const methods: ReadonlySet<string> = new Set([
   "ACL",
   "BIND",
   "CHECKOUT",

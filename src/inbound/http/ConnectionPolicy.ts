@@ -23,4 +23,7 @@ export const mayStay = (
   return authorizer.http && decision.because === "needs-http" ? judgedByRequest : decision
 }
 
+/** Whether a connection was let in because its requests are judged. */
+export const isLeftToRequests = (decision: Decision.Decision): boolean => decision === judgedByRequest
+
 const judgedByRequest = Decision.make(true, "needs-http", undefined, undefined, "each request is judged by itself")

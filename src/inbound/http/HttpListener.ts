@@ -8,7 +8,7 @@
  * Where the service's protocol is http, http2 or grpc, every request is judged by itself, and a change of intentions also
  * ends requests at hand, upgraded ones included. Otherwise the connection is judged, as by `MeshListener`.
  */
-import { Context, Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, type Scope } from "effect"
 import * as HttpConnections from "../../http/HttpConnections.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
 import type * as PathNormalization from "../../intention/PathNormalization.ts"
@@ -18,19 +18,15 @@ import type * as DenialLog from "../../observe/DenialLog.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
-import * as MeshDefaults from "../../watch/MeshDefaults.ts"
-import * as Watched from "../../watch/Watched.ts"
-import * as AdmissionLog from "../AdmissionLog.ts"
+import type * as MeshDefaults from "../../watch/MeshDefaults.ts"
 import type * as Connection from "../Connection.ts"
 import * as MeshListener from "../MeshListener.ts"
 import type * as AdmittedExchange from "./AdmittedExchange.ts"
-import * as RequestTokens from "./jwt/RequestTokens.ts"
 import * as ConnectionPolicy from "./ConnectionPolicy.ts"
 import * as RefusalAnswer from "./RefusalAnswer.ts"
 import * as RequestAdmission from "./RequestAdmission.ts"
-import * as RequestJudge from "./RequestJudge.ts"
-import * as RequestRefusals from "./RequestRefusals.ts"
-import * as RequestTraffic from "./RequestTraffic.ts"
+import * as RequestGate from "./RequestGate.ts"
+import type * as RequestJudge from "./RequestJudge.ts"
 
 export interface Options extends
   Pick<
@@ -102,38 +98,21 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   | MeshDefaults.MeshDefaults
   | Scope.Scope
 > {
-  const intentions = yield* Intentions.Intentions
-  const authorizer = yield* Watched.ready(intentions)
-  const mesh = yield* Watched.ready(yield* MeshDefaults.MeshDefaults)
-  const service = () => authorizer().destination.service
-  const context = yield* Effect.context<never>()
-  const tokens = yield* RequestTokens.make
+  const gate = yield* RequestGate.make(options.normalization)
+  const { authorizer, judge, log, service, traffic } = gate
   const tellsReasons = options.reasonHeader ?? (yield* TellsReasons)
-  const run = yield* FiberSet.makeRuntime()
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
-  const log = yield* AdmissionLog.make({ service, subject: (remote) => `a request of ${remote}`, run })
-  const traffic = yield* RequestTraffic.make(log)
-  const { again, judge, leave } = RequestJudge.make({
-    authorizer,
-    normalization: () => options.normalization ?? mesh().incoming,
-    tokens,
-    log,
-    refused: RequestRefusals.make(log, context),
-    aborted: traffic.denied,
-    run
-  })
   const connections = yield* HttpConnections.make<Connection.Connection, RequestAdmission.Concluded>({
     limits: HttpLimits.complete(options.limits),
     protocols: options.protocols,
     streams: options.streams,
-    ...observe(traffic, tokens, leave)
+    ...observe(gate)
   })
   const listener = yield* listen(options, connections, {
-    intentions,
+    intentions: yield* Intentions.Intentions,
     keep: (connection) => ConnectionPolicy.mayStay(authorizer(), connection),
     drainMillis
   })
-  yield* Effect.forkScoped(Stream.runForEach(intentions.changes, again))
   return {
     host: listener.host,
     port: listener.port,
@@ -158,18 +137,14 @@ const afterDrain = "500 millis"
 const deniedGraceMillis = 1000
 
 /** Counts each request, strips the headers that callers may not set, and ends its judging with it. */
-const observe = (
-  traffic: RequestTraffic.RequestTraffic,
-  tokens: Pick<RequestTokens.RequestTokens, "reserved">,
-  leave: RequestJudge.RequestJudge["leave"]
-): Pick<
+const observe = ({ leave, reserved, traffic }: RequestGate.RequestGate): Pick<
   HttpConnections.Options<Connection.Connection, RequestAdmission.Concluded>,
   "abused" | "started" | "closed"
 > => ({
   abused: traffic.abused,
   started: (_, request) => {
     traffic.started()
-    RequestChanges.removeHeaders(request, tokens.reserved())
+    RequestChanges.removeHeaders(request, reserved())
   },
   closed: (exchange) => {
     exchange.over = true

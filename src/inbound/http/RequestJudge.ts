@@ -27,14 +27,14 @@ export interface RequestJudge {
    * that it depends on have been verified, unless the request is over by then.
    */
   readonly judge: (
-    exchange: AdmittedExchange.Exchange,
+    exchange: AdmittedExchange.Judged,
     raw: RequestAdmission.Raw,
     then: (concluded: RequestAdmission.Concluded) => void
   ) => void
   /** Judges the requests at hand by these intentions, and aborts those that they refuse. */
   readonly again: (authorizer: Authorizer.Authorizer) => Effect.Effect<void>
   /** A request is over. */
-  readonly leave: (exchange: AdmittedExchange.Exchange) => void
+  readonly leave: (exchange: AdmittedExchange.Judged) => void
 }
 
 export interface Options {
@@ -55,7 +55,7 @@ type Settled = Pick<RequestAdmission.Admitted, "decision" | "presented">
 
 export const make = (options: Options): RequestJudge => {
   const { aborted, authorizer, log, normalization, refused, run } = options
-  const admissions = Reauthorization.make<AdmittedExchange.Exchange, RequestAdmission.Admitted>({
+  const admissions = Reauthorization.make<AdmittedExchange.Judged, RequestAdmission.Admitted>({
     nameOf: ({ connection }) => connection.caller.service,
     end: (exchange) => {
       aborted()
@@ -64,7 +64,7 @@ export const make = (options: Options): RequestJudge => {
   })
 
   /** Records a verdict. An admitted request is judged again until it is over. */
-  const conclude = (exchange: AdmittedExchange.Exchange, concluded: RequestAdmission.Concluded): void => {
+  const conclude = (exchange: AdmittedExchange.Judged, concluded: RequestAdmission.Concluded): void => {
     exchange.concluded = concluded
     if (concluded._tag !== "Admitted") {
       if (concluded._tag === "Denied") exchange.refusal = 403
@@ -74,7 +74,7 @@ export const make = (options: Options): RequestJudge => {
     if (!exchange.over) admissions.admit(exchange, concluded)
   }
 
-  const judgeLater = (exchange: AdmittedExchange.Exchange, admitted: RequestAdmission.Admitted) =>
+  const judgeLater = (exchange: AdmittedExchange.Judged, admitted: RequestAdmission.Admitted) =>
     Effect.flatMap(settle(options, exchange, admitted), (settled) => {
       if (!settled.decision.allowed) return logEnded(log, admissions.judge(() => settled.decision, [exchange]))
       admissions.amend(exchange, { ...admitted, ...settled })
@@ -122,7 +122,7 @@ export const make = (options: Options): RequestJudge => {
 /** Decides by the intentions in force. Verifies the tokens that the verdict depends on, and no others. */
 const settle = (
   { authorizer, tokens }: Pick<Options, "authorizer" | "tokens">,
-  exchange: AdmittedExchange.Exchange,
+  exchange: AdmittedExchange.Judged,
   { presented, request }: Pick<RequestAdmission.Admitted, "presented" | "request">
 ): Effect.Effect<Settled> => {
   const known: TokenAdmission.Presented = new Map(presented)
@@ -138,14 +138,14 @@ const settle = (
 
 const decide = (
   authorizer: Authorizer.Authorizer,
-  { connection }: AdmittedExchange.Exchange,
+  { connection }: AdmittedExchange.Judged,
   request: RequestAdmission.Request,
   tokens: TokenRequirement.Tokens
 ): Decision.Decision => RequestAdmission.decide(authorizer, connection.caller, request, tokens)
 
 const logEnded = (
   { keys }: Pick<AdmissionLog.AdmissionLog, "keys">,
-  ended: ReadonlyArray<Reauthorization.Ended<AdmittedExchange.Exchange>>
+  ended: ReadonlyArray<Reauthorization.Ended<AdmittedExchange.Judged>>
 ): Effect.Effect<void> =>
   Effect.forEach(
     ended,

@@ -11,9 +11,15 @@ export interface Totals extends ReturnType<HttpMetrics.HttpMetrics["totals"]> {
   readonly handling: number
 }
 
+/** A request that is over. */
+export interface Closed extends Pick<AdmittedExchange.Exchange, "code" | "connection" | "since"> {
+  /** Undefined: the connection speaks something else by now. */
+  readonly answer: object | undefined
+}
+
 export interface RequestTraffic {
   readonly started: () => void
-  readonly closed: (exchange: AdmittedExchange.Exchange) => void
+  readonly closed: (exchange: Closed) => void
   /** A later verdict ended a request. */
   readonly denied: () => void
   /** The server ended a connection because of what its peer did. */

@@ -45,6 +45,8 @@ export interface Options {
   readonly outliers?: Partial<OutlierDetection.Options> | undefined
   /** How many requests for a resolver are tried again at a time, by the word of their routes. Default: 3, as Envoy. */
   readonly maxRetries?: number | undefined
+  /** Default: `lenient`. */
+  readonly ejection?: "strict" | "lenient" | undefined
 }
 
 /** Closes all its connections with the scope. */

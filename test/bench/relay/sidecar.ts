@@ -15,6 +15,8 @@ import * as Endpoints from "../../../src/watch/Endpoints.ts"
 import * as Intentions from "../../../src/watch/Intentions.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
 import * as ProxyRegistration from "../../../src/watch/ProxyRegistration.ts"
+import * as JwtProviders from "../../../src/watch/JwtProviders.ts"
+import * as MeshDefaults from "../../../src/watch/MeshDefaults.ts"
 import * as PreparedQueries from "../../../src/watch/PreparedQueries.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 import * as Pair from "./Pair.ts"
@@ -82,7 +84,9 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
       Layer.succeed(ProxyRegistration.ProxyRegistration, Watched.constant("registration", registration)),
       DiscoveryChains.layerStatic(() => Watched.constant("chain", route)),
       Endpoints.layerStatic(() => Watched.constant("instances", instances)),
-      PreparedQueries.layerStatic()
+      PreparedQueries.layerStatic(),
+      JwtProviders.layerStatic(),
+      MeshDefaults.layerStatic()
     ]),
     Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
   )

@@ -1,0 +1,265 @@
+/** HTTP/1.1 with an instance, on one connection: one request at a time, kept for the next one where both sides are whole. */
+import type { Socket } from "node:net"
+import type * as Splice from "../../net/Splice.ts"
+import * as Decoder from "../h1/Decoder.ts"
+import type * as Fields from "../h1/Fields.ts"
+import * as Framing from "../h1/Framing.ts"
+import type * as Head from "../h1/Head.ts"
+import * as Lines from "../h1/Lines.ts"
+import type * as Exchange from "./Exchange.ts"
+import * as Outbox from "./Outbox.ts"
+
+/** Of an answer: as Envoy takes them. */
+const limits: Decoder.Limits = { maxHeadBytes: 96 * 1024, maxFields: 100 }
+
+/** Bytes that nobody asked for, on a connection without a request. */
+const unasked = "bytes came before a request was sent"
+
+export interface Owner {
+  /** The connection waits for another request. */
+  readonly free: (client: Http1Client) => void
+  /** It is over: it was closed, or can not be used again. */
+  readonly over: (client: Http1Client) => void
+}
+
+export class Http1Client implements Exchange.Outbound {
+  readonly side: Splice.Side
+  /** When it was last used, as `performance.now()` has it; how long it may wait for another request. */
+  since = performance.now()
+  /** What the instance says of how long it keeps the connection; Infinity: nothing. */
+  keptMillis = Infinity
+  readonly madeAt = performance.now()
+  readonly #owner: Owner
+  readonly #decoder: Decoder.Decoder<Head.Answer>
+  readonly #outbox: Outbox.Outbox
+  #attempt: Exchange.Attempt | undefined
+  #method = ""
+  #pumping = false
+  #paused = false
+  #sent = false
+  #chunked = false
+  /** The head that counts has come; of a provisional one, only its end is still to come. */
+  #answered = false
+  #provisional = false
+  #tunnel = false
+  #mayStay = true
+  #over = false
+
+  constructor(side: Splice.Side, owner: Owner) {
+    this.side = side
+    this.#owner = owner
+    this.#outbox = new Outbox.Outbox(side.socket)
+    this.#decoder = Decoder.answers(limits, () => this.#method)
+    const { socket } = side
+    socket.on("data", (bytes: Buffer) => this.#received(bytes))
+    socket.on("end", () => this.#ended())
+    socket.on("drain", () => this.#attempt?.drained())
+    socket.once("close", () => this.#closed())
+    socket.on("error", () => {}) // an "error" without a listener ends the process
+  }
+
+  get local(): string {
+    return Lines.address(this.side.socket.localAddress, this.side.socket.localPort)
+  }
+
+  /** Takes an attempt, which is told so at once. */
+  take(attempt: Exchange.Attempt): void {
+    this.#attempt = attempt
+    this.#sent = false
+    this.#answered = false
+    this.#chunked = false
+    this.#mayStay = true
+    attempt.connected(this)
+  }
+
+  send(head: Exchange.RequestHead): void {
+    if (this.#over) return
+    this.#method = head.method
+    this.#chunked = head.body === "streamed"
+    const framing = this.#chunked ? "transfer-encoding: chunked\r\n" : saysNothing(head) ? "content-length: 0\r\n" : ""
+    this.#outbox.add(`${head.method} ${head.target} HTTP/1.1\r\n${Lines.text(head)}${framing}\r\n`)
+    if (head.body !== "none") return
+    this.#sent = true
+    this.#outbox.flush()
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#over) return true
+    if (this.#chunked) this.#outbox.add(`${bytes.length.toString(16)}\r\n`)
+    this.#outbox.add(bytes)
+    if (this.#chunked) this.#outbox.add("\r\n")
+    return this.#outbox.hasRoom()
+  }
+
+  end(): void {
+    if (this.#over) return
+    if (this.#chunked && !this.#tunnel) this.#outbox.add("0\r\n\r\n")
+    this.#outbox.flush()
+    this.#sent = true
+    if (this.#tunnel) this.side.socket.end()
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.side.socket.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.side.socket.resume()
+    this.#pump()
+  }
+
+  cancel(): void {
+    if (this.#attempt === undefined) return
+    this.#attempt = undefined
+    this.close()
+  }
+
+  /** For a connection that is not to be used again. */
+  close(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#owner.over(this)
+    if (this.#answered || this.#method !== "") this.side.reset()
+    else this.side.socket.destroy()
+  }
+
+  /** Ends a connection that waits for a request, in order. */
+  retire(): void {
+    if (this.#over || this.#attempt !== undefined) return
+    this.#over = true
+    this.#owner.over(this)
+    endInOrder(this.side.socket)
+  }
+
+  #received(bytes: Buffer): void {
+    if (this.#over) return
+    this.#decoder.feed(bytes)
+    this.#pump()
+  }
+
+  #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    while (this.#step()) continue
+    this.#pumping = false
+  }
+
+  #step(): boolean {
+    if (this.#over || this.#paused) return false
+    const attempt = this.#attempt
+    if (attempt === undefined) {
+      if (this.#decoder.waiting > 0) this.#fail({ _tag: "Malformed", why: unasked })
+      return false
+    }
+    const event = this.#decoder.next()
+    if (event === undefined) return false
+    switch (event._tag) {
+      case "Head":
+        this.#head(event.head, attempt)
+        return true
+      case "Data":
+        attempt.data(event.bytes)
+        return true
+      case "End":
+        if (this.#provisional) this.#provisional = false
+        else this.#whole(attempt)
+        return true
+      case "Fault":
+        this.#fail({ _tag: "Malformed", why: event.why })
+        return false
+    }
+  }
+
+  #head(head: Head.Answer, attempt: Exchange.Attempt): void {
+    this.#provisional = head.status < 200 && head.status !== 101
+    if (this.#provisional) {
+      if (head.status !== 100) attempt.answered(head)
+      return
+    }
+    this.#answered = true
+    if (head.status === 101) {
+      this.#tunnel = true
+      this.#chunked = false
+      this.#decoder.tunnel()
+    }
+    this.#mayStay = !this.#tunnel && stays(head)
+    if (this.#mayStay) this.keptMillis = keptFor(head.fields)
+    attempt.answered(head)
+  }
+
+  #whole(attempt: Exchange.Attempt): void {
+    const reused = this.#mayStay && this.#sent && !this.#tunnel
+    this.#attempt = undefined
+    this.since = performance.now()
+    // First the answer goes on, then the connection takes another request.
+    attempt.end(undefined)
+    if (this.#over) return
+    if (reused) return this.#owner.free(this)
+    this.#over = true
+    this.#owner.over(this)
+    if (this.#sent) endInOrder(this.side.socket)
+    else this.side.reset()
+  }
+
+  #fail(failure: Exchange.Failure): void {
+    const attempt = this.#attempt
+    this.#attempt = undefined
+    this.close()
+    attempt?.failed(failure)
+  }
+
+  #ended(): void {
+    if (this.#over) return
+    const event = this.#decoder.end()
+    const attempt = this.#attempt
+    if (attempt !== undefined && event?._tag === "End") return this.#endedWhole(attempt)
+    this.#fail({ _tag: "Reset", why: "connection" })
+  }
+
+  /** An answer that lasts until the end of the connection, or a tunnel. */
+  #endedWhole(attempt: Exchange.Attempt): void {
+    this.#attempt = undefined
+    attempt.end(undefined)
+    this.#over = true
+    this.#owner.over(this)
+    endInOrder(this.side.socket)
+  }
+
+  #closed(): void {
+    if (this.#over) return
+    this.#fail({ _tag: "Reset", why: "connection" })
+  }
+}
+
+/** Whether a method that has bodies comes without one, and without a word about it (RFC 9110, 8.6). */
+const saysNothing = ({ body, fields, method }: Exchange.RequestHead): boolean =>
+  body === "none" && !bodiless.has(method) && fields.indexOf("content-length") < 0
+
+const bodiless: ReadonlySet<string> = new Set(["CONNECT", "DELETE", "GET", "HEAD", "TRACE"])
+
+/** Whether the connection may be used for another request. */
+const stays = ({ fields, framing, minor }: Head.Answer): boolean => {
+  if (framing._tag === "UntilEnd" && framing !== Framing.none) return false
+  const connection = fields.indexOf("connection")
+  if (connection < 0) return minor === 1
+  const value = fields.value(connection).toLowerCase()
+  return minor === 1 ? !value.includes("close") : value.includes("keep-alive")
+}
+
+/** `Keep-Alive: timeout=5` says when the instance closes the connection: a request just then would be lost. */
+const keptFor = (fields: Fields.Fields): number => {
+  const kept = fields.indexOf("keep-alive")
+  const seconds = kept < 0 ? undefined : /timeout=(\d{1,6})/i.exec(fields.value(kept))?.[1]
+  return seconds === undefined ? Infinity : Math.max(0, Number(seconds) * 1000 - 1000)
+}
+
+/** What the other side still sends is read over, as the kernel would answer it with a reset. */
+const endInOrder = (socket: Socket): void => {
+  socket.end()
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), 1000)
+  socket.once("close", () => clearTimeout(timer))
+}

@@ -1,0 +1,173 @@
+/**
+ * The connections to an instance that speaks HTTP/1.1: those that wait for a request, the one last used first, and the
+ * requests that wait for a connection. Each of these has one being made for it, as far as the limits of the service allow.
+ */
+import { Effect, Result } from "effect"
+import type * as Splice from "../../net/Splice.ts"
+import type * as Circuit from "./Circuit.ts"
+import type * as Exchange from "./Exchange.ts"
+import * as Http1Client from "./Http1Client.ts"
+
+/** Why there is no connection. */
+export interface Unreachable {
+  readonly timedOut: boolean
+  readonly why: string
+}
+
+export interface Options {
+  /** `address:port` of the instance. */
+  readonly remote: string
+  /** A new connection, nothing read yet. */
+  readonly open: Effect.Effect<Splice.Side, Unreachable>
+  readonly run: (opening: Effect.Effect<void>) => void
+  /** Shared by all instances of the service. */
+  readonly circuit: Circuit.Circuit
+  /** How long a connection is kept without a request. */
+  readonly idleMillis: number
+}
+
+/** A request without a connection. */
+class Waiting implements Exchange.Waiting {
+  readonly attempt: Exchange.Attempt
+  readonly #owner: Http1Connections
+  constructor(owner: Http1Connections, attempt: Exchange.Attempt) {
+    this.#owner = owner
+    this.attempt = attempt
+  }
+  cancel(): void {
+    this.#owner.forget(this)
+  }
+}
+
+const served: Exchange.Waiting = { cancel: () => {} }
+
+export class Http1Connections implements Exchange.Connections, Http1Client.Owner {
+  readonly version = "1.1"
+  readonly remote: string
+  readonly #options: Options
+  readonly #open = new Set<Http1Client.Http1Client>()
+  readonly #idle: Array<Http1Client.Http1Client> = []
+  readonly #waiting = new Set<Waiting>()
+  #opening = 0
+  #closing = false
+  #emptied: (() => void) | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+    this.remote = options.remote
+  }
+
+  begin(attempt: Exchange.Attempt): Exchange.Waiting {
+    const idle = this.#takeIdle()
+    if (idle !== undefined) {
+      idle.take(attempt)
+      return served
+    }
+    const { circuit } = this.#options
+    const isFull = circuit.connections >= circuit.limits.maxConnections
+    if (circuit.pending >= circuit.limits.maxPendingRequests) {
+      attempt.failed({ _tag: "Overflow" })
+      return served
+    }
+    const waiting = new Waiting(this, attempt)
+    this.#waiting.add(waiting)
+    circuit.pending++
+    // An instance without any connection gets one whatever the limit: a request of it would wait for ever.
+    if (!isFull || this.#open.size + this.#opening === 0) this.#connect()
+    return waiting
+  }
+
+  forget(waiting: Waiting): void {
+    if (this.#waiting.delete(waiting)) this.#options.circuit.pending--
+  }
+
+  free(client: Http1Client.Http1Client): void {
+    const [next] = this.#waiting
+    if (next !== undefined) {
+      this.forget(next)
+      return client.take(next.attempt)
+    }
+    if (this.#closing) return client.retire()
+    this.#idle.push(client)
+  }
+
+  over(client: Http1Client.Http1Client): void {
+    if (!this.#open.delete(client)) return
+    this.#options.circuit.connections--
+    const at = this.#idle.indexOf(client)
+    if (at >= 0) this.#idle.splice(at, 1)
+    this.#settle()
+  }
+
+  /** Ends connections that were not used for too long. `now` is `performance.now()`. */
+  sweep(now: number): void {
+    for (const client of [...this.#idle]) {
+      if (now - client.since > Math.min(this.#options.idleMillis, client.keptMillis)) client.retire()
+    }
+  }
+
+  /** Takes no new requests, and waits for those at hand. */
+  readonly close = Effect.callback<void>((resume) => {
+    this.#closing = true
+    this.#emptied = () => resume(Effect.void)
+    for (const client of [...this.#idle]) client.retire()
+    this.#settle()
+  })
+
+  /** Fails the requests at hand. */
+  readonly destroy = Effect.sync(() => {
+    this.#closing = true
+    for (const client of [...this.#open]) client.side.reset()
+    for (const waiting of [...this.#waiting]) {
+      this.forget(waiting)
+      waiting.attempt.failed({ _tag: "NotConnected", timedOut: false, why: "the proxy closes" })
+    }
+  })
+
+  #takeIdle(): Http1Client.Http1Client | undefined {
+    for (;;) {
+      const client = this.#idle.pop()
+      if (client === undefined) return undefined
+      const { socket } = client.side
+      if (!socket.destroyed && socket.writable && performance.now() - client.since < client.keptMillis) return client
+      client.retire()
+    }
+  }
+
+  #connect(): void {
+    const { circuit, open, run } = this.#options
+    this.#opening++
+    circuit.connections++
+    run(Effect.map(Effect.result(open), (opened) => {
+      this.#opening--
+      if (Result.isSuccess(opened)) return this.#connected(opened.success)
+      circuit.connections--
+      this.#failFirst({ _tag: "NotConnected", ...opened.failure })
+      this.#settle()
+    }))
+  }
+
+  #connected(side: Splice.Side): void {
+    if (side.socket.destroyed) {
+      this.#options.circuit.connections--
+      this.#failFirst({ _tag: "Reset", why: "connection" })
+      return this.#settle()
+    }
+    const client = new Http1Client.Http1Client(side, this)
+    this.#open.add(client)
+    this.free(client)
+  }
+
+  #failFirst(failure: Exchange.Failure): void {
+    const [first] = this.#waiting
+    if (first === undefined) return
+    this.forget(first)
+    first.attempt.failed(failure)
+  }
+
+  /** A connection is gone: there may be room for another one, or none is left. */
+  #settle(): void {
+    if (this.#waiting.size > this.#opening) this.#connect()
+    if (this.#closing && this.#open.size === 0 && this.#opening === 0) this.#emptied?.()
+  }
+}

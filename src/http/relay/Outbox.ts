@@ -1,0 +1,67 @@
+/**
+ * What waits to be written to a socket, put together: a head and a short body are one write, and so one record of TLS. What is
+ * not flushed by the end of the turn of the event loop is flushed then.
+ */
+import type { Socket } from "node:net"
+
+/** Beyond it pieces are handed over as they are, instead of being copied into one. */
+const copiedBytes = 16 * 1024
+
+export class Outbox {
+  readonly #socket: Socket
+  #pieces: Array<string | Buffer> = []
+  #bytes = 0
+  #scheduled = false
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** A text has one character for each byte. */
+  add(piece: string | Buffer): void {
+    if (piece.length === 0) return
+    this.#pieces.push(piece)
+    this.#bytes += piece.length
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(flush, this)
+  }
+
+  /** Whether more may be added. Where it may not, the socket will drain. */
+  hasRoom(): boolean {
+    return this.#bytes + this.#socket.writableLength < this.#socket.writableHighWaterMark
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    if (this.#bytes === 0) return
+    const socket = this.#socket
+    const pieces = this.#pieces
+    const bytes = this.#bytes
+    this.#pieces = []
+    this.#bytes = 0
+    if (socket.destroyed || !socket.writable) return
+    if (pieces.length === 1) write(socket, pieces[0]!)
+    else if (bytes <= copiedBytes) socket.write(joined(pieces, bytes))
+    else {
+      socket.cork()
+      for (const piece of pieces) write(socket, piece)
+      socket.uncork()
+    }
+  }
+}
+
+const flush = (outbox: Outbox): void => outbox.flush()
+
+const write = (socket: Socket, piece: string | Buffer): void =>
+  void (typeof piece === "string" ? socket.write(piece, "latin1") : socket.write(piece))
+
+const joined = (pieces: ReadonlyArray<string | Buffer>, bytes: number): Buffer => {
+  const whole = Buffer.allocUnsafe(bytes)
+  let at = 0
+  for (const piece of pieces) {
+    if (typeof piece === "string") at += whole.write(piece, at, "latin1")
+    else at += piece.copy(whole, at)
+  }
+  return whole
+}

@@ -1,0 +1,209 @@
+/** A request from the mesh that has been let in, or waits for it, and its way to the application. */
+import { randomUUID } from "node:crypto"
+import type * as Head from "../../http/h1/Head.ts"
+import * as AnswerFields from "../../http/relay/AnswerFields.ts"
+import type * as Exchange from "../../http/relay/Exchange.ts"
+import type * as Marks from "../../http/relay/Marks.ts"
+import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
+import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
+import type * as Relay from "../../http/relay/Relay.ts"
+import * as RequestFields from "../../http/relay/RequestFields.ts"
+import * as RequestView from "../../http/relay/RequestView.ts"
+import type * as RetryBudget from "../../http/relay/RetryBudget.ts"
+import * as RequestChanges from "../../http/RequestChanges.ts"
+import type * as Connection from "../../inbound/Connection.ts"
+import type * as AdmittedExchange from "../../inbound/http/AdmittedExchange.ts"
+import type * as RequestAdmission from "../../inbound/http/RequestAdmission.ts"
+import * as TokenAdmission from "../../inbound/http/TokenAdmission.ts"
+import * as SpiffeId from "../../identity/SpiffeId.ts"
+import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import * as RequestFacts from "./RequestFacts.ts"
+import * as RequestStart from "./RequestStart.ts"
+import type * as Substitution from "../../observe/Substitution.ts"
+
+/** What the requests of one listener have in common. */
+export interface Shared {
+  readonly application: (version: Exchange.Version) => Exchange.Connections
+  readonly marks: Marks.Marks
+  readonly budget: RetryBudget.RetryBudget
+  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  /** It is over. */
+  readonly closed: (request: InboundRequest) => void
+}
+
+/** The caller on a connection. */
+export interface Caller {
+  readonly connection: Connection.Connection
+  /** Of `x-forwarded-client-cert`; empty: the application is not told. */
+  readonly certificate: string
+  readonly own: SpiffeId.Service
+}
+
+export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
+  readonly server: Exchange.ServerExchange
+  readonly start: RequestStart.RequestStart
+  readonly since = performance.now()
+  concluded: RequestAdmission.Concluded | undefined
+  refusal: number | undefined
+  over = false
+  relay: Relay.Relay | undefined
+  readonly retry = undefined
+  readonly budget: RetryBudget.RetryBudget
+  readonly timeoutMillis: number | undefined
+  readonly idleMillis: number | undefined
+  readonly #shared: Shared
+  readonly #protocol: ProxyRegistration.Registration["protocol"]
+  readonly #caller: Caller
+  /** Positions of fields that the application does not get, ascending. */
+  readonly #dropped: ReadonlyArray<number>
+  readonly #startTime = Date.now()
+  #report: Relay.Report | undefined
+  #answer: Exchange.AnswerHead | undefined
+
+  constructor(
+    shared: Shared,
+    settings: ProxyRegistration.Registration,
+    caller: Caller,
+    server: Exchange.ServerExchange,
+    start: RequestStart.RequestStart,
+    hidden: ReadonlyArray<number>
+  ) {
+    this.#shared = shared
+    this.#caller = caller
+    this.#protocol = settings.protocol
+    this.server = server
+    this.start = start
+    this.budget = shared.budget
+    this.timeoutMillis = settings.requests.timeoutMillis
+    this.idleMillis = settings.requests.idleTimeoutMillis
+    this.#dropped = RequestStart.withDropped(start, [...start.clientCert, ...hidden])
+  }
+
+  get connection(): Connection.Connection {
+    return this.#caller.connection
+  }
+
+  /** Of what went out, once it is over. */
+  get code(): number | "reset" {
+    const report = this.#report
+    return report === undefined || report.status === 0 || report.end === "cut" || report.end === "denied"
+      ? "reset"
+      : this.refusal ?? report.own?.status ?? report.status
+  }
+
+  /** Undefined: the connection speaks something else by now. */
+  get answered(): object | undefined {
+    return this.#report?.status === 101 ? undefined : this
+  }
+
+  /** As it is judged: what is not sent on is not looked at. */
+  get raw(): RequestAdmission.Raw {
+    const { authority, fields, method, path } = this.start
+    const rawHeaders = RequestStart.toRaw({ fields, dropped: this.#dropped, more: RequestStart.hostLine(this.start) })
+    return { method, target: path, authority, rawHeaders }
+  }
+
+  /** Ends it, so that the caller does not take what it has for a whole answer. */
+  abort(): void {
+    if (this.relay === undefined) this.server.abort()
+    else this.relay.abort("denied")
+  }
+
+  next(): Relay.Destination | OwnAnswer.OwnAnswer {
+    const { concluded } = this
+    if (concluded?._tag !== "Admitted") return concluded === undefined ? OwnAnswers.noRoute : refusalOf(concluded)
+    const version = this.#protocol === "http" || this.#protocol === "tcp" ? "1.1" : this.server.version
+    return {
+      connections: this.#shared.application(version),
+      head: this.#head(concluded),
+      settled: () => {}
+    }
+  }
+
+  answer(head: Head.Answer, tookMillis: number | undefined): Exchange.AnswerHead {
+    const { request, version } = this.server
+    return this.#answer = AnswerFields.head(head, {
+      method: request.method,
+      version,
+      marks: this.#shared.marks,
+      tookMillis
+    })
+  }
+
+  own(answer: OwnAnswer.OwnAnswer): OwnAnswer.Sent {
+    const sent = OwnAnswer.sent(answer, this.server, this.#shared.marks)
+    this.#answer = sent.head
+    return sent
+  }
+
+  finished(report: Relay.Report): void {
+    this.#report = report
+    this.over = true
+    this.#shared.closed(this)
+    const log = this.#shared.log()
+    if (log === undefined) return
+    const answer = this.#answer
+    log(RequestFacts.of(this.#about(), report, answer === undefined ? undefined : RequestStart.reader(answer)))
+  }
+
+  #head({ presented, request }: RequestAdmission.Admitted): Exchange.RequestHead {
+    const { start } = this
+    const changes = presented.size === 0 ? undefined : TokenAdmission.changes(presented)
+    return {
+      method: start.method,
+      target: changes === undefined || changes.parameters.length === 0
+        ? request.path
+        : RequestChanges.withoutParameters(request.path, changes.parameters),
+      fields: start.fields,
+      dropped: changes === undefined
+        ? this.#dropped
+        : RequestStart.withoutNamed(start.fields, this.#dropped, changes.remove),
+      more: this.#more(changes?.add ?? []),
+      body: RequestStart.bodyOf(this.server.request)
+    }
+  }
+
+  /** What the proxy adds. */
+  #more(added: ReadonlyArray<readonly [name: string, value: string]>): string {
+    const { start } = this
+    const { certificate } = this.#caller
+    let more = RequestStart.hostLine(start)
+    for (const [name, value] of added) more += `${name}: ${value}\r\n`
+    if (start.forwardedProto < 0) more += "x-forwarded-proto: https\r\n"
+    if (start.requestId < 0) more += `x-request-id: ${randomUUID()}\r\n`
+    if (certificate !== "") more += `x-forwarded-client-cert: ${certificate}\r\n`
+    if (this.timeoutMillis !== undefined) more += `x-envoy-expected-rq-timeout-ms: ${this.timeoutMillis}\r\n`
+    return start.upgrades ? more + RequestFields.upgradeLines(start) : more
+  }
+
+  #about(): RequestFacts.About {
+    const { start } = this
+    const { connection, own } = this.#caller
+    return {
+      server: this.server,
+      view: RequestView.of({
+        method: start.method,
+        path: start.path,
+        fields: start.fields,
+        dropped: this.#dropped,
+        more: start.authority === undefined ? {} : { host: start.authority }
+      }),
+      startTime: this.#startTime,
+      cluster: "local_app",
+      peer: SpiffeId.format(connection.caller),
+      identity: SpiffeId.format(own)
+    }
+  }
+}
+
+/** In the words of Envoy, whose details say which stage has refused. */
+const refusalOf = (refused: RequestAdmission.Refused): OwnAnswer.OwnAnswer => {
+  switch (refused._tag) {
+    case "Denied":
+      return OwnAnswers.denied
+    case "Redirected":
+      return OwnAnswers.redirected(refused.path)
+    case "Malformed":
+      return OwnAnswers.malformed("path_normalization_failed")
+  }
+}

@@ -1,0 +1,94 @@
+/** The connections of a sidecar to the instances of an upstream, over HTTP/1.1 or HTTP/2 as the protocol of the service has it. */
+import { Context, Effect, Schedule, type Scope } from "effect"
+import * as Circuit from "../../http/relay/Circuit.ts"
+import type * as Exchange from "../../http/relay/Exchange.ts"
+import * as Http1Connections from "../../http/relay/Http1Connections.ts"
+import * as Http2Connections from "../../http/relay/Http2Connections.ts"
+import * as Listening from "../../net/Listening.ts"
+import * as Connect from "../../outbound/Connect.ts"
+import * as Destination from "../../outbound/Destination.ts"
+import type * as DialError from "../../outbound/DialError.ts"
+import type * as Pooling from "../../outbound/http/Pooling.ts"
+import * as SecureContexts from "../../tls/SecureContexts.ts"
+
+export interface MeshPool extends Exchange.Connections, Pooling.Pool {
+  /** Ends connections that were not used for too long. */
+  readonly sweep: (now: number) => void
+}
+
+export interface MeshPools {
+  readonly pooling: Pooling.Pooling<MeshPool>
+  /** For each target: from now on. */
+  readonly setLimits: (limits: Partial<Circuit.Limits>) => void
+}
+
+/** As long as the connections that instances keep without a request, and shorter. */
+const idleMillis = 30_000
+
+export const make = Effect.fnUntraced(function*(
+  version: Exchange.Version,
+  limits: Partial<Circuit.Limits>
+): Effect.fn.Return<MeshPools, never, SecureContexts.SecureContexts | Scope.Scope> {
+  const contexts = yield* SecureContexts.SecureContexts
+  const context = yield* Effect.context<never>()
+  const circuits = new Map<string, Circuit.Circuit>()
+  const pools = new Set<MeshPool>()
+  let current = limits
+  const circuitOf = (target: string): Circuit.Circuit => {
+    let circuit = circuits.get(target)
+    if (circuit === undefined) circuits.set(target, circuit = Circuit.make(current))
+    return circuit
+  }
+  yield* Effect.forkScoped(Effect.schedule(
+    Effect.sync(() => {
+      const now = performance.now()
+      for (const pool of pools) pool.sweep(now)
+    }),
+    Schedule.spaced("1 second")
+  ))
+  return {
+    setLimits: (next) => {
+      current = next
+      for (const circuit of circuits.values()) circuit.limits = { ...Circuit.defaults, ...next }
+    },
+    pooling: (reached, run) => {
+      const options = {
+        remote: Listening.format(reached.endpoint.address),
+        open: opening(reached, version, contexts, context),
+        run,
+        circuit: circuitOf(reached.target.id),
+        idleMillis
+      }
+      const made: MeshPool = version === "2"
+        ? new Http2Connections.Http2Connections(options)
+        : new Http1Connections.Http1Connections(options)
+      pools.add(made)
+      return {
+        version: made.version,
+        remote: made.remote,
+        begin: (attempt) => made.begin(attempt),
+        sweep: (now) => made.sweep(now),
+        close: Effect.ensuring(made.close, Effect.sync(() => pools.delete(made))),
+        destroy: Effect.ensuring(made.destroy, Effect.sync(() => pools.delete(made)))
+      }
+    }
+  }
+})
+
+const opening = (
+  { endpoint, target, timeoutMillis }: Pooling.Reached,
+  version: Exchange.Version,
+  contexts: SecureContexts.SecureContexts["Service"],
+  context: Context.Context<never>
+): Effect.Effect<Connect.Connection, Http1Connections.Unreachable> =>
+  Effect.suspend(() => {
+    const material = contexts.current()
+    const alpn = [version === "2" ? "h2" : "http/1.1"]
+    const options = { ...Destination.dialling(target, endpoint, material), alpn, timeoutMillis: timeoutMillis() }
+    return Effect.mapError(Connect.open(options, material, context), unreachable)
+  })
+
+const unreachable = (reason: DialError.Reason): Http1Connections.Unreachable => ({
+  timedOut: reason._tag === "TimedOut",
+  why: reason.message
+})

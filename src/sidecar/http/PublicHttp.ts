@@ -1,0 +1,144 @@
+/** HTTP from the mesh to the application: each request is judged, and what is let in is relayed. */
+import { TLSSocket } from "node:tls"
+import { Effect, type Scope } from "effect"
+import * as Clients from "../../http/relay/Clients.ts"
+import * as Deadlines from "../../http/relay/Deadlines.ts"
+import type * as Exchange from "../../http/relay/Exchange.ts"
+import * as Marks from "../../http/relay/Marks.ts"
+import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
+import * as Relay from "../../http/relay/Relay.ts"
+import * as RetryBudget from "../../http/relay/RetryBudget.ts"
+import * as HttpLimits from "../../http/HttpLimits.ts"
+import type * as Connection from "../../inbound/Connection.ts"
+import * as RequestGate from "../../inbound/http/RequestGate.ts"
+import type * as Substitution from "../../observe/Substitution.ts"
+import * as SecureContexts from "../../tls/SecureContexts.ts"
+import type * as Intentions from "../../watch/Intentions.ts"
+import type * as JwtProviders from "../../watch/JwtProviders.ts"
+import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import * as ApplicationPools from "./ApplicationPools.ts"
+import * as ClientCertificate from "./ClientCertificate.ts"
+import * as InboundRequest from "./InboundRequest.ts"
+import * as RequestStart from "./RequestStart.ts"
+import type * as MeshDefaults from "../../watch/MeshDefaults.ts"
+
+export interface PublicHttp {
+  /** Serves a connection until it is closed. */
+  readonly serve: (connection: Connection.Connection) => Effect.Effect<void>
+  /** Asks a caller to go elsewhere, and cuts its connection after so long. */
+  readonly retire: (connection: Connection.Connection, graceMillis: number) => void
+  /** Asks all callers to go elsewhere. */
+  readonly drain: Effect.Effect<void>
+  readonly update: (registration: ProxyRegistration.Registration) => void
+  readonly gate: RequestGate.RequestGate
+}
+
+export interface Options {
+  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+}
+
+export const make = Effect.fnUntraced(function*(
+  registered: ProxyRegistration.Registration,
+  { log }: Options
+): Effect.fn.Return<
+  PublicHttp,
+  never,
+  | SecureContexts.SecureContexts
+  | Intentions.Intentions
+  | JwtProviders.JwtProviders
+  | MeshDefaults.MeshDefaults
+  | Scope.Scope
+> {
+  const contexts = yield* SecureContexts.SecureContexts
+  const gate = yield* RequestGate.make()
+  const deadlines = yield* Deadlines.make
+  const pools = yield* ApplicationPools.make(registered)
+  const callers = new WeakMap<Connection.Connection, InboundRequest.Caller>()
+  let settings = registered
+
+  const callerOf = (connection: Connection.Connection): InboundRequest.Caller => {
+    let caller = callers.get(connection)
+    if (caller === undefined) {
+      const own = contexts.current().leaf.identity
+      const { socket } = connection
+      const isTold = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
+      const certificate = isTold && socket instanceof TLSSocket
+        ? ClientCertificate.element(socket, own, connection.caller)
+        : ""
+      callers.set(connection, caller = { connection, certificate, own })
+    }
+    return caller
+  }
+  const shared: InboundRequest.Shared = {
+    application: pools.of,
+    marks: Marks.envoy,
+    budget: RetryBudget.make(),
+    log,
+    closed: (request) => {
+      gate.leave(request)
+      gate.traffic.closed({ ...closedOf(request) })
+    }
+  }
+
+  const handle = (server: Exchange.ServerExchange, connection: Connection.Connection): void => {
+    const start = RequestStart.read(server)
+    if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
+    const hidden = hiddenFields(start, gate)
+    if (hidden === undefined) {
+      return RequestStart.refuse(server, OwnAnswers.malformed("unexpected_underscore"), Marks.envoy)
+    }
+    const request = new InboundRequest.InboundRequest(shared, settings, callerOf(connection), server, start, hidden)
+    gate.traffic.started()
+    gate.judge(request, request.raw, () => {
+      request.relay = new Relay.Relay(server, request, deadlines)
+      request.relay.start()
+    })
+  }
+  const clients = yield* Clients.make<Connection.Connection>({
+    limits: HttpLimits.complete({ idleTimeout: "1 hour" }),
+    marks: Marks.envoy,
+    protocols: ["http/1.1", "h2"],
+    handle,
+    abused: gate.traffic.abused
+  })
+  return {
+    serve: clients.serve,
+    retire: clients.retire,
+    drain: Effect.sync(clients.drain),
+    update: (next) => {
+      settings = next
+      pools.update(next)
+    },
+    gate
+  }
+})
+
+const closedOf = (request: InboundRequest.InboundRequest) => ({
+  connection: request.connection,
+  code: request.code,
+  since: request.since,
+  answer: request.answered
+})
+
+/**
+ * Positions of fields that only the mesh may set, and of those with a `_` in their name where the mesh has them dropped.
+ * Undefined: it has the request refused for such a name.
+ */
+const hiddenFields = (
+  { clientCert, fields }: RequestStart.RequestStart,
+  gate: RequestGate.RequestGate
+): ReadonlyArray<number> | undefined => {
+  const { headersWithUnderscores } = gate.mesh()
+  const reserved = gate.reserved()
+  if (headersWithUnderscores === "allow" && reserved.size <= 1) return clientCert
+  const hidden: Array<number> = []
+  for (let index = 0; index < fields.count; index++) {
+    const name = fields.name(index).toLowerCase()
+    if (reserved.has(name)) hidden.push(index)
+    else if (headersWithUnderscores !== "allow" && name.includes("_")) {
+      if (headersWithUnderscores === "reject") return undefined
+      hidden.push(index)
+    }
+  }
+  return hidden
+}

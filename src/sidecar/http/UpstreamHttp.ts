@@ -1,0 +1,134 @@
+/**
+ * HTTP of the application to one upstream: which protocol the service has is looked at when a connection arrives, where a request
+ * goes when it does.
+ */
+import { Effect, Exit, FiberSet, Scope, Semaphore } from "effect"
+import * as Clients from "../../http/relay/Clients.ts"
+import * as Deadlines from "../../http/relay/Deadlines.ts"
+import type * as Exchange from "../../http/relay/Exchange.ts"
+import * as Marks from "../../http/relay/Marks.ts"
+import * as Relay from "../../http/relay/Relay.ts"
+import * as RetryBudget from "../../http/relay/RetryBudget.ts"
+import * as HttpLimits from "../../http/HttpLimits.ts"
+import type * as Splice from "../../net/Splice.ts"
+import * as HttpMetrics from "../../observe/HttpMetrics.ts"
+import type * as Substitution from "../../observe/Substitution.ts"
+import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
+import * as Resolver from "../../outbound/Resolver.ts"
+import type * as SecureContexts from "../../tls/SecureContexts.ts"
+import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import * as MeshPools from "./MeshPools.ts"
+import * as RequestStart from "./RequestStart.ts"
+import * as UpstreamPlan from "./UpstreamPlan.ts"
+
+export interface UpstreamHttp {
+  /** How a connection of the application is served. Undefined: as bytes. */
+  readonly serve: Effect.Effect<((connection: Splice.Side) => Effect.Effect<void>) | undefined>
+  /** Takes over what can change while it is open. */
+  readonly update: (upstream: ProxyRegistration.Upstream) => void
+  /** Asks applications to go elsewhere. */
+  readonly drain: Effect.Effect<void>
+}
+
+export interface Options {
+  /** In whose name requests are sent. */
+  readonly caller: string
+  readonly resolver: Resolver.Resolver
+  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+}
+
+/** What is followed for one version of HTTP. */
+interface Followed {
+  readonly version: Exchange.Version
+  readonly scope: Scope.Closeable
+  readonly pools: MeshPools.MeshPools
+  readonly shared: UpstreamPlan.Shared
+}
+
+export const make = Effect.fnUntraced(function*(
+  registered: ProxyRegistration.Upstream,
+  { caller, log, resolver }: Options
+): Effect.fn.Return<UpstreamHttp, never, SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope> {
+  const context = yield* Effect.context<SecureContexts.SecureContexts | Resolver.Sources>()
+  const scope = yield* Effect.scope
+  const run = yield* FiberSet.makeRuntime()
+  const deadlines = yield* Deadlines.make
+  const chain = resolver.followChain === undefined ? undefined : yield* resolver.followChain
+  const turn = Semaphore.makeUnsafe(1)
+  let upstream = registered
+  let followed: Followed | undefined
+  const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
+
+  const version = (): Exchange.Version | undefined => {
+    switch (upstream.protocol ?? chain?.latest()?.Protocol) {
+      case "http":
+        return "1.1"
+      case "http2":
+      case "grpc":
+        return "2"
+      default:
+        return undefined
+    }
+  }
+
+  const follow = Effect.fnUntraced(
+    function*(version: Exchange.Version) {
+      if (followed?.version === version) return followed
+      const own = yield* Scope.fork(scope)
+      const left = followed
+      const pools = yield* MeshPools.make(version, limitsOf(upstream)).pipe(Scope.provide(own))
+      const made = yield* UpstreamFor.make(resolver, pools.pooling, {
+        outliers: upstream.passiveHealthCheck,
+        ejection: "strict"
+      }).pipe(Scope.provide(own))
+      const budget = RetryBudget.make()
+      followed = {
+        version,
+        scope: own,
+        pools,
+        shared: { source: caller, upstream: made, marks: Marks.envoy, budget, metrics, log }
+      }
+      if (left !== undefined) yield* Scope.close(left.scope, Exit.void)
+      return followed
+    },
+    Semaphore.withPermit(turn),
+    Effect.uninterruptible,
+    Effect.provideContext(context)
+  )
+
+  const handle = (server: Exchange.ServerExchange): void => {
+    const start = RequestStart.read(server)
+    if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
+    const shared = followed?.shared
+    if (shared === undefined) return server.abort()
+    const begin = () => new Relay.Relay(server, new UpstreamPlan.UpstreamPlan(shared, server, start), deadlines).start()
+    if (shared.upstream.isReady()) return begin()
+    run(Effect.andThen(Effect.ignore(shared.upstream.ready), Effect.sync(begin)))
+  }
+  const clients = yield* Clients.make<Splice.Side>({
+    limits: HttpLimits.complete({ idleTimeout: "1 hour" }),
+    marks: Marks.envoy,
+    protocols: ["http/1.1", "h2"],
+    handle,
+    abused: () => {}
+  })
+  return {
+    drain: Effect.sync(clients.drain),
+    update: (next) => {
+      upstream = next
+      followed?.pools.setLimits(limitsOf(next))
+    },
+    serve: Effect.gen(function*() {
+      if (upstream.protocol === undefined && chain !== undefined && chain.latest() === undefined) {
+        yield* Effect.timeoutOption(chain.get, resolver.patienceMillis)
+      }
+      const spoken = version()
+      if (spoken === undefined) return undefined
+      yield* follow(spoken)
+      return clients.serve
+    })
+  }
+})
+
+const limitsOf = ({ limits }: ProxyRegistration.Upstream) =>
+  Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined))

@@ -1,0 +1,239 @@
+/** Where a request of the application goes: by its route, to an instance of one of its legs, once or several times. */
+import { randomUUID } from "node:crypto"
+import * as Fields from "../../http/h1/Fields.ts"
+import type * as Head from "../../http/h1/Head.ts"
+import * as AnswerFields from "../../http/relay/AnswerFields.ts"
+import type * as Exchange from "../../http/relay/Exchange.ts"
+import type * as Marks from "../../http/relay/Marks.ts"
+import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
+import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
+import type * as Relay from "../../http/relay/Relay.ts"
+import * as RequestFields from "../../http/relay/RequestFields.ts"
+import * as RequestView from "../../http/relay/RequestView.ts"
+import type * as RetryBudget from "../../http/relay/RetryBudget.ts"
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
+import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
+import type * as Substitution from "../../observe/Substitution.ts"
+import type * as HttpUpstream from "../../outbound/http/HttpUpstream.ts"
+import type * as Upstream from "../../outbound/http/Upstream.ts"
+import * as HeaderRules from "../../route/HeaderRules.ts"
+import * as HttpRoutes from "../../route/HttpRoutes.ts"
+import type * as Retry from "../../route/Retry.ts"
+import type * as MeshPools from "./MeshPools.ts"
+import * as RequestFacts from "./RequestFacts.ts"
+import * as RequestStart from "./RequestStart.ts"
+
+/** What the requests to one upstream have in common. */
+export interface Shared {
+  /** In whose name they are sent. */
+  readonly source: string
+  readonly upstream: Upstream.Upstream<MeshPools.MeshPool>
+  readonly marks: Marks.Marks
+  readonly budget: RetryBudget.RetryBudget
+  readonly metrics: HttpMetrics.HttpMetrics
+  /** Undefined: there is no access log. */
+  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+}
+
+type Instance = HttpUpstream.Instance<MeshPools.MeshPool>
+
+/** Envoy's, where no route says otherwise. */
+const timeoutMillis = 15_000
+const idleMillis = 300_000
+
+const none: ReadonlySet<string> = new Set()
+
+export class UpstreamPlan implements Relay.Plan {
+  readonly retry: Retry.Retry | undefined
+  readonly budget: RetryBudget.RetryBudget
+  readonly timeoutMillis: number | undefined
+  readonly idleMillis: number | undefined
+  readonly #shared: Shared
+  readonly #server: Exchange.ServerExchange
+  readonly #start: RequestStart.RequestStart
+  readonly #requestId: string
+  readonly #view: HttpRequest.HttpRequest
+  readonly #first: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>
+  readonly #startTime = Date.now()
+  #tried: Set<string> | undefined
+  #instance: Instance | undefined
+  #answer: Exchange.AnswerHead | undefined
+
+  constructor(shared: Shared, server: Exchange.ServerExchange, start: RequestStart.RequestStart) {
+    this.#shared = shared
+    this.#server = server
+    this.#start = start
+    this.budget = shared.budget
+    this.#requestId = start.requestId >= 0 ? "" : randomUUID()
+    this.#view = viewOf(start, this.#requestId)
+    this.#first = shared.upstream.pick(none, this.#view)
+    const way = "upstream" in this.#first ? this.#first.way : undefined
+    this.retry = way?.route.retry
+    this.timeoutMillis = way === undefined ? timeoutMillis : way.route.requestTimeoutMillis
+    this.idleMillis = way === undefined ? idleMillis : way.route.idleTimeoutMillis
+  }
+
+  next(): Relay.Destination | OwnAnswer.OwnAnswer {
+    const first = this.#first
+    if (!("upstream" in first)) return OwnAnswers.noHealthyInstance
+    const instance = this.#tried === undefined ? first.instance : first.upstream.pick(this.#tried, first.hashed.hash)
+    if (!("resource" in instance)) return OwnAnswers.noHealthyInstance
+    this.#left()
+    this.#instance = instance
+    if (this.retry !== undefined) (this.#tried ??= new Set()).add(instance.id)
+    else this.#tried = triedOnce
+    return {
+      connections: instance.resource,
+      head: this.#head(first, instance),
+      settled: (outcome) => {
+        if (outcome !== undefined) first.upstream.report(instance, isSuccess(outcome))
+      }
+    }
+  }
+
+  answer(head: Head.Answer, tookMillis: number | undefined): Exchange.AnswerHead {
+    const { marks } = this.#shared
+    const { request, version } = this.#server
+    const answer = AnswerFields.head(head, { method: request.method, version, marks, tookMillis })
+    const changed = this.#changed(answer)
+    this.#answer = changed
+    return changed
+  }
+
+  own(answer: OwnAnswer.OwnAnswer): OwnAnswer.Sent {
+    const sent = OwnAnswer.sent(answer, this.#server, this.#shared.marks)
+    this.#answer = sent.head
+    return sent
+  }
+
+  finished(report: Relay.Report): void {
+    const { metrics, source, upstream } = this.#shared
+    this.#left()
+    metrics.answered(source, upstream.service, codeOf(report), report.since)
+    const log = this.#shared.log()
+    if (log === undefined) return
+    const answer = this.#answer
+    log(RequestFacts.of(this.#about(), report, answer === undefined ? undefined : RequestStart.reader(answer)))
+  }
+
+  #left(): void {
+    this.#instance?.end()
+    this.#instance = undefined
+  }
+
+  #head({ way }: Upstream.Picked<MeshPools.MeshPool>, instance: Instance): Exchange.RequestHead {
+    const start = this.#start
+    const { fields, path } = start
+    const target = way === undefined ? path : HttpRoutes.rewritten(way.route, path)
+    const head = {
+      method: start.method,
+      target,
+      fields,
+      dropped: RequestStart.withDropped(start, start.clientCert),
+      more: this.#more(target),
+      body: RequestStart.bodyOf(this.#server.request)
+    }
+    const rules = way === undefined ? undefined : rulesOf(way, "request")
+    if (rules === undefined) return head
+    const changed = HeaderRules.applyAll(rules, RequestStart.toRaw(head), this.#facts(instance))
+    return { ...head, fields: Fields.ofRaw(changed), dropped: [], more: "" }
+  }
+
+  /** What the proxy adds. */
+  #more(target: string): string {
+    const start = this.#start
+    const timeout = this.timeoutMillis
+    return RequestStart.hostLine(start) +
+      (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: http\r\n") +
+      (start.requestId >= 0 ? "" : `x-request-id: ${this.#requestId}\r\n`) +
+      (target === start.path ? "" : `x-envoy-original-path: ${start.path}\r\n`) +
+      (timeout === undefined ? "" : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
+      (start.upgrades ? RequestFields.upgradeLines(start) : "")
+  }
+
+  #changed(answer: Exchange.AnswerHead): Exchange.AnswerHead {
+    const first = this.#first
+    if (!("upstream" in first) || this.#instance === undefined) return answer
+    const { setCookie } = first.hashed
+    const rules = first.way === undefined ? undefined : rulesOf(first.way, "response")
+    if (rules === undefined) {
+      return setCookie === undefined ? answer : { ...answer, more: `${answer.more}set-cookie: ${setCookie}\r\n` }
+    }
+    const facts = this.#facts(this.#instance, answer)
+    const changed = HeaderRules.applyAll(rules, RequestStart.toRaw(answer), facts)
+    const all = setCookie === undefined ? changed : [...changed, "set-cookie", setCookie]
+    return { ...answer, fields: Fields.ofRaw(all), dropped: [], more: "" }
+  }
+
+  #about(): RequestFacts.About {
+    const first = this.#first
+    return {
+      server: this.#server,
+      view: this.#view,
+      startTime: this.#startTime,
+      cluster: "upstream" in first ? clusterOf(first.instance) : undefined
+    }
+  }
+
+  #facts(instance: Instance, answer?: Exchange.AnswerHead): Substitution.Facts {
+    const facts = RequestFacts.of(
+      this.#about(),
+      undefined,
+      answer === undefined ? undefined : RequestStart.reader(answer)
+    )
+    return {
+      ...facts,
+      operator: (name) => {
+        switch (name) {
+          case "UPSTREAM_HOST":
+          case "UPSTREAM_REMOTE_ADDRESS":
+            return instance.address
+          case "RESPONSE_CODE":
+            return answer?.status
+          default:
+            return facts.operator(name)
+        }
+      }
+    }
+  }
+}
+
+/** No other attempt will be made. */
+const triedOnce: Set<string> = new Set()
+
+const viewOf = (start: RequestStart.RequestStart, requestId: string): HttpRequest.HttpRequest =>
+  RequestView.of({
+    method: start.method,
+    path: start.path,
+    fields: start.fields,
+    dropped: RequestStart.withDropped(start, start.clientCert),
+    more: {
+      ...(start.authority === undefined ? {} : { host: start.authority }),
+      ...(start.forwardedProto >= 0 ? {} : { "x-forwarded-proto": "http" }),
+      ...(requestId === "" ? {} : { "x-request-id": requestId })
+    }
+  })
+
+const clusterOf = ({ target }: Instance): string => target.sni === "" ? target.id : target.sni
+
+/** Undefined: nothing changes. A leg's rules go before those of its route. */
+const rulesOf = (
+  { leg, route }: Upstream.Way,
+  of: "request" | "response"
+): ReadonlyArray<HeaderRules.HeaderRules | undefined> | undefined =>
+  leg.changes[of] === undefined && route.changes[of] === undefined ? undefined : [leg.changes[of], route.changes[of]]
+
+const isSuccess = (outcome: Retry.Outcome): boolean => outcome._tag === "Answered" && outcome.status < 500
+
+export const codeOf = ({ end, own, status }: Relay.Report): number | string => {
+  switch (end) {
+    case "answered":
+      return own?.status ?? status
+    case "gone":
+      return "cancelled"
+    case "cut":
+    case "timed_out":
+    case "denied":
+      return "reset"
+  }
+}
