@@ -6,6 +6,7 @@ import * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import { authorityOf, client, failureOf, instance } from "../support/httpMesh.ts"
 import * as Mesh from "../support/mesh.ts"
 import * as Parity from "../support/parity.ts"
+import { eventually } from "../support/sockets.ts"
 import { calling, router, scripted } from "../support/routedService.ts"
 
 const url = "http://billing/"
@@ -52,12 +53,13 @@ describe("MeshHttpClient", () => {
 
   it.live("fails a request whose time is over, and does not repeat it; the nearest word about times counts", () =>
     Effect.gen(function*() {
-      const { apps: [app], http } = yield* calling("billing", [router({ RequestTimeout: "10m" })], {
+      const { dispatcher, http } = yield* calling("billing", [router({ RequestTimeout: "10m" })], {
         overrides: { requestTimeoutMillis: 50 }
       })
       const slow = http.get(url, scripted("delay=400"))
       assert.strictEqual((yield* failureOf(slow)).reason._tag, "RouteTimedOut")
-      assert.strictEqual(app!.seen.length, 1)
+      yield* eventually(() => dispatcher.stats().active === 0)
+      assert.deepStrictEqual(dispatcher.stats().requests, { "web billing timed_out": 1 })
       const patient = slow.pipe(MeshHttpClient.override({ requestTimeoutMillis: 60_000 }))
       assert.strictEqual((yield* patient).status, 200)
       const nearest = patient.pipe(MeshHttpClient.override({ requestTimeoutMillis: 10 }))

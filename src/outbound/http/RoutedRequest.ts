@@ -56,6 +56,8 @@ export class RoutedRequest implements AttemptHandler.Whole {
   #hasStarted = false
   #isHandedOn = false
   #isOver = false
+  /** What an attempt is told that begins after its request is over. */
+  #because: Error = new ObservedRequest.Abandoned()
   #place: RetryPlaces.Place | undefined
   #stopWaiting: () => void = () => {}
 
@@ -80,7 +82,7 @@ export class RoutedRequest implements AttemptHandler.Whole {
   }
 
   begun(attempt: AttemptHandler.AttemptHandler, controller: Controller, context: unknown): void {
-    if (this.#isOver || attempt !== this.#attempt) return controller.abort(new ObservedRequest.Abandoned())
+    if (this.#isOver || attempt !== this.#attempt) return controller.abort(this.#because)
     this.controller.follow(controller)
     this.#clock.heard()
     if (this.#hasStarted) return
@@ -166,9 +168,10 @@ export class RoutedRequest implements AttemptHandler.Whole {
     this.#fail(reason)
   }
 
-  #fail(error: Error, because: Error = new ObservedRequest.Abandoned()): void {
+  #fail(error: Error, because: Error = this.#because): void {
     if (this.#isOver) return
     this.#end()
+    this.#because = because
     this.#attempt?.abandon(because)
     this.#options.handler.onResponseError?.(this.controller, error)
   }
