@@ -29,7 +29,8 @@ export const make = (id: string, journal: Seen.Journal, interpreter: Script.Inte
   server.on("request", (request, response) => {
     const script = interpreter.scriptOf(id, request.headers["x-script"])
     response.on("error", () => {})
-    void act(script, note(request, request, () => request.rawTrailers), request, response)
+    // An answer that Node can not send is none: whoever waits for it waits in vain.
+    act(script, note(request, request, () => request.rawTrailers), request, response).catch(() => {})
   })
   const tunnel = (head: string) => (request: Http.IncomingMessage, socket: Duplex, first: Buffer) => {
     void note(request, socket, () => [])

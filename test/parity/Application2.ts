@@ -21,7 +21,8 @@ export const make = (id: string, journal: Seen.Journal, interpreter: Script.Inte
       target: headers[":path"] ?? "",
       headers: Seen.linesOf(raw)
     }
-    void act(script, journal.note(request, stream, () => trailers), stream, headers["content-type"])
+    // An answer that Node can not send is none: whoever waits for it waits in vain.
+    act(script, journal.note(request, stream, () => trailers), stream, headers["content-type"]).catch(() => {})
   })
   return server
 }

@@ -25,8 +25,7 @@ export const play = (port: number, request: Recording.Request, patience: number)
     session.on("goaway", (code) => {
       goaway = code
     })
-    session.on("connect", () => {
-      const stream = send(session, request)
+    const follow = (stream: Http2.ClientHttp2Stream) => {
       stream.on("response", (headers, _flags, raw: ReadonlyArray<string> = []) => {
         const fields = Seen.linesOf(raw).filter((line) => !line.startsWith(":"))
         response = { version: "2", status: headers[":status"] ?? 0, headers: fields }
@@ -39,6 +38,14 @@ export const play = (port: number, request: Recording.Request, patience: number)
       })
       stream.on("error", () => {})
       stream.on("close", () => finish(stream.rstCode === 0 ? {} : { rstCode: stream.rstCode }))
+    }
+    session.on("connect", () => {
+      try {
+        follow(send(session, request))
+      } catch (error) {
+        // Node refuses to send it.
+        finish({ error: String(error) })
+      }
     })
   })
 
