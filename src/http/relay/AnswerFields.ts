@@ -53,7 +53,7 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
       marks.server === undefined ? "" : `server: ${marks.server}\r\n`
     }${status === 101 ? switching(fields) : ""}${
       body === "none" && wasChunked && about.version === "1.1" ? "transfer-encoding: chunked\r\n" : ""
-    }`,
+    }${body === "length" && fields.indexOf("content-length") < 0 ? "content-length: 0\r\n" : ""}`,
     body
   }
 }
@@ -62,12 +62,15 @@ const serviceTime = "x-envoy-upstream-service-time"
 
 const tells = ({ marks, tookMillis }: About): boolean => marks.serviceTime && tookMillis !== undefined
 
-const bodyOf = ({ framing, status }: Head.Answer, { method }: About): Exchange.Body =>
+/** Over HTTP/2 an answer without a body ends with its head: what ends later is another answer to gRPC. */
+const bodyOf = ({ framing, status }: Head.Answer, { method, version }: About): Exchange.Body =>
   method === "HEAD" || status === 204 || status === 304 || status < 200
     ? "none"
-    : framing._tag === "Length"
-    ? "length"
-    : "streamed"
+    : framing._tag !== "Length"
+    ? "streamed"
+    : version === "2" && framing.bytes === 0
+    ? "none"
+    : "length"
 
 const withNamed = (
   fields: Fields.Fields,
