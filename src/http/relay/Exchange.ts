@@ -80,6 +80,8 @@ export interface RequestHead extends Lines.Lines {
   /** Path and query; of CONNECT, the authority. */
   readonly target: string
   readonly body: Body
+  /** Whether it asks for another protocol: nothing else may be answered with 101. */
+  readonly upgrades: boolean
 }
 
 /** A request on a connection to an instance. */

@@ -15,6 +15,9 @@ const limits: Decoder.Limits = { maxHeadBytes: 96 * 1024, maxFields: 100 }
 /** Bytes that nobody asked for, on a connection without a request. */
 const unasked = "bytes came before a request was sent"
 
+/** Provisional answers to one request: nothing holds them back. */
+const maxProvisional = 32
+
 export interface Owner {
   /** The connection waits for another request. */
   readonly free: (client: Http1Client) => void
@@ -41,19 +44,23 @@ export class Http1Client implements Exchange.Outbound {
   /** The head that counts has come; of a provisional one, only its end is still to come. */
   #answered = false
   #provisional = false
+  #provisionals = 0
+  /** The request asks for another protocol. */
+  #upgrades = false
   #tunnel = false
+  /** The instance has ended its side. What it has sent before may still wait here. */
+  #peerEnded = false
   #mayStay = true
   #over = false
 
   constructor(side: Splice.Side, owner: Owner) {
     this.side = side
     this.#owner = owner
-    this.#outbox = new Outbox.Outbox(side.socket)
+    this.#outbox = new Outbox.Outbox(side.socket, () => this.#attempt?.drained())
     this.#decoder = Decoder.answers(limits, () => this.#method)
     const { socket } = side
     socket.on("data", (bytes: Buffer) => this.#received(bytes))
     socket.on("end", () => this.#ended())
-    socket.on("drain", () => this.#attempt?.drained())
     socket.once("close", () => this.#closed())
     socket.on("error", () => {}) // an "error" without a listener ends the process
   }
@@ -68,6 +75,7 @@ export class Http1Client implements Exchange.Outbound {
     this.#sent = false
     this.#answered = false
     this.#chunked = false
+    this.#provisionals = 0
     this.#mayStay = true
     attempt.connected(this)
   }
@@ -75,6 +83,7 @@ export class Http1Client implements Exchange.Outbound {
   send(head: Exchange.RequestHead): void {
     if (this.#over) return
     this.#method = head.method
+    this.#upgrades = head.upgrades
     this.#chunked = head.body === "streamed"
     const framing = this.#chunked ? "transfer-encoding: chunked\r\n" : saysNothing(head) ? "content-length: 0\r\n" : ""
     this.#outbox.add(`${head.method} ${head.target} HTTP/1.1\r\n${Lines.text(head)}${framing}\r\n`)
@@ -84,7 +93,7 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   write(bytes: Buffer): boolean {
-    if (this.#over) return true
+    if (this.#over || bytes.length === 0) return true // an empty chunk would be the last one
     if (this.#chunked) this.#outbox.add(`${bytes.length.toString(16)}\r\n`)
     this.#outbox.add(bytes)
     if (this.#chunked) this.#outbox.add("\r\n")
@@ -152,10 +161,14 @@ export class Http1Client implements Exchange.Outbound {
     const attempt = this.#attempt
     if (attempt === undefined) {
       if (this.#decoder.waiting > 0) this.#fail({ _tag: "Malformed", why: unasked })
+      else if (this.#peerEnded) this.#fail(cut)
       return false
     }
     const event = this.#decoder.next()
-    if (event === undefined) return false
+    if (event === undefined) {
+      if (this.#peerEnded) this.#endedIn(attempt)
+      return false
+    }
     switch (event._tag) {
       case "Head":
         this.#head(event.head, attempt)
@@ -176,8 +189,15 @@ export class Http1Client implements Exchange.Outbound {
   #head(head: Head.Answer, attempt: Exchange.Attempt): void {
     this.#provisional = head.status < 200 && head.status !== 101
     if (this.#provisional) {
+      if (++this.#provisionals > maxProvisional) {
+        return this.#fail({ _tag: "Malformed", why: `there are more than ${maxProvisional} provisional answers` })
+      }
       if (head.status !== 100) attempt.answered(head)
       return
+    }
+    // Whoever did not ask, or has not ended what it asked, would take what follows for something else than the instance.
+    if (head.status === 101 && !(this.#upgrades && this.#sent)) {
+      return this.#fail({ _tag: "Malformed", why: "the protocol is switched without having been asked to" })
     }
     this.#answered = true
     if (head.status === 101) {
@@ -191,7 +211,8 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   #whole(attempt: Exchange.Attempt): void {
-    const reused = this.#mayStay && this.#sent && !this.#tunnel
+    // What follows the answer is none to the next request.
+    const reused = this.#mayStay && this.#sent && !this.#tunnel && !this.#peerEnded && this.#decoder.waiting === 0
     this.#attempt = undefined
     this.since = performance.now()
     // First the answer goes on, then the connection takes another request.
@@ -211,12 +232,15 @@ export class Http1Client implements Exchange.Outbound {
     attempt?.failed(failure)
   }
 
+  /** Not before the client has room for what came before the end. */
   #ended(): void {
-    if (this.#over) return
-    const event = this.#decoder.end()
-    const attempt = this.#attempt
-    if (attempt !== undefined && event?._tag === "End") return this.#endedWhole(attempt)
-    this.#fail({ _tag: "Reset", why: "connection" })
+    this.#peerEnded = true
+    this.#pump()
+  }
+
+  #endedIn(attempt: Exchange.Attempt): void {
+    if (this.#decoder.end()?._tag === "End") this.#endedWhole(attempt)
+    else this.#fail(cut)
   }
 
   /** An answer that lasts until the end of the connection, or a tunnel. */
@@ -229,10 +253,12 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   #closed(): void {
-    if (this.#over) return
-    this.#fail({ _tag: "Reset", why: "connection" })
+    if (this.#over || (this.#peerEnded && this.#paused)) return
+    this.#fail(cut)
   }
 }
+
+const cut: Exchange.Failure = { _tag: "Reset", why: "connection" }
 
 /** Whether a method that has bodies comes without one, and without a word about it (RFC 9110, 8.6). */
 const saysNothing = ({ body, fields, method }: Exchange.RequestHead): boolean =>
@@ -243,10 +269,11 @@ const bodiless: ReadonlySet<string> = new Set(["CONNECT", "DELETE", "GET", "HEAD
 /** Whether the connection may be used for another request. */
 const stays = ({ fields, framing, minor }: Head.Answer): boolean => {
   if (framing._tag === "UntilEnd" && framing !== Framing.none) return false
-  const connection = fields.indexOf("connection")
-  if (connection < 0) return minor === 1
-  const value = fields.value(connection).toLowerCase()
-  return minor === 1 ? !value.includes("close") : value.includes("keep-alive")
+  let options = ""
+  for (let at = fields.indexOf("connection"); at >= 0; at = fields.indexOf("connection", at + 1)) {
+    options += `${fields.value(at).toLowerCase()},`
+  }
+  return minor === 1 ? !options.includes("close") : options.includes("keep-alive") && !options.includes("close")
 }
 
 /** `Keep-Alive: timeout=5` says when the instance closes the connection: a request just then would be lost. */

@@ -52,17 +52,23 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
   /** When the last request was over, or the first byte of a head came. */
   #since = performance.now()
   #tunnel = false
+  /** So much waits for its turn that nothing more is read. */
+  #held = false
+  /** The client has ended its side of a tunnel. What it has sent before may still wait here. */
+  #clientEnded = false
 
   constructor(connection: Connection, options: Options<Connection>, last: boolean) {
     this.connection = connection
     this.#options = options
     this.#last = last
-    this.outbox = new Outbox.Outbox(connection.socket)
+    this.outbox = new Outbox.Outbox(connection.socket, () => {
+      this.#current?.client?.drained()
+      this.pump()
+    })
     this.#decoder = Decoder.requests({ maxHeadBytes: options.limits.maxHeaderBytes, maxFields: options.maxFields })
     const { socket } = connection
     socket.on("data", (bytes: Buffer) => this.#received(bytes))
     socket.on("end", () => this.#ended())
-    socket.on("drain", () => this.#current?.client?.drained())
     socket.once("close", () => this.#closed())
   }
 
@@ -82,7 +88,7 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
         this.connection.reset()
       }
     }
-    if (this.#over || this.#current !== undefined) return false
+    if (this.#over || this.#current !== undefined || !this.outbox.hasRoom()) return false
     if (this.#decoder.waiting === 0) return now - this.#since > limits.idleMillis
     if (now - this.#since > limits.headersMillis) {
       this.#options.abused(this.connection, "slow_headers")
@@ -119,7 +125,14 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
     this.#pumping = true
     while (this.#step()) continue
     this.#pumping = false
-    if (this.#decoder.waiting > waitingBytes && !this.#over) this.connection.socket.pause()
+    if (this.#over) return
+    if (this.#decoder.waiting > waitingBytes) {
+      this.#held = true
+      this.connection.socket.pause()
+    } else if (this.#held) {
+      this.#held = false
+      if (this.#current?.isPaused !== true) this.connection.socket.resume()
+    }
   }
 
   tunnel(): void {
@@ -142,9 +155,13 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
   #step(): boolean {
     if (this.#over) return false
     const current = this.#current
-    if (current !== undefined && !current.takes) return false
+    // A client that does not read its answers gets no more of them.
+    if (current === undefined ? !this.outbox.hasRoom() : !current.takes) return false
     const event = this.#decoder.next()
-    if (event === undefined) return false
+    if (event === undefined) {
+      if (this.#clientEnded) current?.whole()
+      return false
+    }
     switch (event._tag) {
       case "Head": {
         const exchange = new Http1Exchange(this, event.head, this.connection.socket)
@@ -193,7 +210,10 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
     const { socket } = this.connection
     if (this.#over) return socket.destroySoon()
     const current = this.#current
-    if (this.#tunnel && current !== undefined) return current.whole()
+    if (this.#tunnel && current !== undefined) {
+      this.#clientEnded = true
+      return this.pump()
+    }
     if (current === undefined && this.#decoder.waiting === 0) return void socket.end()
     // A client that ends its side has left, as Envoy sees it: nobody knows whether it still listens.
     this.#over = true
@@ -238,6 +258,10 @@ export class Http1Exchange implements Exchange.ServerExchange {
 
   get local(): string {
     return Lines.address(this.#socket.localAddress, this.#socket.localPort)
+  }
+
+  get isPaused(): boolean {
+    return this.#paused
   }
 
   /** Whether the body may be read on. */
@@ -303,8 +327,8 @@ export class Http1Exchange implements Exchange.ServerExchange {
   }
 
   write(bytes: Buffer): boolean {
-    if (this.#over) return true
     const { outbox } = this.#server
+    if (this.#over || bytes.length === 0) return true // an empty chunk would be the last one
     if (this.#chunked) outbox.add(`${bytes.length.toString(16)}\r\n`)
     outbox.add(bytes)
     if (this.#chunked) outbox.add("\r\n")

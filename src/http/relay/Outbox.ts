@@ -1,6 +1,9 @@
 /**
  * What waits to be written to a socket, put together: a head and a short body are one write, and so one record of TLS. What is
  * not flushed by the end of the turn of the event loop is flushed then.
+ *
+ * Trap: what is full here need not be full for the socket, which tells of room only where it has refused some. Whoever is told
+ * that there is no room is told when there is, by either of them.
  */
 import type { Socket } from "node:net"
 
@@ -9,12 +12,18 @@ const copiedBytes = 16 * 1024
 
 export class Outbox {
   readonly #socket: Socket
+  readonly #drained: () => void
   #pieces: Array<string | Buffer> = []
   #bytes = 0
   #scheduled = false
+  /** Somebody waits for room. */
+  #awaited = false
 
-  constructor(socket: Socket) {
+  /** `drained`: there is room again. */
+  constructor(socket: Socket, drained: () => void) {
     this.#socket = socket
+    this.#drained = drained
+    socket.on("drain", () => this.#tell())
   }
 
   /** A text has one character for each byte. */
@@ -27,14 +36,33 @@ export class Outbox {
     process.nextTick(flush, this)
   }
 
-  /** Whether more may be added. Where it may not, the socket will drain. */
+  /** Whether more may be added. Where it may not, `drained` is called when it may. */
   hasRoom(): boolean {
-    return this.#bytes + this.#socket.writableLength < this.#socket.writableHighWaterMark
+    const socket = this.#socket
+    const hasRoom = this.#bytes === 0
+      ? !socket.writableNeedDrain
+      : this.#bytes + socket.writableLength < socket.writableHighWaterMark
+    this.#awaited ||= !hasRoom
+    return hasRoom
   }
 
   flush(): void {
     this.#scheduled = false
-    if (this.#bytes === 0) return
+    if (this.#bytes > 0) this.#write()
+    if (this.#awaited && !this.#socket.writableNeedDrain) process.nextTick(tell, this)
+  }
+
+  /** There may be room. */
+  tell(): void {
+    if (this.#awaited && this.hasRoom()) this.#tell()
+  }
+
+  #tell(): void {
+    this.#awaited = false
+    this.#drained()
+  }
+
+  #write(): void {
     const socket = this.#socket
     const pieces = this.#pieces
     const bytes = this.#bytes
@@ -52,6 +80,7 @@ export class Outbox {
 }
 
 const flush = (outbox: Outbox): void => outbox.flush()
+const tell = (outbox: Outbox): void => outbox.tell()
 
 const write = (socket: Socket, piece: string | Buffer): void =>
   void (typeof piece === "string" ? socket.write(piece, "latin1") : socket.write(piece))

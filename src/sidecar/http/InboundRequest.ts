@@ -159,7 +159,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
         ? this.#dropped
         : RequestStart.withoutNamed(start.fields, this.#dropped, changes.remove),
       more: this.#more(changes?.add ?? []),
-      body: RequestStart.bodyOf(this.server.request)
+      body: RequestStart.bodyOf(this.server.request),
+      upgrades: start.upgrades
     }
   }
 

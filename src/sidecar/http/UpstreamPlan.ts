@@ -131,7 +131,8 @@ export class UpstreamPlan implements Relay.Plan {
       fields,
       dropped: RequestStart.withDropped(start, start.clientCert),
       more: this.#more(target),
-      body: RequestStart.bodyOf(this.#server.request)
+      body: RequestStart.bodyOf(this.#server.request),
+      upgrades: start.upgrades
     }
     const rules = way === undefined ? undefined : rulesOf(way, "request")
     if (rules === undefined) return head

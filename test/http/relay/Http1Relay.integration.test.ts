@@ -1,0 +1,187 @@
+/** Requests through the machines of HTTP/1.1, byte by byte: what a client and an instance get, and that nothing is left behind. */
+import type * as Net from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Relays from "../../support/relays.ts"
+import * as Sockets from "../../support/sockets.ts"
+
+/** An instance that does with each connection what the test says, once a whole head has come. */
+const instance = (answer: (socket: Net.Socket, request: string, turn: number) => void) => {
+  let turn = 0
+  return Sockets.server((socket) => {
+    let text = ""
+    socket.on("data", (bytes: Buffer) => {
+      text += bytes.toString("latin1")
+      for (let end = text.indexOf("\r\n\r\n"); end >= 0; end = text.indexOf("\r\n\r\n")) {
+        const request = text.slice(0, end + 4)
+        text = text.slice(end + 4)
+        answer(socket, request, turn++)
+      }
+    })
+    socket.on("end", () => socket.end())
+  })
+}
+
+const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: a.test\r\n${more}\r\n`
+
+const statuses = (text: string): ReadonlyArray<string> => [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, it]) => it!)
+
+const nothingLeft = (proxy: Relays.Proxy) =>
+  Sockets.eventually(() =>
+    proxy.circuit.connections === 0 && proxy.circuit.pending === 0 && proxy.budget.requests === 0 &&
+    proxy.budget.retries === 0 && proxy.deadlines.size === 0
+  )
+
+describe("a relay of HTTP/1.1", () => {
+  it.live("never takes what follows an answer for the answer to the next request", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket, request, turn) =>
+        socket.write(
+          turn === 0
+            ? "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray"
+            : `HTTP/1.1 200 OK\r\ncontent-length: ${request.split(" ")[1]!.length}\r\n\r\n${request.split(" ")[1]}`
+        )
+      )
+      // One connection, so that the second request waits for it.
+      const proxy = yield* Relays.make(server.port, { limits: { maxConnections: 1 } })
+      const [one, two] = [yield* Sockets.connect(proxy.port), yield* Sockets.connect(proxy.port)]
+      const [first, second] = [Sockets.record(one), Sockets.record(two)]
+      one.write(get("/first"))
+      yield* Sockets.eventually(() => proxy.circuit.connections === 1)
+      two.write(get("/second"))
+      yield* first.until("{}")
+      yield* second.until("/second")
+      assert.notInclude(second.text() + first.text(), "stray")
+    }))
+
+  it.live("passes on the whole answer of an instance that ends before a slow client has taken it", () =>
+    Effect.gen(function*() {
+      const size = 24 * 1_048_576
+      for (const head of [`content-length: ${size}\r\nconnection: close`, "connection: close"]) {
+        const server = yield* instance((socket) => {
+          socket.write(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n`)
+          socket.end(Buffer.alloc(size, "x"))
+        })
+        const proxy = yield* Relays.make(server.port)
+        const client = yield* Sockets.connect(proxy.port)
+        client.pause()
+        client.write(get("/"))
+        const passed = () => proxy.clients[0]?.writableLength ?? 0
+        yield* Sockets.eventually(() => passed() > 0)
+        const answer = Sockets.record(client)
+        client.on("data", () => {
+          client.pause()
+          setImmediate(() => client.resume())
+        })
+        client.resume()
+        yield* Sockets.eventually(() => answer.bytes() >= size || proxy.reports.length > 0)
+        yield* Sockets.eventually(() => proxy.reports.length > 0)
+        assert.deepStrictEqual(proxy.reports.map(({ end, sent }) => [end, sent]), [["answered", size]])
+      }
+    }))
+
+  it.live("does not open a tunnel that nobody has asked for", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) => socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\nhello"))
+      const proxy = yield* Relays.make(server.port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(get("/"))
+      yield* answer.until("protocol error")
+      assert.deepStrictEqual(statuses(answer.text()), ["502"])
+      yield* nothingLeft(proxy)
+    }))
+
+  it.live("opens a tunnel that was asked for, with what either side has sent ahead", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) => socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\nhello"))
+      const proxy = yield* Relays.make(server.port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(`${get("/", "Connection: Upgrade\r\nUpgrade: websocket\r\n")}ahead`)
+      yield* answer.until("\r\n\r\nhello")
+      const other = Sockets.record(server.sockets[0]!)
+      client.end(" and after")
+      assert.strictEqual(yield* other.ending, "ended")
+      assert.include(other.text(), "after")
+      assert.strictEqual(yield* answer.ending, "ended")
+      yield* nothingLeft(proxy)
+    }))
+
+  it.live("bounds the provisional answers to a request", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) =>
+        socket.write("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(10_000))
+      )
+      const proxy = yield* Relays.make(server.port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(get("/"))
+      yield* answer.until("protocol error")
+      assert.strictEqual(statuses(answer.text()).at(-1), "502")
+      assert.isBelow(statuses(answer.text()).length, 40)
+      yield* nothingLeft(proxy)
+    }))
+
+  it.live("does not use a connection again that any line says to close", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) =>
+        socket.write("HTTP/1.1 200 OK\r\nconnection: keep-alive\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+      )
+      const proxy = yield* Relays.make(server.port)
+      const client = yield* Sockets.connect(proxy.port)
+      client.write(get("/"))
+      yield* Sockets.eventually(() => proxy.reports.length === 1)
+      yield* nothingLeft(proxy)
+    }))
+
+  it.live("reads on once a request that had to wait goes on", () =>
+    Effect.gen(function*() {
+      const body = "y".repeat(1_000_000)
+      const received: Array<number> = []
+      const server = yield* Sockets.server((socket) => {
+        let bytes = 0
+        socket.on("data", (chunk: Buffer) => {
+          bytes += chunk.length
+          if (bytes < body.length) return
+          received.push(bytes)
+          socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        })
+      })
+      let begin: (() => void) | undefined
+      const proxy = yield* Relays.make(server.port, {
+        hold: (go) => {
+          begin = go
+          return true
+        }
+      })
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(`POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      yield* Sockets.eventually(() => proxy.clients[0]?.isPaused() === true)
+      begin?.()
+      yield* Sockets.eventually(() => statuses(answer.text()).length === 1)
+      assert.isAbove(received[0]!, body.length)
+    }))
+
+  it.live("takes no more requests from a client that does not read its answers", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) => socket.write("HTTP/1.1 204 No Content\r\n\r\n"))
+      let handled = 0
+      const proxy = yield* Relays.make(server.port, {
+        denies: () => ++handled > 0
+      })
+      const client = yield* Sockets.connect(proxy.port)
+      client.pause()
+      const some = get("/denied").repeat(1000)
+      let flowing = true
+      for (let i = 0; i < 400 && flowing; i++) flowing = client.write(some) || client.writableLength < 32 * 1_048_576
+      let before = -1
+      while (before !== handled) {
+        before = handled
+        yield* Effect.sleep("100 millis")
+      }
+      const { writableHighWaterMark, writableLength } = proxy.clients[0]!
+      assert.isBelow(writableLength, 2 * writableHighWaterMark)
+    }))
+})
