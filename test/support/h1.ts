@@ -18,9 +18,13 @@ const describe = (
   trailers: ReadonlyArray<string>
 ): string => JSON.stringify([method, target, rawHeaders, body.toString("latin1"), trailers])
 
-/** Whole requests, and what was wrong with the first that was none. `pieces` are fed one after the other. */
-export const ours = (pieces: ReadonlyArray<Buffer>): Read => {
+/** Whole requests, and what was wrong with the first that was none. `pieces` are fed one after the other, or all `ahead`. */
+export const ours = (pieces: ReadonlyArray<Buffer>, ahead = false): Read => {
   const decoder = Decoder.requests(limits)
+  if (ahead) {
+    for (const piece of pieces) decoder.feed(piece)
+    pieces = [Buffer.alloc(0)]
+  }
   const requests: Array<string> = []
   let open: { readonly method: string; readonly target: string; readonly raw: Array<string> } | undefined
   let body: Array<Buffer> = []

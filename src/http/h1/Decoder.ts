@@ -33,6 +33,10 @@ type State =
 /** Chunk extensions mean nothing to anybody, and are not sent on: a line of them is as short as this. */
 const maxSizeLine = 256
 
+/** Pieces that wait apart from each other, and how many bytes of them are put together. */
+const maxPieces = 64
+const maxJoined = 64 * 1024
+
 export class Decoder<H extends Head.Request | Head.Answer> {
   readonly #parse: (bytes: Buffer) => H | Fields.Fault
   readonly #limits: Limits
@@ -41,9 +45,10 @@ export class Decoder<H extends Head.Request | Head.Answer> {
   #bytes: Buffer = empty
   /** Where what was not taken yet begins. */
   #at = 0
-  /** Pieces that came after `#bytes`, none of which can end a line. */
+  /** Pieces that came after `#bytes`. */
   #more: Array<Buffer> = []
   #moreBytes = 0
+  #moreEndsLine = false
   /** How far `#bytes` has been searched for the end of a head. */
   #searched = 0
   #lines = 0
@@ -66,6 +71,9 @@ export class Decoder<H extends Head.Request | Head.Answer> {
     }
     this.#more.push(bytes)
     this.#moreBytes += bytes.length
+    this.#moreEndsLine ||= bytes.includes(lineFeed)
+    // A client that sends byte by byte must not cost an object for each of them.
+    if (this.#more.length >= maxPieces && this.#moreBytes <= maxJoined) this.#join()
   }
 
   /** Undefined: more bytes are needed. */
@@ -190,7 +198,7 @@ export class Decoder<H extends Head.Request | Head.Answer> {
   }
 
   #trailers(): Event<H> | undefined {
-    this.#join()
+    if (this.#bytes.length - this.#at < 2) this.#join()
     if (this.#bytes[this.#at] === carriageReturn && this.#bytes[this.#at + 1] === lineFeed) {
       this.#take(this.#at + 2)
       this.#state = { _tag: "Head" }
@@ -206,6 +214,7 @@ export class Decoder<H extends Head.Request | Head.Answer> {
 
   /** Some clients end a body with a line that does not belong to it (RFC 9112, 2.2). */
   #skipEmptyLine(): void {
+    if (this.#at === this.#bytes.length) this.#nextPiece()
     if (this.#skipped || this.#bytes[this.#at] !== carriageReturn) return
     this.#join()
     if (this.#bytes[this.#at + 1] !== lineFeed) return
@@ -218,7 +227,7 @@ export class Decoder<H extends Head.Request | Head.Answer> {
     const { maxFields, maxHeadBytes } = this.#limits
     const size = this.#bytes.length - this.#at + this.#moreBytes
     // Only an end of line can end it: what comes in pieces is not put together for each of them.
-    if (this.#more.some((piece) => piece.includes(lineFeed))) this.#join()
+    if (this.#moreEndsLine) this.#join()
     const end = this.#bytes.indexOf("\r\n\r\n", Math.max(this.#at, this.#searched - 3), "latin1")
     if (end >= 0 && end + 4 - this.#at <= maxHeadBytes) {
       const bytes = this.#bytes.subarray(this.#at, end + 4)
@@ -260,6 +269,7 @@ export class Decoder<H extends Head.Request | Head.Answer> {
     this.#at = 0
     this.#more = []
     this.#moreBytes = 0
+    this.#moreEndsLine = false
   }
 
   #nextPiece(): void {

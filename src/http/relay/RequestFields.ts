@@ -108,6 +108,7 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
         host = index
         break
       case kinds.upgrade:
+        if (upgrade >= 0) return malformed("there is more than one Upgrade")
         upgrade = index
         dropped.push(index)
         break
@@ -156,16 +157,22 @@ const ofConnection = (
     }
   }
   const dropped = new Set(request.dropped)
+  let { forwardedProto, requestId } = request
   for (let index = 0; index < fields.count; index++) {
     if (!options.includes(fields.name(index).toLowerCase())) continue
     // Nobody may have the authority, or the length of a body, left out.
     if (index === host || fields.isNamed(index, "content-length")) {
       return malformed("Connection names a field that has to stay")
     }
-    if (!fields.isNamed(index, "te")) dropped.add(index)
+    if (fields.isNamed(index, "te")) continue
+    dropped.add(index)
+    if (index === forwardedProto) forwardedProto = -1
+    if (index === requestId) requestId = -1
   }
   return {
     ...request,
+    forwardedProto,
+    requestId,
     dropped: [...dropped].sort((a, b) => a - b),
     upgrades,
     closes: options.includes("close")
@@ -174,9 +181,15 @@ const ofConnection = (
 
 const malformed = (why: string): Refused => ({ _tag: "Malformed", why })
 
-/** The lines that ask for the upgrade again. */
-export const upgradeLines = ({ fields }: Request): string =>
-  `connection: ${fields.value(fields.indexOf("connection"))}\r\nupgrade: ${fields.value(fields.indexOf("upgrade"))}\r\n`
+/** The lines that ask for the upgrade again. What else `Connection` names was for us: it must not cost the application a field. */
+export const upgradeLines = ({ fields }: Request): string => {
+  const options: Array<string> = []
+  for (let at = fields.indexOf("connection"); at >= 0; at = fields.indexOf("connection", at + 1)) {
+    options.push(...fields.value(at).split(",").map((option) => option.trim()))
+  }
+  const kept = options.filter((option) => /^(?:keep-alive|upgrade)$/i.test(option))
+  return `connection: ${kept.join(", ")}\r\nupgrade: ${fields.value(fields.indexOf("upgrade"))}\r\n`
+}
 
 /** What an authority may be written with: `user@a.test`, `[::1]:80`, nothing at all. */
 export const isAuthority = (text: string): boolean => /^[\w\-.~!$&'()*+,;=:@%[\]]*$/.test(text)

@@ -39,6 +39,8 @@ describe("Decoder", () => {
       const places = [...new Set(cuts.map((cut) => Math.abs(cut) % (bytes.length + 1)))].toSorted((a, b) => a - b)
       const pieces = [0, ...places].map((from, i) => bytes.subarray(from, places[i]))
       assert.deepStrictEqual(H1.ours(pieces), H1.ours([bytes]))
+      assert.deepStrictEqual(H1.ours(pieces, true), H1.ours([bytes]))
+      assert.deepStrictEqual(H1.ours(Array.from(bytes, (byte) => Buffer.of(byte)), true), H1.ours([bytes]))
       assert.deepStrictEqual(H1.ours(Array.from(bytes, (byte) => Buffer.of(byte))), H1.ours([bytes]))
     }
   )

@@ -1,0 +1,75 @@
+/** What of a request's fields goes on, and what a client can not talk a proxy into. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Head from "../../../src/http/h1/Head.ts"
+import * as Lines from "../../../src/http/h1/Lines.ts"
+import * as RequestFields from "../../../src/http/relay/RequestFields.ts"
+
+const read = (...lines: ReadonlyArray<string>) => {
+  const text = `GET / HTTP/1.1\r\nHost: a.test\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`
+  const head = Head.request(Buffer.from(text, "latin1"), 100)
+  assert(head._tag === "Request")
+  return RequestFields.read(head)
+}
+
+const taken = (...lines: ReadonlyArray<string>) => {
+  const request = read(...lines)
+  assert(!("_tag" in request))
+  return request
+}
+
+/** What goes on, the host aside. */
+const sentOn = (...lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const request = taken(...lines)
+  return Lines.text({ ...request, more: "" }).split("\r\n").slice(1, -1)
+}
+
+describe("RequestFields", () => {
+  it("keeps what is between two hops to itself", () => {
+    assert.deepStrictEqual(
+      sentOn(
+        "Connection: keep-alive, X-One",
+        "x-one: 1",
+        "X-Two: 2",
+        "Keep-Alive: 5",
+        "Proxy-Connection: a",
+        "TE: gzip"
+      ),
+      ["X-Two: 2"]
+    )
+    assert.deepStrictEqual(sentOn("Connection: te, X-One", "Connection: x-three", "TE: trailers", "X-Three: 3"), [
+      "TE: trailers"
+    ])
+  })
+
+  it("refuses to leave out what says whose request it is, and how long", () => {
+    for (const name of ["Host", "content-length"]) {
+      assert.deepInclude(read("Content-Length: 0", `Connection: close, ${name}`), { _tag: "Malformed" })
+    }
+    assert.deepInclude(read("host: b.test"), { _tag: "Malformed" })
+  })
+
+  it("adds what the client has had left out", () => {
+    const { forwardedProto, requestId } = taken(
+      "Connection: x-request-id, X-Forwarded-Proto",
+      "X-Request-Id: 1",
+      "x-forwarded-proto: http"
+    )
+    assert.deepStrictEqual([forwardedProto, requestId], [-1, -1])
+  })
+
+  it("asks for no other protocol than the one it has judged", () => {
+    assert.deepInclude(read("Connection: Upgrade", "Upgrade: other", "Upgrade: websocket"), { _tag: "Malformed" })
+    assert.deepInclude(read("Connection: Upgrade", "Upgrade: websocket, h2c"), { _tag: "UpgradeRefused" })
+    assert.deepInclude(read("Connection: Upgrade", "Upgrade: h2c"), { upgrades: false })
+    assert.deepInclude(read("Upgrade: websocket"), { upgrades: false })
+  })
+
+  it("names no field to the application that it should not look at", () => {
+    const request = taken(
+      "Connection: keep-alive, X-Forwarded-Client-Cert",
+      "Connection: close, Upgrade",
+      "Upgrade: WebSocket"
+    )
+    assert.strictEqual(RequestFields.upgradeLines(request), "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n")
+  })
+})
