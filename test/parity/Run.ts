@@ -28,7 +28,7 @@ export interface Result {
 }
 
 /** More scenarios than these are not late: they are wrong, and playing them again would only take its time. */
-const few = 20
+const few = 60
 
 export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recording.Scenario>, options: Options) {
   const folder = yield* Effect.acquireRelease(
