@@ -21,9 +21,12 @@ export type Abuse =
 const endedByUs = new WeakSet<Http2.ServerHttp2Stream>()
 
 /** Ends a stream so that the client does not take what it has for a whole answer. */
-export const cancel = (stream: Http2.ServerHttp2Stream): void => {
+export const cancel = (
+  stream: Http2.ServerHttp2Stream,
+  code: number = Http2.constants.NGHTTP2_CANCEL
+): void => {
   endedByUs.add(stream)
-  stream.close(Http2.constants.NGHTTP2_CANCEL)
+  stream.close(code)
 }
 
 /**

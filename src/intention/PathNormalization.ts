@@ -45,7 +45,8 @@ export const normalize = (target: string, settings: RequestNormalization = {}): 
     }
   }
 
-  if (settings.MergeSlashes === true) path = path.replace(/\/{2,}/g, "/")
+  // Envoy leaves two where there is nothing else.
+  if (settings.MergeSlashes === true) path = /^\/{2,}$/.test(path) ? "//" : path.replace(/\/{2,}/g, "/")
   return { _tag: redirect ? "Redirect" : "Path", path: path + query }
 }
 

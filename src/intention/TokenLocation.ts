@@ -40,9 +40,9 @@ export const isTaken = (location: TokenLocation, request: HttpRequest.HttpReques
   }
 }
 
-/** Three parts of base64url. What follows them, as the next line of a repeated header does, is not a part of it. */
+/** Three parts of base64url, and nothing else: what comes with another line of the header, or behind a comma, is no token. */
 const token = (text: string | undefined): string | undefined =>
-  text === undefined ? undefined : /^[\w-]+\.[\w-]+\.[\w-]*(?=$|[\s,])/.exec(text)?.[0]
+  text === undefined ? undefined : /^\s*([\w-]+\.[\w-]+\.[\w-]*)\s*$/.exec(text)?.[1]
 
 const queryParameter = (target: string, name: string): string | undefined => {
   const at = target.indexOf("?")

@@ -21,6 +21,8 @@ export interface Options {
   readonly drain?: Duration.Input | undefined
   /** How a local connection is served, asked as it arrives. Undefined: its bytes are relayed. */
   readonly serve?: Effect.Effect<((local: Splice.Side) => Effect.Effect<void>) | undefined> | undefined
+  /** Relayed connections beyond it are closed. Undefined: there is no limit. */
+  readonly maxConnections?: (() => number | undefined) | undefined
   /** Runs when it stops accepting. */
   readonly draining?: Effect.Effect<void> | undefined
 }
@@ -43,7 +45,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   Listening.ListenError,
   MeshDialer.MeshDialer | Scope.Scope
 > {
-  const counts = { accepted: 0, open: 0, failed: 0, established: 0, relayed: 0 }
+  const counts = { accepted: 0, open: 0, failed: 0, established: 0, relayed: 0, relaying: 0 }
   const traffic = ByteCounts.make()
   yield* ConnectionMetrics.follow("outbound", () => ({
     established: counts.established,
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     counts.accepted++
     counts.open++
     socket.once("close", () => counts.open--)
-    run(serveOne(socket, options.serve, shared))
+    run(serveOne(socket, options, shared))
   })
   const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
   const bound = yield* Effect.acquireRelease(
@@ -100,18 +102,23 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 /** What all connections have in common. */
 interface Shared {
   readonly acquire: MeshDialer.Route["acquire"]
-  readonly counts: { failed: number; established: number; relayed: number }
+  readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
   readonly traffic: ByteCounts.ByteCounts
 }
 
 const serveOne = (
   socket: Net.Socket,
-  serve: Options["serve"],
+  { maxConnections, serve }: Options,
   shared: Shared
 ): Effect.Effect<void> =>
-  serve === undefined ? relay(socket, shared) : Effect.flatMap(serve, (served) => {
-    if (served === undefined) return relay(socket, shared)
+  Effect.flatMap(serve ?? Effect.undefined, (served) => {
+    if (served === undefined) {
+      const most = maxConnections?.()
+      return most !== undefined && shared.counts.relaying >= most
+        ? Effect.sync(() => socket.destroy())
+        : relay(socket, shared)
+    }
     const local = Splice.plain(socket)
     return Effect.ensuring(served(local), Effect.sync(local.reset))
   })
@@ -120,6 +127,7 @@ const serveOne = (
 const relay = (socket: Net.Socket, { acquire, counts, report, traffic }: Shared): Effect.Effect<void> => {
   const local = Splice.plain(socket)
   let connection: Connect.Connection | undefined
+  counts.relaying++
   return Splice.spliceWith(local, acquire, (mesh) => {
     connection = mesh
     counts.established++
@@ -137,7 +145,10 @@ const relay = (socket: Net.Socket, { acquire, counts, report, traffic }: Shared)
       counts.failed++
       return report.unreachable(error)
     }),
-    Effect.ensuring(Effect.sync(local.reset))
+    Effect.ensuring(Effect.sync(() => {
+      counts.relaying--
+      local.reset()
+    }))
   )
 }
 

@@ -33,15 +33,16 @@ export const make = Effect.fnUntraced(function*(
   Listening.ListenError,
   MeshDialer.MeshDialer | SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope
 > {
+  let current = upstream
   const http = yield* UpstreamHttp.make(upstream, { ...options, resolver: resolverOf(upstream) })
   const { bound, idle, redirect, stats, stop } = yield* Forwarder.make({
     ...options,
     bind: upstream.bind,
     to: resolverOf(upstream),
     serve: http.serve,
-    draining: http.drain
+    draining: http.drain,
+    maxConnections: () => current.limits.maxConnections
   })
-  let current = upstream
   return {
     address: Listening.format(bound),
     stop,
@@ -52,9 +53,9 @@ export const make = Effect.fnUntraced(function*(
         const next = upstreams.find(({ id }) => id === current.id)
         if (next === undefined) return Effect.void
         http.update(next)
-        if (next.connectTimeoutMillis === current.connectTimeoutMillis) return Effect.void
+        const before = current
         current = next
-        return redirect(resolverOf(next))
+        return next.connectTimeoutMillis === before.connectTimeoutMillis ? Effect.void : redirect(resolverOf(next))
       })
   }
 })

@@ -11,6 +11,8 @@ export interface Fault {
   readonly _tag: "Fault"
   readonly status: 400 | 417 | 426 | 431 | 501
   readonly why: string
+  /** Whether the answer has no words, as Envoy answers what it could read and does not like. */
+  readonly isSilent?: boolean | undefined
 }
 
 export const fault = (why: string, status: Fault["status"] = 400): Fault => ({ _tag: "Fault", status, why })

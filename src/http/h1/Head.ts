@@ -31,7 +31,10 @@ export const request = (bytes: Buffer, maxFields: number): Request | Fields.Faul
   if (parts === null) return unread(line)
   const [, method = "", target = "", version] = parts
   if (!methods.has(method)) return Fields.fault("the method is unknown")
-  if (!isTarget(method, target)) return Fields.fault("the target is none that the method may have")
+  if (!isTarget(method, target)) {
+    const fault = Fields.fault("the target is none that the method may have")
+    return target.startsWith("/") ? { ...fault, isSilent: true } : fault
+  }
   if (version !== "1.1") return Fields.fault(`HTTP/${version} is not spoken here`, 426)
   const fields = Fields.parse(text, line.length + 2, maxFields)
   if (fields._tag === "Fault") return fields

@@ -29,18 +29,19 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
   const dropped: Array<number> = []
   let named: ReadonlyArray<string> = []
   let isDated = false
-  let wasChunked = false
+  let isMeasured = false
   for (let index = 0; index < fields.count; index++) {
     const length = fields.places[index * 4 + 1]! - fields.places[index * 4]!
     if (length > longest || length < 4) continue
     const name = fields.name(index).toLowerCase()
     if (name === "date") isDated = true
     else if (name === "server" ? marks.server !== undefined : name === serviceTime && tells(about)) dropped.push(index)
-    else if (name === "content-length" && (status === 204 || status < 200)) dropped.push(index)
-    else if (hops.has(name)) {
+    else if (name === "content-length") {
+      if (status === 204 || status < 200) dropped.push(index)
+      else isMeasured = true
+    } else if (hops.has(name)) {
       dropped.push(index)
       if (name === "connection") named = fields.value(index).toLowerCase().split(",").map((option) => option.trim())
-      else if (name === "transfer-encoding") wasChunked = true
     }
   }
   const body = bodyOf(answer, about)
@@ -51,12 +52,20 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
     dropped: named.length === 0 ? dropped : withNamed(fields, dropped, named),
     more: `${tells(about) ? `${serviceTime}: ${Math.floor(tookMillis!)}\r\n` : ""}${isDated ? "" : Marks.date()}${
       marks.server === undefined ? "" : `server: ${marks.server}\r\n`
-    }${status === 101 ? switching(fields) : ""}${
-      body === "none" && wasChunked && about.version === "1.1" ? "transfer-encoding: chunked\r\n" : ""
-    }${body === "length" && fields.indexOf("content-length") < 0 ? "content-length: 0\r\n" : ""}`,
+    }${status === 101 ? switching(fields) : ""}${isMeasured ? "" : measure(answer, body, about)}`,
     body
   }
 }
+
+/** HTTP/1.1 is told the length of every body, HTTP/2 shows its end. An answer to HEAD says what one to GET would. */
+const measure = ({ framing }: Head.Answer, body: Exchange.Body, { method, version }: About): string =>
+  version === "2"
+    ? ""
+    : body === "length" && framing._tag === "Length"
+    ? `content-length: ${framing.bytes}\r\n`
+    : body === "none" && method === "HEAD"
+    ? "transfer-encoding: chunked\r\n"
+    : ""
 
 const serviceTime = "x-envoy-upstream-service-time"
 

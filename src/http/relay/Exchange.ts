@@ -36,6 +36,8 @@ export interface AnswerHead extends Lines.Lines {
   /** Of HTTP/1.1. */
   readonly reason: string
   readonly body: Body
+  /** Whether nothing else is to be read from the client: what came can not be trusted to end where it seems to. */
+  readonly closes?: boolean | undefined
 }
 
 /** A request that a client sent, and the answer to it. */

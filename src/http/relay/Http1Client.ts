@@ -19,6 +19,8 @@ const unasked = "bytes came before a request was sent"
 const maxProvisional = 32
 
 export interface Owner {
+  /** An attempt is over. */
+  readonly ended: () => void
   /** The connection waits for another request. */
   readonly free: (client: Http1Client) => void
   /** It is over: it was closed, or can not be used again. */
@@ -122,7 +124,7 @@ export class Http1Client implements Exchange.Outbound {
 
   cancel(): void {
     if (this.#attempt === undefined) return
-    this.#attempt = undefined
+    this.#release()
     this.close()
   }
 
@@ -213,7 +215,7 @@ export class Http1Client implements Exchange.Outbound {
   #whole(attempt: Exchange.Attempt): void {
     // What follows the answer is none to the next request.
     const reused = this.#mayStay && this.#sent && !this.#tunnel && !this.#peerEnded && this.#decoder.waiting === 0
-    this.#attempt = undefined
+    this.#release()
     this.since = performance.now()
     // First the answer goes on, then the connection takes another request.
     attempt.end(undefined)
@@ -226,10 +228,17 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   #fail(failure: Exchange.Failure): void {
-    const attempt = this.#attempt
-    this.#attempt = undefined
+    const attempt = this.#release()
     this.close()
     attempt?.failed(failure)
+  }
+
+  /** The attempt at hand is over, in one way or another. */
+  #release(): Exchange.Attempt | undefined {
+    const attempt = this.#attempt
+    this.#attempt = undefined
+    if (attempt !== undefined) this.#owner.ended()
+    return attempt
   }
 
   /** Not before the client has room for what came before the end. */
@@ -239,13 +248,14 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   #endedIn(attempt: Exchange.Attempt): void {
-    if (this.#decoder.end()?._tag === "End") this.#endedWhole(attempt)
-    else this.#fail(cut)
+    if (this.#decoder.end()?._tag === "End") return this.#endedWhole(attempt)
+    const left = this.#decoder.left().toString("latin1", 0, protocol.length)
+    this.#fail(this.#answered || protocol.startsWith(left) ? cut : noHttp)
   }
 
   /** An answer that lasts until the end of the connection, or a tunnel. */
   #endedWhole(attempt: Exchange.Attempt): void {
-    this.#attempt = undefined
+    this.#release()
     attempt.end(undefined)
     this.#over = true
     this.#owner.over(this)
@@ -259,6 +269,10 @@ export class Http1Client implements Exchange.Outbound {
 }
 
 const cut: Exchange.Failure = { _tag: "Reset", why: "connection" }
+const noHttp: Exchange.Failure = { _tag: "Malformed", why: "the answer begins with no status line" }
+
+/** How an answer begins. */
+const protocol = "HTTP/1."
 
 /** Whether a method that has bodies comes without one, and without a word about it (RFC 9110, 8.6). */
 const saysNothing = ({ body, fields, method }: Exchange.RequestHead): boolean =>

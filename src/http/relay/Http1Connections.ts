@@ -58,12 +58,17 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   }
 
   begin(attempt: Exchange.Attempt): Exchange.Waiting {
+    const { circuit } = this.#options
+    if (circuit.requests >= circuit.limits.maxConcurrentRequests) {
+      attempt.failed({ _tag: "Overflow" })
+      return served
+    }
     const idle = this.#takeIdle()
     if (idle !== undefined) {
+      circuit.requests++
       idle.take(attempt)
       return served
     }
-    const { circuit } = this.#options
     const isFull = circuit.connections >= circuit.limits.maxConnections
     if (circuit.pending >= circuit.limits.maxPendingRequests) {
       attempt.failed({ _tag: "Overflow" })
@@ -72,19 +77,24 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
     const waiting = new Waiting(this, attempt)
     this.#waiting.add(waiting)
     circuit.pending++
+    circuit.requests++
     // An instance without any connection gets one whatever the limit: a request of it would wait for ever.
     if (!isFull || this.#open.size + this.#opening === 0) this.#connect()
     return waiting
   }
 
   forget(waiting: Waiting): void {
-    if (this.#waiting.delete(waiting)) this.#options.circuit.pending--
+    if (this.#take(waiting)) this.ended()
+  }
+
+  ended(): void {
+    this.#options.circuit.requests--
   }
 
   free(client: Http1Client.Http1Client): void {
     const [next] = this.#waiting
     if (next !== undefined) {
-      this.forget(next)
+      this.#take(next)
       return client.take(next.attempt)
     }
     if (this.#closing) return client.retire()
@@ -123,6 +133,13 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
       waiting.attempt.failed({ _tag: "NotConnected", timedOut: false, why: "the proxy closes" })
     }
   })
+
+  /** It waits no more. */
+  #take(waiting: Waiting): boolean {
+    const isWaiting = this.#waiting.delete(waiting)
+    if (isWaiting) this.#options.circuit.pending--
+    return isWaiting
+  }
 
   #takeIdle(): Http1Client.Http1Client | undefined {
     for (;;) {

@@ -98,12 +98,13 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
   }
 
   /** Answers with a status that needs no explanation, and ends the connection. */
-  refuse(status: number): void {
+  refuse(status: number, isSilent = false): void {
     const reason = STATUS_CODES[status] ?? ""
+    const body = isSilent ? "" : reason
     this.outbox.add(
-      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\n${
-        Marks.own(this.#options.marks)
-      }connection: close\r\n\r\n${reason}`
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${body.length}\r\n${
+        isSilent ? "" : "content-type: text/plain\r\n"
+      }${Marks.own(this.#options.marks)}connection: close\r\n\r\n${body}`
     )
     this.#end()
   }
@@ -112,7 +113,8 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
   finished(exchange: Http1Exchange): void {
     if (exchange !== this.#current) return
     this.outbox.flush()
-    if (this.#tunnel || !exchange.received || exchange.closes || this.#last) return this.#end()
+    if (this.#tunnel || !exchange.isWhole || exchange.closes || this.#last) return this.#end()
+    if (!exchange.received) return // its end is still to be taken, and comes back here
     this.#current = undefined
     this.#since = performance.now()
     if (this.connection.socket.isPaused()) this.connection.socket.resume()
@@ -184,7 +186,7 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
   #fail(fault: Fields.Fault): void {
     const current = this.#current
     this.#options.abused(this.connection, fault.status === 431 ? "headers_too_large" : "malformed")
-    if (current === undefined) return this.refuse(fault.status)
+    if (current === undefined) return this.refuse(fault.status, fault.isSilent)
     this.#current = undefined
     const answered = current.answered
     current.lost()
@@ -245,11 +247,18 @@ export class Http1Exchange implements Exchange.ServerExchange {
   /** The answer is whole, or nobody waits for it. */
   #over = false
   #chunked = false
+  readonly #asksUpgrade: boolean
 
   constructor(server: Server, request: Head.Request, socket: Socket) {
     this.#server = server
     this.#socket = socket
     this.request = request
+    const { fields } = request
+    const connection = fields.indexOf("connection")
+    const options = connection < 0 ? "" : fields.value(connection).toLowerCase()
+    this.closes = isOption(options, "close")
+    this.#asksUpgrade = isOption(options, "upgrade") && fields.indexOf("upgrade") >= 0 &&
+      fields.indexOf("http2-settings") < 0
   }
 
   get remote(): string {
@@ -262,6 +271,12 @@ export class Http1Exchange implements Exchange.ServerExchange {
 
   get isPaused(): boolean {
     return this.#paused
+  }
+
+  /** Whether nothing of the request is still to come. */
+  get isWhole(): boolean {
+    const { framing } = this.request
+    return this.received || (framing._tag === "Length" && framing.bytes === 0)
   }
 
   /** Whether the body may be read on. */
@@ -312,8 +327,8 @@ export class Http1Exchange implements Exchange.ServerExchange {
     if (this.client === undefined) this.listen(deaf)
     this.answered = true
     const opens = head.status === 101
-    // Nobody waits for the rest of a request that is answered already.
-    this.closes ||= this.#server.last || !this.received
+    // Nobody waits for the rest of a request that is answered already, and what asked for an upgrade expects no HTTP.
+    this.closes ||= head.closes === true || this.#server.last || !this.isWhole || (!opens && this.#asksUpgrade)
     this.#chunked = head.body === "streamed"
     this.#server.outbox.add(
       `HTTP/1.1 ${head.status} ${head.reason}\r\n${Lines.text(head)}${
@@ -349,6 +364,10 @@ export class Http1Exchange implements Exchange.ServerExchange {
     this.#server.connection.reset()
   }
 }
+
+/** Whether a value of `Connection`, in lower case, has this option. */
+const isOption = (options: string, option: string): boolean =>
+  options === option || (options.includes(option) && options.split(",").some((each) => each.trim() === option))
 
 /** For a request that is answered unread. */
 const deaf: Exchange.Client = { data: () => {}, end: () => {}, drained: () => {}, gone: () => {} }

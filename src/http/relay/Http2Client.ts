@@ -25,8 +25,8 @@ const maxHeadBytes = 96 * 1024
 /** Provisional answers to one request: each of them is passed on. */
 const maxProvisional = 32
 
-/** Requests at a time until the instance has said how many (RFC 9113, 6.5.2). */
-const assumedStreams = 100
+/** Requests at a time until the instance has said how many, which is the first thing that it says. More might be refused. */
+const firstStreams = 1
 
 /** How long the instance may take to close a connection that we have ended. */
 const lingerMillis = 1000
@@ -50,8 +50,10 @@ export class Http2Client {
   active = 0
   /** The instance has not looked at streams above this one. */
   lastStream = Infinity
+  /** The instance has said how many requests it takes at a time. */
+  isSettled = false
   readonly #owner: Owner
-  #streams = assumedStreams
+  #streams = firstStreams
   #retired = false
 
   constructor(side: Splice.Side, owner: Owner) {
@@ -64,6 +66,7 @@ export class Http2Client {
     socket.allowHalfOpen = false
     this.http2 = Http2.connect("http://instance", { ...sessionOptions, createConnection: () => socket })
     this.http2.on("remoteSettings", ({ maxConcurrentStreams }) => {
+      this.isSettled = true
       this.#streams = maxConcurrentStreams ?? Infinity
       owner.free(this)
     })
@@ -181,7 +184,7 @@ class Http2Request implements Exchange.Outbound {
     if (this.#attempt === undefined) return
     this.#attempt = undefined
     if (this.#stream === undefined) this.#client.release()
-    else this.#stream.close(NGHTTP2_CANCEL)
+    else cancel(this.#stream)
   }
 
   /** Undefined: it could not be sent, which the attempt hears in the next turn. */
@@ -247,7 +250,7 @@ class Http2Request implements Exchange.Outbound {
     if (attempt === undefined || stream[ended] !== true) return
     this.#attempt = undefined
     // Nobody waits for the rest of a request that is answered.
-    if (!stream.writableFinished && !stream.closed) stream.close(NGHTTP2_CANCEL)
+    if (!stream.writableFinished && !stream.closed) cancel(stream)
     attempt.end(this.#received)
   }
 
@@ -279,6 +282,14 @@ class Http2Request implements Exchange.Outbound {
   }
 }
 
+/**
+ * Not at once: while Node reads, it puts off a reset of this kind, and would still ask the stream, gone by then, for trailers,
+ * which ends the process.
+ */
+const cancel = (stream: Http2.ClientHttp2Stream): void => {
+  setImmediate(() => stream.close(NGHTTP2_CANCEL))
+}
+
 /** Whether the instance has ended the answer. */
 const ended = Symbol("ended")
 
@@ -295,6 +306,7 @@ const withBody: Http2.ClientSessionRequestOptions = { endStream: false, waitForT
 /** Fields are passed on as they came, also several that Node takes for single ones. */
 const sessionOptions = {
   maxSessionInvalidFrames: 100,
+  maxReservedRemoteStreams: 0,
   strictSingleValueFields: false,
   settings: { enablePush: false, maxHeaderListSize: maxHeadBytes }
 }

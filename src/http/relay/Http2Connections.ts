@@ -74,6 +74,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
       attempt.failed(closes)
       return served
     }
+    this.#retireOld()
     const client = this.#roomy()
     if (client !== undefined) {
       this.#assign(client, attempt)
@@ -142,12 +143,14 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
 
   /** One that takes another request. */
   #roomy(): Http2Client.Http2Client | undefined {
-    const { maxAgeMillis } = this.#options
-    for (const [client, expires] of this.#clients) {
-      if (maxAgeMillis !== undefined && performance.now() > expires) client.retire()
-      else if (client.hasRoom) return client
-    }
+    for (const client of this.#clients.keys()) if (client.hasRoom) return client
     return undefined
+  }
+
+  #retireOld(): void {
+    if (this.#options.maxAgeMillis === undefined) return
+    const now = performance.now()
+    for (const [client, expires] of this.#clients) if (now > expires) client.retire()
   }
 
   #assign(client: Http2Client.Http2Client, attempt: Exchange.Attempt): void {
@@ -169,7 +172,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
 
   /** One connection at a time: those who wait mostly fit on one. */
   #grow(): void {
-    if (this.#waiting.size === 0 || this.#opening > 0) return
+    if (this.#waiting.size === 0 || this.#opening > 0 || this.#isSettling) return
     const { circuit, open, run } = this.#options
     // An instance without any connection gets one whatever the limit: a request of it would wait for ever.
     if (circuit.connections >= circuit.limits.maxConnections && this.#clients.size > 0) return
@@ -180,6 +183,12 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
       if (Result.isSuccess(opened)) this.#connected(opened.success)
       else this.#failed({ _tag: "NotConnected", ...opened.failure })
     }))
+  }
+
+  /** Whether one will take more requests soon. */
+  get #isSettling(): boolean {
+    for (const client of this.#clients.keys()) if (!client.isSettled && client.isOpen) return true
+    return false
   }
 
   #connected(side: Splice.Side): void {

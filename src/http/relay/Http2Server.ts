@@ -17,7 +17,7 @@ import type * as Exchange from "./Exchange.ts"
 import * as HeaderList from "./HeaderList.ts"
 import * as Http2Head from "./Http2Head.ts"
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = Http2.constants
+const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = Http2.constants
 
 /** Why a request went no further. It has been answered already. */
 export type Refused = Fields.Fault | Http2Head.Malformed
@@ -120,7 +120,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
     this.#isEnded = isEmpty
     const options = isEmpty ? emptyAnswer : wholeAnswer
     if (!isEmpty) this.#stream.once("wantTrailers", () => this.#trail())
-    this.#stream.respond(status === 204 ? HeaderList.without(list, "content-length") : list, options)
+    this.#stream.respond(status === 204 || status === 205 ? HeaderList.without(list, "content-length") : list, options)
     if (isEmpty) this.#endUnread()
     else this.#flow()
   }
@@ -139,7 +139,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
   abort(): void {
     if (this.#isOver || this.#isEnded) return
     this.#isOver = true
-    HttpExchange.cancel(this.#stream)
+    HttpExchange.cancel(this.#stream, NGHTTP2_INTERNAL_ERROR)
   }
 
   get #canAnswer(): boolean {
@@ -155,8 +155,8 @@ export class Http2Exchange implements Exchange.ServerExchange {
   }
 
   #whole(): void {
-    // Node tells of a reset without an error as if it were an end: a stream ends here only with its answer.
-    if (this.#stream.aborted || (this.#stream.closed && !this.#isEnded)) return this.#lost()
+    // Node tells of a reset as if it were an end. What is not reset is closed only once its answer is whole as well.
+    if (this.#stream.aborted || this.#stream.closed) return this.#lost()
     this.#isWhole = true
     if (!this.#isOver) this.#client?.end(this.#received)
   }
@@ -184,7 +184,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
   }
 
   #giveUp(): void {
-    HttpExchange.cancel(this.#stream)
+    HttpExchange.cancel(this.#stream, NGHTTP2_INTERNAL_ERROR)
     this.#lost()
   }
 

@@ -13,6 +13,8 @@ export interface OwnAnswer {
   /** Why, as access logs have it: `RESPONSE_FLAGS` and `RESPONSE_CODE_DETAILS` of Envoy. */
   readonly flags: string
   readonly details: string
+  /** Whether the connection ends with it, where there is one for each request. */
+  readonly closes: boolean
 }
 
 export const make = (status: number, body: string, flags: string, details: string, more = ""): OwnAnswer => ({
@@ -20,7 +22,8 @@ export const make = (status: number, body: string, flags: string, details: strin
   body,
   flags,
   details,
-  more
+  more,
+  closes: status === 400
 })
 
 /** What goes out. */
@@ -35,7 +38,7 @@ export const isGrpc = ({ fields }: Exchange.ServerExchange["request"]): boolean 
 }
 
 export const sent = (
-  { body, more, status }: OwnAnswer,
+  { body, closes, more, status }: OwnAnswer,
   { request, version }: Pick<Exchange.ServerExchange, "request" | "version">,
   marks: Marks.Marks
 ): Sent => {
@@ -47,7 +50,7 @@ export const sent = (
     : ""
   const isSilent = body.length === 0 || request.method === "HEAD"
   return {
-    head: head(status, `${more}${size}${Marks.own(marks)}`, isSilent ? "none" : "length"),
+    head: { ...head(status, `${more}${size}${Marks.own(marks)}`, isSilent ? "none" : "length"), closes },
     body: isSilent ? undefined : Buffer.from(body, "latin1")
   }
 }

@@ -12,9 +12,14 @@ export const slowRequest = OwnAnswer.make(408, "stream timeout", "SI", "stream_i
 
 export const noRoute = OwnAnswer.make(404, "", "NR", "route_not_found")
 
+/** Nobody is connected to anything here. */
+export const noTunnel: OwnAnswer.OwnAnswer = { ...noRoute, closes: true }
+
 export const noHealthyInstance = OwnAnswer.make(503, "no healthy upstream", "UH", "no_healthy_upstream")
 
 export const upgradeRefused = OwnAnswer.make(403, "", "-", "upgrade_failed")
+
+export const underscore = OwnAnswer.make(400, "Bad Request", "-", "unexpected_underscore")
 
 export const malformed = (details: string): OwnAnswer.OwnAnswer => OwnAnswer.make(400, "", "-", details)
 

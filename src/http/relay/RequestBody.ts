@@ -31,8 +31,14 @@ export class RequestBody implements Exchange.Client {
   #isSpent = false
   #to: Exchange.Outbound | undefined
 
+  /** The client waits for `100 Continue`, which comes from us: whatever the instance answers can be passed on. */
+  #expects: boolean
+
   /** `replays`: it may have to be sent again. */
   constructor(server: Exchange.ServerExchange, owner: Owner, replays: boolean) {
+    const { fields } = server.request
+    const expect = fields.indexOf("expect")
+    this.#expects = expect >= 0 && fields.value(expect).toLowerCase() === "100-continue"
     this.#server = server
     this.#owner = owner
     this.#replays = replays
@@ -52,6 +58,10 @@ export class RequestBody implements Exchange.Client {
 
   /** Sends the request, with what has come of it, and what still comes. */
   attach(outbound: Exchange.Outbound, head: Exchange.RequestHead): void {
+    if (this.#expects) {
+      this.#expects = false
+      this.#server.inform(100, undefined)
+    }
     outbound.send(head)
     if (head.body === "none") return this.listen()
     this.#to = outbound

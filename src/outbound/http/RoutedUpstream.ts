@@ -6,7 +6,6 @@
  */
 import { Deferred, Effect, Result, type Scope, Stream } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as Watched from "../../watch/Watched.ts"
 import * as DialError from "../DialError.ts"
@@ -70,7 +69,7 @@ const pick = <P>(
   { legs, routes }: Current<P>,
   service: string,
   tried: ReadonlySet<string>,
-  request: HttpRequest.HttpRequest
+  request: Upstream.Request
 ): Upstream.Picked<P> | DialError.Reason => {
   const route = routes.find(request)
   const leg = route === undefined ? undefined : HttpRoutes.draw(route, Math.random)

@@ -7,6 +7,11 @@ import type * as DialError from "../DialError.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import type * as InstancePool from "./InstancePool.ts"
 
+/** With the address of its caller, where that is known. */
+export interface Request extends HttpRequest.HttpRequest {
+  readonly source?: string | undefined
+}
+
 /** Where a request goes. */
 export interface Picked<P = InstancePool.InstancePool> {
   /** Has the instance, and hears how the request went. */
@@ -30,7 +35,7 @@ export interface Upstream<P = InstancePool.InstancePool> {
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
   /** Or why there is no instance. */
-  readonly pick: (tried: ReadonlySet<string>, request: HttpRequest.HttpRequest) => Picked<P> | DialError.Reason
+  readonly pick: (tried: ReadonlySet<string>, request: Request) => Picked<P> | DialError.Reason
   /** Requests without a whole answer. */
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */

@@ -34,8 +34,8 @@ export interface Shared {
 /** The caller on a connection. */
 export interface Caller {
   readonly connection: Connection.Connection
-  /** Of `x-forwarded-client-cert`; empty: the application is not told. */
-  readonly certificate: string
+  /** Of `x-forwarded-client-cert`. */
+  readonly certificate: () => string
   readonly own: SpiffeId.Service
 }
 
@@ -56,6 +56,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   readonly #caller: Caller
   /** Positions of fields that the application does not get, ascending. */
   readonly #dropped: ReadonlyArray<number>
+  /** What the proxy says of the request, as lines: judged and sent on like what came. */
+  readonly #said: string
   readonly #startTime = Date.now()
   #report: Relay.Report | undefined
   #answer: Exchange.AnswerHead | undefined
@@ -66,7 +68,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     caller: Caller,
     server: Exchange.ServerExchange,
     start: RequestStart.RequestStart,
-    hidden: ReadonlyArray<number>
+    hidden: ReadonlyArray<number>,
+    tellsCaller: boolean
   ) {
     this.#shared = shared
     this.#caller = caller
@@ -77,6 +80,10 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     this.timeoutMillis = settings.requests.timeoutMillis
     this.idleMillis = settings.requests.idleTimeoutMillis
     this.#dropped = RequestStart.withDropped(start, [...start.clientCert, ...hidden])
+    this.#said = RequestStart.hostLine(start) +
+      (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: https\r\n") +
+      (start.requestId >= 0 ? "" : `x-request-id: ${randomUUID()}\r\n`) +
+      (tellsCaller ? `x-forwarded-client-cert: ${caller.certificate()}\r\n` : "")
   }
 
   get connection(): Connection.Connection {
@@ -99,7 +106,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** As it is judged: what is not sent on is not looked at. */
   get raw(): RequestAdmission.Raw {
     const { authority, fields, method, path } = this.start
-    const rawHeaders = RequestStart.toRaw({ fields, dropped: this.#dropped, more: RequestStart.hostLine(this.start) })
+    const rawHeaders = RequestStart.toRaw({ fields, dropped: this.#dropped, more: this.#said })
     return { method, target: path, authority, rawHeaders }
   }
 
@@ -167,12 +174,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** What the proxy adds. */
   #more(added: ReadonlyArray<readonly [name: string, value: string]>): string {
     const { start } = this
-    const { certificate } = this.#caller
-    let more = RequestStart.hostLine(start)
+    let more = this.#said
     for (const [name, value] of added) more += `${name}: ${value}\r\n`
-    if (start.forwardedProto < 0) more += "x-forwarded-proto: https\r\n"
-    if (start.requestId < 0) more += `x-request-id: ${randomUUID()}\r\n`
-    if (certificate !== "") more += `x-forwarded-client-cert: ${certificate}\r\n`
     if (this.timeoutMillis !== undefined) more += `x-envoy-expected-rq-timeout-ms: ${this.timeoutMillis}\r\n`
     return start.upgrades ? more + RequestFields.upgradeLines(start) : more
   }

@@ -16,27 +16,20 @@ export interface MeshPool extends Exchange.Connections, Pooling.Pool {
   readonly sweep: (now: number) => void
 }
 
-export interface MeshPools {
-  readonly pooling: Pooling.Pooling<MeshPool>
-  /** For each target: from now on. */
-  readonly setLimits: (limits: Partial<Circuit.Limits>) => void
-}
-
 /** As long as the connections that instances keep without a request, and shorter. */
 const idleMillis = 30_000
 
 export const make = Effect.fnUntraced(function*(
   version: Exchange.Version,
   limits: Partial<Circuit.Limits>
-): Effect.fn.Return<MeshPools, never, SecureContexts.SecureContexts | Scope.Scope> {
+): Effect.fn.Return<Pooling.Pooling<MeshPool>, never, SecureContexts.SecureContexts | Scope.Scope> {
   const contexts = yield* SecureContexts.SecureContexts
   const context = yield* Effect.context<never>()
   const circuits = new Map<string, Circuit.Circuit>()
   const pools = new Set<MeshPool>()
-  let current = limits
   const circuitOf = (target: string): Circuit.Circuit => {
     let circuit = circuits.get(target)
-    if (circuit === undefined) circuits.set(target, circuit = Circuit.make(current))
+    if (circuit === undefined) circuits.set(target, circuit = Circuit.make(limits))
     return circuit
   }
   yield* Effect.forkScoped(Effect.schedule(
@@ -46,31 +39,25 @@ export const make = Effect.fnUntraced(function*(
     }),
     Schedule.spaced("1 second")
   ))
-  return {
-    setLimits: (next) => {
-      current = next
-      for (const circuit of circuits.values()) circuit.limits = { ...Circuit.defaults, ...next }
-    },
-    pooling: (reached, run) => {
-      const options = {
-        remote: Listening.format(reached.endpoint.address),
-        open: opening(reached, version, contexts, context),
-        run,
-        circuit: circuitOf(reached.target.id),
-        idleMillis
-      }
-      const made: MeshPool = version === "2"
-        ? new Http2Connections.Http2Connections(options)
-        : new Http1Connections.Http1Connections(options)
-      pools.add(made)
-      return {
-        version: made.version,
-        remote: made.remote,
-        begin: (attempt) => made.begin(attempt),
-        sweep: (now) => made.sweep(now),
-        close: Effect.ensuring(made.close, Effect.sync(() => pools.delete(made))),
-        destroy: Effect.ensuring(made.destroy, Effect.sync(() => pools.delete(made)))
-      }
+  return (reached, run) => {
+    const options = {
+      remote: Listening.format(reached.endpoint.address),
+      open: opening(reached, version, contexts, context),
+      run,
+      circuit: circuitOf(reached.target.id),
+      idleMillis
+    }
+    const made: MeshPool = version === "2"
+      ? new Http2Connections.Http2Connections(options)
+      : new Http1Connections.Http1Connections(options)
+    pools.add(made)
+    return {
+      version: made.version,
+      remote: made.remote,
+      begin: (attempt) => made.begin(attempt),
+      sweep: (now) => made.sweep(now),
+      close: Effect.ensuring(made.close, Effect.sync(() => pools.delete(made))),
+      destroy: Effect.ensuring(made.destroy, Effect.sync(() => pools.delete(made)))
     }
   }
 })

@@ -61,10 +61,9 @@ export const make = Effect.fnUntraced(function*(
     if (caller === undefined) {
       const own = contexts.current().leaf.identity
       const { socket } = connection
-      const isTold = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
-      const certificate = isTold && socket instanceof TLSSocket
-        ? ClientCertificate.element(socket, own, connection.caller)
-        : ""
+      let element: string | undefined
+      const certificate = () =>
+        element ??= socket instanceof TLSSocket ? ClientCertificate.element(socket, own, connection.caller) : ""
       callers.set(connection, caller = { connection, certificate, own })
     }
     return caller
@@ -85,9 +84,11 @@ export const make = Effect.fnUntraced(function*(
     if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
     const hidden = hiddenFields(start, gate)
     if (hidden === undefined) {
-      return RequestStart.refuse(server, OwnAnswers.malformed("unexpected_underscore"), Marks.envoy)
+      return server.version === "2" ? server.abort() : RequestStart.refuse(server, OwnAnswers.underscore, Marks.envoy)
     }
-    const request = new InboundRequest.InboundRequest(shared, settings, callerOf(connection), server, start, hidden)
+    const tellsCaller = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
+    const caller = callerOf(connection)
+    const request = new InboundRequest.InboundRequest(shared, settings, caller, server, start, hidden, tellsCaller)
     gate.traffic.started()
     gate.judge(request, request.raw, () => {
       request.relay = new Relay.Relay(server, request, deadlines)

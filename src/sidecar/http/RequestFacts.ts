@@ -127,4 +127,4 @@ const detailsOf = ({ end, own }: Relay.Report): string => {
   }
 }
 
-const withoutPort = (address: string): string => address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+export const withoutPort = (address: string): string => address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")

@@ -26,8 +26,8 @@ export const read = ({ request }: Exchange.ServerExchange): RequestStart | OwnAn
   if (read.host < 0) return OwnAnswers.malformed("missing_host_header")
   const { authority, target } = RequestTarget.parse(request.target)
   if (!RequestFields.isAuthority(authority ?? read.fields.value(read.host))) return noHttp
-  if (method === "CONNECT" || target === "*") return OwnAnswers.noRoute
-  if (target.includes("#")) return OwnAnswers.malformed("path_normalization_failed")
+  if (method === "CONNECT") return OwnAnswers.noTunnel
+  if (target === "*") return OwnAnswers.noRoute
   // Readers of URLs could take these for other paths.
   return target.startsWith("/") ? { ...read, method, path: target, authority } : noHttp
 }

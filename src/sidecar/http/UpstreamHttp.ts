@@ -2,11 +2,13 @@
  * HTTP of the application to one upstream: which protocol the service has is looked at when a connection arrives, where a request
  * goes when it does.
  */
-import { Effect, Exit, FiberSet, Scope, Semaphore } from "effect"
+import { Effect, Exit, FiberSet, Schedule, Scope, Semaphore, Stream } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
+import * as GrpcBridge from "../../http/relay/GrpcBridge.ts"
 import * as Marks from "../../http/relay/Marks.ts"
+import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
@@ -39,9 +41,9 @@ export interface Options {
 
 /** What is followed for one version of HTTP. */
 interface Followed {
-  readonly version: Exchange.Version
+  /** What it was made for: where this changes, another one takes over. */
+  readonly key: string
   readonly scope: Scope.Closeable
-  readonly pools: MeshPools.MeshPools
   readonly shared: UpstreamPlan.Shared
 }
 
@@ -59,8 +61,9 @@ export const make = Effect.fnUntraced(function*(
   let followed: Followed | undefined
   const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
 
+  const protocol = () => upstream.protocol ?? chain?.latest()?.Protocol
   const version = (): Exchange.Version | undefined => {
-    switch (upstream.protocol ?? chain?.latest()?.Protocol) {
+    switch (protocol()) {
       case "http":
         return "1.1"
       case "http2":
@@ -73,30 +76,38 @@ export const make = Effect.fnUntraced(function*(
 
   const follow = Effect.fnUntraced(
     function*(version: Exchange.Version) {
-      if (followed?.version === version) return followed
+      const key = JSON.stringify([version, upstream.limits, upstream.passiveHealthCheck])
+      if (followed?.key === key) return
       const own = yield* Scope.fork(scope)
       const left = followed
-      const pools = yield* MeshPools.make(version, limitsOf(upstream)).pipe(Scope.provide(own))
-      const made = yield* UpstreamFor.make(resolver, pools.pooling, {
+      const pooling = yield* MeshPools.make(version, limitsOf(upstream)).pipe(Scope.provide(own))
+      const made = yield* UpstreamFor.make(resolver, pooling, {
         outliers: upstream.passiveHealthCheck,
         ejection: "strict"
       }).pipe(Scope.provide(own))
       const budget = RetryBudget.make()
       followed = {
-        version,
+        key,
         scope: own,
-        pools,
         shared: { source: caller, upstream: made, marks: Marks.envoy, budget, metrics, log }
       }
-      if (left !== undefined) yield* Scope.close(left.scope, Exit.void)
-      return followed
+      if (left !== undefined) run(leave(left))
     },
     Semaphore.withPermit(turn),
     Effect.uninterruptible,
     Effect.provideContext(context)
   )
 
-  const handle = (server: Exchange.ServerExchange): void => {
+  /** What is being used follows changes at once: connections of the application may last. */
+  const refollow = Effect.suspend(() => {
+    const spoken = version()
+    return followed === undefined || spoken === undefined ? Effect.void : follow(spoken)
+  })
+  if (chain !== undefined) yield* Effect.forkScoped(Stream.runForEach(chain.changes, () => refollow))
+
+  const handle = (client: Exchange.ServerExchange): void => {
+    const bridges = client.version === "1.1" && protocol() === "grpc" && OwnAnswer.isGrpc(client.request)
+    const server = bridges ? new GrpcBridge.GrpcBridge(client) : client
     const start = RequestStart.read(server)
     if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
     const shared = followed?.shared
@@ -116,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
     drain: Effect.sync(clients.drain),
     update: (next) => {
       upstream = next
-      followed?.pools.setLimits(limitsOf(next))
+      run(refollow)
     },
     serve: Effect.gen(function*() {
       if (upstream.protocol === undefined && chain !== undefined && chain.latest() === undefined) {
@@ -129,6 +140,13 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 })
+
+/** The requests at hand are finished first. */
+const leave = ({ scope, shared: { upstream } }: Followed): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.repeat(Effect.void, { schedule: Schedule.spaced("1 second"), until: () => upstream.active() === 0 }),
+    Scope.close(scope, Exit.void)
+  )
 
 const limitsOf = ({ limits }: ProxyRegistration.Upstream) =>
   Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined))

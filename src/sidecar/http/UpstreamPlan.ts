@@ -66,7 +66,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
     this.#view = viewOf(start, this.#requestId)
-    this.#first = shared.upstream.pick(none, this.#view)
+    this.#first = shared.upstream.pick(none, { ...this.#view, source: RequestFacts.withoutPort(server.remote) })
     const way = "upstream" in this.#first ? this.#first.way : undefined
     this.retry = way?.route.retry
     this.timeoutMillis = way === undefined ? timeoutMillis : way.route.requestTimeoutMillis

@@ -347,6 +347,7 @@ describe("an answer", () => {
     const [title, method, status, body] of [
       ["to HEAD", "HEAD", 200, "length"],
       ["204", "GET", 204, "streamed"],
+      ["205", "GET", 205, "streamed"],
       ["304", "GET", 304, "length"],
       ["that says so", "GET", 200, "none"]
     ] as const
@@ -402,20 +403,46 @@ describe("an answer", () => {
       assert.strictEqual(bytes, total)
     }), 30_000)
 
-  it.live("that can not go on is no whole one", () =>
+  it.live("that can not go on is no whole one, and does not count against the client", () =>
     Effect.gen(function*() {
-      const { port } = yield* serve((exchange) => {
-        const client = new Client(exchange)
-        exchange.listen(client)
-        exchange.answer(ok())
+      const { abuses, port } = yield* serve((exchange) => {
+        exchange.listen(new Client(exchange))
+        exchange.answer(ok("content-length: 1000\r\n", "length"))
         exchange.write(Buffer.from("half"))
-        if (exchange.request.target === "/odd") return
-        setImmediate(() => exchange.abort())
-      })
+        exchange.abort()
+        exchange.abort()
+      }, { streamResets: { burst: 1, rate: 0.001 } })
       const session = yield* connect(port)
-      const { code } = yield* answerOf(session.request({}))
-      assert.strictEqual(code, 8)
+      for (let i = 0; i < 5; i++) {
+        const { body, code } = yield* answerOf(session.request({}))
+        assert.deepStrictEqual([code, body], [2, "half"])
+      }
+      assert.deepStrictEqual(abuses, [])
     }))
+
+  for (const when of ["begun", "data", "end"] as const) {
+    it.live(`that is given up at ${when} is none`, () =>
+      Effect.gen(function*() {
+        const { port } = yield* serve((exchange) => {
+          exchange.answer(ok())
+          exchange.write(Buffer.from("half"))
+          exchange.listen({
+            data: () => when === "data" && exchange.abort(),
+            end: () => when === "end" && exchange.abort(),
+            drained: () => {},
+            gone: () => {}
+          })
+          if (when === "begun") exchange.abort()
+        })
+        const session = yield* connect(port)
+        for (let i = 0; i < 3; i++) {
+          const stream = session.request({ ":method": "POST" })
+          stream.write("some")
+          stream.end("more")
+          assert.strictEqual((yield* answerOf(stream)).code, 2)
+        }
+      }))
+  }
 
   it.live("with a status that HTTP/2 can not say is given up", () =>
     Effect.gen(function*() {
@@ -429,7 +456,7 @@ describe("an answer", () => {
       const session = yield* connect(port)
       for (const path of ["/101", "/799"]) {
         const { code, raw } = yield* answerOf(session.request({ ":path": path }))
-        assert.deepStrictEqual([code, raw], [8, []])
+        assert.deepStrictEqual([code, raw], [2, []])
       }
       assert.deepStrictEqual(clients.map(({ lost }) => lost), [1, 1])
     }))
@@ -473,6 +500,9 @@ describe("an answer", () => {
       assert.strictEqual((yield* answer).body, "late")
     }))
 })
+
+/** Of HPACK's table. */
+const statuses: Readonly<Record<number, string>> = { 0x88: "200", 0x8c: "400" }
 
 const latin = (text: string): Buffer => {
   const bytes = Buffer.from(text, "latin1")
@@ -519,13 +549,17 @@ describe("a client by its own bytes", () => {
       socket.on("data", (chunk: Buffer) => received.push(chunk))
       socket.write(Buffer.concat([Frames.preface(), ...bytes]))
       const frames = () => Frames.parse(Buffer.concat(received))
-      const decisive = () => frames().find(({ stream, type }) => stream === 1 && (type === 1 || type === 3))
+      /** What becomes of the request, or of the whole connection. */
+      const decisive = () =>
+        frames().find(({ stream, type }) => type === 7 || (stream === 1 && (type === 1 || type === 3)))
       yield* Sockets.eventually(() => decisive() !== undefined)
       const { payload, type } = decisive()!
       return {
-        outcome: type === 3
+        outcome: type === 7
+          ? `reset ${payload.readUInt32BE(4)}`
+          : type === 3
           ? `reset ${payload.readUInt32BE(0)}`
-          : (payload[0] === 0x88 ? "200" : payload[0] === 0x8c ? "400" : payload.toString("latin1")),
+          : (statuses[payload.readUInt8(0)] ?? payload.toString("latin1")),
         clients,
         refused
       }
