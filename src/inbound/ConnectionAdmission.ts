@@ -25,15 +25,15 @@ export interface Stages<S extends Socket> {
   /** Serves an admitted connection. */
   readonly enter: (connection: Connection, verdict: ConnectionJudge.Verdict, arrival: TlsServer.Arrival) => void
   /** Records a refusal. The connection is reset after it. */
-  readonly refuse: (refusal: Refusal.Refusal, remote: string) => void
+  readonly refuse: (refusal: Refusal.Refusal, arrival: TlsServer.Arrival) => void
 }
 
 export const make = <S extends Socket>(
   { enter, judge, presented, refuse }: Stages<S>
 ): (socket: S, arrival: TlsServer.Arrival) => void => {
-  const turnAway = (refusal: Refusal.Refusal, { remote, transport }: TlsServer.Arrival) => {
-    refuse(refusal, remote)
-    transport.resetAndDestroy()
+  const turnAway = (refusal: Refusal.Refusal, arrival: TlsServer.Arrival) => {
+    refuse(refusal, arrival)
+    arrival.transport.resetAndDestroy()
   }
   const conclude = (
     socket: S,

@@ -10,6 +10,7 @@
  *                            logged
  *      (TlsServer)       (ConnectionAdmission)     (ConnectionHandler, OpenConnections)
  */
+import type { Socket } from "node:net"
 import { Duration, Effect, FiberSet, Schedule, type Scope } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
@@ -62,7 +63,11 @@ export interface Options<R> extends Lifetimes.Options {
    * reset, the latter as in `Lifetimes`.
    */
   readonly retire?: ((connection: Connection, why: Lifetimes.Why | "denied") => void) | undefined
+  /** Hears of a caller who is known and is not let in, while the connection is still open. */
+  readonly denied?: ((refusal: Denied, transport: Socket) => void) | undefined
 }
+
+export type Denied = Extract<Refusal.Refusal, { readonly _tag: "Denied" }>
 
 export interface MeshListener {
   readonly host: string
@@ -129,7 +134,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const finished = ConnectionAdmission.make({
     presented: PeerVerification.presented,
     judge,
-    refuse: refusals.refuse,
+    refuse: (refusal, { remote, transport }) => {
+      if (refusal._tag === "Denied") options.denied?.(refusal, transport)
+      refusals.refuse(refusal, remote)
+    },
     enter: (connection, verdict, { since }) => {
       if (verdict.decision.audited === true) log.denied(connection, verdict.decision)
       open.admit(connection, verdict)

@@ -26,6 +26,8 @@ export interface Connection extends Splice.Side {
   readonly peer: SpiffeId.Service
   /** Where it was dialled. */
   readonly remote: string
+  /** The name that was sent to tell what is wanted there. */
+  readonly sni?: string | undefined
 }
 
 export interface Options {
@@ -89,7 +91,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
           record.settle("connected")
           record.accepted(connectedAt)
           clearTimeout(timer)
-          resume(Effect.succeed({ ...Splice.tls(socket, transport), peer, remote }))
+          resume(Effect.succeed({ ...Splice.tls(socket, transport), peer, remote, sni: options.sni }))
         }
       })
     })

@@ -53,9 +53,13 @@ export const noHealthyInstance = ({ targets }: Destination): DialError.NoHealthy
   return new DialError.NoHealthyInstance({
     known: known.length,
     unhealthy: [...new Set(known.flatMap(({ unhealthy }) => unhealthy === undefined ? [] : [unhealthy]))],
-    onlyHealthy: targets.some(({ onlyHealthy }) => onlyHealthy === true)
+    onlyHealthy: targets.some(({ onlyHealthy }) => onlyHealthy === true),
+    ...(targets[0] === undefined ? {} : { cluster: clusterOf(targets[0].target) })
   })
 }
+
+/** Envoy's name of a target. */
+export const clusterOf = ({ id, sni }: TcpRoute.Target): string => sni === "" ? id : sni
 
 /** How an instance is reached, and which identity it has to present. */
 export const dialling = (

@@ -9,7 +9,9 @@ export class NoHealthyInstance extends Schema.TaggedError<NoHealthyInstance>()("
   /** What speaks against them, each reason once: `"Connect Sidecar Listening" is critical`. */
   unhealthy: Schema.optionalKey(Schema.Array(Schema.String)),
   /** Unhealthy ones are not told to us: there may be some. */
-  onlyHealthy: Schema.optionalKey(Schema.Boolean)
+  onlyHealthy: Schema.optionalKey(Schema.Boolean),
+  /** Where it was to go first, as access logs name it. */
+  cluster: Schema.optionalKey(Schema.String)
 }) {
   override readonly message = this.known === 0
     ? this.onlyHealthy === true ? noneFound : noneKnown

@@ -7,6 +7,8 @@ import * as Listening from "../net/Listening.ts"
 import * as Splice from "../net/Splice.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import type * as Connect from "./Connect.ts"
+import type * as Destination from "./Destination.ts"
+import type * as DialError from "./DialError.ts"
 import * as MeshDialer from "./MeshDialer.ts"
 import * as RelayReport from "./RelayReport.ts"
 import type * as Resolver from "./Resolver.ts"
@@ -25,6 +27,14 @@ export interface Options {
   readonly maxConnections?: (() => number | undefined) | undefined
   /** Runs when it stops accepting. */
   readonly draining?: Effect.Effect<void> | undefined
+  /** Who hears of a local connection whose bytes are relayed, asked as it arrives. */
+  readonly observe?: ((local: Net.Socket) => Observer | undefined) | undefined
+}
+
+export interface Observer {
+  readonly connected: (connection: Connect.Connection) => void
+  /** `error`: there was no connection to be had. */
+  readonly ended: (error: DialError.DialError | undefined, destination: Destination.Destination | undefined) => void
 }
 
 export interface Forwarder {
@@ -57,8 +67,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...traffic.total()
   }))
   const report = yield* RelayReport.make(options.caller)
-  const { acquire, redirect } = yield* followed(options.to)
-  const shared = { acquire, counts, report, traffic }
+  const { acquire, current, redirect } = yield* followed(options.to)
+  const shared = { acquire, counts, current, observe: options.observe, report, traffic }
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
   const connections = yield* FiberSet.make()
@@ -102,6 +112,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 /** What all connections have in common. */
 interface Shared {
   readonly acquire: MeshDialer.Route["acquire"]
+  readonly current: MeshDialer.Route["current"]
+  readonly observe: Options["observe"]
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
   readonly traffic: ByteCounts.ByteCounts
@@ -124,12 +136,18 @@ const serveOne = (
   })
 
 /** Connects to the mesh, and relays until both sides are closed. */
-const relay = (socket: Net.Socket, { acquire, counts, report, traffic }: Shared): Effect.Effect<void> => {
+const relay = (
+  socket: Net.Socket,
+  { acquire, counts, current, observe, report, traffic }: Shared
+): Effect.Effect<void> => {
   const local = Splice.plain(socket)
+  const observer = observe?.(socket)
   let connection: Connect.Connection | undefined
+  let failure: DialError.DialError | undefined
   counts.relaying++
   return Splice.spliceWith(local, acquire, (mesh) => {
     connection = mesh
+    observer?.connected(mesh)
     counts.established++
     counts.relayed++
     traffic.track(mesh.socket)
@@ -143,11 +161,13 @@ const relay = (socket: Net.Socket, { acquire, counts, report, traffic }: Shared)
     ),
     Effect.catch((error) => {
       counts.failed++
+      failure = error
       return report.unreachable(error)
     }),
     Effect.ensuring(Effect.sync(() => {
       counts.relaying--
       local.reset()
+      observer?.ended(failure, current())
     }))
   )
 }
@@ -163,6 +183,7 @@ const followed = Effect.fnUntraced(function*(to: Resolver.Input) {
   let following = yield* follow(to)
   return {
     acquire: Effect.suspend(() => following.route.acquire),
+    current: () => following.route.current(),
     redirect: Effect.fnUntraced(function*(to: Resolver.Input) {
       const before = following
       following = yield* follow(to)

@@ -2,25 +2,30 @@
  * From the mesh to the local application. The application is dialled only for callers that have been admitted: where the service
  * speaks HTTP, for requests that have been.
  */
-import { Duration, Effect, Function, type Schedule, type Scope } from "effect"
+import type { Socket } from "node:net"
+import { Cause, Duration, Effect, Exit, Option, type Schedule, type Scope } from "effect"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as Listening from "../net/Listening.ts"
 import * as ConnectionPolicy from "../inbound/http/ConnectionPolicy.ts"
 import * as MeshListener from "../inbound/MeshListener.ts"
 import * as Splice from "../net/Splice.ts"
-import type * as Substitution from "../observe/Substitution.ts"
-import type * as SecureContexts from "../tls/SecureContexts.ts"
+import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import type * as JwtProviders from "../watch/JwtProviders.ts"
 import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Application from "./Application.ts"
 import * as PublicHttp from "./http/PublicHttp.ts"
+import type * as AccessLogWriter from "./log/AccessLogWriter.ts"
+import * as ConnectionLine from "./log/ConnectionLine.ts"
+import * as MatchedPolicy from "./log/MatchedPolicy.ts"
+import * as TransportFailure from "./log/TransportFailure.ts"
 import type * as Listener from "./Listener.ts"
 
 export interface Options {
   readonly drain?: Duration.Input | undefined
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
 }
 
 /** What can not change while it is open. */
@@ -47,12 +52,25 @@ export const make = Effect.fnUntraced(function*(
   const http = yield* PublicHttp.make(registration, options)
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
 
-  const relay = (caller: MeshListener.Connection) =>
-    Splice.spliceWith(
+  const contexts = yield* SecureContexts.SecureContexts
+  const lineOf = (downstream: Socket, peer: SpiffeId.Service) =>
+    options.log() === undefined ? undefined : ConnectionLine.begin({
+      log: options.log,
+      downstream,
+      peer: SpiffeId.format(peer),
+      identity: SpiffeId.format(contexts.current().leaf.identity)
+    })
+
+  const relay = (caller: MeshListener.Connection) => {
+    const { application, applicationConnectTimeoutMillis } = settings
+    const line = lineOf(caller.socket, caller.caller)
+    const relayed = Splice.spliceWith(
       caller,
-      Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
-      Function.constVoid
+      Application.connect(application, applicationConnectTimeoutMillis),
+      ({ socket }) => line?.reached(socket, Listening.format(application))
     )
+    return line === undefined ? relayed : Effect.onExit(relayed, (exit) => Effect.sync(() => line.ended(endOf(exit))))
+  }
 
   const listener = yield* MeshListener.make({
     ...registration.listen,
@@ -68,6 +86,12 @@ export const make = Effect.fnUntraced(function*(
       ConnectionPolicy.isLeftToRequests(connection.decision)
         ? current.connection(connection.caller)
         : ConnectionPolicy.mayStay(http.gate.authorizer(), connection),
+    denied: ({ caller, decision }, transport) =>
+      lineOf(transport, caller)?.ended({
+        cluster,
+        flags: "-",
+        termination: MatchedPolicy.details(decision, http.gate.authorizer())
+      }),
     retire: (connection, why) =>
       ConnectionPolicy.isLeftToRequests(connection.decision)
         ? http.retire(connection, why === "denied" ? deniedGraceMillis : drainMillis)
@@ -88,3 +112,13 @@ export const make = Effect.fnUntraced(function*(
       })
   }
 })
+
+/** Envoy's name of the application. */
+const cluster = "local_app"
+
+const endOf = (exit: Exit.Exit<unknown, Application.ApplicationUnreachable>): ConnectionLine.Ended => {
+  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+  return error === undefined
+    ? { cluster, flags: "-" }
+    : { cluster, flags: "UF,URX", transportFailure: TransportFailure.ofCode(error.code) }
+}

@@ -1,5 +1,5 @@
 /**
- * The layer 4 sidecar of one service: a public listener from the mesh to the application, and one listener for each
+ * The sidecar of one service: a public listener from the mesh to the application, and one listener for each
  * upstream from the application to the mesh, as the registration of the proxy says.
  *
  *     (1) registration ─▶ (2) what differs from what runs ─▶ (3) close, open or adjust those listeners, no other
@@ -21,6 +21,7 @@ import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import type * as Listener from "./Listener.ts"
+import * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as PublicListener from "./PublicListener.ts"
 import * as Supervised from "./Supervised.ts"
 import * as UpstreamListener from "./UpstreamListener.ts"
@@ -80,6 +81,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const listeners = new Set<Running>()
   const wanted = new Map<string, Running>()
   const warn = warnOnce()
+  // Before the listeners, so that it ends after them.
+  const accessLog = yield* AccessLogWriter.make
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<Services>()
 
@@ -105,10 +108,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   /** Those that go stop first, so that what comes may have their addresses. */
   const apply = Effect.fnUntraced(function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
     movedTo = next.service === service ? undefined : next.service
-    if (movedTo === undefined) applied = next
-    else yield* sayMoved
+    if (movedTo === undefined) {
+      applied = next
+      accessLog.follow(next.accessLogs)
+    } else yield* sayMoved
     yield* warn(next.ignored)
-    const planned = movedTo === undefined ? plansOf(next, options) : []
+    const planned = movedTo === undefined ? plansOf(next, options, accessLog) : []
     const plans = new Map(planned.map((plan) => [plan.name, plan]))
     for (const [name, { plan, supervised }] of wanted) {
       if (plans.get(name)?.key === plan.key) continue
@@ -197,16 +202,18 @@ interface Running {
   readonly supervised: Supervised.Supervised
 }
 
-const noLog = () => undefined
-
-const plansOf = (registration: ProxyRegistration.Registration, options: Options): ReadonlyArray<Plan> => [
+const plansOf = (
+  registration: ProxyRegistration.Registration,
+  options: Options,
+  { log }: AccessLogWriter.AccessLogWriter
+): ReadonlyArray<Plan> => [
   {
     name: "public",
     direction: "inbound",
     service: registration.service,
     bind: registration.listen,
     key: PublicListener.keyOf(registration),
-    start: (current) => PublicListener.make(current, { ...options, log: noLog })
+    start: (current) => PublicListener.make(current, { ...options, log })
   },
   ...registration.upstreams.map((upstream): Plan => ({
     name: `upstream ${upstream.id}`,
@@ -218,7 +225,7 @@ const plansOf = (registration: ProxyRegistration.Registration, options: Options)
       UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
         ...options,
         caller: registration.service,
-        log: noLog
+        log
       })
   }))
 ]

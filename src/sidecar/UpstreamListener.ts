@@ -1,20 +1,25 @@
 /** From the local application to one upstream of the sidecar. */
+import type { Socket } from "node:net"
 import { type Duration, Effect, type Scope } from "effect"
+import * as Destination from "../outbound/Destination.ts"
+import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
 import * as Listening from "../net/Listening.ts"
-import type * as Substitution from "../observe/Substitution.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import * as Resolver from "../outbound/Resolver.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as UpstreamHttp from "./http/UpstreamHttp.ts"
+import type * as AccessLogWriter from "./log/AccessLogWriter.ts"
+import * as ConnectionLine from "./log/ConnectionLine.ts"
+import * as TransportFailure from "./log/TransportFailure.ts"
 import type * as Listener from "./Listener.ts"
 
 export interface Options {
   /** The service of the application, for the log. */
   readonly caller: string
   readonly drain?: Duration.Input | undefined
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
 }
 
 /** What can not change while it is open. */
@@ -41,7 +46,8 @@ export const make = Effect.fnUntraced(function*(
     to: resolverOf(upstream),
     serve: http.serve,
     draining: http.drain,
-    maxConnections: () => current.limits.maxConnections
+    maxConnections: () => current.limits.maxConnections,
+    observe: (downstream) => options.log() === undefined ? undefined : observer(options.log, downstream)
   })
   return {
     address: Listening.format(bound),
@@ -59,3 +65,27 @@ export const make = Effect.fnUntraced(function*(
       })
   }
 })
+
+/** Makes the line of a connection. */
+const observer = (log: Options["log"], downstream: Socket): Forwarder.Observer => {
+  const line = ConnectionLine.begin({ log, downstream })
+  let cluster: string | undefined
+  return {
+    connected: ({ remote, sni, socket }) => {
+      cluster = sni
+      line.reached(socket, remote)
+    },
+    ended: (error, destination) => {
+      const target = destination?.targets[0]?.target
+      line.ended({
+        cluster: cluster ?? (target === undefined ? undefined : Destination.clusterOf(target)),
+        flags: error === undefined ? "-" : flagsOf(error.reason),
+        transportFailure: error === undefined ? undefined : TransportFailure.ofReason(error.reason)
+      })
+    }
+  }
+}
+
+/** Of Envoy: no healthy host, or a connection failure after which no other one was tried. */
+const flagsOf = ({ _tag }: DialError.Reason): string =>
+  _tag === "NoHealthyInstance" || _tag === "UnknownName" ? "UH" : "UF,URX"

@@ -49,7 +49,7 @@ describe("ConnectionAdmission", () => {
       presented: () => peer,
       judge: { decide: Doubles.untouchable("the judge") },
       enter: Doubles.untouchable("the application"),
-      refuse: (refusal, remote) => refusals.push([Refusal.reason(refusal), remote])
+      refuse: (refusal, { remote }) => refusals.push([Refusal.reason(refusal), remote])
     })(new Socket(), arrival)
     assert.deepStrictEqual(refusals, [[reason, "10.0.0.1:4711"]])
     assert.strictEqual(resets(), 1)

@@ -15,7 +15,18 @@ export interface Purpose {
   readonly instead: Readonly<Record<string, Schema.Json>>
 }
 
-export const list: ReadonlyArray<Purpose> = []
+export const list: ReadonlyArray<Purpose> = [
+  {
+    scenario: "accesslog/default json of refusals",
+    requests: [4],
+    reason: "Refused callers do not reach the application",
+    instead: {
+      "accessLog.tcpsvc-1[0].bytes_received": 0,
+      "accessLog.tcpsvc-1[0].upstream_host": null,
+      "accessLog.tcpsvc-1[0].upstream_local_address": null
+    }
+  }
+]
 
 export const find = (scenario: string, request: number): Purpose | undefined =>
   list.find((it) => it.scenario === scenario && it.requests.includes(request))

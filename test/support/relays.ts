@@ -16,6 +16,7 @@ import * as RetryBudget from "../../src/http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../src/http/HttpLimits.ts"
 import * as Splice from "../../src/net/Splice.ts"
 import type * as Retry from "../../src/route/Retry.ts"
+import * as RefusedRequest from "../../src/sidecar/http/RefusedRequest.ts"
 import * as RequestStart from "../../src/sidecar/http/RequestStart.ts"
 import * as Sockets from "./sockets.ts"
 
@@ -98,7 +99,9 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => connections.destroy)
   const handle = (server: Exchange.ServerExchange): void => {
     const start = RequestStart.read(server)
-    if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
+    if (RequestStart.isRefusal(start)) {
+      return RefusedRequest.answer(server, start, { log: () => undefined, marks: Marks.envoy })
+    }
     const plan = planOf(server, start, connections, budget, options, (report) => void reports.push(report))
     const begin = () => new Relay.Relay(server, plan, deadlines).start()
     if (options.hold?.(begin) !== true) begin()

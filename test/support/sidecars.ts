@@ -1,5 +1,6 @@
 /** Two sidecars on loopback: `web`, which calls `api`, and `api` in front of an application. */
 import { Context, Effect, Layer, SubscriptionRef } from "effect"
+import type * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as Sidecar from "../../src/sidecar/Sidecar.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
@@ -67,9 +68,12 @@ export const start = Effect.fnUntraced(function*(
 export const pair = Effect.fnUntraced(function*(applicationPort: number, overrides: {
   readonly web?: Partial<ProxyRegistration.Registration>
   readonly api?: Partial<ProxyRegistration.Registration>
+  /** Of `api`. Default: lets `web` in. */
+  readonly intentions?: Authorizer.Authorizer
 } = {}) {
   const ca = yield* Effect.promise(() => Certificates.root("ca"))
   const [web, api] = [yield* Mesh.member("web", ca), yield* Mesh.member("api", ca)]
+  if (overrides.intentions !== undefined) yield* SubscriptionRef.set(api.intentions, overrides.intentions)
   const discovery = yield* Mesh.discovery({ api: [] })
   const apiSidecar = yield* start(
     api,

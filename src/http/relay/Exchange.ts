@@ -67,7 +67,13 @@ export interface ServerExchange {
 /** Why an attempt has failed. */
 export type Failure =
   /** No connection. `why` names no secrets. */
-  | { readonly _tag: "NotConnected"; readonly timedOut: boolean; readonly why: string }
+  | {
+    readonly _tag: "NotConnected"
+    readonly timedOut: boolean
+    readonly why: string
+    /** The same in Envoy's words, without blanks. */
+    readonly transport?: string | undefined
+  }
   /** The peer says that it has not looked at the request. */
   | { readonly _tag: "Refused" }
   /** The connection, or the stream, has ended. */

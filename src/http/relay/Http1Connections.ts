@@ -12,6 +12,8 @@ import * as Http1Client from "./Http1Client.ts"
 export interface Unreachable {
   readonly timedOut: boolean
   readonly why: string
+  /** The same in Envoy's words, without blanks. */
+  readonly transport?: string | undefined
 }
 
 export interface Options {

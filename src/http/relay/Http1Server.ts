@@ -17,6 +17,7 @@ import type * as Head from "../h1/Head.ts"
 import * as Lines from "../h1/Lines.ts"
 import type * as HttpExchange from "../HttpExchange.ts"
 import type * as HttpLimits from "../HttpLimits.ts"
+import * as Addresses from "./Addresses.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Marks from "./Marks.ts"
 import * as Outbox from "./Outbox.ts"
@@ -67,6 +68,7 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
     })
     this.#decoder = Decoder.requests({ maxHeadBytes: options.limits.maxHeaderBytes, maxFields: options.maxFields })
     const { socket } = connection
+    Addresses.of(socket)
     socket.on("data", (bytes: Buffer) => this.#received(bytes))
     socket.on("end", () => this.#ended())
     socket.once("close", () => this.#closed())
@@ -262,11 +264,11 @@ export class Http1Exchange implements Exchange.ServerExchange {
   }
 
   get remote(): string {
-    return Lines.address(this.#socket.remoteAddress, this.#socket.remotePort)
+    return Addresses.of(this.#socket).remote
   }
 
   get local(): string {
-    return Lines.address(this.#socket.localAddress, this.#socket.localPort)
+    return Addresses.of(this.#socket).local
   }
 
   get isPaused(): boolean {

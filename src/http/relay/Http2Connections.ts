@@ -14,6 +14,8 @@ import * as Http2Client from "./Http2Client.ts"
 export interface Unreachable {
   readonly timedOut: boolean
   readonly why: string
+  /** The same in Envoy's words, without blanks. */
+  readonly transport?: string | undefined
 }
 
 export interface Options {

@@ -12,7 +12,7 @@ import type { Socket } from "node:net"
 import type * as Fields from "../h1/Fields.ts"
 import type * as Head from "../h1/Head.ts"
 import * as HttpExchange from "../HttpExchange.ts"
-import * as Listening from "../../net/Listening.ts"
+import * as Addresses from "./Addresses.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as HeaderList from "./HeaderList.ts"
 import * as Http2Head from "./Http2Head.ts"
@@ -62,6 +62,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
     this.#socket = socket
     this.request = request
     this.#maxFields = maxFields
+    Addresses.of(socket)
     if (!stream.endAfterHeaders) stream.once("trailers", (_, __, raw) => this.#trailed(raw))
     stream.once("aborted", () => this.#lost())
     stream.once("close", () => this.#lost())
@@ -69,11 +70,11 @@ export class Http2Exchange implements Exchange.ServerExchange {
   }
 
   get remote(): string {
-    return address(this.#socket.remoteAddress, this.#socket.remotePort)
+    return Addresses.of(this.#socket).remote
   }
 
   get local(): string {
-    return address(this.#socket.localAddress, this.#socket.localPort)
+    return Addresses.of(this.#socket).local
   }
 
   listen(client: Exchange.Client): void {
@@ -208,6 +209,3 @@ const wholeAnswer: typeof emptyAnswer = { endStream: false, waitForTrailers: tru
 
 /** Node ends the answer with these. */
 const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
-
-const address = (host: string | undefined, port: number | undefined): string =>
-  host === undefined || port === undefined ? "" : Listening.format({ host, port })

@@ -68,8 +68,8 @@ export interface Report {
   /** The head of the instance's answer, and its trailers. */
   readonly head: Head.Answer | undefined
   readonly trailers: Fields.Fields | undefined
-  /** Addresses of the last connection; undefined: there was none. */
-  readonly upstream: { readonly local: string; readonly remote: string } | undefined
+  /** Addresses of the last attempt. `local`: of our side, if there was a connection. */
+  readonly upstream: { readonly local: string | undefined; readonly remote: string } | undefined
   /** Why the last attempt failed. */
   readonly failure: Exchange.Failure | undefined
   /** When it began, as `performance.now()` has it. */
@@ -229,6 +229,8 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     if ("status" in next) return this.#answerItself(next)
     this.#attempts++
     this.#destination = next
+    this.#upstream = { local: undefined, remote: next.connections.remote }
+    this.#failure = undefined
     const waiting = next.connections.begin(this)
     if (this.#outbound !== undefined || this.#isOver || this.#destination !== next) return
     this.#waiting = waiting

@@ -7,6 +7,7 @@ import * as Http2Connections from "../../http/relay/Http2Connections.ts"
 import * as Listening from "../../net/Listening.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Application from "../Application.ts"
+import * as TransportFailure from "../log/TransportFailure.ts"
 
 /** What is known of the application. */
 export type Settings = Pick<
@@ -40,7 +41,7 @@ export const make = Effect.fnUntraced(function*(
       remote: Listening.format(settings.application),
       open: Effect.mapError(
         Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
-        ({ message }) => ({ timedOut: false, why: message })
+        ({ code, message }) => ({ timedOut: false, why: message, transport: TransportFailure.ofCode(code) })
       ),
       run,
       circuit,

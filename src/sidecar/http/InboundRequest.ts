@@ -16,17 +16,21 @@ import type * as AdmittedExchange from "../../inbound/http/AdmittedExchange.ts"
 import type * as RequestAdmission from "../../inbound/http/RequestAdmission.ts"
 import * as TokenAdmission from "../../inbound/http/TokenAdmission.ts"
 import * as SpiffeId from "../../identity/SpiffeId.ts"
+import type * as Decision from "../../intention/Decision.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import * as RequestFacts from "./RequestFacts.ts"
 import * as RequestStart from "./RequestStart.ts"
-import type * as Substitution from "../../observe/Substitution.ts"
 
 /** What the requests of one listener have in common. */
 export interface Shared {
   readonly application: (version: Exchange.Version) => Exchange.Connections
   readonly marks: Marks.Marks
   readonly budget: RetryBudget.RetryBudget
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
+  /** For the access log: a path as it is judged, and by what a request was refused. */
+  readonly normalized: (path: string) => string
+  readonly refusedBy: (decision: Decision.Decision) => string
   /** It is over. */
   readonly closed: (request: InboundRequest) => void
 }
@@ -59,6 +63,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** What the proxy says of the request, as lines: judged and sent on like what came. */
   readonly #said: string
   readonly #startTime = Date.now()
+  /** The one that it did not bring. */
+  readonly #requestId: string | undefined
   #report: Relay.Report | undefined
   #answer: Exchange.AnswerHead | undefined
 
@@ -80,9 +86,10 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     this.timeoutMillis = settings.requests.timeoutMillis
     this.idleMillis = settings.requests.idleTimeoutMillis
     this.#dropped = RequestStart.withDropped(start, [...start.clientCert, ...hidden])
+    this.#requestId = start.requestId >= 0 ? undefined : randomUUID()
     this.#said = RequestStart.hostLine(start) +
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: https\r\n") +
-      (start.requestId >= 0 ? "" : `x-request-id: ${randomUUID()}\r\n`) +
+      (this.#requestId === undefined ? "" : `x-request-id: ${this.#requestId}\r\n`) +
       (tellsCaller ? `x-forwarded-client-cert: ${caller.certificate()}\r\n` : "")
   }
 
@@ -181,19 +188,24 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   }
 
   #about(): RequestFacts.About {
-    const { start } = this
+    const { concluded, start } = this
     const { connection, own } = this.#caller
+    const requestId = this.#requestId
     return {
       server: this.server,
       view: RequestView.of({
         method: start.method,
-        path: start.path,
+        path: this.#shared.normalized(start.path),
         fields: start.fields,
         dropped: this.#dropped,
-        more: start.authority === undefined ? {} : { host: start.authority }
+        more: {
+          ...(start.authority === undefined ? {} : { host: start.authority }),
+          ...(requestId === undefined ? {} : { "x-request-id": requestId })
+        }
       }),
       startTime: this.#startTime,
       cluster: "local_app",
+      details: concluded?._tag === "Denied" ? this.#shared.refusedBy(concluded.decision) : undefined,
       peer: SpiffeId.format(connection.caller),
       identity: SpiffeId.format(own)
     }

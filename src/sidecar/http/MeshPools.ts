@@ -10,6 +10,7 @@ import * as Destination from "../../outbound/Destination.ts"
 import type * as DialError from "../../outbound/DialError.ts"
 import type * as Pooling from "../../outbound/http/Pooling.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
+import * as TransportFailure from "../log/TransportFailure.ts"
 
 export interface MeshPool extends Exchange.Connections, Pooling.Pool {
   /** Ends connections that were not used for too long. */
@@ -77,5 +78,6 @@ const opening = (
 
 const unreachable = (reason: DialError.Reason): Http1Connections.Unreachable => ({
   timedOut: reason._tag === "TimedOut",
-  why: reason.message
+  why: reason.message,
+  transport: TransportFailure.ofReason(reason)
 })

@@ -9,16 +9,19 @@ import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
+import * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as Connection from "../../inbound/Connection.ts"
 import * as RequestGate from "../../inbound/http/RequestGate.ts"
-import type * as Substitution from "../../observe/Substitution.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
+import * as MatchedPolicy from "../log/MatchedPolicy.ts"
 import * as ApplicationPools from "./ApplicationPools.ts"
 import * as ClientCertificate from "./ClientCertificate.ts"
 import * as InboundRequest from "./InboundRequest.ts"
+import * as RefusedRequest from "./RefusedRequest.ts"
 import * as RequestStart from "./RequestStart.ts"
 import type * as MeshDefaults from "../../watch/MeshDefaults.ts"
 
@@ -34,7 +37,7 @@ export interface PublicHttp {
 }
 
 export interface Options {
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
 }
 
 export const make = Effect.fnUntraced(function*(
@@ -73,6 +76,11 @@ export const make = Effect.fnUntraced(function*(
     marks: Marks.envoy,
     budget: RetryBudget.make(),
     log,
+    normalized: (path) => {
+      const normalized = PathNormalization.normalize(path, gate.mesh().incoming)
+      return normalized._tag === "Path" ? normalized.path : path
+    },
+    refusedBy: (decision) => MatchedPolicy.details(decision, gate.authorizer()),
     closed: (request) => {
       gate.leave(request)
       gate.traffic.closed({ ...closedOf(request) })
@@ -81,10 +89,11 @@ export const make = Effect.fnUntraced(function*(
 
   const handle = (server: Exchange.ServerExchange, connection: Connection.Connection): void => {
     const start = RequestStart.read(server)
-    if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
+    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks: Marks.envoy })
     const hidden = hiddenFields(start, gate)
     if (hidden === undefined) {
-      return server.version === "2" ? server.abort() : RequestStart.refuse(server, OwnAnswers.underscore, Marks.envoy)
+      if (server.version === "2") return server.abort()
+      return RefusedRequest.answer(server, OwnAnswers.underscore, { log, marks: Marks.envoy })
     }
     const tellsCaller = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
     const caller = callerOf(connection)

@@ -2,7 +2,6 @@
 import type * as Fields from "../../http/h1/Fields.ts"
 import * as Lines from "../../http/h1/Lines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
-import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as RequestFields from "../../http/relay/RequestFields.ts"
@@ -77,12 +76,4 @@ export const reader = (lines: Lines.Lines) => (name: string): string | undefined
   const raw = toRaw(lines)
   for (let i = 0; i < raw.length; i += 2) if (raw[i]!.toLowerCase() === name) return raw[i + 1]
   return undefined
-}
-
-/** Gives an answer without a look at where the request would go. */
-export const refuse = (server: Exchange.ServerExchange, answer: OwnAnswer.OwnAnswer, marks: Marks.Marks): void => {
-  const { body, head } = OwnAnswer.sent(answer, server, marks)
-  server.answer(head)
-  if (body !== undefined) server.write(body)
-  server.end(undefined)
 }

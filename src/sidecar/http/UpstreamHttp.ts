@@ -14,12 +14,13 @@ import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
 import type * as Splice from "../../net/Splice.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
-import type * as Substitution from "../../observe/Substitution.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import * as MeshPools from "./MeshPools.ts"
+import * as RefusedRequest from "./RefusedRequest.ts"
 import * as RequestStart from "./RequestStart.ts"
 import * as UpstreamPlan from "./UpstreamPlan.ts"
 
@@ -36,7 +37,7 @@ export interface Options {
   /** In whose name requests are sent. */
   readonly caller: string
   readonly resolver: Resolver.Resolver
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
 }
 
 /** What is followed for one version of HTTP. */
@@ -109,7 +110,7 @@ export const make = Effect.fnUntraced(function*(
     const bridges = client.version === "1.1" && protocol() === "grpc" && OwnAnswer.isGrpc(client.request)
     const server = bridges ? new GrpcBridge.GrpcBridge(client) : client
     const start = RequestStart.read(server)
-    if (RequestStart.isRefusal(start)) return RequestStart.refuse(server, start, Marks.envoy)
+    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks: Marks.envoy })
     const shared = followed?.shared
     if (shared === undefined) return server.abort()
     const begin = () => new Relay.Relay(server, new UpstreamPlan.UpstreamPlan(shared, server, start), deadlines).start()

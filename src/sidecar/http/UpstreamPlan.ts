@@ -14,11 +14,14 @@ import type * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
+import * as Destination from "../../outbound/Destination.ts"
 import type * as HttpUpstream from "../../outbound/http/HttpUpstream.ts"
 import type * as Upstream from "../../outbound/http/Upstream.ts"
 import * as HeaderRules from "../../route/HeaderRules.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as Retry from "../../route/Retry.ts"
+import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
+import * as Downstream from "../log/Downstream.ts"
 import type * as MeshPools from "./MeshPools.ts"
 import * as RequestFacts from "./RequestFacts.ts"
 import * as RequestStart from "./RequestStart.ts"
@@ -32,7 +35,7 @@ export interface Shared {
   readonly budget: RetryBudget.RetryBudget
   readonly metrics: HttpMetrics.HttpMetrics
   /** Undefined: there is no access log. */
-  readonly log: () => ((facts: Substitution.Facts) => void) | undefined
+  readonly log: () => AccessLogWriter.Log | undefined
 }
 
 type Instance = HttpUpstream.Instance<MeshPools.MeshPool>
@@ -57,6 +60,8 @@ export class UpstreamPlan implements Relay.Plan {
   readonly #startTime = Date.now()
   #tried: Set<string> | undefined
   #instance: Instance | undefined
+  /** Of the last attempt. */
+  #target: Instance["target"] | undefined
   #answer: Exchange.AnswerHead | undefined
 
   constructor(shared: Shared, server: Exchange.ServerExchange, start: RequestStart.RequestStart) {
@@ -66,7 +71,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
     this.#view = viewOf(start, this.#requestId)
-    this.#first = shared.upstream.pick(none, { ...this.#view, source: RequestFacts.withoutPort(server.remote) })
+    this.#first = shared.upstream.pick(none, { ...this.#view, source: Downstream.withoutPort(server.remote) })
     const way = "upstream" in this.#first ? this.#first.way : undefined
     this.retry = way?.route.retry
     this.timeoutMillis = way === undefined ? timeoutMillis : way.route.requestTimeoutMillis
@@ -80,6 +85,7 @@ export class UpstreamPlan implements Relay.Plan {
     if (!("resource" in instance)) return OwnAnswers.noHealthyInstance
     this.#left()
     this.#instance = instance
+    this.#target = instance.target
     if (this.retry !== undefined) (this.#tried ??= new Set()).add(instance.id)
     else this.#tried = triedOnce
     return {
@@ -113,7 +119,7 @@ export class UpstreamPlan implements Relay.Plan {
     const log = this.#shared.log()
     if (log === undefined) return
     const answer = this.#answer
-    log(RequestFacts.of(this.#about(), report, answer === undefined ? undefined : RequestStart.reader(answer)))
+    log(RequestFacts.of(this.#sent(), report, answer === undefined ? undefined : RequestStart.reader(answer)))
   }
 
   #left(): void {
@@ -167,13 +173,24 @@ export class UpstreamPlan implements Relay.Plan {
   }
 
   #about(): RequestFacts.About {
-    const first = this.#first
     return {
       server: this.#server,
       view: this.#view,
       startTime: this.#startTime,
-      cluster: "upstream" in first ? clusterOf(first.instance) : undefined
+      cluster: this.#target === undefined ? clusterOf(this.#first) : Destination.clusterOf(this.#target)
     }
+  }
+
+  /** The same of the request as it was sent. */
+  #sent(): RequestFacts.About {
+    const about = this.#about()
+    const { path } = this.#start
+    const way = "upstream" in this.#first ? this.#first.way : undefined
+    const target = way === undefined ? path : HttpRoutes.rewritten(way.route, path)
+    if (target === path) return about
+    const { header, lines, method } = this.#view
+    const withOriginal = (name: string) => name === "x-envoy-original-path" ? path : header(name)
+    return { ...about, view: { method, path: target, header: withOriginal, lines } }
   }
 
   #facts(instance: Instance, answer?: Exchange.AnswerHead): Substitution.Facts {
@@ -215,7 +232,12 @@ const viewOf = (start: RequestStart.RequestStart, requestId: string): HttpReques
     }
   })
 
-const clusterOf = ({ target }: Instance): string => target.sni === "" ? target.id : target.sni
+const clusterOf = (picked: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>): string | undefined =>
+  "upstream" in picked
+    ? Destination.clusterOf(picked.instance.target)
+    : picked._tag === "NoHealthyInstance"
+    ? picked.cluster
+    : undefined
 
 /** Undefined: nothing changes. A leg's rules go before those of its route. */
 const rulesOf = (

@@ -1,0 +1,24 @@
+/** The addresses of a connection, kept: a socket that is closed does not tell its own any more, and logs are written afterwards. */
+import type { Socket } from "node:net"
+import * as Lines from "../h1/Lines.ts"
+
+/** `address:port` of both sides; empty where there was none when they were asked for first. */
+export interface Addresses {
+  readonly local: string
+  readonly remote: string
+}
+
+const kept = new WeakMap<Socket, Addresses>()
+
+/** To be asked for the first time while the connection is open. */
+export const of = (socket: Socket): Addresses => {
+  let addresses = kept.get(socket)
+  if (addresses === undefined) {
+    addresses = {
+      local: Lines.address(socket.localAddress, socket.localPort),
+      remote: Lines.address(socket.remoteAddress, socket.remotePort)
+    }
+    kept.set(socket, addresses)
+  }
+  return addresses
+}
