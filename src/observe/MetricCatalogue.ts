@@ -152,6 +152,11 @@ export const retries = counter(
   ["destination"],
   "HTTP requests tried once more"
 )
+export const retriesRefused = counter(
+  "mesh_http_retries_refused_total",
+  ["destination"],
+  "HTTP requests that were not tried once more because too many were"
+)
 export const ejections = counter(
   "mesh_ejections_total",
   ["destination"],
@@ -228,6 +233,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   requestRefusals,
   aborted,
   retries,
+  retriesRefused,
   ejections,
   leafExpiry,
   rootExpiry,

@@ -101,6 +101,8 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
   #failure: Exchange.Failure | undefined
   #own: OwnAnswer.OwnAnswer | undefined
   #retryTimer: NodeJS.Timeout | undefined
+  /** No instance has seen the attempt that is to be followed by another one. */
+  #isFree = false
   #isOver = false
 
   constructor(server: Exchange.ServerExchange, plan: Plan, deadlines: Deadlines.Deadlines) {
@@ -237,18 +239,18 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     this.#body.listen()
   }
 
+  /** Takes its place, if there is to be another attempt. */
   #mayRetry(outcome: Retry.Outcome): boolean {
     const { budget, retry } = this.#plan
+    this.#isFree = outcome._tag === "NotConnected" || outcome._tag === "Refused"
     return retry !== undefined && this.#attempts <= retry.times && this.#body.canReplay &&
-      Retry.applies(retry, outcome) && RetryBudget.allows(budget)
+      Retry.applies(retry, outcome) && RetryBudget.take(budget, this.#isFree)
   }
 
   #retry(): void {
-    const { budget } = this.#plan
-    budget.retries++
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined
-      budget.retries--
+      RetryBudget.giveBack(this.#plan.budget, this.#isFree)
       this.#attempt()
     }, Retry.delayMillis(this.#attempts, Math.random()))
   }
@@ -276,7 +278,7 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     if (this.#retryTimer === undefined) return
     clearTimeout(this.#retryTimer)
     this.#retryTimer = undefined
-    this.#plan.budget.retries--
+    RetryBudget.giveBack(this.#plan.budget, this.#isFree)
   }
 
   #destinationSettled(outcome: Retry.Outcome | undefined): void {

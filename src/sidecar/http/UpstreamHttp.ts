@@ -14,6 +14,8 @@ import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
 import type * as Splice from "../../net/Splice.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
+import * as Meter from "../../observe/Meter.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
@@ -87,6 +89,11 @@ export const make = Effect.fnUntraced(function*(
         ejection: "strict"
       }).pipe(Scope.provide(own))
       const budget = RetryBudget.make()
+      const destination = made.service
+      yield* Effect.all([
+        Meter.follow(MetricCatalogue.retries, { destination }, () => budget.granted),
+        Meter.follow(MetricCatalogue.retriesRefused, { destination }, () => budget.refused)
+      ]).pipe(Scope.provide(own))
       followed = {
         key,
         scope: own,
