@@ -5,6 +5,7 @@
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
 import * as Balancing from "./balancing.ts"
+import * as Chaos from "./chaos.ts"
 import * as Deny from "./deny.ts"
 import * as Http from "./http.ts"
 import * as Policy from "./policy.ts"
@@ -54,6 +55,10 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   relay: [
     "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
     async () => Relay.format(await Relay.run())
+  ],
+  chaos: [
+    "10,000 requests to instances that fail, hang up and die, with retries",
+    async () => Chaos.format(await Chaos.run(Chaos.full))
   ],
   http: [
     "HTTP through a pair: sidecars, Envoy as Consul configures it, HAProxy, plain node:http",
