@@ -1,9 +1,10 @@
 /** A local port that leads to one service of the mesh: one mesh connection for each local one, whatever its protocol. */
-import * as Net from "node:net"
-import { type Duration, Effect, Exit, FiberSet, Function, Scope } from "effect"
+import type * as Net from "node:net"
+import { type Duration, Effect, Exit, Scope } from "effect"
 import type * as MeshListener from "../inbound/MeshListener.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
-import * as Listening from "../net/Listening.ts"
+import type * as Listening from "../net/Listening.ts"
+import * as LocalServer from "../net/LocalServer.ts"
 import * as Splice from "../net/Splice.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import type * as Connect from "./Connect.ts"
@@ -55,7 +56,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   Listening.ListenError,
   MeshDialer.MeshDialer | Scope.Scope
 > {
-  const counts = { accepted: 0, open: 0, failed: 0, established: 0, relayed: 0, relaying: 0 }
+  const counts = { failed: 0, established: 0, relayed: 0, relaying: 0 }
   const traffic = ByteCounts.make()
   yield* ConnectionMetrics.follow("outbound", () => ({
     established: counts.established,
@@ -70,35 +71,20 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const { acquire, current, redirect } = yield* followed(options.to)
   const shared = { acquire, counts, current, observe: options.observe, report, traffic }
 
-  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
-  const connections = yield* FiberSet.make()
-  const run = yield* FiberSet.runtime(connections)()
-
-  const server = serve((socket) => {
-    counts.accepted++
-    counts.open++
-    socket.once("close", () => counts.open--)
-    run(serveOne(socket, options, shared))
+  const { accepted, bound, idle, open, stop } = yield* LocalServer.make({
+    bind: options.bind,
+    drain: options.drain,
+    draining: options.draining,
+    serve: (socket) => serveOne(socket, options, shared)
   })
-  const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
-  const bound = yield* Effect.acquireRelease(
-    Listening.listen(server, options.bind),
-    () =>
-      stop.pipe(
-        Effect.andThen(FiberSet.awaitEmpty(connections)),
-        Effect.timeoutOption(options.drain ?? "10 seconds")
-      )
-  )
-  const failure = Listening.failures(bound)
-  server.on("error", (cause) => run(failure(cause)))
   return {
     bound,
     stop,
-    idle: FiberSet.awaitEmpty(connections),
+    idle,
     stats: () => ({
-      open: counts.open,
+      open: open(),
       handshaking: 0,
-      accepted: counts.accepted,
+      accepted: accepted(),
       failed: counts.failed,
       cut: 0,
       retired: { lifetime: 0, idle: 0 },
@@ -191,15 +177,3 @@ const followed = Effect.fnUntraced(function*(to: Resolver.Input) {
     }, Effect.uninterruptible)
   }
 })
-
-const serve = (accept: (socket: Net.Socket) => void): Net.Server =>
-  Net.createServer({
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-    pauseOnConnect: true
-  }, (socket) => {
-    socket.on("error", Function.constVoid) // an "error" without a listener ends the process
-    accept(socket)
-  })

@@ -20,6 +20,7 @@ import type * as JwtProviders from "../watch/JwtProviders.ts"
 import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
+import * as ExposedListener from "./ExposedListener.ts"
 import type * as Listener from "./Listener.ts"
 import * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as PublicListener from "./PublicListener.ts"
@@ -36,7 +37,7 @@ export interface Options {
 }
 
 export interface ListenerStatus {
-  /** `public`, or `upstream` and its id. */
+  /** `public`, `upstream` and its id, or `exposed` and its path. */
   readonly name: string
   readonly direction: "inbound" | "outbound"
   /** Who is reached through it. */
@@ -205,7 +206,7 @@ interface Running {
 const plansOf = (
   registration: ProxyRegistration.Registration,
   options: Options,
-  { log }: AccessLogWriter.AccessLogWriter
+  accessLog: AccessLogWriter.AccessLogWriter
 ): ReadonlyArray<Plan> => [
   {
     name: "public",
@@ -213,8 +214,19 @@ const plansOf = (
     service: registration.service,
     bind: registration.listen,
     key: PublicListener.keyOf(registration),
-    start: (current) => PublicListener.make(current, { ...options, log })
+    start: (current) => PublicListener.make(current, { ...options, log: accessLog.log })
   },
+  ...registration.exposed.map((exposed): Plan => ({
+    name: ExposedListener.nameOf(exposed, registration),
+    direction: "inbound",
+    service: registration.service,
+    bind: exposed.listen,
+    key: ExposedListener.keyOf(exposed),
+    start: (current) => {
+      const now = current.exposed.find(({ listen }) => listen.port === exposed.listen.port)
+      return ExposedListener.make(now ?? exposed, current, { ...options, accessLog })
+    }
+  })),
   ...registration.upstreams.map((upstream): Plan => ({
     name: `upstream ${upstream.id}`,
     direction: "outbound",
@@ -225,7 +237,7 @@ const plansOf = (
       UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
         ...options,
         caller: registration.service,
-        log
+        log: accessLog.log
       })
   }))
 ]

@@ -37,10 +37,16 @@ export const shouting = server((socket) => {
   socket.on("end", () => socket.end())
 })
 
-export const connect = (port: number): Effect.Effect<Net.Socket, Error, Scope.Scope> =>
+/** `from`: the address that the other side sees. */
+export const connect = (
+  port: number,
+  host = "127.0.0.1",
+  from?: string
+): Effect.Effect<Net.Socket, Error, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Net.Socket, Error>((resume) => {
-      const socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true })
+      const source = from === undefined ? {} : { localAddress: from }
+      const socket = Net.connect({ host, port, ...source, allowHalfOpen: true, noDelay: true })
       socket.on("error", (error) => resume(Effect.fail(error)))
       socket.once("connect", () => resume(Effect.succeed(socket)))
     }),

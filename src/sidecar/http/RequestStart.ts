@@ -5,7 +5,9 @@ import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as RequestFields from "../../http/relay/RequestFields.ts"
+import * as RequestView from "../../http/relay/RequestView.ts"
 import * as RequestTarget from "../../http/RequestTarget.ts"
+import type * as HttpRequest from "../../intention/HttpRequest.ts"
 
 export interface RequestStart extends RequestFields.Request {
   readonly method: string
@@ -77,3 +79,17 @@ export const reader = (lines: Lines.Lines) => (name: string): string | undefined
   for (let i = 0; i < raw.length; i += 2) if (raw[i]!.toLowerCase() === name) return raw[i + 1]
   return undefined
 }
+
+/** As it is sent on over plain HTTP. `requestId`: the one that it gets, empty where it brought one. */
+export const viewOf = (start: RequestStart, requestId: string): HttpRequest.HttpRequest =>
+  RequestView.of({
+    method: start.method,
+    path: start.path,
+    fields: start.fields,
+    dropped: withDropped(start, start.clientCert),
+    more: {
+      ...(start.authority === undefined ? {} : { host: start.authority }),
+      ...(start.forwardedProto >= 0 ? {} : { "x-forwarded-proto": "http" }),
+      ...(requestId === "" ? {} : { "x-request-id": requestId })
+    }
+  })

@@ -9,7 +9,6 @@ import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import type * as Relay from "../../http/relay/Relay.ts"
 import * as RequestFields from "../../http/relay/RequestFields.ts"
-import * as RequestView from "../../http/relay/RequestView.ts"
 import type * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
@@ -70,7 +69,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.#start = start
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
-    this.#view = viewOf(start, this.#requestId)
+    this.#view = RequestStart.viewOf(start, this.#requestId)
     this.#first = shared.upstream.pick(none, { ...this.#view, source: Downstream.withoutPort(server.remote) })
     const way = "upstream" in this.#first ? this.#first.way : undefined
     this.retry = way?.route.retry
@@ -218,19 +217,6 @@ export class UpstreamPlan implements Relay.Plan {
 
 /** No other attempt will be made. */
 const triedOnce: Set<string> = new Set()
-
-const viewOf = (start: RequestStart.RequestStart, requestId: string): HttpRequest.HttpRequest =>
-  RequestView.of({
-    method: start.method,
-    path: start.path,
-    fields: start.fields,
-    dropped: RequestStart.withDropped(start, start.clientCert),
-    more: {
-      ...(start.authority === undefined ? {} : { host: start.authority }),
-      ...(start.forwardedProto >= 0 ? {} : { "x-forwarded-proto": "http" }),
-      ...(requestId === "" ? {} : { "x-request-id": requestId })
-    }
-  })
 
 const clusterOf = (picked: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>): string | undefined =>
   "upstream" in picked

@@ -1,0 +1,64 @@
+/** Accepts plain connections, and runs a fiber for each: what the listeners have in common that speak no TLS. */
+import * as Net from "node:net"
+import { type Duration, Effect, FiberSet, Function, type Scope } from "effect"
+import * as Listening from "./Listening.ts"
+
+export interface Options {
+  readonly bind: Listening.Bind
+  /** Has to close the connection. */
+  readonly serve: (socket: Net.Socket) => Effect.Effect<void>
+  /** How long open connections may go on once the scope closes. Default: 10 seconds. */
+  readonly drain?: Duration.Input | undefined
+  /** Runs when it stops accepting. */
+  readonly draining?: Effect.Effect<void> | undefined
+}
+
+export interface LocalServer {
+  /** With the port that was given. */
+  readonly bound: Listening.Bind
+  /** Since it opened. */
+  readonly accepted: () => number
+  /** Now. */
+  readonly open: () => number
+  /** Stops accepting, at once. Open connections go on until the scope closes. */
+  readonly stop: Effect.Effect<void>
+  /** Waits until no connection is open. */
+  readonly idle: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<LocalServer, Listening.ListenError, Scope.Scope> {
+  let accepted = 0
+  let open = 0
+  // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
+  const connections = yield* FiberSet.make()
+  const run = yield* FiberSet.runtime(connections)()
+  const server = serve((socket) => {
+    accepted++
+    open++
+    socket.once("close", () => open--)
+    run(options.serve(socket))
+  })
+  const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
+  const idle = FiberSet.awaitEmpty(connections)
+  const bound = yield* Effect.acquireRelease(
+    Listening.listen(server, options.bind),
+    () => stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
+  )
+  const failure = Listening.failures(bound)
+  server.on("error", (cause) => run(failure(cause)))
+  return { bound, accepted: () => accepted, open: () => open, stop, idle }
+})
+
+const serve = (accept: (socket: Net.Socket) => void): Net.Server =>
+  Net.createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    pauseOnConnect: true
+  }, (socket) => {
+    socket.on("error", Function.constVoid) // an "error" without a listener ends the process
+    accept(socket)
+  })
