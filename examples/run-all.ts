@@ -8,6 +8,7 @@ const examples = [
   ["examples/fastify/main.ts"],
   ["examples/postgres/main.ts"],
   ["examples/redis/main.ts"],
+  ["examples/canary/main.ts"],
   ["src/cli/bin.ts", "demo", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
   [
