@@ -1,10 +1,9 @@
 /** The sidecar of a proxy that is registered with the local Consul agent: registration → identity and watches → listeners. */
-import { type Duration, Effect, Layer, type Scope, Stream } from "effect"
+import { type Duration, Effect, Layer, type Scope } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
-import * as RequestOnlyIntentions from "../intention/RequestOnlyIntentions.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "../mesh/Mesh.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -49,27 +48,14 @@ export const make = (options: Options): Effect.Effect<
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
-    // Connections are judged here, whatever they carry: what the entries say about the protocol tells whether tokens are due.
     const mesh = yield* Layer.build(Mesh.layer({ ...options, service }))
     return yield* Effect.gen(function*() {
       const sidecar = yield* Sidecar.make(options)
       const contexts = yield* SecureContexts.SecureContexts
       const authorizer = yield* Intentions.Intentions
-      yield* warnOfRefusals(authorizer)
       return { status: sidecar.status, material: contexts.current, authorizer }
     }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
   })
-
-/** Says which intentions refuse because no request is looked at, at the start and when that changes. */
-const warnOfRefusals = (authorizer: Watched.Watched<Authorizer.Authorizer>) => {
-  let said: string | undefined
-  return Stream.runForEach(authorizer.changes, (current) => {
-    const warning = RequestOnlyIntentions.warning(current)
-    if (warning === said) return Effect.void
-    said = warning
-    return warning === undefined ? Effect.void : Effect.logWarning(warning)
-  }).pipe(Effect.forkScoped({ startImmediately: true }))
-}
 
 /** Who it is and where it listens, a line for each. */
 export const describe = (self: ConsulSidecar): string => {

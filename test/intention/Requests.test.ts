@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Authorizer from "../../src/intention/Authorizer.ts"
-import * as RequestOnlyIntentions from "../../src/intention/RequestOnlyIntentions.ts"
 import * as Decision from "../../src/intention/Decision.ts"
 import * as HttpRequest from "../../src/intention/HttpRequest.ts"
 import * as Intention from "../../src/intention/Intention.ts"
@@ -399,23 +398,6 @@ describe("Authorizer.request", () => {
       assert.isTrue(compile(list, "allow").connection(web).allowed)
       assert.isFalse(compile([make("web", "api", "deny", okta)], "allow").connection(web).allowed)
       assert.isTrue(compile([make("web", "api", "allow", { JWT: { Providers: [] } })]).connection(web).allowed)
-    })
-
-    it("are named where a proxy judges connections, together with permissions", () => {
-      const warning = (list: ReadonlyArray<Intention.Intention>, protocol: string, policy: "allow" | "deny" = "deny") =>
-        RequestOnlyIntentions.warning(compile(list, policy, { destination: { service: "api", protocol } }))
-      const permissions = make("db", "api", [permission("allow", { PathPrefix: "/" })])
-      assert.match(
-        warning([make("web", "api", "allow", okta), permissions], "http")!,
-        /^connections are authorized here, .* refuse all callers that they cover: db → api .*, web → api .*\. Serve it/
-      )
-      assert.match(
-        warning([make("web", "api", "allow", okta)], "grpc")!,
-        / refuses all callers that it covers: web → api/
-      )
-      assert.isUndefined(warning([make("web", "api", "allow", okta)], "tcp"))
-      assert.isUndefined(warning([make("web", "api", "allow", okta)], "http", "allow"))
-      assert.match(warning([permissions], "tcp")!, /db → api/)
     })
   })
 
