@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // `npm run test:envoy`: they need programs from elsewhere.
+    exclude: [...configDefaults.exclude, "test/envoy/**"],
     // For slow machines: no test takes as long as this by itself.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -1,9 +1,9 @@
 /** A Consul of the test's own, for what an agent from elsewhere is not set up for. */
-import { Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
+import { Effect, type Schema, type Scope } from "effect"
 import { accessSync, constants } from "node:fs"
 import { delimiter, join } from "node:path"
 import * as agent from "./consul.ts"
+import * as programs from "./programs.ts"
 import * as temporary from "./temporary.ts"
 
 const isExecutable = (path: string): boolean => {
@@ -36,6 +36,8 @@ export interface Answer {
 export interface RealConsul {
   readonly address: string
   readonly port: number
+  /** Where Envoy asks for its configuration. */
+  readonly grpc: number
   readonly management: string
   /** What a request with the management token answers. */
   readonly ask: (method: string, path: string, body?: unknown) => Effect.Effect<Answer>
@@ -44,49 +46,48 @@ export interface RealConsul {
 
 const management = "6f1d5a3e-0000-4000-8000-000000000001"
 
-/** With ACLs that deny by default, until the scope closes. */
-export const start: Effect.Effect<RealConsul, never, Scope.Scope> = Effect.gen(
-  function*() {
-    const folder = yield* temporary.folder
-    const [http, server, lan, wan] = yield* Effect.all([
-      agent.freePort,
-      agent.freePort,
-      agent.freePort,
-      agent.freePort
-    ])
-    const settings = {
-      ports: { http, server, serf_lan: lan, serf_wan: wan, dns: -1, grpc: -1, grpc_tls: -1 },
-      acl: { enabled: true, default_policy: "deny", tokens: { initial_management: management } }
-    }
-    yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(
-          binary!,
-          ["agent", "-dev", "-bind", "127.0.0.1", "-data-dir", folder, "-node", "n", "-hcl", JSON.stringify(settings)],
-          { stdio: "ignore" }
-        )
-      ),
-      (child) =>
-        Effect.callback<void>((done) => {
-          if (child.exitCode !== null) return done(Effect.void)
-          child.once("exit", () => done(Effect.void))
-          child.kill("SIGKILL")
-        })
-    )
-    const address = `127.0.0.1:${http}`
-    const asked: RealConsul["asked"] = async (method, path, body) => {
-      const response = await fetch(`http://${address}${path}`, {
-        method,
-        headers: { "x-consul-token": management },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) })
-      })
-      const text = await response.text()
-      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
-      return (text === "" ? {} : JSON.parse(text)) as Answer
-    }
-    const ask: RealConsul["ask"] = (...request) => Effect.promise(() => asked(...request))
-    // It is ready once it has a leader that knows the token.
-    yield* Effect.orDie(agent.eventually(Effect.tryPromise(() => asked("GET", "/v1/acl/token/self")), 50))
-    return { address, port: http, ask, asked, management }
+/** Ready once `ready` has an answer. */
+const startWith = Effect.fnUntraced(function*(
+  more: Schema.JsonObject,
+  ready: string
+): Effect.fn.Return<RealConsul, never, Scope.Scope> {
+  const folder = yield* temporary.folder
+  const [http, server, lan, wan, grpc] = yield* Effect.all([
+    agent.freePort,
+    agent.freePort,
+    agent.freePort,
+    agent.freePort,
+    agent.freePort
+  ])
+  const settings = {
+    ports: { http, server, serf_lan: lan, serf_wan: wan, grpc, grpc_tls: -1, dns: -1 },
+    ...more
   }
+  yield* programs.run(
+    binary!,
+    ["agent", "-dev", "-bind", "127.0.0.1", "-data-dir", folder, "-node", "n", "-hcl", JSON.stringify(settings)]
+  )
+  const address = `127.0.0.1:${http}`
+  const asked: RealConsul["asked"] = async (method, path, body) => {
+    const response = await fetch(`http://${address}${path}`, {
+      method,
+      headers: { "x-consul-token": management },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+    return (text === "" ? {} : JSON.parse(text)) as Answer
+  }
+  const ask: RealConsul["ask"] = (...request) => Effect.promise(() => asked(...request))
+  yield* Effect.orDie(agent.eventually(Effect.tryPromise(() => asked("GET", ready)), 50))
+  return { address, port: http, grpc, ask, asked, management }
+})
+
+/** With ACLs that deny by default, until the scope closes. It is ready once it has a leader that knows the token. */
+export const start = startWith(
+  { acl: { enabled: true, default_policy: "deny", tokens: { initial_management: management } } },
+  "/v1/acl/token/self"
 )
+
+/** Without ACLs, and with intentions that deny by default, until the scope closes. */
+export const withoutAcls = startWith({ default_intention_policy: "deny" }, "/v1/connect/ca/roots")
