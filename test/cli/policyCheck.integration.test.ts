@@ -95,7 +95,7 @@ describe("effect-mesh policy check", () => {
       const clerk = yield* check("web", "payments", "--claim", "okta:realm.role=clerk")
       assert.include(
         clerk.out,
-        "note: behind a sidecar that judges connections, as effect-mesh proxy does, it is denied"
+        "note: at a server that judges connections, as MeshSocketServer does, it is denied"
       )
       const expired = yield* check("web", "payments", "--token-payload", write("token", jwt({ exp: 1, sub: "secret" })))
       assert.include(expired.out, "taken as verified")

@@ -146,7 +146,7 @@ const byConnection = (
   const { connection, http } = mesh.authorizer(destination)
   const judged = connection(caller.id)
   return http && decision.allowed && judged.because === "needs-http" && judged.by?.action === "allow"
-    ? [`behind a sidecar that judges connections, as effect-mesh proxy does, it is ${Decision.explain(judged)}`]
+    ? [`at a server that judges connections, as MeshSocketServer does, it is ${Decision.explain(judged)}`]
     : []
 }
 

@@ -79,7 +79,7 @@ const formatOne = ({ defaultPolicy, destination, findings, groups, protocol }: E
   [
     `${destination.label} speaks ${protocol.protocol}; the default policy is ${defaultPolicy}.`,
     ...(groups.some(({ cell }) => cell.ruling._tag === "ByRequest" && isRefusedByConnection(cell.ruling, defaultPolicy))
-      ? ["Behind a sidecar that judges connections (effect-mesh proxy) whatever depends on the request is denied."]
+      ? ["At a server that judges connections (MeshSocketServer) whatever depends on the request is denied."]
       : []),
     ...groups.flatMap(formatGroup),
     ...(findings.length === 0 ? [] : ["", "Worth a look:", ...findings.map(line)])

@@ -304,9 +304,8 @@ export const rules: ReadonlyArray<Notice.Rule & { readonly id: RuleId }> = [
   {
     id: "needs-requests",
     level: "note",
-    summary: "A required token, which sidecars that judge connections can not look for",
-    help:
-      "Serve it where requests are judged: MeshHttpServer, or an Envoy sidecar. A sidecar of effect-mesh refuses there."
+    summary: "A required token, which servers that judge connections can not look for",
+    help: "Serve it where requests are judged: MeshHttpServer, or a sidecar. MeshSocketServer refuses there."
   },
   {
     id: "assumed-protocol",

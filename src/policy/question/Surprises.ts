@@ -143,7 +143,7 @@ const ofTokens = (rule: Decision.Rule, defaultPolicy: Authorizer.DefaultPolicy):
     found.push(surprise(
       "needs-requests",
       rule,
-      "requires a token, and tokens come with requests: a sidecar that judges connections, as effect-mesh proxy does, refuses " +
+      "requires a token, and tokens come with requests: a server that judges connections, as MeshSocketServer does, refuses " +
         "everybody that it is about"
     ))
   }

@@ -167,11 +167,11 @@ describe("Surprises", () => {
     assert.match(surprises(list, "deny").join(), /^assumed-protocol: /)
   })
 
-  it("finds required tokens that a sidecar can not look for, where they guard anything", () => {
+  it("finds required tokens that a server of connections can not look for, where they guard anything", () => {
     const jwt = { JWT: { Providers: [{ Name: "okta" }] } }
     assert.match(
       surprises([make("web", "api", "allow", jwt)], "deny", "http").join(),
-      /^needs-requests: web → api .*a sidecar that judges connections, as effect-mesh proxy does, refuses everybody/
+      /^needs-requests: web → api .*a server that judges connections, as MeshSocketServer does, refuses everybody/
     )
     assert.notMatch(surprises([make("web", "api", "allow", jwt)], "deny", "tcp").join(), /needs-requests/)
     assert.notMatch(surprises([make("web", "api", "allow", jwt)], "allow", "http").join(), /needs-requests/)
@@ -202,7 +202,7 @@ describe("Surprises", () => {
       ]),
       [
         "api speaks http; the default policy is deny.",
-        "Behind a sidecar that judges connections (effect-mesh proxy) whatever depends on the request is denied.",
+        "At a server that judges connections (MeshSocketServer) whatever depends on the request is denied.",
         "",
         "Denied: api, db, any other service",
         "  denied by the default policy: no intention is about this caller",
