@@ -55,9 +55,14 @@ const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)"/y
 const raw = /`([^`]*)`/y
 const bareValue = /[a-zA-Z][a-zA-Z0-9_/]*(?:\.[a-zA-Z0-9_/]+)*/y
 
+/** Of an expression: deeper ones would not fit the stack. */
+const maxParts = 1000
+
 class Parser {
   position = 0
   readonly text: string
+  /** Conditions, groups and negations so far: each may be within another. */
+  parts = 0
 
   constructor(text: string) {
     this.text = text
@@ -101,6 +106,7 @@ class Parser {
   }
 
   not(): Expression {
+    if (++this.parts > maxParts) this.failWith(`the expression has more than ${maxParts} parts`)
     const mark = this.position
     if (this.keyword("not") && this.space()) {
       const operand = this.not()

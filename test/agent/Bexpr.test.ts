@@ -96,6 +96,11 @@ describe("BexprFilter", () => {
     ]
   ])("refuses %s", (filter, expected) => assert.strictEqual(problem(filter), expected))
 
+  it.each(["(", "not ", "A == 1 and ", "A == 1 or "])(
+    "refuses more than can be read: %s…",
+    (part) => assert.include(problem(`${part.repeat(20_000)}A == 1`), "more than 1000 parts")
+  )
+
   it.prop("parses what it is given or says where it can not, whatever it is", { text: Schema.String }, ({ text }) => {
     const result = Bexpr.parse(text)
     if (Result.isFailure(result)) assert.match(result.failure.detail, /^\d+:-?\d+ \(\d+\): /)
