@@ -13,7 +13,7 @@ export const random = (seed: number): Random => {
   }
 }
 
-const pick = <A>(next: Random, list: ReadonlyArray<A>): A => list[Math.floor(next() * list.length)]!
+export const pick = <A>(next: Random, list: ReadonlyArray<A>): A => list[Math.floor(next() * list.length)]!
 
 const heads = [
   "GET / HTTP/1.1",
@@ -92,7 +92,7 @@ const message = (next: Random): string => {
   return `${pick(next, heads)}\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n${pick(next, bodies)}`
 }
 
-const mutate = (next: Random, text: string): string => {
+export const mutate = (next: Random, text: string): string => {
   const at = Math.floor(next() * (text.length + 1))
   const end = at + Math.floor(next() * 4)
   switch (Math.floor(next() * 4)) {
@@ -112,4 +112,88 @@ export const requests = (next: Random): Buffer => {
   let text = Array.from({ length: 1 + Math.floor(next() * 3) }, () => message(next)).join("")
   for (let left = Math.floor(next() * 4); left > 0; left--) text = mutate(next, text)
   return Buffer.from(text, "latin1")
+}
+
+const statusLines = [
+  "HTTP/1.1 200 OK",
+  "HTTP/1.1 200 OK",
+  "HTTP/1.1 204 No Content",
+  "HTTP/1.1 304 Not Modified",
+  "HTTP/1.1 503 Service Unavailable",
+  "HTTP/1.1 100 Continue",
+  "HTTP/1.1 103 Early Hints",
+  "HTTP/1.1 101 Switching Protocols",
+  "HTTP/1.0 200 OK",
+  "HTTP/1.1 999 "
+]
+
+const answerFields = [
+  "Content-Length: 5",
+  "Content-Length: 5",
+  "Transfer-Encoding: chunked",
+  "Content-Length: 0",
+  "Connection: close",
+  "Connection: keep-alive",
+  "Keep-Alive: timeout=5",
+  "Upgrade: websocket",
+  "X-A: 1"
+]
+
+/** What an instance may answer: one to three answers, and up to two mutations of them. */
+export const answers = (next: Random): Buffer => {
+  let text = Array.from({ length: 1 + Math.floor(next() * 1.5) }, () => {
+    const lines = Array.from({ length: 1 + Math.floor(next() * 2) }, () => pick(next, answerFields))
+    return `${pick(next, statusLines)}\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n${pick(next, bodies)}`
+  }).join("")
+  for (let left = Math.floor(next() * 3); left > 0; left--) text = mutate(next, text)
+  return Buffer.from(text, "latin1")
+}
+
+const whole = [
+  "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+  "HEAD /ab HTTP/1.1\r\nHost: a\r\n\r\n",
+  "GET /denied HTTP/1.1\r\nHost: a\r\n\r\n",
+  "GET /u HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nmore",
+  "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+  "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+  "PUT /d HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\nhello",
+  `PUT /e HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n${"x".repeat(200_000)}`
+]
+
+/** What a client may send to a proxy: mostly right, often several requests at once. */
+export const conversation = (next: Random): Buffer => {
+  if (next() < 0.2) return requests(next)
+  const text = Array.from({ length: 1 + Math.floor(next() * 4) }, () => pick(next, whole)).join("")
+  return Buffer.from(next() < 0.3 ? mutate(next, text) : text, "latin1")
+}
+
+const values: ReadonlyArray<unknown> = [
+  null,
+  "",
+  0,
+  -1,
+  1e308,
+  true,
+  [],
+  {},
+  "x".repeat(1000),
+  [null],
+  { a: null },
+  "\0",
+  "1s"
+]
+
+/** A document with one value replaced, left out, or put elsewhere. */
+export const mutateJson = (next: Random, document: unknown): unknown => {
+  if (typeof document !== "object" || document === null || next() < 0.1) return pick(next, values)
+  if (Array.isArray(document)) {
+    if (document.length === 0) return [pick(next, values)]
+    const at = Math.floor(next() * document.length)
+    return next() < 0.2 ? [...document, document[at]] : document.with(at, mutateJson(next, document[at]))
+  }
+  const fields = Object.entries(document)
+  if (fields.length === 0) return { a: pick(next, values) }
+  const [name, value] = pick(next, fields)
+  const changed = next() < 0.2 ? undefined : mutateJson(next, value)
+  return Object.fromEntries(fields.map(([key, value]) => [key, key === name ? changed : value]))
 }

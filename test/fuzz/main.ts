@@ -3,7 +3,10 @@
  * seed that finds it again, and ends with 1 where there is one.
  */
 import { parseArgs } from "node:util"
+import { Effect } from "effect"
 import * as Codec from "./codec.ts"
+import * as Mesh from "./mesh.ts"
+import * as Relay from "./relay.ts"
 
 const { values } = parseArgs({
   options: { minutes: { type: "string", default: "1" }, seed: { type: "string" } }
@@ -15,21 +18,37 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
   process.exit(1)
 }
 
-const end = performance.now() + minutes * 60_000
-let told = performance.now()
-const isOver = (runs: number): boolean => {
-  const now = performance.now()
-  if (now - told > 10_000) {
-    told = now
-    process.stdout.write(`codec: ${runs} inputs so far\n`)
+/** Each part gets its share of the time. */
+const parts = 5
+const until = (name: string): (runs: number) => boolean => {
+  const end = performance.now() + minutes * 60_000 / parts
+  let told = performance.now()
+  return (runs) => {
+    const now = performance.now()
+    if (now - told > 10_000) {
+      told = now
+      process.stdout.write(`${name}: ${runs} inputs so far\n`)
+    }
+    return now > end
   }
-  return now > end
 }
 
-const { alike, differences, refused, runs } = Codec.run(seed, isOver)
-process.stdout.write(
-  `codec, seed ${seed}: ${runs} inputs; ${alike} requests read as Node reads them, ${refused} refused that Node takes, ` +
-    `${differences.length} read otherwise\n`
+const tell = (name: string, runs: number, more: string, differences: ReadonlyArray<string>): void => {
+  process.stdout.write(`${name}, seed ${seed}: ${runs} inputs; ${more}, ${differences.length} wrong\n`)
+  for (const difference of differences) process.stdout.write(`${difference}\n`)
+  if (differences.length > 0) process.exitCode = 1
+}
+
+const codec = Codec.run(seed, until("codec"))
+tell(
+  "codec",
+  codec.runs,
+  `${codec.alike} requests read as Node reads them, ${codec.refused} refused that Node takes`,
+  codec.differences
 )
-for (const difference of differences) process.stdout.write(`${difference}\n`)
-if (differences.length > 0) process.exitCode = 1
+for (const [name, reader] of Object.entries(Mesh.readers)) {
+  const { differences, runs, taken } = Mesh.run(reader, seed, until(name))
+  tell(name, runs, `${taken} understood`, differences)
+}
+const relay = await Effect.runPromise(Relay.run(seed, until("relay")))
+tell("relay", relay.runs, `${relay.requests} requests relayed`, relay.differences)

@@ -23,6 +23,7 @@ import * as Sockets from "./sockets.ts"
 export interface Options {
   readonly retry?: Retry.Retry
   readonly limits?: Partial<Circuit.Limits>
+  readonly timeoutMillis?: number
   /** Called with each request before it goes on. True: it waits until `begin` is called. */
   readonly hold?: (begin: () => void) => boolean
   /** Whether the request is refused instead of relayed. */
@@ -53,13 +54,13 @@ const planOf = (
   start: RequestStart.RequestStart,
   connections: Exchange.Connections,
   budget: RetryBudget.RetryBudget,
-  { denies, retry }: Options,
+  { denies, retry, timeoutMillis }: Options,
   finished: (report: Relay.Report) => void
 ): Relay.Plan => ({
   retry,
   budget,
-  timeoutMillis: undefined,
-  idleMillis: undefined,
+  timeoutMillis,
+  idleMillis: timeoutMillis,
   next: () =>
     denies?.(start.path) === true ? OwnAnswers.denied : {
       connections,

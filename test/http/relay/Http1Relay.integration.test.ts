@@ -2,6 +2,7 @@
 import type * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Fuzz from "../../fuzz/relay.ts"
 import * as Relays from "../../support/relays.ts"
 import * as Sockets from "../../support/sockets.ts"
 
@@ -184,4 +185,12 @@ describe("a relay of HTTP/1.1", () => {
       const { writableHighWaterMark, writableLength } = proxy.clients[0]!
       assert.isBelow(writableLength, 2 * writableHighWaterMark)
     }))
+
+  it.live("leaves nothing behind, whatever clients and instances send", () =>
+    Effect.gen(function*() {
+      const { differences, requests, runs } = yield* Fuzz.run(7, (runs) => runs >= 400)
+      assert.deepStrictEqual(differences, [])
+      assert.isAtLeast(runs, 400)
+      assert.isAbove(requests, 100)
+    }), 30_000)
 })
