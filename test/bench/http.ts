@@ -27,7 +27,7 @@ import * as Pair from "./relay/Pair.ts"
 import { table } from "./table.ts"
 
 /** What the application has to see of our pair: below layer 7 proxies add nothing to a request. */
-const expectedLayer: Layer = 4
+const expectedLayer: Layer = 7
 
 export type Layer = 4 | 7
 

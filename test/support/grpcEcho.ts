@@ -98,13 +98,13 @@ export const start: Effect.Effect<Application, never, Scope.Scope> = Effect.gen(
     Chat: (call: Grpc.ServerDuplexStream<Buffer, Buffer>) => {
       const over = begin("Chat", call)
       call.on("data", (piece: Buffer) => call.write(piece))
-      // A cancelled request ends as well, just before it is said to be cancelled.
+      // A cancelled request ends as well, some turns before it is said to be cancelled.
       call.on("end", () =>
-        setImmediate(() => {
+        setTimeout(() => {
           if (call.cancelled) return
           over()
           call.end(trailer())
-        }))
+        }, 50))
     }
   })
   const port = yield* Effect.acquireRelease(

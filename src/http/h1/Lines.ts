@@ -39,5 +39,8 @@ export const forEach = ({ dropped, fields, more }: Lines, each: (name: string, v
   }
 }
 
+/** Of `address:port`. */
+export const host = (address: string): string => address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+
 export const address = (host: string | undefined, port: number | undefined): string =>
   host === undefined ? "" : `${host.includes(":") ? `[${host}]` : host}:${port}`

@@ -2,7 +2,7 @@
  * When requests have taken too long. All of a proxy are looked at together now and then, so that a request costs no timer,
  * and a byte a look at a number.
  */
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 
 /** How often, in milliseconds. */
 const interval = 20
@@ -17,21 +17,26 @@ export interface Watched {
   readonly timedOut: (why: "request" | "idle") => void
 }
 
+/** Costs nothing while there is nothing to watch. */
 export class Deadlines {
   readonly #watched = new Set<Watched>()
+  #timer: NodeJS.Timeout | undefined
   /** `performance.now()`, of the last look. */
   now = performance.now()
 
   add(watched: Watched): void {
     this.#watched.add(watched)
-  }
-
-  delete(watched: Watched): void {
-    this.#watched.delete(watched)
+    if (this.#timer !== undefined) return
+    this.now = performance.now()
+    this.#timer = setInterval(lookNow, interval, this)
   }
 
   get size(): number {
     return this.#watched.size
+  }
+
+  delete(watched: Watched): void {
+    this.#watched.delete(watched)
   }
 
   look(now: number): void {
@@ -40,13 +45,19 @@ export class Deadlines {
       if (now >= watched.deadline) watched.timedOut("request")
       else if (now - watched.heardAt > watched.idleMillis) watched.timedOut("idle")
     }
+    if (this.#watched.size === 0) this.stop()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 }
 
+const lookNow = (deadlines: Deadlines): void => deadlines.look(performance.now())
+
 /** Looks as long as the scope is open. */
-export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function*() {
-  const deadlines = new Deadlines()
-  const look = Effect.sync(() => deadlines.look(performance.now()))
-  yield* Effect.forkScoped(Effect.schedule(look, Schedule.spaced(interval)))
-  return deadlines
-})
+export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => new Deadlines()),
+  (deadlines) => Effect.sync(() => deadlines.stop())
+)

@@ -35,6 +35,7 @@ export class Http1Client implements Exchange.Outbound {
   keptMillis = Infinity
   readonly madeAt = performance.now()
   readonly #owner: Owner
+  #local: string | undefined
   readonly #decoder: Decoder.Decoder<Head.Answer>
   readonly #outbox: Outbox.Outbox
   #attempt: Exchange.Attempt | undefined
@@ -68,7 +69,7 @@ export class Http1Client implements Exchange.Outbound {
   }
 
   get local(): string {
-    return Lines.address(this.side.socket.localAddress, this.side.socket.localPort)
+    return this.#local ??= Lines.address(this.side.socket.localAddress, this.side.socket.localPort)
   }
 
   /** Takes an attempt, which is told so at once. */

@@ -278,6 +278,7 @@ class Http2Request implements Exchange.Outbound {
     const attempt = this.#attempt
     this.#attempt = undefined
     if (this.#stream?.closed === false) this.#stream.close(NGHTTP2_PROTOCOL_ERROR)
+    this.#stream?.resume()
     attempt?.failed(failure)
   }
 }
@@ -287,7 +288,11 @@ class Http2Request implements Exchange.Outbound {
  * which ends the process.
  */
 const cancel = (stream: Http2.ClientHttp2Stream): void => {
-  setImmediate(() => stream.close(NGHTTP2_CANCEL))
+  setImmediate(() => {
+    stream.close(NGHTTP2_CANCEL)
+    // What has come and was not read counts against the whole connection until it is.
+    stream.resume()
+  })
 }
 
 /** Whether the instance has ended the answer. */

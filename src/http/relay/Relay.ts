@@ -110,7 +110,7 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     this.#plan = plan
     this.#deadlines = deadlines
     this.idleMillis = plan.idleMillis ?? Infinity
-    this.heardAt = deadlines.now
+    this.heardAt = this.since // the last look may be long ago
     this.#body = new RequestBody.RequestBody(server, this, plan.retry !== undefined)
   }
 

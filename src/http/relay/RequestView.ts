@@ -1,36 +1,59 @@
 /** A request as routes and permissions look at it: the fields that are sent on, and what the proxy has found out by itself. */
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as Fields from "../h1/Fields.ts"
+import * as Lines from "../h1/Lines.ts"
 
-export interface Seen {
+export class RequestView implements HttpRequest.HttpRequest {
   readonly method: string
-  readonly path: string
-  readonly fields: Fields.Fields
   /** Positions that nobody sees, ascending. */
   readonly dropped: ReadonlyArray<number>
-  /** In lower case; they come after the others. */
-  readonly more: Readonly<Record<string, string>>
-}
+  readonly path: string
+  readonly #remote: string
+  readonly #fields: Fields.Fields
+  readonly #more: ReadonlyArray<string>
 
-export const of = ({ dropped, fields, method, more, path }: Seen): HttpRequest.HttpRequest => {
-  const linesOf = (name: string): ReadonlyArray<string> => {
+  /**
+   * `remote`: `address:port` of the client. `more`: a list `name, value, …`, in lower case, of what comes after the
+   * others.
+   */
+  constructor(
+    method: string,
+    path: string,
+    remote: string,
+    fields: Fields.Fields,
+    dropped: ReadonlyArray<number>,
+    more: ReadonlyArray<string>
+  ) {
+    this.method = method
+    this.path = path
+    this.#remote = remote
+    this.#fields = fields
+    this.dropped = dropped
+    this.#more = more
+  }
+
+  /** The address of the client, without its port. */
+  get source(): string {
+    return Lines.host(this.#remote)
+  }
+
+  header(name: string): string | undefined {
+    const lines = this.#linesOf(name)
+    return lines.length === 0 ? undefined : lines.length === 1 ? lines[0] : lines.join(",")
+  }
+
+  lines(name: string): ReadonlyArray<string> | undefined {
+    const lines = this.#linesOf(name)
+    return lines.length > 1 ? lines : undefined
+  }
+
+  #linesOf(name: string): ReadonlyArray<string> {
+    const fields = this.#fields
     const found: Array<string> = []
     for (let index = fields.indexOf(name); index >= 0; index = fields.indexOf(name, index + 1)) {
-      if (!dropped.includes(index)) found.push(fields.value(index))
+      if (!this.dropped.includes(index)) found.push(fields.value(index))
     }
-    const own = more[name]
-    return own === undefined ? found : [...found, own]
-  }
-  return {
-    method,
-    path,
-    header: (name) => {
-      const lines = linesOf(name)
-      return lines.length === 0 ? undefined : lines.length === 1 ? lines[0] : lines.join(",")
-    },
-    lines: (name) => {
-      const lines = linesOf(name)
-      return lines.length > 1 ? lines : undefined
-    }
+    for (let i = 0; i < this.#more.length; i += 2) if (this.#more[i] === name) found.push(this.#more[i + 1]!)
+    return found
   }
 }

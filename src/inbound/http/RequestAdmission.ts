@@ -17,7 +17,10 @@ export interface Raw {
   readonly target: string
   /** Where the request line names the authority, which then goes before any `Host`. */
   readonly authority: string | undefined
+  /** Read only where somebody looks at headers. */
   readonly rawHeaders: ReadonlyArray<string>
+  /** How many headers there are. Default: as many as the list has. */
+  readonly headerCount?: number | undefined
 }
 
 export interface Admitted {
@@ -73,7 +76,9 @@ export const judge = (
   // Readers take these for what they are not: routers for methods in upper case, parsers of URLs for paths of their own.
   if (raw.method !== raw.method.toUpperCase()) return malformed("the method is not in upper case")
   if (!raw.target.startsWith("/") && raw.target !== "*") return malformed("the path does not start with a slash")
-  if (raw.rawHeaders.length >= 2 * maxHeaders) return malformed(`it has ${maxHeaders} headers or more`)
+  if ((raw.headerCount ?? raw.rawHeaders.length / 2) >= maxHeaders) {
+    return malformed(`it has ${maxHeaders} headers or more`)
+  }
   const normalized = raw.target === "*"
     ? { _tag: "Path" as const, path: raw.target }
     : PathNormalization.normalize(raw.target, normalization)
@@ -85,11 +90,12 @@ export const judge = (
     open = true
     return undefined
   }
-  const request = requestOf(raw, path, raw.rawHeaders)
+  const request = requestOf(raw, path, () => raw.rawHeaders)
   const decision = decide(authorizer, caller, request, notingTokens)
   if (open && decision.because !== "ambiguous") {
     // A copy, as what is judged again later is what was sent, not what was made of it for the application.
-    return { _tag: "Open", request: requestOf(raw, path, [...raw.rawHeaders]) }
+    const sent = [...raw.rawHeaders]
+    return { _tag: "Open", request: requestOf(raw, path, () => sent) }
   }
   return conclude(request, decision, TokenAdmission.nobody)
 }
@@ -137,14 +143,15 @@ export const decide = (
     : Decision.make(false, "ambiguous", undefined, undefined, `the header ${ambiguous} says several things`)
 }
 
-const requestOf = ({ authority, method }: Raw, path: string, rawHeaders: ReadonlyArray<string>): Request => {
-  const { header, lines } = HttpRequest.fromRaw(method, path, rawHeaders)
+const requestOf = ({ authority, method }: Raw, path: string, rawHeaders: () => ReadonlyArray<string>): Request => {
+  let read: HttpRequest.HttpRequest | undefined
+  const full = () => read ??= HttpRequest.fromRaw(method, path, rawHeaders())
   const isNamed = (name: string) => authority !== undefined && name === "host"
   return {
     method,
     path,
-    header: (name) => isNamed(name) ? authority : header(name),
-    lines: (name) => isNamed(name) ? undefined : lines(name),
-    isAmbiguous: (name) => !isNamed(name) && HttpRequest.isAmbiguous(rawHeaders, name)
+    header: (name) => isNamed(name) ? authority : full().header(name),
+    lines: (name) => isNamed(name) ? undefined : full().lines(name),
+    isAmbiguous: (name) => !isNamed(name) && HttpRequest.isAmbiguous(rawHeaders(), name)
   }
 }

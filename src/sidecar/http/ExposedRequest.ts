@@ -86,7 +86,7 @@ export class ExposedRequest implements Relay.Plan {
     const answer = this.#answer
     const about: RequestFacts.About = {
       server: this.#server,
-      view: RequestStart.viewOf(this.#start, this.#requestId),
+      view: RequestStart.viewOf(this.#start, this.#requestId, this.#server.remote),
       startTime: this.#startTime,
       cluster: this.#shared.cluster()
     }

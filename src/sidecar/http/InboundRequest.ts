@@ -1,6 +1,7 @@
 /** A request from the mesh that has been let in, or waits for it, and its way to the application. */
 import { randomUUID } from "node:crypto"
 import type * as Head from "../../http/h1/Head.ts"
+import type * as Lines from "../../http/h1/Lines.ts"
 import * as AnswerFields from "../../http/relay/AnswerFields.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import type * as Marks from "../../http/relay/Marks.ts"
@@ -113,8 +114,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** As it is judged: what is not sent on is not looked at. */
   get raw(): RequestAdmission.Raw {
     const { authority, fields, method, path } = this.start
-    const rawHeaders = RequestStart.toRaw({ fields, dropped: this.#dropped, more: this.#said })
-    return { method, target: path, authority, rawHeaders }
+    return new SaidRequest(method, path, authority, { fields, dropped: this.#dropped, more: this.#said })
   }
 
   /** Ends it, so that the caller does not take what it has for a whole answer. */
@@ -193,22 +193,45 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     const requestId = this.#requestId
     return {
       server: this.server,
-      view: RequestView.of({
-        method: start.method,
-        path: this.#shared.normalized(start.path),
-        fields: start.fields,
-        dropped: this.#dropped,
-        more: {
-          ...(start.authority === undefined ? {} : { host: start.authority }),
-          ...(requestId === undefined ? {} : { "x-request-id": requestId })
-        }
-      }),
+      view: new RequestView.RequestView(
+        start.method,
+        this.#shared.normalized(start.path),
+        this.server.remote,
+        start.fields,
+        this.#dropped,
+        [
+          ...(start.authority === undefined ? [] : ["host", start.authority]),
+          ...(requestId === undefined ? [] : ["x-request-id", requestId])
+        ]
+      ),
       startTime: this.#startTime,
       cluster: "local_app",
       details: concluded?._tag === "Denied" ? this.#shared.refusedBy(concluded.decision) : undefined,
       peer: SpiffeId.format(connection.caller),
       identity: SpiffeId.format(own)
     }
+  }
+}
+
+/** Its headers are listed when somebody asks for them: most intentions look at none. */
+class SaidRequest implements RequestAdmission.Raw {
+  readonly method: string
+  readonly target: string
+  readonly authority: string | undefined
+  readonly headerCount: number
+  readonly #lines: Lines.Lines
+  #rawHeaders: ReadonlyArray<string> | undefined
+
+  constructor(method: string, target: string, authority: string | undefined, lines: Lines.Lines) {
+    this.method = method
+    this.target = target
+    this.authority = authority
+    this.headerCount = lines.fields.count
+    this.#lines = lines
+  }
+
+  get rawHeaders(): ReadonlyArray<string> {
+    return this.#rawHeaders ??= RequestStart.toRaw(this.#lines)
   }
 }
 

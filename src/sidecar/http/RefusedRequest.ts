@@ -22,7 +22,7 @@ export const answer = (server: Exchange.ServerExchange, own: OwnAnswer.OwnAnswer
   const { fields, method, target: path } = server.request
   const about: RequestFacts.About = {
     server,
-    view: RequestView.of({ method, path, fields, dropped: [], more: {} }),
+    view: new RequestView.RequestView(method, path, server.remote, fields, [], []),
     startTime: Date.now(),
     cluster: undefined
   }

@@ -7,7 +7,6 @@ import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as RequestFields from "../../http/relay/RequestFields.ts"
 import * as RequestView from "../../http/relay/RequestView.ts"
 import * as RequestTarget from "../../http/RequestTarget.ts"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
 
 export interface RequestStart extends RequestFields.Request {
   readonly method: string
@@ -81,15 +80,11 @@ export const reader = (lines: Lines.Lines) => (name: string): string | undefined
 }
 
 /** As it is sent on over plain HTTP. `requestId`: the one that it gets, empty where it brought one. */
-export const viewOf = (start: RequestStart, requestId: string): HttpRequest.HttpRequest =>
-  RequestView.of({
-    method: start.method,
-    path: start.path,
-    fields: start.fields,
-    dropped: withDropped(start, start.clientCert),
-    more: {
-      ...(start.authority === undefined ? {} : { host: start.authority }),
-      ...(start.forwardedProto >= 0 ? {} : { "x-forwarded-proto": "http" }),
-      ...(requestId === "" ? {} : { "x-request-id": requestId })
-    }
-  })
+export const viewOf = (start: RequestStart, requestId: string, remote: string): RequestView.RequestView => {
+  const more: Array<string> = []
+  if (start.authority !== undefined) more.push("host", start.authority)
+  if (start.forwardedProto < 0) more.push("x-forwarded-proto", "http")
+  if (requestId !== "") more.push("x-request-id", requestId)
+  const dropped = withDropped(start, start.clientCert)
+  return new RequestView.RequestView(start.method, start.path, remote, start.fields, dropped, more)
+}

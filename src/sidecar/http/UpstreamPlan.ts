@@ -9,8 +9,8 @@ import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import type * as Relay from "../../http/relay/Relay.ts"
 import * as RequestFields from "../../http/relay/RequestFields.ts"
+import type * as RequestView from "../../http/relay/RequestView.ts"
 import type * as RetryBudget from "../../http/relay/RetryBudget.ts"
-import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
 import * as Destination from "../../outbound/Destination.ts"
@@ -20,7 +20,6 @@ import * as HeaderRules from "../../route/HeaderRules.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as Retry from "../../route/Retry.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
-import * as Downstream from "../log/Downstream.ts"
 import type * as MeshPools from "./MeshPools.ts"
 import * as RequestFacts from "./RequestFacts.ts"
 import * as RequestStart from "./RequestStart.ts"
@@ -54,7 +53,7 @@ export class UpstreamPlan implements Relay.Plan {
   readonly #server: Exchange.ServerExchange
   readonly #start: RequestStart.RequestStart
   readonly #requestId: string
-  readonly #view: HttpRequest.HttpRequest
+  readonly #view: RequestView.RequestView
   readonly #first: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>
   readonly #startTime = Date.now()
   #tried: Set<string> | undefined
@@ -69,8 +68,8 @@ export class UpstreamPlan implements Relay.Plan {
     this.#start = start
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
-    this.#view = RequestStart.viewOf(start, this.#requestId)
-    this.#first = shared.upstream.pick(none, { ...this.#view, source: Downstream.withoutPort(server.remote) })
+    this.#view = RequestStart.viewOf(start, this.#requestId, server.remote)
+    this.#first = shared.upstream.pick(none, this.#view)
     const way = "upstream" in this.#first ? this.#first.way : undefined
     this.retry = way?.route.retry
     this.timeoutMillis = way === undefined ? timeoutMillis : way.route.requestTimeoutMillis
@@ -134,7 +133,7 @@ export class UpstreamPlan implements Relay.Plan {
       method: start.method,
       target,
       fields,
-      dropped: RequestStart.withDropped(start, start.clientCert),
+      dropped: this.#view.dropped,
       more: this.#more(target),
       body: RequestStart.bodyOf(this.#server.request),
       upgrades: start.upgrades

@@ -1,4 +1,5 @@
 /** What access logs say of the client of a request, or of a connection. */
+import * as Lines from "../../http/h1/Lines.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
 
 export interface Downstream {
@@ -22,17 +23,17 @@ export const valueOf = (
     case "DOWNSTREAM_LOCAL_ADDRESS":
       return local
     case "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":
-      return withoutPort(local)
+      return Lines.host(local)
     case "DOWNSTREAM_LOCAL_PORT":
       return Number(local.slice(local.lastIndexOf(":") + 1))
     case "DOWNSTREAM_REMOTE_ADDRESS":
       return remote
     case "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":
-      return withoutPort(remote)
+      return Lines.host(remote)
     case "DOWNSTREAM_DIRECT_REMOTE_ADDRESS":
       return direct
     case "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT":
-      return withoutPort(direct)
+      return Lines.host(direct)
     case "DOWNSTREAM_PEER_URI_SAN":
       return peer
     case "DOWNSTREAM_LOCAL_URI_SAN":
@@ -41,5 +42,3 @@ export const valueOf = (
       return undefined
   }
 }
-
-export const withoutPort = (address: string): string => address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
