@@ -312,6 +312,8 @@ const withBody: Http2.ClientSessionRequestOptions = { endStream: false, waitForT
 const sessionOptions = {
   maxSessionInvalidFrames: 100,
   maxReservedRemoteStreams: 0,
+  // What waits to be sent is bounded for each request. Where that makes much in all, Node would reset those that are answered.
+  maxSessionMemory: 1024,
   strictSingleValueFields: false,
   settings: { enablePush: false, maxHeaderListSize: maxHeadBytes }
 }
