@@ -64,7 +64,8 @@ export const proxy = Command.make(
 ).pipe(
   Command.withDescription(
     "Run the sidecar proxy of a service that is registered with the local Consul agent: it accepts callers from the " +
-      "mesh on the registered port, and opens a local port for each upstream. It replaces `consul connect proxy`."
+      "mesh on the registered port, and opens a local port for each upstream. Where a service speaks HTTP, each request " +
+      "is authorized and routed, otherwise each connection. It replaces `consul connect proxy`."
   ),
   Command.withShortDescription("Run the sidecar of a service of a Consul agent"),
   Command.withExamples([
