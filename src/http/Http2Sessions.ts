@@ -135,10 +135,11 @@ class Requests<Connection extends Splice.Side, Verdict> {
   stream(request: HttpExchange.StreamRequest): void {
     const { observer } = this
     const { stream } = request
+    // An "error" without a listener ends the process. One is to come also where the session has failed already.
+    stream.on("error", () => {})
     const connection = this.connectionOf(stream)
     if (connection === undefined) return void stream.destroy() // its connection is gone
     const exchange = new HttpExchange.Exchange<Connection, Verdict>(connection, stream)
-    stream.on("error", () => {}) // an "error" without a listener ends the process
     stream.once("close", () => observer.closed(exchange))
     observer.started(exchange, request)
     const handle = observer.handlers()?.stream
