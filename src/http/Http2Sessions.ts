@@ -4,6 +4,7 @@
  */
 import * as Http2 from "node:http2"
 import { Effect, Function, type Scope } from "effect"
+import * as ConnectionWindow from "./ConnectionWindow.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import type * as HttpLimits from "./HttpLimits.ts"
 import type * as Splice from "../net/Splice.ts"
@@ -177,6 +178,7 @@ export const make = Effect.fnUntraced(
 
     server.on("session", (http2) => {
       if (handingOver === undefined) return http2.destroy()
+      http2.setLocalWindowSize(ConnectionWindow.bytes)
       const session = new Session(handingOver, http2, observer)
       taken = session
       sessions.set(http2, session)

@@ -27,7 +27,11 @@ export interface Application {
 }
 
 /** `POST` answers with the body as it comes, in chunks and with a trailer; everything else with the name of the application. */
-export const start = (name: string, version: "1.1" | "2"): Effect.Effect<Application, never, Scope.Scope> =>
+export const start = (
+  name: string,
+  version: "1.1" | "2",
+  observed: (session: Http2.Http2Session) => void = () => {}
+): Effect.Effect<Application, never, Scope.Scope> =>
   Effect.gen(function*() {
     const seen: Array<Seen> = []
     const statuses: Array<number> = []
@@ -37,6 +41,7 @@ export const start = (name: string, version: "1.1" | "2"): Effect.Effect<Applica
     ) => {
       const { headers, method = "", url: target = "" } = request
       const body = await buffer(request)
+      if ("stream" in request && request.stream.session !== undefined) observed(request.stream.session)
       seen.push({ version: request.httpVersion, method, target, headers, body, trailers: request.trailers })
       response.statusCode = statuses.shift() ?? 200
       if (method !== "POST") {

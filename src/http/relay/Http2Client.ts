@@ -12,6 +12,7 @@ import { Duplex } from "node:stream"
 import type * as Fields from "../h1/Fields.ts"
 import * as Listening from "../../net/Listening.ts"
 import type * as Splice from "../../net/Splice.ts"
+import * as ConnectionWindow from "../ConnectionWindow.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as HeaderList from "./HeaderList.ts"
 import * as Http2Head from "./Http2Head.ts"
@@ -65,6 +66,7 @@ export class Http2Client {
       : Listening.format({ host: socket.localAddress, port: socket.localPort })
     socket.allowHalfOpen = false
     this.http2 = Http2.connect("http://instance", { ...sessionOptions, createConnection: () => socket })
+    this.http2.once("connect", () => this.http2.setLocalWindowSize(ConnectionWindow.bytes))
     this.http2.on("remoteSettings", ({ maxConcurrentStreams }) => {
       this.isSettled = true
       this.#streams = maxConcurrentStreams ?? Infinity

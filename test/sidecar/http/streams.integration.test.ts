@@ -1,10 +1,11 @@
-/** More bodies at a time to a service over HTTP/2 than fit on the way there. */
+/** What many streams of an HTTP/2 connection hold at a time. */
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { AddressInfo, Socket } from "node:net"
 import { text } from "node:stream/consumers"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Echo from "../../support/echoService.ts"
 import * as SidecarMesh from "../../support/sidecarMesh.ts"
 import * as Sockets from "../../support/sockets.ts"
 
@@ -53,5 +54,20 @@ describe("many uploads at a time over HTTP/2", () => {
       app.read()
       const different = new Set(yield* Effect.promise(() => Promise.all(answers)))
       assert.deepStrictEqual([...different], [`200 ${body.length}`])
+    }))
+})
+
+describe("an HTTP/2 connection of a sidecar", () => {
+  it.live("takes what its streams take by themselves, from the application and from the instance", () =>
+    Effect.gen(function*() {
+      const windows: Array<number | undefined> = []
+      const app = yield* Echo.start("api", "2", (session) => windows.push(session.state.remoteWindowSize))
+      const mesh = yield* SidecarMesh.make({ apps: [app.port], protocol: "http2" })
+      const session = yield* Echo.session(mesh.portTo("api"))
+      const body = Buffer.alloc(65_535, "x")
+      for (let more = 0; more < 3; more++) yield* Echo.ask2(session, { method: "POST", body: [body] })
+      // Without a word of the sidecar these would be 65,535 at most.
+      assert.isAbove(windows.at(-1)!, 1_000_000)
+      assert.isAbove(session.state.remoteWindowSize!, 1_000_000)
     }))
 })
