@@ -3,6 +3,7 @@ import { Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
+import * as Marks from "../http/relay/Marks.ts"
 import * as Audit from "../intention/Audit.ts"
 import * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
@@ -53,6 +54,15 @@ export const proxy = Command.make(
       ),
       Flag.withDefault("strict" as const)
     ),
+    serverHeader: Flag.String("server-header").pipe(
+      Flag.withDescription("What answers over HTTP say in Server; empty: what the application says; default: envoy"),
+      Flag.withMetavar("TEXT"),
+      Flag.withDefault("envoy")
+    ),
+    withoutEnvoyHeaders: Flag.Boolean("without-envoy-headers").pipe(
+      Flag.withDescription("Add no x-envoy-* headers to requests and answers"),
+      Flag.withDefault(false)
+    ),
     startTimeout: startTimeout("the agent, certificates and intentions")
   },
   Effect.fn("cli.proxy")(function*(options) {
@@ -84,6 +94,8 @@ const run = Effect.fn(function*(
     readonly defaultPolicy: Option.Option<"allow" | "deny">
     readonly audit: boolean
     readonly spiffe: "strict" | "leaf"
+    readonly serverHeader: string
+    readonly withoutEnvoyHeaders: boolean
     readonly startTimeout: number
   }
 ) {
@@ -96,6 +108,10 @@ const run = Effect.fn(function*(
     proxyId,
     readyWithin: `${options.startTimeout} seconds`,
     spiffe: options.spiffe,
+    marks: {
+      ...(options.withoutEnvoyHeaders ? Marks.none : Marks.envoy),
+      server: options.serverHeader === "" ? undefined : options.serverHeader
+    },
     audit: options.audit ? Audit.everywhere : Audit.nowhere,
     ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
   })

@@ -147,6 +147,11 @@ export const aborted = counter(
   ["direction", "reason"],
   "HTTP connections and requests ended before their time"
 )
+export const routedRequests = counter(
+  "mesh_http_routed_total",
+  ["destination", "route", "target", "code"],
+  "Requests that a sidecar sent on, by the route that took them and the target that they went to"
+)
 export const retries = counter(
   "mesh_http_retries_total",
   ["destination"],
@@ -232,6 +237,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   requestsActive,
   requestRefusals,
   aborted,
+  routedRequests,
   retries,
   retriesRefused,
   ejections,

@@ -44,6 +44,11 @@ export const current = (kind: "client" | "server"): Traced | undefined => {
 const isCollecting = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracer !== undefined && cache.tracer !== Tracer.nativeTracer && cache.tracerEnabled
 
+/** What collects spans, for requests that no fiber handles. Undefined: nobody does. */
+export const collector: Effect.Effect<Tracer.Tracer | undefined> = Effect.withFiber((fiber) =>
+  Effect.succeed(isCollecting(fiber) ? fiber.cache.tracer : undefined)
+)
+
 /**
  * A span of the dialler within the span of its request. Without such a span none is made: a kept connection belongs to no
  * request.

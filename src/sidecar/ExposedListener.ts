@@ -4,6 +4,7 @@
  */
 import * as Net from "node:net"
 import { type Duration, Effect, type Scope } from "effect"
+import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import * as LocalServer from "../net/LocalServer.ts"
 import * as Splice from "../net/Splice.ts"
@@ -16,6 +17,7 @@ import * as ConnectionLine from "./log/ConnectionLine.ts"
 
 export interface Options {
   readonly drain?: Duration.Input | undefined
+  readonly marks: Marks.Marks
   readonly accessLog: AccessLogWriter.AccessLogWriter
 }
 
@@ -34,10 +36,10 @@ export const nameOf = (
 export const make = Effect.fnUntraced(function*(
   exposed: Exposed.ExposedPath,
   registration: ProxyRegistration.Registration,
-  { accessLog, drain }: Options
+  { accessLog, drain, marks }: Options
 ): Effect.fn.Return<Listener.Listener, Listening.ListenError, Scope.Scope> {
   let current = exposed
-  const http = yield* ExposedHttp.make({ exposed, registration }, accessLog.log)
+  const http = yield* ExposedHttp.make({ exposed, registration }, accessLog.log, marks)
   const { accepted, bound, idle, open, stop } = yield* LocalServer.make({
     bind: exposed.listen,
     drain,

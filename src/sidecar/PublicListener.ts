@@ -5,6 +5,7 @@
 import type { Socket } from "node:net"
 import { Cause, Duration, Effect, Exit, Option, type Schedule, type Scope } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import * as ConnectionPolicy from "../inbound/http/ConnectionPolicy.ts"
 import * as MeshListener from "../inbound/MeshListener.ts"
@@ -25,6 +26,7 @@ import type * as Listener from "./Listener.ts"
 export interface Options {
   readonly drain?: Duration.Input | undefined
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
+  readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
 

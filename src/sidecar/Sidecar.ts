@@ -11,6 +11,7 @@
  * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
 import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
+import * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import type * as Resolver from "../outbound/Resolver.ts"
@@ -34,6 +35,8 @@ export interface Options {
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
   /** When a listener that could not bind is tried again. Default: every 3 seconds. */
   readonly rebind?: Schedule.Schedule<unknown> | undefined
+  /** What it says of itself in headers. Default: what Envoy's sidecars do. */
+  readonly marks?: Partial<Marks.Marks> | undefined
 }
 
 export interface ListenerStatus {
@@ -207,37 +210,41 @@ const plansOf = (
   registration: ProxyRegistration.Registration,
   options: Options,
   accessLog: AccessLogWriter.AccessLogWriter
-): ReadonlyArray<Plan> => [
-  {
-    name: "public",
-    direction: "inbound",
-    service: registration.service,
-    bind: registration.listen,
-    key: PublicListener.keyOf(registration),
-    start: (current) => PublicListener.make(current, { ...options, log: accessLog.log })
-  },
-  ...registration.exposed.map((exposed): Plan => ({
-    name: ExposedListener.nameOf(exposed, registration),
-    direction: "inbound",
-    service: registration.service,
-    bind: exposed.listen,
-    key: ExposedListener.keyOf(exposed),
-    start: (current) => {
-      const now = current.exposed.find(({ listen }) => listen.port === exposed.listen.port)
-      return ExposedListener.make(now ?? exposed, current, { ...options, accessLog })
-    }
-  })),
-  ...registration.upstreams.map((upstream): Plan => ({
-    name: `upstream ${upstream.id}`,
-    direction: "outbound",
-    service: UpstreamListener.resolverOf(upstream).name,
-    bind: upstream.bind,
-    key: UpstreamListener.keyOf(upstream),
-    start: (current) =>
-      UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
-        ...options,
-        caller: registration.service,
-        log: accessLog.log
-      })
-  }))
-]
+): ReadonlyArray<Plan> => {
+  const marks = { ...Marks.envoy, ...options.marks }
+  return [
+    {
+      name: "public",
+      direction: "inbound",
+      service: registration.service,
+      bind: registration.listen,
+      key: PublicListener.keyOf(registration),
+      start: (current) => PublicListener.make(current, { ...options, marks, log: accessLog.log })
+    },
+    ...registration.exposed.map((exposed): Plan => ({
+      name: ExposedListener.nameOf(exposed, registration),
+      direction: "inbound",
+      service: registration.service,
+      bind: exposed.listen,
+      key: ExposedListener.keyOf(exposed),
+      start: (current) => {
+        const now = current.exposed.find(({ listen }) => listen.port === exposed.listen.port)
+        return ExposedListener.make(now ?? exposed, current, { ...options, marks, accessLog })
+      }
+    })),
+    ...registration.upstreams.map((upstream): Plan => ({
+      name: `upstream ${upstream.id}`,
+      direction: "outbound",
+      service: UpstreamListener.resolverOf(upstream).name,
+      bind: upstream.bind,
+      key: UpstreamListener.keyOf(upstream),
+      start: (current) =>
+        UpstreamListener.make(current.upstreams.find(({ id }) => id === upstream.id) ?? upstream, {
+          ...options,
+          caller: registration.service,
+          marks,
+          log: accessLog.log
+        })
+    }))
+  ]
+}

@@ -4,6 +4,7 @@ import { type Duration, Effect, type Scope } from "effect"
 import * as Destination from "../outbound/Destination.ts"
 import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
+import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import * as Resolver from "../outbound/Resolver.ts"
@@ -19,6 +20,7 @@ export interface Options {
   /** The service of the application, for the log. */
   readonly caller: string
   readonly drain?: Duration.Input | undefined
+  readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
 

@@ -18,6 +18,7 @@ export interface Options {
   readonly agent?: DevelopmentAgent.Options
   /** Default: half a second. */
   readonly drain?: Duration.Input
+  readonly marks?: ConsulSidecar.Options["marks"]
 }
 
 export const defaults = (Name: string, Protocol: string): Entry => ({ Kind: "service-defaults", Name, Protocol })
@@ -61,11 +62,14 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
   const scope = yield* Effect.scope
   const start = Effect.fnUntraced(function*(id: string) {
     const own = yield* Scope.fork(scope)
-    const sidecar = yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: options.drain ?? "500 millis" })
-      .pipe(
-        Scope.provide(own),
-        Effect.provideContext(consul)
-      )
+    const sidecar = yield* ConsulSidecar.make({
+      proxyId: `${id}-sidecar-proxy`,
+      drain: options.drain ?? "500 millis",
+      marks: options.marks
+    }).pipe(
+      Scope.provide(own),
+      Effect.provideContext(consul)
+    )
     return { ...sidecar, stop: Scope.close(own, Exit.void) }
   })
   const api = yield* Effect.forEach(apps, (_, index) => start(`api-${index + 1}`))

@@ -9,8 +9,6 @@ export interface Request {
   readonly target: string
   readonly fields: Fields.Fields
   readonly framing: Framing.Framing
-  /** What was read, to be sent on where nothing changes. */
-  readonly bytes: Buffer
 }
 
 export interface Answer {
@@ -21,7 +19,6 @@ export interface Answer {
   readonly minor: number
   readonly fields: Fields.Fields
   readonly framing: Framing.Framing
-  readonly bytes: Buffer
 }
 
 export const request = (bytes: Buffer, maxFields: number): Request | Fields.Fault => {
@@ -39,7 +36,7 @@ export const request = (bytes: Buffer, maxFields: number): Request | Fields.Faul
   const fields = Fields.parse(text, line.length + 2, maxFields)
   if (fields._tag === "Fault") return fields
   const framing = Framing.ofRequest(fields)
-  return framing._tag === "Fault" ? framing : { _tag: "Request", method, target, fields, framing, bytes }
+  return framing._tag === "Fault" ? framing : { _tag: "Request", method, target, fields, framing }
 }
 
 /** `to` is the method of the request that it answers. */
@@ -55,7 +52,7 @@ export const answer = (bytes: Buffer, to: string, maxFields: number): Answer | F
   const framing = Framing.ofAnswer(fields, isBodiless(status, to), minor)
   return framing._tag === "Fault"
     ? framing
-    : { _tag: "Answer", status, reason: parts[3] ?? "", minor, fields, framing, bytes }
+    : { _tag: "Answer", status, reason: parts[3] ?? "", minor, fields, framing }
 }
 
 /** Whether an answer has no body, whatever its fields say of one. `to` is the method of the request. */
@@ -117,28 +114,3 @@ export const methods: ReadonlySet<string> = new Set([
   "UNLOCK",
   "UNSUBSCRIBE"
 ])
-
-export interface Changes {
-  /** Instead of the target that was sent. */
-  readonly target?: string | undefined
-  /** Positions of fields that are left out. */
-  readonly without?: ReadonlySet<number> | undefined
-  /** Fields that follow the others: `name: value`, each with its CRLF. */
-  readonly more?: string | undefined
-}
-
-/** The head of a request as it is sent on. Where nothing changes, these are the bytes that came. */
-export const sentOn = ({ bytes, fields, method, target }: Request, changes: Changes): Buffer => {
-  const { more = "", without } = changes
-  const isShorter = without !== undefined && without.size > 0
-  if (!isShorter && more === "" && (changes.target ?? target) === target) return bytes
-  const { places, text } = fields
-  const start = `${method} ${changes.target ?? target} HTTP/1.1\r\n`
-  // All fields as they are, or one by one where some stay behind.
-  if (!isShorter) return Buffer.from(`${start}${text.slice(text.indexOf("\r\n") + 2, -2)}${more}\r\n`, "latin1")
-  let head = start
-  for (let index = 0; index < fields.count; index++) {
-    if (!without.has(index)) head += `${text.slice(places[index * 4], places[index * 4 + 3])}\r\n`
-  }
-  return Buffer.from(`${head}${more}\r\n`, "latin1")
-}

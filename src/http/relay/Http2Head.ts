@@ -39,7 +39,7 @@ export const request = (
   const fields = text.read(raw, pseudo.count, maxFields)
   if (fields._tag !== "Fields") return fields
   const framing = framingOf(fields, ended, isConnect)
-  return framing._tag === "Malformed" ? framing : { _tag: "Request", method, target, fields, framing, bytes: noBytes }
+  return framing._tag === "Malformed" ? framing : { _tag: "Request", method, target, fields, framing }
 }
 
 /** `to` is the method of the request that it answers. */
@@ -58,7 +58,7 @@ export const answer = (
   const framing = framingOf(fields, ended, Head.isBodiless(status, to))
   return framing._tag === "Malformed"
     ? framing
-    : { _tag: "Answer", status, reason, minor: 1, fields, framing, bytes: noBytes }
+    : { _tag: "Answer", status, reason, minor: 1, fields, framing }
 }
 
 /** Undefined: there are none. */
@@ -69,7 +69,6 @@ export const trailers = (raw: ReadonlyArray<string>, maxFields: number): Fields.
 }
 
 /** Over HTTP/2 nothing was read that could be sent on over HTTP/1.1. */
-const noBytes = Buffer.alloc(0)
 
 const malformed = (why: string): Malformed => ({ _tag: "Malformed", why })
 

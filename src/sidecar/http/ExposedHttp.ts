@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
-import * as Marks from "../../http/relay/Marks.ts"
+import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
@@ -33,12 +33,12 @@ export interface ExposedHttp {
 
 export const make = Effect.fnUntraced(function*(
   first: Settings,
-  log: () => AccessLogWriter.Log | undefined
+  log: () => AccessLogWriter.Log | undefined,
+  marks: Marks.Marks
 ): Effect.fn.Return<ExposedHttp, never, Scope.Scope> {
   let settings = first
   const deadlines = yield* Deadlines.make
   const pools = yield* ApplicationPools.make(applicationOf(first))
-  const marks = Marks.envoy
   const shared: ExposedRequest.Shared = {
     application: () => pools.of(settings.exposed.protocol === "http2" ? "2" : "1.1"),
     cluster: () => clusterOf(settings),

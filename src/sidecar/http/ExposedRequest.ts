@@ -100,7 +100,9 @@ export class ExposedRequest implements Relay.Plan {
     return RequestStart.hostLine(start) +
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: http\r\n") +
       (this.#requestId === "" ? "" : `x-request-id: ${this.#requestId}\r\n`) +
-      (timeout === undefined ? "" : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
+      (timeout === undefined || !this.#shared.marks.expectedTimeout
+        ? ""
+        : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
       (start.upgrades ? RequestFields.upgradeLines(start) : "")
   }
 }

@@ -1,5 +1,6 @@
 /** A request from the mesh that has been let in, or waits for it, and its way to the application. */
 import { randomUUID } from "node:crypto"
+import type { Tracer } from "effect"
 import type * as Head from "../../http/h1/Head.ts"
 import type * as Lines from "../../http/h1/Lines.ts"
 import * as AnswerFields from "../../http/relay/AnswerFields.ts"
@@ -21,12 +22,16 @@ import type * as Decision from "../../intention/Decision.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import * as RequestFacts from "./RequestFacts.ts"
+import * as RequestSpan from "./RequestSpan.ts"
 import * as RequestStart from "./RequestStart.ts"
 
 /** What the requests of one listener have in common. */
 export interface Shared {
   readonly application: (version: Exchange.Version) => Exchange.Connections
   readonly marks: Marks.Marks
+  /** Undefined: nobody collects spans. */
+  readonly tracer: Tracer.Tracer | undefined
+  readonly service: () => string
   readonly budget: RetryBudget.RetryBudget
   readonly log: () => AccessLogWriter.Log | undefined
   /** For the access log: a path as it is judged, and by what a request was refused. */
@@ -68,6 +73,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   readonly #requestId: string | undefined
   #report: Relay.Report | undefined
   #answer: Exchange.AnswerHead | undefined
+  readonly #span: RequestSpan.RequestSpan | undefined
 
   constructor(
     shared: Shared,
@@ -87,6 +93,13 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     this.timeoutMillis = settings.requests.timeoutMillis
     this.idleMillis = settings.requests.idleTimeoutMillis
     this.#dropped = RequestStart.withDropped(start, [...start.clientCert, ...hidden])
+    const { tracer } = shared
+    this.#span = tracer === undefined ? undefined : RequestSpan.begin(tracer, start.fields, {
+      kind: "server",
+      method: start.method,
+      source: caller.connection.caller.service,
+      destination: shared.service()
+    })
     this.#requestId = start.requestId >= 0 ? undefined : randomUUID()
     this.#said = RequestStart.hostLine(start) +
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: https\r\n") +
@@ -154,6 +167,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     this.#report = report
     this.over = true
     this.#shared.closed(this)
+    this.#span?.end(report)
     const log = this.#shared.log()
     if (log === undefined) return
     const answer = this.#answer
@@ -169,9 +183,12 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
         ? request.path
         : RequestChanges.withoutParameters(request.path, changes.parameters),
       fields: start.fields,
-      dropped: changes === undefined
+      dropped: changes === undefined && this.#span === undefined
         ? this.#dropped
-        : RequestStart.withoutNamed(start.fields, this.#dropped, changes.remove),
+        : RequestStart.withoutNamed(start.fields, this.#dropped, [
+          ...changes?.remove ?? [],
+          ...(this.#span === undefined ? [] : RequestSpan.names)
+        ]),
       more: this.#more(changes?.add ?? []),
       body: RequestStart.bodyOf(this.server.request),
       upgrades: start.upgrades
@@ -181,9 +198,11 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** What the proxy adds. */
   #more(added: ReadonlyArray<readonly [name: string, value: string]>): string {
     const { start } = this
-    let more = this.#said
+    let more = this.#said + (this.#span?.lines ?? "")
     for (const [name, value] of added) more += `${name}: ${value}\r\n`
-    if (this.timeoutMillis !== undefined) more += `x-envoy-expected-rq-timeout-ms: ${this.timeoutMillis}\r\n`
+    if (this.timeoutMillis !== undefined && this.#shared.marks.expectedTimeout) {
+      more += `x-envoy-expected-rq-timeout-ms: ${this.timeoutMillis}\r\n`
+    }
     return start.upgrades ? more + RequestFields.upgradeLines(start) : more
   }
 

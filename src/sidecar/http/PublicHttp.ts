@@ -4,7 +4,7 @@ import { Effect, type Scope } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
-import * as Marks from "../../http/relay/Marks.ts"
+import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
@@ -12,6 +12,7 @@ import * as HttpLimits from "../../http/HttpLimits.ts"
 import * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as Connection from "../../inbound/Connection.ts"
 import * as RequestGate from "../../inbound/http/RequestGate.ts"
+import * as Tracing from "../../observe/Tracing.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
@@ -37,12 +38,13 @@ export interface PublicHttp {
 }
 
 export interface Options {
+  readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
 
 export const make = Effect.fnUntraced(function*(
   registered: ProxyRegistration.Registration,
-  { log }: Options
+  { log, marks }: Options
 ): Effect.fn.Return<
   PublicHttp,
   never,
@@ -71,9 +73,12 @@ export const make = Effect.fnUntraced(function*(
     }
     return caller
   }
+  const tracer = yield* Tracing.collector
   const shared: InboundRequest.Shared = {
+    tracer,
+    service: gate.service,
     application: pools.of,
-    marks: Marks.envoy,
+    marks,
     budget: RetryBudget.make(),
     log,
     normalized: (path) => {
@@ -89,11 +94,11 @@ export const make = Effect.fnUntraced(function*(
 
   const handle = (server: Exchange.ServerExchange, connection: Connection.Connection): void => {
     const start = RequestStart.read(server)
-    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks: Marks.envoy })
+    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks })
     const hidden = hiddenFields(start, gate)
     if (hidden === undefined) {
       if (server.version === "2") return server.abort()
-      return RefusedRequest.answer(server, OwnAnswers.underscore, { log, marks: Marks.envoy })
+      return RefusedRequest.answer(server, OwnAnswers.underscore, { log, marks })
     }
     const tellsCaller = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
     const caller = callerOf(connection)
@@ -106,7 +111,7 @@ export const make = Effect.fnUntraced(function*(
   }
   const clients = yield* Clients.make<Connection.Connection>({
     limits: HttpLimits.complete({ idleTimeout: "1 hour" }),
-    marks: Marks.envoy,
+    marks,
     protocols: ["http/1.1", "h2"],
     handle,
     abused: gate.traffic.abused

@@ -2,12 +2,12 @@
  * HTTP of the application to one upstream: which protocol the service has is looked at when a connection arrives, where a request
  * goes when it does.
  */
-import { Effect, Exit, FiberSet, Schedule, Scope, Semaphore, Stream } from "effect"
+import { type Context, Effect, Exit, FiberSet, Schedule, Scope, Semaphore, Stream } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as GrpcBridge from "../../http/relay/GrpcBridge.ts"
-import * as Marks from "../../http/relay/Marks.ts"
+import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
@@ -16,6 +16,7 @@ import type * as Splice from "../../net/Splice.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Meter from "../../observe/Meter.ts"
 import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
+import * as Tracing from "../../observe/Tracing.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
@@ -39,6 +40,7 @@ export interface Options {
   /** In whose name requests are sent. */
   readonly caller: string
   readonly resolver: Resolver.Resolver
+  readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
 
@@ -52,7 +54,7 @@ interface Followed {
 
 export const make = Effect.fnUntraced(function*(
   registered: ProxyRegistration.Upstream,
-  { caller, log, resolver }: Options
+  { caller, log, marks, resolver }: Options
 ): Effect.fn.Return<UpstreamHttp, never, SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope> {
   const context = yield* Effect.context<SecureContexts.SecureContexts | Resolver.Sources>()
   const scope = yield* Effect.scope
@@ -62,6 +64,8 @@ export const make = Effect.fnUntraced(function*(
   const turn = Semaphore.makeUnsafe(1)
   let upstream = registered
   let followed: Followed | undefined
+  const tracer = yield* Tracing.collector
+  const routed = routedBy(resolver.name, context)
   const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
 
   const protocol = () => upstream.protocol ?? chain?.latest()?.Protocol
@@ -97,7 +101,7 @@ export const make = Effect.fnUntraced(function*(
       followed = {
         key,
         scope: own,
-        shared: { source: caller, upstream: made, marks: Marks.envoy, budget, metrics, log }
+        shared: { source: caller, upstream: made, marks, budget, metrics, routed, tracer, log }
       }
       if (left !== undefined) run(leave(left))
     },
@@ -117,7 +121,7 @@ export const make = Effect.fnUntraced(function*(
     const bridges = client.version === "1.1" && protocol() === "grpc" && OwnAnswer.isGrpc(client.request)
     const server = bridges ? new GrpcBridge.GrpcBridge(client) : client
     const start = RequestStart.read(server)
-    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks: Marks.envoy })
+    if (RequestStart.isRefusal(start)) return RefusedRequest.answer(server, start, { log, marks })
     const shared = followed?.shared
     if (shared === undefined) return server.abort()
     const begin = () => new Relay.Relay(server, new UpstreamPlan.UpstreamPlan(shared, server, start), deadlines).start()
@@ -126,7 +130,7 @@ export const make = Effect.fnUntraced(function*(
   }
   const clients = yield* Clients.make<Splice.Side>({
     limits: HttpLimits.complete({ idleTimeout: "1 hour" }),
-    marks: Marks.envoy,
+    marks,
     protocols: ["http/1.1", "h2"],
     handle,
     abused: () => {}
@@ -148,6 +152,20 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 })
+
+/** Counts by route and target: a look-up for each request. */
+const routedBy = (destination: string, context: Context.Context<never>): UpstreamPlan.Shared["routed"] => {
+  const counts = new Map<string, Meter.Count>()
+  return (route, target, code) => {
+    const key = `${route} ${target} ${code}`
+    let count = counts.get(key)
+    if (count === undefined) {
+      count = Meter.count(MetricCatalogue.routedRequests, { destination, route, target, code: String(code) }, context)
+      counts.set(key, count)
+    }
+    count.value++
+  }
+}
 
 /** The requests at hand are finished first. */
 const leave = ({ scope, shared: { upstream } }: Followed): Effect.Effect<void> =>

@@ -1,5 +1,6 @@
 /** Where a request of the application goes: by its route, to an instance of one of its legs, once or several times. */
 import { randomUUID } from "node:crypto"
+import type { Tracer } from "effect"
 import * as Fields from "../../http/h1/Fields.ts"
 import type * as Head from "../../http/h1/Head.ts"
 import * as AnswerFields from "../../http/relay/AnswerFields.ts"
@@ -22,6 +23,7 @@ import type * as Retry from "../../route/Retry.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import type * as MeshPools from "./MeshPools.ts"
 import * as RequestFacts from "./RequestFacts.ts"
+import * as RequestSpan from "./RequestSpan.ts"
 import * as RequestStart from "./RequestStart.ts"
 
 /** What the requests to one upstream have in common. */
@@ -32,6 +34,10 @@ export interface Shared {
   readonly marks: Marks.Marks
   readonly budget: RetryBudget.RetryBudget
   readonly metrics: HttpMetrics.HttpMetrics
+  /** Counts a request by its route and its target. */
+  readonly routed: (route: string, target: string, code: number | string) => void
+  /** Undefined: nobody collects spans. */
+  readonly tracer: Tracer.Tracer | undefined
   /** Undefined: there is no access log. */
   readonly log: () => AccessLogWriter.Log | undefined
 }
@@ -43,6 +49,9 @@ const timeoutMillis = 15_000
 const idleMillis = 300_000
 
 const none: ReadonlySet<string> = new Set()
+
+/** As `effect-mesh route` numbers them. */
+const routeName = ({ position, written }: HttpRoutes.Route): string => written ? String(position + 1) : "default"
 
 export class UpstreamPlan implements Relay.Plan {
   readonly retry: Retry.Retry | undefined
@@ -61,6 +70,7 @@ export class UpstreamPlan implements Relay.Plan {
   /** Of the last attempt. */
   #target: Instance["target"] | undefined
   #answer: Exchange.AnswerHead | undefined
+  readonly #span: RequestSpan.RequestSpan | undefined
 
   constructor(shared: Shared, server: Exchange.ServerExchange, start: RequestStart.RequestStart) {
     this.#shared = shared
@@ -71,6 +81,13 @@ export class UpstreamPlan implements Relay.Plan {
     this.#view = RequestStart.viewOf(start, this.#requestId, server.remote)
     this.#first = shared.upstream.pick(none, this.#view)
     const way = "upstream" in this.#first ? this.#first.way : undefined
+    const { source, tracer, upstream } = shared
+    this.#span = tracer === undefined ? undefined : RequestSpan.begin(tracer, start.fields, {
+      kind: "client",
+      method: start.method,
+      source,
+      destination: upstream.service
+    })
     this.retry = way?.route.retry
     this.timeoutMillis = way === undefined ? timeoutMillis : way.route.requestTimeoutMillis
     this.idleMillis = way === undefined ? idleMillis : way.route.idleTimeoutMillis
@@ -113,7 +130,14 @@ export class UpstreamPlan implements Relay.Plan {
   finished(report: Relay.Report): void {
     const { metrics, source, upstream } = this.#shared
     this.#left()
-    metrics.answered(source, upstream.service, codeOf(report), report.since)
+    const code = codeOf(report)
+    metrics.answered(source, upstream.service, code, report.since)
+    const first = this.#first
+    const way = "upstream" in first ? first.way : undefined
+    if (this.#target !== undefined) {
+      this.#shared.routed(way === undefined ? "" : routeName(way.route), this.#target.id, code)
+    }
+    this.#span?.end(report)
     const log = this.#shared.log()
     if (log === undefined) return
     const answer = this.#answer
@@ -133,7 +157,9 @@ export class UpstreamPlan implements Relay.Plan {
       method: start.method,
       target,
       fields,
-      dropped: this.#view.dropped,
+      dropped: this.#span === undefined
+        ? this.#view.dropped
+        : RequestStart.withoutNamed(fields, this.#view.dropped, RequestSpan.names),
       more: this.#more(target),
       body: RequestStart.bodyOf(this.#server.request),
       upgrades: start.upgrades
@@ -149,10 +175,13 @@ export class UpstreamPlan implements Relay.Plan {
     const start = this.#start
     const timeout = this.timeoutMillis
     return RequestStart.hostLine(start) +
+      (this.#span?.lines ?? "") +
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: http\r\n") +
       (start.requestId >= 0 ? "" : `x-request-id: ${this.#requestId}\r\n`) +
-      (target === start.path ? "" : `x-envoy-original-path: ${start.path}\r\n`) +
-      (timeout === undefined ? "" : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
+      (target === start.path || !this.#shared.marks.originalPath ? "" : `x-envoy-original-path: ${start.path}\r\n`) +
+      (timeout === undefined || !this.#shared.marks.expectedTimeout
+        ? ""
+        : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
       (start.upgrades ? RequestFields.upgradeLines(start) : "")
   }
 

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Decoder from "../../../src/http/h1/Decoder.ts"
-import * as Head from "../../../src/http/h1/Head.ts"
 import * as Codec from "../../fuzz/codec.ts"
 import * as H1 from "../../support/h1.ts"
 
@@ -177,21 +176,5 @@ describe("Decoder", () => {
       assert.deepStrictEqual(answer("HTTP/1.1 200", "GET", true), ["Fault"])
       assert.deepStrictEqual(answer("HTTP/1.1 204 No Content\r\n\r\n", "GET", true), ["Head", "End", "nothing"])
     })
-  })
-
-  describe("sends a head on", () => {
-    const head = Head.request(Buffer.from("GET /a HTTP/1.1\r\nHost: a\r\nX-B: 1\r\nx-c:  2 \r\n\r\n"), 100)
-    const sentOn = (changes: Head.Changes) => head._tag === "Request" ? Head.sentOn(head, changes) : undefined
-
-    it("as the bytes that came, where nothing changes", () => {
-      assert.strictEqual(sentOn({}), head._tag === "Request" ? head.bytes : undefined)
-      assert.strictEqual(sentOn({ target: "/a", without: new Set() }), sentOn({}))
-    })
-
-    it.each([
-      [{ target: "/b" }, "GET /b HTTP/1.1\r\nHost: a\r\nX-B: 1\r\nx-c:  2 \r\n\r\n"],
-      [{ more: "x-d: 3\r\n" }, "GET /a HTTP/1.1\r\nHost: a\r\nX-B: 1\r\nx-c:  2 \r\nx-d: 3\r\n\r\n"],
-      [{ without: new Set([1]), more: "x-d: 3\r\n" }, "GET /a HTTP/1.1\r\nHost: a\r\nx-c:  2\r\nx-d: 3\r\n\r\n"]
-    ])("with %j", (changes, expected) => assert.strictEqual(sentOn(changes)?.toString(), expected))
   })
 })
