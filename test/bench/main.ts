@@ -5,9 +5,11 @@
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
 import * as Balancing from "./balancing.ts"
+import * as BulkHttp from "./bulk-http.ts"
 import * as Chaos from "./chaos.ts"
 import * as Deny from "./deny.ts"
 import * as Http from "./http.ts"
+import * as HttpChanges from "./http-changes.ts"
 import * as Policy from "./policy.ts"
 import * as NativeHttp from "./native-http.ts"
 import * as Relay from "./relay.ts"
@@ -59,6 +61,14 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   chaos: [
     "10,000 requests to instances that fail, hang up and die, with retries",
     async () => Chaos.format(await Chaos.run(Chaos.full))
+  ],
+  "http-changes": [
+    "500 requests a second while entries, certificates and the agent change",
+    async () => HttpChanges.format(await HttpChanges.run(HttpChanges.full))
+  ],
+  "bulk-http": [
+    "1 GiB up and down through two sidecars, and what is held of it",
+    async () => BulkHttp.format(await BulkHttp.full())
   ],
   http: [
     "HTTP through a pair: sidecars, Envoy as Consul configures it, HAProxy, plain node:http",

@@ -3,6 +3,7 @@ import { Context, type Duration, Effect, Exit, Layer, type Schema, Scope } from 
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
+import * as agents from "./agents.ts"
 import * as agent from "./consul.ts"
 
 export type Entry = Schema.JsonObject & { readonly Kind: string; readonly Name: string }
@@ -32,11 +33,10 @@ export const intention = (source: Schema.JsonObject): Entry => ({
 
 /** Ready when all of them accept. */
 export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [], protocol, ...options }: Options) {
-  const first = yield* Scope.fork(yield* Effect.scope)
-  const running = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny", ...options.agent }).pipe(
-    Scope.provide(first)
-  )
-  const consul = yield* Layer.build(ConsulClient.layer({ address: running.address }))
+  const running = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny", ...options.agent })
+  // Sidecars ask it at an address where it can be made to fail.
+  const front = yield* agents.agentBehind(running.port)
+  const consul = yield* Layer.build(ConsulClient.layer({ address: `http://${front.address}` }))
   const { call } = Context.get(consul, ConsulClient.ConsulClient)
   const write = (payload: Entry) => call("write", (api) => api.config.write({ query: {}, payload }))
   const remove = ({ Kind: kind, Name: name }: Pick<Entry, "Kind" | "Name">) =>
@@ -47,8 +47,7 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     (DestinationName) => Effect.map(agent.freePort, (LocalBindPort) => ({ DestinationName, LocalBindPort }))
   )
   const sidecars = yield* Effect.forEach(["web", ...apps.map((_, index) => `api-${index + 1}`)], () => agent.freePort)
-  /** All that the agent knows: one that starts over has to be told again. */
-  const tell = Effect.gen(function*() {
+  yield* Effect.gen(function*() {
     yield* write(defaults("api", protocol))
     yield* write(intention({ Action: "allow" }))
     for (const entry of entries) yield* write(entry)
@@ -57,7 +56,6 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     }
     yield* agent.put({ name: "web", port: 1, sidecar: { port: sidecars[0]!, upstreams } })
   }).pipe(Effect.provideContext(consul))
-  yield* tell
 
   const scope = yield* Effect.scope
   const start = Effect.fnUntraced(function*(id: string) {
@@ -83,8 +81,7 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     write,
     remove,
     start,
-    tell,
     agent: running,
-    stopAgent: Scope.close(first, Exit.void)
+    front
   }
 })
