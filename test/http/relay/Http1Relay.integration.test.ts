@@ -48,7 +48,8 @@ describe("a relay of HTTP/1.1", () => {
       const [one, two] = [yield* Sockets.connect(proxy.port), yield* Sockets.connect(proxy.port)]
       const [first, second] = [Sockets.record(one), Sockets.record(two)]
       one.write(get("/first"))
-      yield* Sockets.eventually(() => proxy.circuit.connections === 1)
+      // The connection is not kept after the answer.
+      yield* Sockets.eventually(() => proxy.circuit.connections === 1 || first.bytes() > 0)
       two.write(get("/second"))
       yield* first.until("{}")
       yield* second.until("/second")
