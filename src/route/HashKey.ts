@@ -52,22 +52,19 @@ const combine = (
   return hash
 }
 
-const valueOf = (
-  { field, name }: TcpRoute.HashBy,
-  { header, path, source }: Request
-): string | undefined => {
+const valueOf = ({ field, name }: TcpRoute.HashBy, request: Request): string | undefined => {
   switch (field) {
     case "header":
-      return header(name.toLowerCase())
+      return request.header(name.toLowerCase())
     case "query_parameter":
-      return RequestPath.parameter(path, name)
+      return RequestPath.parameter(request.path, name)
     case "cookie": {
       const start = `${name}=`
-      const pair = header("cookie")?.split(/; */).find((pair) => pair.startsWith(start))
+      const pair = request.header("cookie")?.split(/; */).find((pair) => pair.startsWith(start))
       return pair?.slice(start.length).replace(/^"(.*)"$/, "$1")
     }
     case "source_ip":
-      return source
+      return request.source
   }
 }
 

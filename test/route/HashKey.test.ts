@@ -30,6 +30,18 @@ describe("HashKey", () => {
     assert.notStrictEqual(HashKey.of([hashBy], one), HashKey.of([hashBy], other))
   })
 
+  it("asks the request that it is given, which may be more than its functions", () => {
+    class Asked {
+      readonly path = "/"
+      readonly #user = "ann"
+      header(name: string): string | undefined {
+        return name === "x-user" ? this.#user : undefined
+      }
+    }
+    const user = by("header", "x-user")
+    assert.strictEqual(HashKey.of([user], new Asked()), HashKey.of([user], request({ "x-user": "ann" })))
+  })
+
   it("has nothing to hash where everything is absent", () =>
     assert.isUndefined(HashKey.of([by("header", "a"), by("cookie", "b"), by("query_parameter", "c")], request({}))))
 

@@ -1,5 +1,6 @@
 /** Two sidecars on loopback: `web`, which calls `api`, and `api` in front of an application. */
 import { Context, Effect, Layer, SubscriptionRef } from "effect"
+import type * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
 import type * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as Sidecar from "../../src/sidecar/Sidecar.ts"
@@ -70,11 +71,14 @@ export const pair = Effect.fnUntraced(function*(applicationPort: number, overrid
   readonly api?: Partial<ProxyRegistration.Registration>
   /** Of `api`. Default: lets `web` in. */
   readonly intentions?: Authorizer.Authorizer
+  /** To `api`. Default: its instances. */
+  readonly chain?: DiscoveryChain.Chain
 } = {}) {
   const ca = yield* Effect.promise(() => Certificates.root("ca"))
   const [web, api] = [yield* Mesh.member("web", ca), yield* Mesh.member("api", ca)]
   if (overrides.intentions !== undefined) yield* SubscriptionRef.set(api.intentions, overrides.intentions)
   const discovery = yield* Mesh.discovery({ api: [] })
+  if (overrides.chain !== undefined) yield* discovery.setChain("api", overrides.chain)
   const apiSidecar = yield* start(
     api,
     discovery,

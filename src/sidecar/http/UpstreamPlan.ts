@@ -215,9 +215,16 @@ export class UpstreamPlan implements Relay.Plan {
     const way = "upstream" in this.#first ? this.#first.way : undefined
     const target = way === undefined ? path : HttpRoutes.rewritten(way.route, path)
     if (target === path) return about
-    const { header, lines, method } = this.#view
-    const withOriginal = (name: string) => name === "x-envoy-original-path" ? path : header(name)
-    return { ...about, view: { method, path: target, header: withOriginal, lines } }
+    const view = this.#view
+    return {
+      ...about,
+      view: {
+        method: view.method,
+        path: target,
+        header: (name) => name === "x-envoy-original-path" ? path : view.header(name),
+        lines: (name) => view.lines(name)
+      }
+    }
   }
 
   #facts(instance: Instance, answer?: Exchange.AnswerHead): Substitution.Facts {

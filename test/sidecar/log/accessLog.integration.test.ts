@@ -1,12 +1,15 @@
 /** The access logs of two sidecars, as files have them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import { TestConsole } from "effect/testing"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
 import { join } from "node:path"
+import * as ChainsOf from "../../../src/agent/chain/ChainsOf.ts"
+import type * as DiscoveryChain from "../../../src/consul/DiscoveryChain.ts"
 import * as Intention from "../../../src/intention/Intention.ts"
 import type * as ProxyRegistration from "../../../src/watch/ProxyRegistration.ts"
+import * as Certificates from "../../support/certificates.ts"
 import * as Mesh from "../../support/mesh.ts"
 import * as Sidecars from "../../support/sidecars.ts"
 import * as Sockets from "../../support/sockets.ts"
@@ -71,11 +74,12 @@ const connectionFormat =
 const cluster = Mesh.target("api").sni
 
 /** Both speak HTTP and log. */
-const httpPair = Effect.fnUntraced(function*(port: number) {
+const httpPair = Effect.fnUntraced(function*(port: number, chain?: DiscoveryChain.Chain) {
   const path = yield* folder
   const files = { web: join(path, "web.log"), api: join(path, "api.log") }
   const upstreams = [{ ...Sidecars.upstream("api"), protocol: "http" as const }]
   const mesh = yield* Sidecars.pair(port, {
+    ...(chain === undefined ? {} : { chain }),
     web: { upstreams, accessLogs: toFile(files.web, requestFormat) },
     api: { protocol: "http", accessLogs: toFile(files.api, requestFormat) },
     intentions: Mesh.requestPolicy(
@@ -93,6 +97,21 @@ describe("the access log of a sidecar", () => {
       assert.strictEqual(yield* ask(port, "/a"), 200)
       assert.deepStrictEqual(yield* lines(files.web, 1), [`GET /a 200 - via_upstream 3 ${cluster}`])
       assert.deepStrictEqual(yield* lines(files.api, 1), ["GET /a 200 - via_upstream 3 local_app"])
+    }))
+
+  it.live("has the path as it was sent, where a route rewrites it", () =>
+    Effect.gen(function*() {
+      const Routes = [{ Match: { HTTP: { PathPrefix: "/old/" } }, Destination: { PrefixRewrite: "/new/" } }]
+      const entries = [
+        { Kind: "service-defaults", Name: "api", Protocol: "http" },
+        { Kind: "service-router", Name: "api", Routes }
+      ]
+      const chains = ChainsOf.make(entries, { trustDomain: Certificates.trustDomain })
+      const chain = Result.getOrThrow(Result.flatMap(chains, (chainOf) => chainOf("api")))
+      const { files, port } = yield* httpPair((yield* application).port, chain)
+      assert.strictEqual(yield* ask(port, "/old/a"), 200)
+      assert.deepStrictEqual(yield* lines(files.web, 1), [`GET /new/a 200 - via_upstream 3 ${cluster}`])
+      assert.deepStrictEqual(yield* lines(files.api, 1), ["GET /new/a 200 - via_upstream 3 local_app"])
     }))
 
   it.live("says why there was no answer of the application", () =>
