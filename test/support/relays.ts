@@ -6,6 +6,7 @@ import * as AnswerFields from "../../src/http/relay/AnswerFields.ts"
 import * as Deadlines from "../../src/http/relay/Deadlines.ts"
 import type * as Exchange from "../../src/http/relay/Exchange.ts"
 import * as Http1Connections from "../../src/http/relay/Http1Connections.ts"
+import type * as Instance from "../../src/http/relay/Instance.ts"
 import * as Http1Server from "../../src/http/relay/Http1Server.ts"
 import * as Marks from "../../src/http/relay/Marks.ts"
 import * as OwnAnswer from "../../src/http/relay/OwnAnswer.ts"
@@ -41,7 +42,7 @@ export interface Proxy {
   readonly clients: ReadonlyArray<Net.Socket>
 }
 
-const open = (port: number): Effect.Effect<Splice.Side, Http1Connections.Unreachable> =>
+const open = (port: number): Effect.Effect<Splice.Side, Instance.Unreachable> =>
   Effect.callback((resume) => {
     const socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true })
     socket.on("error", (cause) => resume(Effect.fail({ timedOut: false, why: cause.message })))

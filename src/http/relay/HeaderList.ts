@@ -60,7 +60,7 @@ const objectOf = (list: ReadonlyArray<string>): Http2.OutgoingHttpHeaders => {
 }
 
 /** HTTP/2 forbids them (RFC 9113, 8.2.2). */
-const isOfConnection = (name: string, value: string): boolean => {
+export const isOfConnection = (name: string, value: string): boolean => {
   switch (name) {
     case "connection":
     case "keep-alive":
@@ -70,7 +70,7 @@ const isOfConnection = (name: string, value: string): boolean => {
     case "http2-settings":
       return true
     case "te":
-      return value !== "trailers"
+      return value.toLowerCase() !== "trailers"
     default:
       return false
   }

@@ -4,57 +4,22 @@
  */
 import { Effect, Result } from "effect"
 import type * as Splice from "../../net/Splice.ts"
-import type * as Circuit from "./Circuit.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Http1Client from "./Http1Client.ts"
-
-/** Why there is no connection. */
-export interface Unreachable {
-  readonly timedOut: boolean
-  readonly why: string
-  /** The same in Envoy's words, without blanks. */
-  readonly transport?: string | undefined
-}
-
-export interface Options {
-  /** `address:port` of the instance. */
-  readonly remote: string
-  /** A new connection, nothing read yet. */
-  readonly open: Effect.Effect<Splice.Side, Unreachable>
-  readonly run: (opening: Effect.Effect<void>) => void
-  /** Shared by all instances of the service. */
-  readonly circuit: Circuit.Circuit
-  /** How long a connection is kept without a request. */
-  readonly idleMillis: number
-}
-
-/** A request without a connection. */
-class Waiting implements Exchange.Waiting {
-  readonly attempt: Exchange.Attempt
-  readonly #owner: Http1Connections
-  constructor(owner: Http1Connections, attempt: Exchange.Attempt) {
-    this.#owner = owner
-    this.attempt = attempt
-  }
-  cancel(): void {
-    this.#owner.forget(this)
-  }
-}
-
-const served: Exchange.Waiting = { cancel: () => {} }
+import * as Instance from "./Instance.ts"
 
 export class Http1Connections implements Exchange.Connections, Http1Client.Owner {
   readonly version = "1.1"
   readonly remote: string
-  readonly #options: Options
+  readonly #options: Instance.Options
   readonly #open = new Set<Http1Client.Http1Client>()
   readonly #idle: Array<Http1Client.Http1Client> = []
-  readonly #waiting = new Set<Waiting>()
+  readonly #waiting = new Set<Instance.Waiting>()
   #opening = 0
   #closing = false
   #emptied: (() => void) | undefined
 
-  constructor(options: Options) {
+  constructor(options: Instance.Options) {
     this.#options = options
     this.remote = options.remote
   }
@@ -63,20 +28,20 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
     const { circuit } = this.#options
     if (circuit.requests >= circuit.limits.maxConcurrentRequests) {
       attempt.failed({ _tag: "Overflow" })
-      return served
+      return Instance.served
     }
     const idle = this.#takeIdle()
     if (idle !== undefined) {
       circuit.requests++
       idle.take(attempt)
-      return served
+      return Instance.served
     }
     const isFull = circuit.connections >= circuit.limits.maxConnections
     if (circuit.pending >= circuit.limits.maxPendingRequests) {
       attempt.failed({ _tag: "Overflow" })
-      return served
+      return Instance.served
     }
-    const waiting = new Waiting(this, attempt)
+    const waiting = new Instance.Waiting(this, attempt)
     this.#waiting.add(waiting)
     circuit.pending++
     circuit.requests++
@@ -85,7 +50,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
     return waiting
   }
 
-  forget(waiting: Waiting): void {
+  forget(waiting: Instance.Waiting): void {
     if (this.#take(waiting)) this.ended()
   }
 
@@ -137,7 +102,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   })
 
   /** It waits no more. */
-  #take(waiting: Waiting): boolean {
+  #take(waiting: Instance.Waiting): boolean {
     const isWaiting = this.#waiting.delete(waiting)
     if (isWaiting) this.#options.circuit.pending--
     return isWaiting

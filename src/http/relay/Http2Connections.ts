@@ -6,48 +6,14 @@
 import { Effect, Result } from "effect"
 import * as Lifetimes from "../../net/Lifetimes.ts"
 import type * as Splice from "../../net/Splice.ts"
-import type * as Circuit from "./Circuit.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Http2Client from "./Http2Client.ts"
+import * as Instance from "./Instance.ts"
 
-/** Why there is no connection. */
-export interface Unreachable {
-  readonly timedOut: boolean
-  readonly why: string
-  /** The same in Envoy's words, without blanks. */
-  readonly transport?: string | undefined
-}
-
-export interface Options {
-  /** `address:port` of the instance. */
-  readonly remote: string
-  /** A new connection, nothing read yet. */
-  readonly open: Effect.Effect<Splice.Side, Unreachable>
-  readonly run: (opening: Effect.Effect<void>) => void
-  /** Shared by all instances of the service. */
-  readonly circuit: Circuit.Circuit
-  /** How long a connection is kept without a request. */
-  readonly idleMillis: number
+export interface Options extends Instance.Options {
   /** How long a connection takes new requests: a tenth of it is left to chance. Default: no limit. */
   readonly maxAgeMillis?: number | undefined
 }
-
-/** A request without a connection. */
-class Waiting implements Exchange.Waiting {
-  readonly attempt: Exchange.Attempt
-  readonly #owner: Http2Connections
-
-  constructor(owner: Http2Connections, attempt: Exchange.Attempt) {
-    this.#owner = owner
-    this.attempt = attempt
-  }
-
-  cancel(): void {
-    this.#owner.forget(this)
-  }
-}
-
-const served: Exchange.Waiting = { cancel: () => {} }
 
 /** The part of `maxAgeMillis` that is left to chance, so that connections made at once do not end at once. */
 const ageJitter = 0.1
@@ -60,7 +26,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
   readonly #options: Options
   /** When each is too old for new requests, as `performance.now()`. */
   readonly #clients = new Map<Http2Client.Http2Client, number>()
-  readonly #waiting = new Set<Waiting>()
+  readonly #waiting = new Set<Instance.Waiting>()
   #opening = 0
   #closing = false
   #emptied: (() => void) | undefined
@@ -74,19 +40,19 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
     const { circuit } = this.#options
     if (this.#closing) {
       attempt.failed(closes)
-      return served
+      return Instance.served
     }
     this.#retireOld()
     const client = this.#roomy()
     if (client !== undefined) {
       this.#assign(client, attempt)
-      return served
+      return Instance.served
     }
     if (circuit.pending >= circuit.limits.maxPendingRequests) {
       attempt.failed({ _tag: "Overflow" })
-      return served
+      return Instance.served
     }
-    const waiting = new Waiting(this, attempt)
+    const waiting = new Instance.Waiting(this, attempt)
     this.#waiting.add(waiting)
     circuit.pending++
     this.#grow()
@@ -94,7 +60,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
   }
 
   /** Nobody wants it any more. */
-  forget(waiting: Waiting): void {
+  forget(waiting: Instance.Waiting): void {
     if (!this.#waiting.has(waiting)) return
     this.#remove(waiting)
     this.#settle()
@@ -138,7 +104,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
     for (const { side } of this.#clients.keys()) side.reset()
   })
 
-  #remove(waiting: Waiting): void {
+  #remove(waiting: Instance.Waiting): void {
     this.#waiting.delete(waiting)
     this.#options.circuit.pending--
   }

@@ -9,6 +9,7 @@ import { STATUS_CODES } from "node:http"
 import * as Fields from "../h1/Fields.ts"
 import * as Framing from "../h1/Framing.ts"
 import * as Head from "../h1/Head.ts"
+import * as HeaderList from "./HeaderList.ts"
 
 /** It breaks the rules of HTTP/2 (RFC 9113, 8.1.1): its stream is to be reset. */
 export interface Malformed {
@@ -140,23 +141,6 @@ const isName = (name: string): boolean => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && 
 const isValue = (value: string): boolean =>
   value === "" || /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/.test(value)
 
-/** Of connections, which HTTP/2 has no word for: over HTTP/1.1 they would change what the message is. */
-const isForbidden = (name: string, value: string): boolean => {
-  switch (name) {
-    case "connection":
-    case "keep-alive":
-    case "proxy-connection":
-    case "transfer-encoding":
-    case "upgrade":
-    case "http2-settings":
-      return true
-    case "te":
-      return value.toLowerCase() !== "trailers"
-    default:
-      return false
-  }
-}
-
 /** Fields in the making, and what stands before them. */
 class Text {
   #text: string
@@ -183,7 +167,7 @@ class Text {
       if (isPseudoNamed(name)) return malformed("a pseudo-header comes late")
       if (!isName(name)) return malformed("the name of a field has a character that it can not have")
       if (!isValue(value)) return malformed(`the value of ${name} has a character that it can not have`)
-      if (isForbidden(name, value)) return malformed(`${name} has no place in HTTP/2`)
+      if (HeaderList.isOfConnection(name, value)) return malformed(`${name} has no place in HTTP/2`)
       if (name === "cookie") cookie = cookie === undefined ? value : `${cookie}; ${value}`
       else if (name !== "host") this.add(name, value)
     }

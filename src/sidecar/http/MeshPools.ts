@@ -4,6 +4,7 @@ import * as Circuit from "../../http/relay/Circuit.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as Http1Connections from "../../http/relay/Http1Connections.ts"
 import * as Http2Connections from "../../http/relay/Http2Connections.ts"
+import type * as Instance from "../../http/relay/Instance.ts"
 import * as Listening from "../../net/Listening.ts"
 import * as Connect from "../../outbound/Connect.ts"
 import * as Destination from "../../outbound/Destination.ts"
@@ -68,7 +69,7 @@ const opening = (
   version: Exchange.Version,
   contexts: SecureContexts.SecureContexts["Service"],
   context: Context.Context<never>
-): Effect.Effect<Connect.Connection, Http1Connections.Unreachable> =>
+): Effect.Effect<Connect.Connection, Instance.Unreachable> =>
   Effect.suspend(() => {
     const material = contexts.current()
     const alpn = [version === "2" ? "h2" : "http/1.1"]
@@ -76,7 +77,7 @@ const opening = (
     return Effect.mapError(Connect.open(options, material, context), unreachable)
   })
 
-const unreachable = (reason: DialError.Reason): Http1Connections.Unreachable => ({
+const unreachable = (reason: DialError.Reason): Instance.Unreachable => ({
   timedOut: reason._tag === "TimedOut",
   why: reason.message,
   transport: TransportFailure.ofReason(reason)

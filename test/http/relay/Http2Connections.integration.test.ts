@@ -9,6 +9,7 @@ import type * as Head from "../../../src/http/h1/Head.ts"
 import * as Circuit from "../../../src/http/relay/Circuit.ts"
 import type * as Exchange from "../../../src/http/relay/Exchange.ts"
 import * as Http2Connections from "../../../src/http/relay/Http2Connections.ts"
+import type * as Instance from "../../../src/http/relay/Instance.ts"
 import * as Splice from "../../../src/net/Splice.ts"
 import * as OrderlyEnd from "../../../src/tls/OrderlyEnd.ts"
 import * as Certificates from "../../support/certificates.ts"
@@ -87,7 +88,7 @@ class Call implements Exchange.Attempt {
   }
 }
 
-const dial = (port: number): Effect.Effect<Splice.Side, Http2Connections.Unreachable> =>
+const dial = (port: number): Effect.Effect<Splice.Side, Instance.Unreachable> =>
   Effect.callback((resume) => {
     const socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true })
     socket.on("error", (error) => resume(Effect.fail({ timedOut: false, why: error.message })))
@@ -95,7 +96,7 @@ const dial = (port: number): Effect.Effect<Splice.Side, Http2Connections.Unreach
   })
 
 /** As the mesh connects. */
-const dialSecurely = (port: number): Effect.Effect<Splice.Side, Http2Connections.Unreachable> =>
+const dialSecurely = (port: number): Effect.Effect<Splice.Side, Instance.Unreachable> =>
   Effect.callback((resume) => {
     const transport = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true })
     const socket = Tls.connect({ socket: transport, rejectUnauthorized: false, ALPNProtocols: ["h2"] })

@@ -1,0 +1,48 @@
+/** What the connections to an instance have in common, whichever version of HTTP they speak. */
+import type { Effect } from "effect"
+import type * as Splice from "../../net/Splice.ts"
+import type * as Circuit from "./Circuit.ts"
+import type * as Exchange from "./Exchange.ts"
+
+/** Why there is no connection. */
+export interface Unreachable {
+  readonly timedOut: boolean
+  readonly why: string
+  /** The same in Envoy's words, without blanks. */
+  readonly transport?: string | undefined
+}
+
+export interface Options {
+  /** `address:port` of the instance. */
+  readonly remote: string
+  /** A new connection, nothing read yet. */
+  readonly open: Effect.Effect<Splice.Side, Unreachable>
+  readonly run: (opening: Effect.Effect<void>) => void
+  /** Shared by all instances of the service. */
+  readonly circuit: Circuit.Circuit
+  /** How long a connection is kept without a request. */
+  readonly idleMillis: number
+}
+
+/** A request without a connection. */
+export class Waiting implements Exchange.Waiting {
+  readonly attempt: Exchange.Attempt
+  readonly #owner: Owner
+
+  constructor(owner: Owner, attempt: Exchange.Attempt) {
+    this.#owner = owner
+    this.attempt = attempt
+  }
+
+  cancel(): void {
+    this.#owner.forget(this)
+  }
+}
+
+interface Owner {
+  /** Nobody wants it any more. */
+  readonly forget: (waiting: Waiting) => void
+}
+
+/** Of a request that has a connection, or will get none. */
+export const served: Exchange.Waiting = { cancel: () => {} }
