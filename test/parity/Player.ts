@@ -22,6 +22,7 @@ export const play = (
 ): Effect.Effect<ReadonlyArray<Schema.JsonObject>, Agent.AgentRefused> =>
   Effect.gen(function*() {
     const { logs, mesh } = stage
+    if (ejects(scenario) && (yield* mesh.entries.become(mesh.topology.config))) yield* mesh.sidecars.settled(patient)
     const entries = Entries.merged(mesh.topology.config, (scenario.config ?? []).map(mesh.topology.renumber))
     const configured = yield* mesh.entries.become(entries.map(logs.redirected))
     const healthy = yield* Mesh.setHealth(mesh, scenario.health ?? {})
@@ -33,6 +34,9 @@ export const play = (
     }
     return seen
   })
+
+/** Whether it has settings for ejection. With those of the scenario before it, instances that were ejected there would still be. */
+const ejects = ({ config }: Recording.Scenario): boolean => JSON.stringify(config ?? []).includes("PassiveHealthCheck")
 
 const playRequest = async (stage: Stage, request: Recording.Request): Promise<Schema.JsonObject> => {
   const { mesh } = stage

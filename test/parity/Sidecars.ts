@@ -2,6 +2,7 @@
 import { Context, Effect, Layer, Schedule, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as Net from "node:net"
+import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as Activity from "./Activity.ts"
@@ -13,7 +14,10 @@ export interface Sidecars {
   readonly settled: (patient: boolean) => Effect.Effect<void>
 }
 
-/** Each with a client of its own, as a process of its own has. */
+/**
+ * Each with a client of its own, as a process of its own has. Scenarios change more entries in a second than operators do: watches ask
+ * again at once all the same, or a change would be heard of only when its scenario is over.
+ */
 export const inProcess = (
   address: string,
   defaultPolicy: "allow" | "deny" | undefined
@@ -23,8 +27,10 @@ export const inProcess = (
       Effect.gen(function*() {
         const built = yield* Layer.build(Layer.fresh(ConsulClient.layer({ address })))
         const client = activity.counted(Context.get(built, ConsulClient.ConsulClient))
+        const policy = yield* BlockingQuery.Policy
         yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: "1 second", defaultPolicy }).pipe(
-          Effect.provideService(ConsulClient.ConsulClient, client)
+          Effect.provideService(ConsulClient.ConsulClient, client),
+          Effect.provideService(BlockingQuery.Policy, { ...policy, burst: 1000 })
         )
       }),
     settled: (patient) => activity.quiet(patient ? 1500 : 150)
