@@ -23,7 +23,7 @@ interface Assignment {
 /** Fails with what is wrong with a value. */
 export const compile = (said: Common.HeaderModifiers): Result.Result<HeaderRules, string> =>
   Result.gen(function*() {
-    const removed = new Set(said.Remove.map((name) => name.toLowerCase()))
+    const removed = new Set(said.Remove.map((name) => name.toLowerCase()).filter((name) => !fixed.has(name)))
     const set = yield* assignments(said.Set)
     const added = yield* assignments(said.Add)
     return {
@@ -42,6 +42,17 @@ export const compile = (said: Common.HeaderModifiers): Result.Result<HeaderRules
     }
   })
 
+/** What tells where a message ends, and whom it is for: no rule changes it. */
+const fixed: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade"
+])
+
 /** The rules one after the other. */
 export const applyAll = (
   rules: ReadonlyArray<HeaderRules | undefined>,
@@ -53,7 +64,7 @@ const assignments = (
   values: Readonly<Record<string, string>>
 ): Result.Result<ReadonlyArray<Assignment>, string> =>
   Result.all(
-    Object.entries(values).map(([name, value]) =>
+    Object.entries(values).filter(([name]) => !fixed.has(name.toLowerCase())).map(([name, value]) =>
       Result.mapBoth(Substitution.compile(Bytes.fromText(value)), {
         onFailure: (why) => `the value of the header ${name}: ${why}`,
         onSuccess: (value) => ({ name: name.toLowerCase(), value })

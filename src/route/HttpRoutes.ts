@@ -212,8 +212,14 @@ const hashOf = (legs: ReadonlyArray<Leg>): ReadonlyArray<TcpRoute.HashBy> =>
 
 const rewriteOf = (match: ServiceRouter.HttpMatch | undefined, by: string): PrefixRewrite | undefined => {
   const replaced = match?.PathExact || match?.PathPrefix || ""
-  return by === "" || replaced === "" ? undefined : { length: Bytes.fromText(replaced).length, by: Bytes.fromText(by) }
+  return by === "" || replaced === ""
+    ? undefined
+    : { length: Bytes.fromText(replaced).length, by: escaped(Bytes.fromText(by)) }
 }
+
+/** What a request line can not say. */
+const escaped = (path: string): string =>
+  path.replace(/[^\x21-\x7e]/g, (found) => `%${found.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)
 
 /** Zero leaves it open, less than zero means as long as it takes. */
 const timeoutOf = (given: Duration.Duration | undefined, open: number | undefined): number | undefined => {

@@ -29,6 +29,16 @@ describe("HeaderRules", () => {
     ])
   })
 
+  it("changes nothing of what tells where a message ends, and whom it is for", () => {
+    const rule = rules({
+      Remove: ["Content-Length", "transfer-encoding"],
+      Set: { Host: "b", "content-length": "0" },
+      Add: { Connection: "close", "Transfer-Encoding": "chunked" }
+    })
+    const raw = ["Host", "a", "Content-Length", "5"]
+    assert.deepStrictEqual(rule.apply(raw, factsOf({})), raw)
+  })
+
   it("leaves a header alone whose value comes out empty", () => {
     const rule = rules({ Set: { "x-a": "%REQ(x-none)%", "x-b": "%REQ(x-in)%!" }, Add: { "x-c": "%RESPONSE_CODE%" } })
     const raw = rule.apply(["x-a", "old"], factsOf({ request: { "x-in": "hello" } }))

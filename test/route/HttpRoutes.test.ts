@@ -25,6 +25,17 @@ const headerOf = (lines: ReadonlyArray<string>, name: string): string | undefine
   lines.find((line) => line.toLowerCase().startsWith(`${name}: `))?.slice(name.length + 2)
 
 describe("HttpRoutes", () => {
+  it("rewrites to nothing that a request line can not say", () => {
+    const router = {
+      Kind: "service-router",
+      Name: "billing",
+      Routes: [{ Match: { HTTP: { PathPrefix: "/a" } }, Destination: { PrefixRewrite: "/x y\r\nz" } }]
+    }
+    const routes = Result.getOrThrow(HttpRoutes.compile(Parity.compile("billing", [router])))
+    const route = routes.find(HttpRequest.make("GET", "/a/b"))
+    assert.strictEqual(HttpRoutes.rewritten(route!, "/a/b"), "/x%20y%0D%0Az/b")
+  })
+
   describe("takes the routes that real sidecars take", () => {
     for (const { config = [], name, requests } of Parity.scenarios("routing")) {
       it(name, () => {

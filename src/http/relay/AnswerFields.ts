@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http"
 import type * as Fields from "../h1/Fields.ts"
 import type * as Head from "../h1/Head.ts"
+import type * as Lines from "../h1/Lines.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Marks from "./Marks.ts"
 
@@ -55,6 +56,16 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
     }${status === 101 ? switching(fields) : ""}${isMeasured ? "" : measure(answer, body, about)}`,
     body
   }
+}
+
+/** What goes on of a provisional answer. */
+export const provisional = ({ fields }: Head.Answer): Lines.Lines => {
+  const dropped: Array<number> = []
+  for (let index = 0; index < fields.count; index++) {
+    const name = fields.name(index).toLowerCase()
+    if (hops.has(name) || name === "content-length") dropped.push(index)
+  }
+  return { fields, dropped, more: "" }
 }
 
 /** HTTP/1.1 is told the length of every body, HTTP/2 shows its end. An answer to HEAD says what one to GET would. */

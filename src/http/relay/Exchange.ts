@@ -49,6 +49,8 @@ export interface ServerExchange {
   readonly remote: string
   /** `address:port` where it connected to. */
   readonly local: string
+  /** Whether the client has left already. */
+  readonly isGone: boolean
   /** From now on the client is heard. Nothing of the body is read before. */
   readonly listen: (client: Client) => void
   readonly pause: () => void

@@ -30,6 +30,10 @@ export class GrpcBridge implements Exchange.ServerExchange {
     return this.#inner.local
   }
 
+  get isGone(): boolean {
+    return this.#inner.isGone
+  }
+
   listen(client: Exchange.Client): void {
     this.#inner.listen(client)
   }

@@ -34,6 +34,8 @@ export class Http1Client implements Exchange.Outbound {
   /** What the instance says of how long it keeps the connection; Infinity: nothing. */
   keptMillis = Infinity
   readonly madeAt = performance.now()
+  /** It takes no other request. */
+  isOld = false
   readonly #owner: Owner
   #local: string | undefined
   readonly #decoder: Decoder.Decoder<Head.Answer>

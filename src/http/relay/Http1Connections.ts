@@ -8,6 +8,8 @@ import type * as Exchange from "./Exchange.ts"
 import * as Http1Client from "./Http1Client.ts"
 import * as Instance from "./Instance.ts"
 
+const closes: Exchange.Failure = { _tag: "NotConnected", timedOut: false, why: "the proxy closes" }
+
 export class Http1Connections implements Exchange.Connections, Http1Client.Owner {
   readonly version = "1.1"
   readonly remote: string
@@ -17,6 +19,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   readonly #waiting = new Set<Instance.Waiting>()
   #opening = 0
   #closing = false
+  #isDestroyed = false
   #emptied: (() => void) | undefined
 
   constructor(options: Instance.Options) {
@@ -25,6 +28,10 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   }
 
   begin(attempt: Exchange.Attempt): Exchange.Waiting {
+    if (this.#isDestroyed) {
+      attempt.failed(closes)
+      return Instance.served
+    }
     const { circuit } = this.#options
     if (circuit.requests >= circuit.limits.maxConcurrentRequests) {
       attempt.failed({ _tag: "Overflow" })
@@ -60,11 +67,11 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
 
   free(client: Http1Client.Http1Client): void {
     const [next] = this.#waiting
-    if (next !== undefined) {
+    if (next !== undefined && !client.isOld) {
       this.#take(next)
       return client.take(next.attempt)
     }
-    if (this.#closing) return client.retire()
+    if (this.#closing || client.isOld) return client.retire()
     this.#idle.push(client)
   }
 
@@ -74,6 +81,12 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
     const at = this.#idle.indexOf(client)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#settle()
+  }
+
+  /** No request takes a connection that is open now, except those that have one. */
+  renew(): void {
+    for (const client of this.#open) client.isOld = true
+    for (const client of [...this.#idle]) client.retire()
   }
 
   /** Ends connections that were not used for too long. `now` is `performance.now()`. */
@@ -94,10 +107,11 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   /** Fails the requests at hand. */
   readonly destroy = Effect.sync(() => {
     this.#closing = true
+    this.#isDestroyed = true
     for (const client of [...this.#open]) client.side.reset()
     for (const waiting of [...this.#waiting]) {
       this.forget(waiting)
-      waiting.attempt.failed({ _tag: "NotConnected", timedOut: false, why: "the proxy closes" })
+      waiting.attempt.failed(closes)
     }
   })
 

@@ -275,6 +275,10 @@ export class Http1Exchange implements Exchange.ServerExchange {
     return this.#paused
   }
 
+  get isGone(): boolean {
+    return this.#over
+  }
+
   /** Whether nothing of the request is still to come. */
   get isWhole(): boolean {
     const { framing } = this.request

@@ -82,6 +82,11 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
     this.#settle()
   }
 
+  /** No request takes a connection that is open now, except those that have one. */
+  renew(): void {
+    for (const client of [...this.#clients.keys()]) client.retire()
+  }
+
   /** Ends connections that were not used for too long. `now` is `performance.now()`. */
   sweep(now: number): void {
     for (const client of this.#clients.keys()) {

@@ -92,6 +92,10 @@ export class Http2Exchange implements Exchange.ServerExchange {
     })
   }
 
+  get isGone(): boolean {
+    return this.#isOver
+  }
+
   pause(): void {
     this.#paused = true
     if (this.#client !== undefined) this.#stream.pause()

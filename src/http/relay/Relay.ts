@@ -11,6 +11,7 @@
 import * as Retry from "../../route/Retry.ts"
 import type * as Fields from "../h1/Fields.ts"
 import type * as Head from "../h1/Head.ts"
+import * as AnswerFields from "./AnswerFields.ts"
 import type * as Deadlines from "./Deadlines.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as OwnAnswer from "./OwnAnswer.ts"
@@ -117,7 +118,16 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
   start(): void {
     this.#plan.budget.requests++
     this.#deadlines.add(this)
+    if (this.#server.isGone) return this.#finish("gone")
     this.#attempt()
+  }
+
+  /** A later verdict refuses it: by an answer of our own, if none has begun. */
+  deny(): void {
+    if (this.#isOver) return
+    if (this.#status > 0) return this.abort("denied")
+    this.#leave()
+    this.#answerItself(OwnAnswers.denied)
   }
 
   /** Ends it, so that the client does not take what it has for a whole answer. */
@@ -179,7 +189,7 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
   answered(head: Head.Answer): void {
     this.heardAt = this.#deadlines.now
     if (head.status < 200 && head.status !== 101) {
-      return this.#server.inform(head.status, { fields: head.fields, dropped: [], more: "" })
+      return this.#server.inform(head.status, AnswerFields.provisional(head))
     }
     const outcome = outcomeOf(head)
     if (this.#mayRetry(outcome)) {

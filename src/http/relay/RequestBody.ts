@@ -5,6 +5,9 @@ import type * as Exchange from "./Exchange.ts"
 /** Of a body that may have to be sent again: as Envoy. */
 const replayBytes = 1024 * 1024
 
+/** What a piece takes besides its bytes. */
+const pieceBytes = 100
+
 /** Of a body that waits for a connection. */
 const aheadBytes = 64 * 1024
 
@@ -22,6 +25,8 @@ export class RequestBody implements Exchange.Client {
   readonly #owner: Owner
   readonly #replays: boolean
   received = 0
+  /** What it would take to keep all that has come. */
+  #weight = 0
   isWhole = false
   #trailers: Fields.Fields | undefined
   #isHeard = false
@@ -102,6 +107,7 @@ export class RequestBody implements Exchange.Client {
 
   data(bytes: Buffer): void {
     this.received += bytes.length
+    this.#weight += bytes.length + pieceBytes
     this.#owner.heard()
     const to = this.#to
     if (to === undefined || (this.#replays && !this.#isSpent)) this.#keep(bytes, to === undefined)
@@ -123,8 +129,8 @@ export class RequestBody implements Exchange.Client {
   #keep(bytes: Buffer, waits: boolean): void {
     this.#kept.push(bytes)
     if (waits) {
-      if (this.received > aheadBytes) this.#server.pause()
-    } else if (this.received > replayBytes) this.#forget()
+      if (this.#weight > aheadBytes) this.#server.pause()
+    } else if (this.#weight > replayBytes) this.#forget()
   }
 
   #forget(): void {

@@ -133,7 +133,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** Ends it, so that the caller does not take what it has for a whole answer. */
   abort(): void {
     if (this.relay === undefined) this.server.abort()
-    else this.relay.abort("denied")
+    else this.relay.deny()
   }
 
   next(): Relay.Destination | OwnAnswer.OwnAnswer {

@@ -1,5 +1,5 @@
 /** The connections of a sidecar to the instances of an upstream, over HTTP/1.1 or HTTP/2 as the protocol of the service has it. */
-import { Context, Effect, Schedule, type Scope } from "effect"
+import { Context, Effect, Schedule, type Scope, Stream } from "effect"
 import * as Circuit from "../../http/relay/Circuit.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as Http1Connections from "../../http/relay/Http1Connections.ts"
@@ -16,6 +16,8 @@ import * as TransportFailure from "../log/TransportFailure.ts"
 export interface MeshPool extends Exchange.Connections, Pooling.Pool {
   /** Ends connections that were not used for too long. */
   readonly sweep: (now: number) => void
+  /** No request takes a connection that is open now, except those that have one. */
+  readonly renew: () => void
 }
 
 /** As long as the connections that instances keep without a request, and shorter. */
@@ -41,6 +43,12 @@ export const make = Effect.fnUntraced(function*(
     }),
     Schedule.spaced("1 second")
   ))
+  // Connections are of the certificate that they were made with.
+  const first = contexts.current()
+  yield* Effect.forkScoped(Stream.runForEach(contexts.changes, (material) =>
+    Effect.sync(() => {
+      if (material !== first) { for (const pool of pools) pool.renew() }
+    })))
   return (reached, run) => {
     const options = {
       remote: Listening.format(reached.endpoint.address),
@@ -58,6 +66,7 @@ export const make = Effect.fnUntraced(function*(
       remote: made.remote,
       begin: (attempt) => made.begin(attempt),
       sweep: (now) => made.sweep(now),
+      renew: () => made.renew(),
       close: Effect.ensuring(made.close, Effect.sync(() => pools.delete(made))),
       destroy: Effect.ensuring(made.destroy, Effect.sync(() => pools.delete(made)))
     }

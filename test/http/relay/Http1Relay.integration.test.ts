@@ -56,6 +56,52 @@ describe("a relay of HTTP/1.1", () => {
       assert.notInclude(second.text() + first.text(), "stray")
     }))
 
+  it.live("uses no connection any more that was made before it is to be renewed", () =>
+    Effect.gen(function*() {
+      const seen: Array<Net.Socket> = []
+      const held: Array<() => void> = []
+      const server = yield* instance((socket, request) => {
+        seen.push(socket)
+        const answer = () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        if (request.includes("/held")) held.push(answer)
+        else answer()
+      })
+      const proxy = yield* Relays.make(server.port)
+      const ask = (path: string) =>
+        Effect.map(Sockets.connect(proxy.port), (socket) => {
+          socket.write(get(path))
+          return Sockets.record(socket)
+        })
+      yield* (yield* ask("/first")).until("ok")
+      const slow = yield* ask("/held")
+      yield* Sockets.eventually(() => held.length === 1)
+      yield* (yield* ask("/other")).until("ok")
+      proxy.connections.renew()
+      held[0]!()
+      yield* slow.until("ok")
+      yield* (yield* ask("/after")).until("ok")
+      assert.strictEqual(seen.slice(0, 3).includes(seen[3]!), false, "a connection of before was used again")
+    }))
+
+  it.live("sends nothing on of a request whose client has left while it was held", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const server = yield* instance((socket) => {
+        asked++
+        socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+      })
+      const begins: Array<() => void> = []
+      const proxy = yield* Relays.make(server.port, { hold: (begin) => begins.push(begin) > 0 })
+      const client = yield* Sockets.connect(proxy.port)
+      client.write(get("/"))
+      yield* Sockets.eventually(() => begins.length === 1)
+      client.destroy()
+      yield* Sockets.eventually(() => proxy.clients[0]!.destroyed)
+      begins[0]!()
+      yield* nothingLeft(proxy)
+      assert.deepStrictEqual([asked, proxy.reports[0]!.end], [0, "gone"])
+    }))
+
   it.live("passes on the whole answer of an instance that ends before a slow client has taken it", () =>
     Effect.gen(function*() {
       const size = 24 * 1_048_576

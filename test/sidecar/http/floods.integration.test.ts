@@ -47,6 +47,8 @@ const counting = Effect.gen(function*() {
     socket.on("end", () => socket.end())
     socket.on("data", (bytes: Buffer) => {
       if (bytes.includes(" /who ")) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+      if (bytes.includes(" /large ")) socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n`)
+      if (bytes.includes(" /large ")) socket.write(Buffer.alloc(1_000_000))
     })
   })
   return { port: server.port, open: () => open, most: () => most }
@@ -100,6 +102,25 @@ describe("a flood over HTTP/2", () => {
       other.socket.write("GET /who HTTP/1.1\r\nhost: api\r\n\r\n")
       yield* other.answer.until("hello")
       // The one just used.
+      yield* Sockets.eventually(() => application.open() <= 1)
+    }), 30_000)
+
+  it.live("by a peer that takes no answers: is held back by its own window", () =>
+    Effect.gen(function*() {
+      const application = yield* counting
+      const connect = yield* sidecar(application.port)
+      const { answer, socket } = yield* connect("h2")
+      socket.write(Buffer.concat([
+        Frames.preface({ [Frames.initialWindow]: 0 }),
+        ...Array.from({ length: 200 }, (_, i) => Frames.get(i * 2 + 1, "/large"))
+      ]))
+      yield* Sockets.eventually(() => application.open() > 0)
+      const other = yield* connect("http/1.1")
+      other.socket.write("GET /who HTTP/1.1\r\nhost: api\r\n\r\n")
+      yield* other.answer.until("hello")
+      assert.isBelow(application.most(), bound)
+      assert.isBelow(answer.bytes(), 1_000_000)
+      socket.destroy()
       yield* Sockets.eventually(() => application.open() <= 1)
     }), 30_000)
 })
