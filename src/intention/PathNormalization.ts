@@ -45,8 +45,7 @@ export const normalize = (target: string, settings: RequestNormalization = {}): 
     }
   }
 
-  // Envoy leaves two where there is nothing else.
-  if (settings.MergeSlashes === true) path = /^\/{2,}$/.test(path) ? "//" : path.replace(/\/{2,}/g, "/")
+  if (settings.MergeSlashes === true) path = path.replace(/\/{2,}/g, "/")
   return { _tag: redirect ? "Redirect" : "Path", path: path + query }
 }
 

@@ -73,6 +73,12 @@ export const list: ReadonlyArray<Purpose> = [
     instead: { "response.headers.location[0]": "/.//secret" }
   },
   {
+    scenario: "normalisation/merged slashes",
+    requests: [6],
+    reason: "Slashes are merged wherever they stand",
+    instead: { "seen[0].target": "/" }
+  },
+  {
     scenario: "jwt/token in the query",
     requests: [4],
     reason: "Every token has to be valid",
