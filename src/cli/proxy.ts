@@ -60,7 +60,7 @@ export const proxy = Command.make(
       Flag.withDefault("envoy")
     ),
     withoutEnvoyHeaders: Flag.Boolean("without-envoy-headers").pipe(
-      Flag.withDescription("Add no x-envoy-* headers to requests and answers"),
+      Flag.withDescription("Add no x-envoy-* headers, but for x-envoy-overloaded"),
       Flag.withDefault(false)
     ),
     startTimeout: startTimeout("the agent, certificates and intentions")

@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function*(
   MeshDialer.MeshDialer | SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope
 > {
   let current = upstream
-  const http = yield* UpstreamHttp.make(upstream, { ...options, resolver: resolverOf(upstream) })
+  const http = yield* UpstreamHttp.make(upstream, { ...options, resolverOf })
   const { bound, idle, redirect, stats, stop } = yield* Forwarder.make({
     ...options,
     bind: upstream.bind,

@@ -105,7 +105,7 @@ describe.each(EnvoyMesh.directions)("a caller with $caller, an instance with $ca
           yield* Deferred.await(changed)
           yield* permit("deny")
           const outcomes = yield* Fiber.join(traffic)
-          // Ours ends the request that is under way, which Envoy passes on as its own 503 unless an answer has begun.
+          // Ours ends the request that is under way: by a refusal, or with its connection once an answer has begun.
           const whole = outcomes.filter((outcome) => outcome !== "cut" && outcome !== 503)
           assert.isAtMost(outcomes.length - whole.length, kinds.callee === "ours" ? 1 : 0)
           assert.deepStrictEqual([...new Set(whole)], [200, 403])

@@ -19,6 +19,7 @@ const hops: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",
+  "te",
   "transfer-encoding",
   "upgrade"
 ])
@@ -33,7 +34,7 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
   let isMeasured = false
   for (let index = 0; index < fields.count; index++) {
     const length = fields.places[index * 4 + 1]! - fields.places[index * 4]!
-    if (length > longest || length < 4) continue
+    if (length > longest) continue
     const name = fields.name(index).toLowerCase()
     if (name === "date") isDated = true
     else if (name === "server" ? marks.server !== undefined : name === serviceTime && tells(about)) dropped.push(index)
@@ -42,7 +43,7 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
       else isMeasured = true
     } else if (hops.has(name)) {
       dropped.push(index)
-      if (name === "connection") named = fields.value(index).toLowerCase().split(",").map((option) => option.trim())
+      if (name === "connection") named = [...named, ...optionsOf(fields.value(index))]
     }
   }
   const body = bodyOf(answer, about)
@@ -58,6 +59,9 @@ export const head = (answer: Head.Answer, about: About): Exchange.AnswerHead => 
   }
 }
 
+const optionsOf = (connection: string): ReadonlyArray<string> =>
+  connection.toLowerCase().split(",").map((option) => option.trim())
+
 /** What goes on of a provisional answer. */
 export const provisional = ({ fields }: Head.Answer): Lines.Lines => {
   const dropped: Array<number> = []
@@ -69,12 +73,12 @@ export const provisional = ({ fields }: Head.Answer): Lines.Lines => {
 }
 
 /** HTTP/1.1 is told the length of every body, HTTP/2 shows its end. An answer to HEAD says what one to GET would. */
-const measure = ({ framing }: Head.Answer, body: Exchange.Body, { method, version }: About): string =>
+const measure = ({ framing, status }: Head.Answer, body: Exchange.Body, { method, version }: About): string =>
   version === "2"
     ? ""
     : body === "length" && framing._tag === "Length"
     ? `content-length: ${framing.bytes}\r\n`
-    : body === "none" && method === "HEAD"
+    : body === "none" && method === "HEAD" && status >= 200 && status !== 204
     ? "transfer-encoding: chunked\r\n"
     : ""
 

@@ -57,7 +57,7 @@ export interface ServerExchange {
   readonly resume: () => void
   /** A provisional answer: `100 Continue`, `103 Early Hints`. */
   readonly inform: (status: number, lines: Lines.Lines | undefined) => void
-  /** Once. A status of 101, or of 2xx to CONNECT, opens a tunnel: pieces in both directions until both ends. */
+  /** Once. A status of 101 opens a tunnel: pieces in both directions, until the instance ends it or both have. */
   readonly answer: (head: AnswerHead) => void
   /** False: there is no room for more until `drained`. */
   readonly write: (bytes: Buffer) => boolean

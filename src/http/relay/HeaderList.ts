@@ -46,7 +46,10 @@ export const without = (list: ReadonlyArray<string>, name: string): Array<string
 
 const addOne = (list: Array<string>, name: string, value: string, host: string | undefined): string | undefined => {
   if (name === "host") return host ?? value
-  if (!isOfConnection(name, value)) list.push(name, value)
+  if (isOfConnection(name, value)) return host
+  // Node throws for any other spelling, and for a second line.
+  if (name !== "te") list.push(name, value)
+  else if (!list.some((text, at) => at % 2 === 0 && text === "te")) list.push("te", "trailers")
   return host
 }
 

@@ -33,7 +33,6 @@ export class Http1Client implements Exchange.Outbound {
   since = performance.now()
   /** What the instance says of how long it keeps the connection; Infinity: nothing. */
   keptMillis = Infinity
-  readonly madeAt = performance.now()
   /** It takes no other request. */
   isOld = false
   readonly #owner: Owner

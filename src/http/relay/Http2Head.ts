@@ -69,8 +69,6 @@ export const trailers = (raw: ReadonlyArray<string>, maxFields: number): Fields.
   return fields._tag === "Fault" ? malformed(fields.why) : fields
 }
 
-/** Over HTTP/2 nothing was read that could be sent on over HTTP/1.1. */
-
 const malformed = (why: string): Malformed => ({ _tag: "Malformed", why })
 
 type Pseudo = ":authority" | ":method" | ":path" | ":scheme"

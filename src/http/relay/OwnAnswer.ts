@@ -42,7 +42,10 @@ export const sent = (
   { request, version }: Pick<Exchange.ServerExchange, "request" | "version">,
   marks: Marks.Marks
 ): Sent => {
-  if (isGrpc(request)) return grpc(status, body, more, marks)
+  if (isGrpc(request)) {
+    const { head, body: none } = grpc(status, body, `${more}${version === "1.1" ? "content-length: 0\r\n" : ""}`, marks)
+    return { head: { ...head, closes }, body: none }
+  }
   const size = body.length > 0
     ? `content-length: ${body.length}\r\ncontent-type: text/plain\r\n`
     : version === "1.1"

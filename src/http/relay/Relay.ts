@@ -141,7 +141,8 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
   timedOut(why: "request" | "idle"): void {
     if (this.#isOver) return
     if (this.#status > 0) return this.abort("timed_out")
-    this.#leave({ _tag: "TimedOut" })
+    // A client that does not finish its request says nothing about the instance.
+    this.#leave(this.#body.isWhole ? { _tag: "TimedOut" } : undefined)
     this.#answerItself(
       why === "request" ? OwnAnswers.timedOut : this.#body.isWhole ? OwnAnswers.idle : OwnAnswers.slowRequest
     )

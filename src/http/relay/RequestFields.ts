@@ -13,10 +13,6 @@ export interface Request {
   readonly host: number
   /** Whether it asks for another protocol that is passed on. */
   readonly upgrades: boolean
-  /** Whether it waits for `100 Continue`. */
-  readonly expects: boolean
-  /** Whether the client ends the connection after it. */
-  readonly closes: boolean
   /** Positions; -1: there is none. */
   readonly forwardedProto: number
   readonly requestId: number
@@ -94,7 +90,6 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
   let connection = ""
   let host = -1
   let upgrade = -1
-  let expects = false
   let forwardedProto = -1
   let requestId = -1
   for (let index = 0; index < fields.count; index++) {
@@ -116,8 +111,7 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
         if (fields.value(index).toLowerCase() !== "trailers") dropped.push(index)
         break
       case kinds.expect:
-        expects = fields.value(index).toLowerCase() === "100-continue"
-        if (expects) dropped.push(index)
+        if (fields.value(index).toLowerCase() === "100-continue") dropped.push(index)
         break
       case kinds.hop:
         dropped.push(index)
@@ -134,14 +128,14 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
       default:
     }
   }
-  const request = { fields, dropped, host, expects, forwardedProto, requestId, clientCert }
-  if (connection === "") return { ...request, upgrades: false, closes: false }
+  const request = { fields, dropped, host, forwardedProto, requestId, clientCert }
+  if (connection === "") return { ...request, upgrades: false }
   return ofConnection(request, connection, upgrade, method)
 }
 
 /** What `Connection` says: options, and names of fields that are meant for us alone. */
 const ofConnection = (
-  request: Omit<Request, "upgrades" | "closes">,
+  request: Omit<Request, "upgrades">,
   connection: string,
   upgrade: number,
   method: string
@@ -174,21 +168,29 @@ const ofConnection = (
     forwardedProto,
     requestId,
     dropped: [...dropped].sort((a, b) => a - b),
-    upgrades,
-    closes: options.includes("close")
+    upgrades
   }
 }
 
 const malformed = (why: string): Refused => ({ _tag: "Malformed", why })
 
-/** The lines that ask for the upgrade again. What else `Connection` names was for us: it must not cost the application a field. */
-export const upgradeLines = ({ fields }: Request): string => {
+/**
+ * Names and values, in turn, that ask for the upgrade again. What else `Connection` names was for us: it must not cost the
+ * application a field.
+ */
+export const upgradeList = ({ fields }: Request): ReadonlyArray<string> => {
   const options: Array<string> = []
   for (let at = fields.indexOf("connection"); at >= 0; at = fields.indexOf("connection", at + 1)) {
     options.push(...fields.value(at).split(",").map((option) => option.trim()))
   }
   const kept = options.filter((option) => /^(?:keep-alive|upgrade)$/i.test(option))
-  return `connection: ${kept.join(", ")}\r\nupgrade: ${fields.value(fields.indexOf("upgrade"))}\r\n`
+  return ["connection", kept.join(", "), "upgrade", fields.value(fields.indexOf("upgrade"))]
+}
+
+/** The same as the lines of a head. */
+export const upgradeLines = (request: Request): string => {
+  const [connection, options, upgrade, protocol] = upgradeList(request)
+  return `${connection}: ${options}\r\n${upgrade}: ${protocol}\r\n`
 }
 
 /** What an authority may be written with: `user@a.test`, `[::1]:80`, nothing at all. */

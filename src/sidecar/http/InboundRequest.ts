@@ -104,7 +104,8 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     this.#said = RequestStart.hostLine(start) +
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: https\r\n") +
       (this.#requestId === undefined ? "" : `x-request-id: ${this.#requestId}\r\n`) +
-      (tellsCaller ? `x-forwarded-client-cert: ${caller.certificate()}\r\n` : "")
+      (tellsCaller ? `x-forwarded-client-cert: ${caller.certificate()}\r\n` : "") +
+      (start.upgrades ? RequestFields.upgradeLines(start) : "")
   }
 
   get connection(): Connection.Connection {
@@ -197,13 +198,12 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
 
   /** What the proxy adds. */
   #more(added: ReadonlyArray<readonly [name: string, value: string]>): string {
-    const { start } = this
     let more = this.#said + (this.#span?.lines ?? "")
     for (const [name, value] of added) more += `${name}: ${value}\r\n`
     if (this.timeoutMillis !== undefined && this.#shared.marks.expectedTimeout) {
       more += `x-envoy-expected-rq-timeout-ms: ${this.timeoutMillis}\r\n`
     }
-    return start.upgrades ? more + RequestFields.upgradeLines(start) : more
+    return more
   }
 
   #about(): RequestFacts.About {

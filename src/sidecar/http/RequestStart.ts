@@ -85,6 +85,7 @@ export const viewOf = (start: RequestStart, requestId: string, remote: string): 
   if (start.authority !== undefined) more.push("host", start.authority)
   if (start.forwardedProto < 0) more.push("x-forwarded-proto", "http")
   if (requestId !== "") more.push("x-request-id", requestId)
+  if (start.upgrades) more.push(...RequestFields.upgradeList(start))
   const dropped = withDropped(start, start.clientCert)
   return new RequestView.RequestView(start.method, start.path, remote, start.fields, dropped, more)
 }

@@ -39,7 +39,7 @@ export interface UpstreamHttp {
 export interface Options {
   /** In whose name requests are sent. */
   readonly caller: string
-  readonly resolver: Resolver.Resolver
+  readonly resolverOf: (upstream: ProxyRegistration.Upstream) => Resolver.Resolver
   readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
@@ -54,8 +54,9 @@ interface Followed {
 
 export const make = Effect.fnUntraced(function*(
   registered: ProxyRegistration.Upstream,
-  { caller, log, marks, resolver }: Options
+  { caller, log, marks, resolverOf }: Options
 ): Effect.fn.Return<UpstreamHttp, never, SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope> {
+  const resolver = resolverOf(registered)
   const context = yield* Effect.context<SecureContexts.SecureContexts | Resolver.Sources>()
   const scope = yield* Effect.scope
   const run = yield* FiberSet.makeRuntime()
@@ -83,12 +84,17 @@ export const make = Effect.fnUntraced(function*(
 
   const follow = Effect.fnUntraced(
     function*(version: Exchange.Version) {
-      const key = JSON.stringify([version, upstream.limits, upstream.passiveHealthCheck])
+      const key = JSON.stringify([
+        version,
+        upstream.limits,
+        upstream.passiveHealthCheck,
+        upstream.connectTimeoutMillis
+      ])
       if (followed?.key === key) return
       const own = yield* Scope.fork(scope)
       const left = followed
       const pooling = yield* MeshPools.make(version, limitsOf(upstream)).pipe(Scope.provide(own))
-      const made = yield* UpstreamFor.make(resolver, pooling, {
+      const made = yield* UpstreamFor.make(resolverOf(upstream), pooling, {
         outliers: upstream.passiveHealthCheck,
         ejection: "strict"
       }).pipe(Scope.provide(own))

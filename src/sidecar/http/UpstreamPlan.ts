@@ -80,6 +80,8 @@ export class UpstreamPlan implements Relay.Plan {
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
     this.#view = RequestStart.viewOf(start, this.#requestId, server.remote)
     this.#first = shared.upstream.pick(none, this.#view)
+    // From here on it is counted, also if it comes to no attempt.
+    if ("upstream" in this.#first) this.#instance = this.#first.instance
     const way = "upstream" in this.#first ? this.#first.way : undefined
     const { source, tracer, upstream } = shared
     this.#span = tracer === undefined ? undefined : RequestSpan.begin(tracer, start.fields, {
@@ -98,7 +100,7 @@ export class UpstreamPlan implements Relay.Plan {
     if (!("upstream" in first)) return OwnAnswers.noHealthyInstance
     const instance = this.#tried === undefined ? first.instance : first.upstream.pick(this.#tried, first.hashed.hash)
     if (!("resource" in instance)) return OwnAnswers.noHealthyInstance
-    this.#left()
+    if (this.#tried !== undefined) this.#left()
     this.#instance = instance
     this.#target = instance.target
     if (this.retry !== undefined) (this.#tried ??= new Set()).add(instance.id)
@@ -107,7 +109,10 @@ export class UpstreamPlan implements Relay.Plan {
       connections: instance.resource,
       head: this.#head(first, instance),
       settled: (outcome) => {
-        if (outcome !== undefined) first.upstream.report(instance, isSuccess(outcome))
+        // A limit of ours says nothing about the instance.
+        if (outcome !== undefined && outcome._tag !== "Overflowed") {
+          first.upstream.report(instance, isSuccess(outcome))
+        }
       }
     }
   }
@@ -157,9 +162,12 @@ export class UpstreamPlan implements Relay.Plan {
       method: start.method,
       target,
       fields,
-      dropped: this.#span === undefined
+      dropped: this.#span === undefined && target === path
         ? this.#view.dropped
-        : RequestStart.withoutNamed(fields, this.#view.dropped, RequestSpan.names),
+        : RequestStart.withoutNamed(fields, this.#view.dropped, [
+          ...(this.#span === undefined ? [] : RequestSpan.names),
+          ...(target === path ? [] : ["x-envoy-original-path"])
+        ]),
       more: this.#more(target),
       body: RequestStart.bodyOf(this.#server.request),
       upgrades: start.upgrades

@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Fields from "../../../src/http/h1/Fields.ts"
+import * as Head from "../../../src/http/h1/Head.ts"
 import * as AnswerFields from "../../../src/http/relay/AnswerFields.ts"
+import * as HeaderList from "../../../src/http/relay/HeaderList.ts"
 import * as Http2Head from "../../../src/http/relay/Http2Head.ts"
 import * as Marks from "../../../src/http/relay/Marks.ts"
 
@@ -10,6 +13,33 @@ const passed = (version: "1.1" | "2", ...raw: ReadonlyArray<string>) => {
   if (answer._tag !== "Answer") throw new Error("unreachable")
   return AnswerFields.head(answer, { method: "GET", version, marks: Marks.envoy, tookMillis: undefined })
 }
+
+describe("an answer over HTTP/2", () => {
+  it("has nothing that was said to the proxy alone", () => {
+    const head = Head.answer(
+      Buffer.from(
+        "HTTP/1.1 200 OK\r\nTE: Trailers\r\nConnection: x-a\r\nConnection: x-b\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n\r\n"
+      ),
+      "GET",
+      100
+    )
+    assert(head._tag === "Answer")
+    const about = { method: "GET", version: "2", marks: Marks.envoy, tookMillis: undefined } as const
+    const sent = Object.keys(HeaderList.toObject(AnswerFields.head(head, about)))
+    for (const name of ["te", "connection", "x-a", "x-b"]) assert.notInclude(sent, name)
+    assert.include(sent, "x-c")
+  })
+})
+
+describe("a request over HTTP/2", () => {
+  it("takes trailers in the one way that Node sends", () => {
+    const fields = Fields.parse("TE: Trailers\r\ntE: trailers\r\n\r\n", 0, 100)
+    assert(fields._tag !== "Fault")
+    const list: Array<string> = []
+    HeaderList.add(list, { fields, dropped: [], more: "" })
+    assert.deepStrictEqual(list, ["te", "trailers"])
+  })
+})
 
 describe("an answer without a body", () => {
   it("ends with its head over HTTP/2, as gRPC has its failures", () => {

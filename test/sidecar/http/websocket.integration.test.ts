@@ -71,6 +71,20 @@ describe("a WebSocket through two sidecars", () => {
       assert.strictEqual((yield* Effect.flip(open)).why, "403")
     }))
 
+  it.live("is one to the permissions, which hear what the application would", () =>
+    Effect.gen(function*() {
+      const { mesh, open } = yield* setUp()
+      yield* open
+      yield* mesh.write(SidecarMesh.intention({
+        Permissions: [
+          { Action: "deny", HTTP: { Header: [{ Name: "Upgrade", Exact: "websocket" }] } },
+          { Action: "allow", HTTP: { PathPrefix: "/" } }
+        ]
+      }))
+      yield* Sockets.eventuallyEffect(Effect.map(Effect.result(open), (opened) => opened._tag === "Failure"))
+      assert.strictEqual((yield* Effect.flip(open)).why, "403")
+    }))
+
   it.live("goes on while the sidecar of the application drains, which waits for it", () =>
     Effect.gen(function*() {
       const { mesh, open } = yield* setUp({ drain: "1 minute" })
