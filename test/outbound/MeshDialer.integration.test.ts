@@ -54,9 +54,6 @@ const says = (dialing: ReturnType<MeshDialer.MeshDialer["Service"]["dial"]>) =>
     return `${SpiffeId.display(connection.peer)} says ${answer.text()}`
   })
 
-/** A port that nobody listens on. */
-const closedPort = Effect.scoped(Effect.map(Sockets.server(() => {}), ({ port }) => port))
-
 /** A TLS server with this certificate that asks for none. */
 const server = (issued: Certificates.Issued) =>
   Effect.map(
@@ -78,7 +75,7 @@ describe("MeshDialer", () => {
     Effect.gen(function*() {
       const { dialer, instance, instances } = yield* setUp
       const api = yield* instance("api")
-      yield* instances([yield* closedPort, 0], [api.port])
+      yield* instances([yield* Sockets.closedPort, 0], [api.port])
       assert.strictEqual(yield* says(dialer.dial({ service: "api" })), "api says HELLO")
     }))
 
@@ -126,7 +123,7 @@ describe("MeshDialer", () => {
     Effect.gen(function*() {
       const { dialer, instance, instances } = yield* setUp
       const api = yield* instance("api")
-      yield* instances([yield* closedPort, 128], [yield* closedPort, 128], [api.port, 1])
+      yield* instances([yield* Sockets.closedPort, 128], [yield* Sockets.closedPort, 128], [api.port, 1])
       assert.strictEqual(yield* says(dialer.dial({ service: "api" })), "api says HELLO")
     }))
 
@@ -163,7 +160,9 @@ describe("MeshDialer", () => {
   it.live("counts the instances that it tried", () =>
     Effect.gen(function*() {
       const { dialer, instances } = yield* setUp
-      yield* instances([yield* closedPort], [yield* closedPort], [yield* closedPort], [yield* closedPort])
+      yield* instances([yield* Sockets.closedPort], [yield* Sockets.closedPort], [yield* Sockets.closedPort], [
+        yield* Sockets.closedPort
+      ])
       const error = yield* Effect.flip(dialer.dial({ service: "api" }))
       assert.strictEqual(error.attempts, 3)
       assert.include(error.message, "cannot reach api (3 instances tried): 127.0.0.1:")
@@ -219,7 +218,7 @@ describe("MeshDialer", () => {
       const far = yield* instance("api", "dc2")
       yield* setRoute("api", { targets: [Mesh.target("api"), Mesh.target("api", "dc2")], connectTimeoutMillis: 2000 })
       yield* setInstances(Mesh.target("api", "dc2").id, [Mesh.endpoint(far.port)])
-      yield* instances([yield* closedPort], [yield* closedPort])
+      yield* instances([yield* Sockets.closedPort], [yield* Sockets.closedPort])
       const { peer } = yield* dialer.dial({ service: "api" })
       assert.strictEqual(peer.datacenter, "dc2")
     }))

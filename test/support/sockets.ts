@@ -53,6 +53,12 @@ export const connect = (
     (socket) => Effect.sync(() => socket.destroy())
   )
 
+/** Where nobody listens, and nobody else begins to: it is the near end of a connection. */
+export const closedPort = Effect.gen(function*() {
+  const { port } = yield* server(() => {})
+  return (yield* Effect.orDie(connect(port))).localPort!
+})
+
 /** How a stream went on: its text so far, and how it ended. */
 export type Ending = "open" | "ended" | "closed" | string
 

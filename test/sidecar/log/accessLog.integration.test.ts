@@ -116,7 +116,7 @@ describe("the access log of a sidecar", () => {
 
   it.live("says why there was no answer of the application", () =>
     Effect.gen(function*() {
-      const gone = yield* Effect.scoped(Effect.map(Sockets.server(() => {}), ({ port }) => port))
+      const gone = yield* Sockets.closedPort
       const { files, port } = yield* httpPair(gone)
       assert.strictEqual(yield* ask(port, "/a"), 503)
       assert.match((yield* lines(files.web, 1))[0]!, /^GET \/a 503 - via_upstream /)
@@ -173,7 +173,7 @@ describe("the access log of a sidecar", () => {
     Effect.gen(function*() {
       const path = yield* folder
       const file = join(path, "api.log")
-      const gone = yield* Effect.scoped(Effect.map(Sockets.server(() => {}), ({ port }) => port))
+      const gone = yield* Sockets.closedPort
       for (
         const [intentions, line] of [
           [
