@@ -1,6 +1,6 @@
 /**
  * What holds for every sidecar of the mesh, as the config entry `mesh` says: how requests are cleaned before they are judged,
- * whether applications learn of client certificates, and which TLS is spoken. Without an entry Consul's defaults hold.
+ * and whether applications learn of client certificates. Without an entry Consul's defaults hold.
  *
  * Nobody needs a right to read it. A token that may not all the same gets the defaults, which is said once.
  */
@@ -20,21 +20,7 @@ export interface Defaults {
   readonly headersWithUnderscores: "allow" | "drop" | "reject"
   /** Whether `x-forwarded-client-cert` is taken out of requests from the mesh, instead of naming the caller. */
   readonly sanitizeForwardedClientCert: boolean
-  readonly tls: {
-    readonly incoming: TlsLimits
-    readonly outgoing: TlsLimits
-  }
 }
-
-/** In the words of `node:tls`. Undefined and none: our own. */
-export interface TlsLimits {
-  readonly minVersion: TlsVersion | undefined
-  readonly maxVersion: TlsVersion | undefined
-  /** For TLS 1.2 and before. */
-  readonly cipherSuites: ReadonlyArray<string>
-}
-
-export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3"
 
 export class MeshDefaults extends Context.Service<MeshDefaults, Watched.Watched<Defaults>>()(
   "effect-mesh/watch/MeshDefaults"
@@ -42,13 +28,10 @@ export class MeshDefaults extends Context.Service<MeshDefaults, Watched.Watched<
 
 const what = "the mesh entry"
 
-const noLimits: TlsLimits = { minVersion: undefined, maxVersion: undefined, cipherSuites: [] }
-
 export const defaults: Defaults = {
   incoming: {},
   headersWithUnderscores: "allow",
-  sanitizeForwardedClientCert: false,
-  tls: { incoming: noLimits, outgoing: noLimits }
+  sanitizeForwardedClientCert: false
 }
 
 /** Serves what is put into `ref`. */
@@ -103,13 +86,12 @@ const isForGood = (error: ConsulError.ConsulError): boolean =>
 export const fromEntry = (entry: unknown): Result.Result<Defaults, string> =>
   decode(entry).pipe(
     Result.mapError((error) => `the mesh entry can not be read: ${error.message}`),
-    Result.map(({ HTTP, TLS }) => {
+    Result.map(({ HTTP }) => {
       const { HeadersWithUnderscoresAction, ...incoming } = HTTP?.Incoming?.RequestNormalization ?? {}
       return {
         incoming,
         headersWithUnderscores: underscores[HeadersWithUnderscoresAction ?? ""] ?? "allow",
-        sanitizeForwardedClientCert: HTTP?.SanitizeXForwardedClientCert ?? false,
-        tls: { incoming: limitsOf(TLS?.Incoming), outgoing: limitsOf(TLS?.Outgoing) }
+        sanitizeForwardedClientCert: HTTP?.SanitizeXForwardedClientCert ?? false
       }
     })
   )
@@ -119,39 +101,4 @@ const decode = Schema.decodeUnknownResult(Schema.toCodecGoJson(Entry.Mesh))
 const underscores: Readonly<Record<string, Defaults["headersWithUnderscores"]>> = {
   DROP_HEADER: "drop",
   REJECT_REQUEST: "reject"
-}
-
-type Direction = NonNullable<Entry.Mesh["TLS"]>["Incoming"]
-
-const limitsOf = (direction: Direction): TlsLimits =>
-  direction === undefined ? noLimits : {
-    minVersion: versions[direction.TLSMinVersion],
-    maxVersion: versions[direction.TLSMaxVersion],
-    cipherSuites: direction.CipherSuites.map((suite) => suites[suite] ?? suite)
-  }
-
-/** `TLS_AUTO` leaves it to us. */
-const versions: Readonly<Record<string, TlsVersion>> = {
-  TLSv1_0: "TLSv1",
-  TLSv1_1: "TLSv1.1",
-  TLSv1_2: "TLSv1.2",
-  TLSv1_3: "TLSv1.3"
-}
-
-/** The names of IANA, which Consul uses, in those of OpenSSL. */
-const suites: Readonly<Record<string, string>> = {
-  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "ECDHE-ECDSA-AES128-GCM-SHA256",
-  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: "ECDHE-ECDSA-AES256-GCM-SHA384",
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
-  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: "ECDHE-ECDSA-AES128-SHA",
-  TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: "ECDHE-ECDSA-AES256-SHA",
-  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "ECDHE-RSA-AES128-GCM-SHA256",
-  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "ECDHE-RSA-AES256-GCM-SHA384",
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-RSA-CHACHA20-POLY1305",
-  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: "ECDHE-RSA-AES128-SHA",
-  TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA: "ECDHE-RSA-AES256-SHA",
-  TLS_RSA_WITH_AES_128_GCM_SHA256: "AES128-GCM-SHA256",
-  TLS_RSA_WITH_AES_256_GCM_SHA384: "AES256-GCM-SHA384",
-  TLS_RSA_WITH_AES_128_CBC_SHA: "AES128-SHA",
-  TLS_RSA_WITH_AES_256_CBC_SHA: "AES256-SHA"
 }

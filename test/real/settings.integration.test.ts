@@ -71,11 +71,10 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("the settings
             consul.call("delete", (api) => api.config.delete({ params: { kind: "mesh", name: "mesh" }, query: {} }))
               .pipe(Effect.ignore)
         )
-        const { tls } = yield* until(
+        yield* until(
           watched,
           ({ sanitizeForwardedClientCert }) => sanitizeForwardedClientCert
         )
-        assert.strictEqual(tls.incoming.minVersion, "TLSv1.3")
       }))
       yield* until(watched, (defaults) => defaults === MeshDefaults.defaults)
     }))

@@ -53,25 +53,6 @@ describe("MeshDefaults", () => {
     assert.isFalse(recorded("normalisation", "merged slashes").sanitizeForwardedClientCert)
   })
 
-  it("have the limits of TLS in the words of Node, for each direction", () => {
-    const { incoming, outgoing } = read({
-      TLS: {
-        Incoming: {
-          TLSMinVersion: "TLSv1_2",
-          TLSMaxVersion: "TLSv1_3",
-          CipherSuites: ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"]
-        },
-        Outgoing: { TLSMinVersion: "TLS_AUTO" }
-      }
-    }).tls
-    assert.deepStrictEqual(incoming, {
-      minVersion: "TLSv1.2",
-      maxVersion: "TLSv1.3",
-      cipherSuites: ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
-    })
-    assert.deepStrictEqual(outgoing, MeshDefaults.defaults.tls.outgoing)
-  })
-
   it("are not guessed from an entry that can not be read", () => {
     const result = MeshDefaults.fromEntry({ Kind: "mesh", HTTP: { SanitizeXForwardedClientCert: "yes" } })
     assert.isTrue(Result.isFailure(result) && result.failure.startsWith("the mesh entry can not be read"))
