@@ -142,7 +142,7 @@ describe("a listener that asks", () => {
 
   it.live("gives up when the time for a handshake is over", () =>
     Effect.gen(function*() {
-      const { agent, dial, handled, refused } = yield* listen({ handshakeTimeout: "200 millis" })
+      const { agent, dial, handled, refused } = yield* listen({ handshakeTimeout: "1 second" })
       assert.strictEqual(yield* (yield* dial("web")).record.ending, "ECONNRESET")
       assert.deepStrictEqual([refused(), handled], [{ authorization_unavailable: 1 }, []])
       assert.strictEqual(agent.questions.length, 1)

@@ -1,6 +1,7 @@
 /** Questions to an agent over HTTP, without the connections that they are about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Authorization from "../../src/inbound/Authorization.ts"
 import * as Decision from "../../src/intention/Decision.ts"
@@ -43,7 +44,7 @@ describe("an agent that is asked", () => {
       assert.strictEqual(Decision.explain(yield* ask()), "denied by the agent: Mismatched partitions")
     }))
 
-  it.live.each(
+  it.effect.each(
     [
       ["by its own time for an answer", { timeout: "50 millis" } as const, 10_000],
       ["by the time that the connection has left", {}, 50]
@@ -51,10 +52,15 @@ describe("an agent that is asked", () => {
   )("is given up, and hung up on, %s", ([, options, withinMillis]) =>
     Effect.gen(function*() {
       const { agent, ask } = yield* start(options)
-      const error = yield* Effect.flip(ask(withinMillis))
+      const asking = yield* Effect.forkChild(Effect.flip(ask(withinMillis)))
+      yield* TestClock.withLive(Sockets.eventually(() => agent.held().length === 1))
+      yield* TestClock.adjust("49 millis")
+      assert.isUndefined(asking.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Fiber.join(asking)
       assert.strictEqual(error._tag, "AuthorizationUnavailable")
       assert.strictEqual(error.caller, "web")
       assert.strictEqual(agent.questions.length, 1)
-      yield* Sockets.eventually(() => agent.held().length === 0)
+      yield* TestClock.withLive(Sockets.eventually(() => agent.held().length === 0))
     }))
 })
