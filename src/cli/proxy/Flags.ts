@@ -1,0 +1,65 @@
+/** The flags of `effect-mesh proxy`, and the options that they become. */
+import { type Command, Flag } from "effect/cli"
+import * as Consul from "../consul.ts"
+import * as Log from "../Log.ts"
+import * as Refusals from "../refusals.ts"
+import { startTimeout } from "../startTimeout.ts"
+
+/** Which proxy it is. */
+const which = {
+  sidecarFor: Flag.String("sidecar-for").pipe(
+    Flag.withDescription("ID of the service whose sidecar this is (CONNECT_SIDECAR_FOR)"),
+    Flag.withMetavar("SERVICE"),
+    Flag.withFallbackConfig(Consul.variable("CONNECT_SIDECAR_FOR")),
+    Flag.optional
+  ),
+  proxyId: Flag.String("proxy-id").pipe(
+    Flag.withDescription("ID of the registered proxy; wins over --sidecar-for (CONNECT_PROXY_ID)"),
+    Flag.withMetavar("ID"),
+    Flag.withFallbackConfig(Consul.variable("CONNECT_PROXY_ID")),
+    Flag.optional
+  )
+}
+
+/** Whom it trusts and lets in. */
+const trust = {
+  defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
+    Flag.withDescription("The answer if no intention matches; default: the agent's setting"),
+    Flag.optional
+  ),
+  audit: Flag.Boolean("audit").pipe(
+    Flag.withDescription("Enforce nothing: log callers that would be refused, and admit every caller of the mesh"),
+    Flag.withDefault(false)
+  ),
+  spiffe: Flag.Literals("spiffe", ["strict", "leaf"]).pipe(
+    Flag.withDescription(
+      "How far peers must follow SPIFFE; leaf: for authorities that cannot, see docs/native/trust.md"
+    ),
+    Flag.withDefault("strict" as const)
+  )
+}
+
+/** What it says of itself over HTTP. */
+const marks = {
+  serverHeader: Flag.String("server-header").pipe(
+    Flag.withDescription("What answers over HTTP say in Server; empty: what the application says; default: envoy"),
+    Flag.withMetavar("TEXT"),
+    Flag.withDefault("envoy")
+  ),
+  withoutEnvoyHeaders: Flag.Boolean("without-envoy-headers").pipe(
+    Flag.withDescription("Add no x-envoy-* headers, but for x-envoy-overloaded"),
+    Flag.withDefault(false)
+  )
+}
+
+export const flags = {
+  ...Log.flags,
+  ...Consul.flags,
+  ...Refusals.flags,
+  ...which,
+  ...trust,
+  ...marks,
+  startTimeout: startTimeout("the agent, certificates and intentions")
+}
+
+export type Options = Command.Command.Config.Infer<typeof flags>
