@@ -12,8 +12,10 @@ import {
   Function,
   Hash,
   Layer,
+  Metric,
   Random,
   RcMap,
+  References,
   Schema,
   type Scope
 } from "effect"
@@ -61,7 +63,8 @@ export class ConsulClient extends Context.Service<ConsulClient, {
   ) => Effect.Effect<A, ConsulError.ConsulError>
   /**
    * One value for each key of this client: made for the first caller, shared with every later one, and closed with the last of
-   * their scopes. So two services in one process do not watch the same thing twice.
+   * their scopes. So two services in one process do not watch the same thing twice. Its metrics and lines of the log carry the
+   * attributes and annotations of the client, not those of whoever happens to be the first caller.
    */
   readonly share: <A>(key: string, make: Effect.Effect<A, never, Scope.Scope>) => Effect.Effect<A, never, Scope.Scope>
 }>()("effect-mesh/consul/ConsulClient") {}
@@ -116,7 +119,15 @@ export const make = (
     })
     const { headers } = yield* Credentials.make(settings)
     const api = yield* deriveApi(baseUrl, ways, headers, scopeParams(settings))
-    const shared = yield* RcMap.make({ lookup: (entry: SharedEntry) => entry.make })
+    const metricAttributes = yield* Metric.CurrentMetricAttributes
+    const logAnnotations = yield* References.CurrentLogAnnotations
+    const shared = yield* RcMap.make({
+      lookup: (entry: SharedEntry) =>
+        entry.make.pipe(
+          Effect.provideService(Metric.CurrentMetricAttributes, metricAttributes),
+          Effect.provideService(References.CurrentLogAnnotations, logAnnotations)
+        )
+    })
     const told = reportOutages(address)
     const over = <A, E extends CallError>(
       { line, purpose }: Way,

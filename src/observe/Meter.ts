@@ -17,7 +17,10 @@ export interface Distribution {
   readonly record: (seconds: number) => void
 }
 
-/** How many series a metric may have before the rest share those whose names are `*`. */
+/**
+ * How many series a metric may have before the rest share those whose names are `*`. It counts for each service of a process (each
+ * set of `Metric.CurrentMetricAttributes`), so that one whose callers are many takes no names from another.
+ */
 export const maxSeries = 2000
 
 /** Synchronous, for socket callbacks. Code that runs for each request should keep the result. */
@@ -170,10 +173,9 @@ const seriesOf = <S>(
 ): S => {
   const registry = Context.get(context, Metric.MetricRegistry)
   const families = entryOf(registries, registry, () => new Map<string, Map<string, unknown>>())
-  const known = entryOf(families, family.name, () => new Map<string, unknown>())
-  const inherited = Context.get(context, Metric.CurrentMetricAttributes)
-  const keyOf = (own: Readonly<Record<string, string>>) =>
-    JSON.stringify([family.attributes.map((a) => own[a]), inherited])
+  const inherited = JSON.stringify(Context.get(context, Metric.CurrentMetricAttributes))
+  const known = entryOf(families, `${family.name} ${inherited}`, () => new Map<string, unknown>())
+  const keyOf = (own: Readonly<Record<string, string>>) => JSON.stringify(family.attributes.map((a) => own[a]))
   const key = keyOf(attributes)
   const present = known.get(key)
   // A key belongs to one family, and a family to one kind of series.

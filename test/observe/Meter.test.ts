@@ -91,4 +91,21 @@ describe("Meter", () => {
         2 * Meter.maxSeries
       ])
     }).pipe(scrape.fresh))
+
+  it.effect("takes no names from one service for the many of another", () =>
+    Effect.gen(function*() {
+      const dialled = (service: string, destination: string) =>
+        Effect.context<never>().pipe(
+          Effect.map((context) => {
+            Meter.count(MetricCatalogue.dials, { destination, outcome: "connected" }, context).value++
+          }),
+          Effect.provideService(Metric.CurrentMetricAttributes, { service })
+        )
+      for (let i = 0; i < Meter.maxSeries + 1; i++) yield* dialled("flooded", `service-${i}`)
+      yield* dialled("quiet", "api")
+      assert.strictEqual(
+        (yield* scrape.samples)["mesh_dials_total{destination=\"api\",outcome=\"connected\",service=\"quiet\"}"],
+        1
+      )
+    }).pipe(scrape.fresh))
 })
