@@ -1,5 +1,5 @@
 /** The sidecar of a proxy that is registered with the local Consul agent: registration → identity and watches → listeners. */
-import { type Duration, Effect, Layer, type Scope } from "effect"
+import { type Duration, Effect, Layer, Metric, type Scope } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Audit from "../intention/Audit.ts"
@@ -29,13 +29,18 @@ export interface Options extends Sidecar.Options {
 export interface ConsulSidecar {
   /** Listeners and their counts, now. */
   readonly status: () => Sidecar.Status
+  /** Waits for ever, unless it can not go on as a whole. */
+  readonly failed: Effect.Effect<never, Sidecar.SidecarFailed>
   /** Certificate and roots in force, now. */
   readonly material: () => SecureContexts.Material
   /** Who may call the service, and how fresh that knowledge is. */
   readonly authorizer: Watched.Watched<Authorizer.Authorizer>
 }
 
-/** Ready when all listeners accept. It serves one service: once the registration is that of another one, nothing is open. */
+/**
+ * Ready when all listeners accept. It serves one service: once the registration is that of another one, nothing is open. Its
+ * metrics have the attribute `service`, and its lines of the log the annotation.
+ */
 export const make = (options: Options): Effect.Effect<
   ConsulSidecar,
   Watched.NotReady | Listening.ListenError,
@@ -48,14 +53,22 @@ export const make = (options: Options): Effect.Effect<
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
-    const mesh = yield* Layer.build(Mesh.layer({ ...options, service }))
     return yield* Effect.gen(function*() {
-      const sidecar = yield* Sidecar.make(options)
-      const contexts = yield* SecureContexts.SecureContexts
-      const authorizer = yield* Intentions.Intentions
-      return { status: sidecar.status, material: contexts.current, authorizer }
-    }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
+      const mesh = yield* Layer.build(Mesh.layer({ ...options, service }))
+      return yield* Effect.gen(function*() {
+        const { failed, status } = yield* Sidecar.make(options)
+        const contexts = yield* SecureContexts.SecureContexts
+        const authorizer = yield* Intentions.Intentions
+        return { status, failed, material: contexts.current, authorizer }
+      }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
+    }).pipe(inTheNameOf(service))
   })
+
+const inTheNameOf = (service: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  self.pipe(
+    Effect.updateService(Metric.CurrentMetricAttributes, (attributes) => ({ ...attributes, service })),
+    Effect.annotateLogs({ service })
+  )
 
 /** Who it is and where it listens, a line for each. */
 export const describe = (self: ConsulSidecar): string => {

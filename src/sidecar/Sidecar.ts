@@ -10,7 +10,7 @@
  * Identity, intentions and application belong together. A registration that names another service than the one whose
  * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
-import { Context, type Duration, Effect, FiberSet, Layer, Schedule, type Scope, Stream } from "effect"
+import { Context, Deferred, type Duration, Effect, FiberSet, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
@@ -59,9 +59,16 @@ export interface Status {
   readonly listeners: ReadonlyArray<ListenerStatus>
 }
 
+/** A part of it has ended by itself, which is a bug: the log has its cause. Only a new sidecar helps. */
+export class SidecarFailed extends Schema.TaggedError<SidecarFailed>()("SidecarFailed", { part: Schema.String }) {
+  override readonly message = `${this.part} has ended by itself: a bug, whose cause is in the log`
+}
+
 export class Sidecar extends Context.Service<Sidecar, {
   /** What it does now. Synchronous and cheap. */
   readonly status: () => Status
+  /** Waits for ever, unless it can not go on as a whole. */
+  readonly failed: Effect.Effect<never, SidecarFailed>
 }>()("effect-mesh/proxy/Sidecar") {}
 
 /** What every listener of a sidecar needs. */
@@ -84,6 +91,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const service = (yield* Watched.ready(yield* Intentions.Intentions))().destination.service
   const listeners = new Set<Running>()
   const wanted = new Map<string, Running>()
+  const failure = yield* Deferred.make<never, SidecarFailed>()
+  const fail = (part: string) => Deferred.fail(failure, new SidecarFailed({ part }))
   const warn = warnOnce()
   // Before the listeners, so that it ends after them.
   const accessLog = yield* AccessLogWriter.make
@@ -95,7 +104,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     const running: Running = { plan, supervised }
     listeners.add(running)
     wanted.set(plan.name, running)
-    run(Effect.ensuring(serve, Effect.sync(() => listeners.delete(running))))
+    const gone = Effect.suspend(() => {
+      listeners.delete(running)
+      return wanted.get(plan.name) === running ? fail(`the listener ${plan.name}`) : Effect.void
+    })
+    run(Effect.ensuring(serve, gone))
     return running
   }
 
@@ -143,10 +156,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
         Effect.logInfo(`the registration of ${next.proxyId} has changed`),
         apply(next, options.rebind ?? Schedule.spaced("3 seconds"))
       )
-    })
+    }).pipe(
+      Effect.tapDefect((defect) => Effect.logError("the registration is not followed any more", defect)),
+      Effect.onError(() => fail("what follows the registration"))
+    )
   )
   yield* Effect.forkScoped(Effect.schedule(sayMoved, Schedule.spaced("1 minute")))
   return {
+    failed: Deferred.await(failure),
     status: () => ({
       registration: applied,
       movedTo,
