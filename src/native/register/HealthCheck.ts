@@ -7,6 +7,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Cause, Duration, Effect, Exit, type Scope } from "effect"
 import { HttpServerResponse } from "effect/http"
 import * as GoDuration from "../../consul/GoDuration.ts"
+import type * as KeptRegistration from "../../mesh/KeptRegistration.ts"
 import * as Listening from "../../net/Listening.ts"
 
 export interface Options<R> {
@@ -30,30 +31,16 @@ export interface Endpoint {
   readonly interval?: Duration.Input | undefined
 }
 
-export interface HealthCheck<R> {
+export interface HealthCheck<R> extends Omit<KeptRegistration.Check<R>, "id"> {
   /** As the agent's check is defined. */
   readonly definition: {
-    readonly Status: Status
+    readonly Status: KeptRegistration.Status
     readonly TTL?: string
     readonly HTTP?: string
     readonly Interval?: string
     readonly Timeout?: string
     readonly DeregisterCriticalServiceAfter?: string
   }
-  /** How often the agent is heard of. */
-  readonly period: Duration.Duration
-  /** Undefined where the agent asks by itself. */
-  readonly tell: Effect.Effect<Report, never, R> | undefined
-  /** As it was when it was last asked. */
-  readonly last: () => Status
-}
-
-export type Status = "passing" | "critical"
-
-export interface Report {
-  readonly status: Status
-  /** What is wrong. */
-  readonly output: string
 }
 
 export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>): Effect.fn.Return<
@@ -64,7 +51,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const { deregisterAfter, http } = options
   const ttl = Duration.fromInputUnsafe(options.ttl ?? "30 seconds")
   const interval = Duration.fromInputUnsafe(http?.interval ?? "10 seconds")
-  let last: Status = "critical"
+  let last: KeptRegistration.Status = "critical"
   const report = examine(options.healthy ?? Effect.void, http === undefined ? Duration.times(ttl, 1 / 3) : interval)
     .pipe(
       Effect.tap(({ status }) =>
@@ -100,14 +87,14 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
 const examine = <R>(
   healthy: Effect.Effect<unknown, unknown, R>,
   within: Duration.Duration
-): Effect.Effect<Report, never, R> =>
+): Effect.Effect<KeptRegistration.Report, never, R> =>
   healthy.pipe(
     Effect.timeoutOrElse({
       duration: within,
       orElse: () => Effect.fail(`no answer within ${Duration.format(within)}`)
     }),
     Effect.exit,
-    Effect.map((exit): Report => {
+    Effect.map((exit): KeptRegistration.Report => {
       if (Exit.isSuccess(exit)) return { status: "passing", output: "" }
       const error = Cause.squash(exit.cause)
       return { status: "critical", output: error instanceof Error ? error.message : String(error) }
@@ -116,7 +103,7 @@ const examine = <R>(
 
 /** Its URL. */
 const serve = Effect.fnUntraced(
-  function*<R>({ host = "127.0.0.1", port = 0 }: Endpoint, report: Effect.Effect<Report, never, R>) {
+  function*<R>({ host = "127.0.0.1", port = 0 }: Endpoint, report: Effect.Effect<KeptRegistration.Report, never, R>) {
     const node = Http.createServer()
     const server = yield* Effect.mapError(
       NodeHttpServer.make(() => node, { host, port, disablePreemptiveShutdown: true }),
