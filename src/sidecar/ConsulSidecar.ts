@@ -15,7 +15,6 @@ import * as OpenFiles from "./OpenFiles.ts"
 import * as Sidecar from "./Sidecar.ts"
 
 export interface Options extends Sidecar.Options {
-  readonly proxyId: string
   /** What holds where no intention matches. Absent: what the agent is configured with. */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
@@ -41,14 +40,21 @@ export interface ConsulSidecar {
  * Ready when all listeners accept. It serves one service: once the registration is that of another one, nothing is open. Its
  * metrics have the attribute `service`, and its lines of the log the annotation.
  */
-export const make = (options: Options): Effect.Effect<
+export const make = (options: Options & { readonly proxyId: string }): ReturnType<typeof makeFrom> =>
+  makeFrom(ProxyRegistration.layer({ proxyId: options.proxyId }), options)
+
+/** The same, for a proxy that is described elsewhere than in the agent. */
+export const makeFrom = (
+  source: Layer.Layer<ProxyRegistration.ProxyRegistration, never, ConsulClient.ConsulClient>,
+  options: Options
+): Effect.Effect<
   ConsulSidecar,
   Watched.NotReady | Listening.ListenError,
   ConsulClient.ConsulClient | Scope.Scope
 > =>
   Effect.gen(function*() {
     yield* OpenFiles.warnIfFew()
-    const registrations = yield* Layer.build(ProxyRegistration.layer({ proxyId: options.proxyId }))
+    const registrations = yield* Layer.build(source)
     const { service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
@@ -90,7 +96,7 @@ export const keys = (self: ConsulSidecar): Readonly<Record<string, unknown>> => 
   return {
     proxy: registration.proxyId,
     identity: SpiffeId.format(self.material().leaf.identity),
-    application: Listening.format(registration.application),
+    ...(registration.listen === undefined ? {} : { application: Listening.format(registration.application) }),
     listeners: listeners.map(({ address, direction, service }) => ({ direction, address, service }))
   }
 }

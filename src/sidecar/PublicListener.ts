@@ -30,15 +30,20 @@ export interface Options {
   readonly log: () => AccessLogWriter.Log | undefined
 }
 
+/** Of a service that lets callers in. */
+export interface Registration extends ProxyRegistration.Registration {
+  readonly listen: ProxyRegistration.Listen
+}
+
 /** What can not change while it is open. */
-export const keyOf = ({ handshakeTimeoutMillis, listen }: ProxyRegistration.Registration): string =>
+export const keyOf = ({ handshakeTimeoutMillis, listen }: Registration): string =>
   JSON.stringify([listen.host, listen.port, handshakeTimeoutMillis])
 
 /** For the last words to a caller that may do nothing any more: its requests at hand have been ended. */
 const deniedGraceMillis = 1000
 
 export const make = Effect.fnUntraced(function*(
-  registration: ProxyRegistration.Registration,
+  registration: Registration,
   options: Options
 ): Effect.fn.Return<
   Listener.Listener,
@@ -49,7 +54,7 @@ export const make = Effect.fnUntraced(function*(
   | MeshDefaults.MeshDefaults
   | Scope.Scope
 > {
-  let settings = registration
+  let settings: ProxyRegistration.Registration = registration
   const intentions = yield* Intentions.Intentions
   const http = yield* PublicHttp.make(registration, options)
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))

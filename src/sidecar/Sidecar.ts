@@ -229,15 +229,18 @@ const plansOf = (
   accessLog: AccessLogWriter.AccessLogWriter
 ): ReadonlyArray<Plan> => {
   const marks = { ...Marks.envoy, ...options.marks }
+  const { listen } = registration
   return [
-    {
-      name: "public",
-      direction: "inbound",
-      service: registration.service,
-      bind: registration.listen,
-      key: PublicListener.keyOf(registration),
-      start: (current) => PublicListener.make(current, { ...options, marks, log: accessLog.log })
-    },
+    ...(listen === undefined ? [] : [
+      {
+        name: "public",
+        direction: "inbound",
+        service: registration.service,
+        bind: listen,
+        key: PublicListener.keyOf({ ...registration, listen }),
+        start: (current) => PublicListener.make({ ...current, listen }, { ...options, marks, log: accessLog.log })
+      } satisfies Plan
+    ]),
     ...registration.exposed.map((exposed): Plan => ({
       name: ExposedListener.nameOf(exposed, registration),
       direction: "inbound",

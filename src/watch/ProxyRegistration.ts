@@ -4,16 +4,23 @@ import type * as AgentService from "../consul/AgentService.ts"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as ConsulError from "../consul/ConsulError.ts"
+import type * as Proxy from "../consul/Proxy.ts"
 import * as AccessLogs from "./registration/AccessLogs.ts"
 import * as Addresses from "./registration/Addresses.ts"
 import * as Exposed from "./registration/Exposed.ts"
 import * as FreeSettings from "./registration/FreeSettings.ts"
 import * as Protocol from "./registration/Protocol.ts"
 import * as Upstreams from "./registration/Upstreams.ts"
+import * as ServiceProtocol from "./ServiceProtocol.ts"
 import * as Watched from "./Watched.ts"
 
 export type Address = Addresses.Address
 export type Upstream = Upstreams.Upstream
+
+export interface Listen {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Registration {
   readonly proxyId: string
@@ -21,8 +28,8 @@ export interface Registration {
   readonly service: string
   /** What the service speaks. */
   readonly protocol: Protocol.Protocol
-  /** Where callers from the mesh connect. */
-  readonly listen: { readonly host: string; readonly port: number }
+  /** Where callers from the mesh connect. Undefined: nobody is let in, and the application never dialled. */
+  readonly listen: Listen | undefined
   /** Where the application listens. */
   readonly application: Address
   readonly applicationConnectTimeoutMillis: number
@@ -53,6 +60,19 @@ const what = "the proxy registration"
 /** Serves what is put into `ref`: a re-registration is one `SubscriptionRef.set`. */
 export const layerFrom = (ref: SubscriptionRef.SubscriptionRef<Registration>): Layer.Layer<ProxyRegistration> =>
   Layer.succeed(ProxyRegistration, Watched.fromRef(what, ref))
+
+/** A proxy that is described in full, but for the protocol of its service: config entries say that. */
+export const layerDescribed = (
+  registration: Registration
+): Layer.Layer<ProxyRegistration, never, ConsulClient.ConsulClient> =>
+  Layer.effect(
+    ProxyRegistration,
+    Effect.map(
+      ServiceProtocol.watch(registration.service),
+      (protocol) =>
+        Watched.map(protocol, protocol.what, (text) => ({ ...registration, protocol: Protocol.fromText(text) }))
+    )
+  )
 
 /** Watches the registration with this id in the Consul agent. Builds at once: wait for it with `Watched.ready`. */
 export const layer = (options: {
@@ -113,9 +133,7 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
     port: free.number("bind_port") || service.Port
   }
   if (listen.port === 0) return Result.fail(`${service.ID} has no port to listen on: register it with one`)
-  const application: Address = proxy.LocalServiceSocketPath === ""
-    ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
-    : { path: proxy.LocalServiceSocketPath }
+  const application = applicationOf(proxy)
   for (const [whose, address] of [["the proxy", listen], ["the application", application]] as const) {
     if ("port" in address && !Addresses.isPort(address.port)) {
       return Result.fail(
@@ -123,8 +141,19 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
       )
     }
   }
+  return Result.succeed(fromProxy(service.ID, listen, proxy, free))
+}
+
+/** Of a proxy that is described completely. Without `listen` nobody is let in. */
+export const fromProxy = (
+  proxyId: string,
+  listen: Listen | undefined,
+  proxy: Proxy.Proxy,
+  free = FreeSettings.of(proxy.Config, { whose: "the proxy" })
+): Registration => {
+  const application = applicationOf(proxy)
   const upstreams = proxy.Upstreams.map(Upstreams.parse)
-  const exposed = Exposed.parse(proxy.Expose, listen.host, application)
+  const exposed = Exposed.parse(proxy.Expose, listen?.host ?? "0.0.0.0", application)
   const accessLogs = AccessLogs.parse(proxy.AccessLogs)
   const settings = {
     protocol: Protocol.fromText(free.text("protocol") ?? "tcp"),
@@ -138,8 +167,8 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
   }
   // One thread has nothing to balance, and what is fetched here is waited for in another way.
   free.skip("balance_inbound_connections", "xds_fetch_timeout_ms")
-  return Result.succeed({
-    proxyId: service.ID,
+  return {
+    proxyId,
     service: proxy.DestinationServiceName,
     listen,
     application,
@@ -154,5 +183,10 @@ export const toRegistration = (service: AgentService.AgentService): Result.Resul
       ...accessLogs.ignored,
       ...upstreams.flatMap(({ ignored }) => ignored)
     ]
-  })
+  }
 }
+
+const applicationOf = (proxy: Proxy.Proxy): Address =>
+  proxy.LocalServiceSocketPath === ""
+    ? { host: proxy.LocalServiceAddress || "127.0.0.1", port: proxy.LocalServicePort }
+    : { path: proxy.LocalServiceSocketPath }

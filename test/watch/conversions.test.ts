@@ -253,7 +253,7 @@ describe("ProxyRegistration", () => {
     const registration = withConfig({ local_connect_timeout_ms: "250", handshake_timeout_ms: 0, bind_port: "oops" })
     assert.strictEqual(registration.applicationConnectTimeoutMillis, 250)
     assert.strictEqual(registration.handshakeTimeoutMillis, 10_000)
-    assert.strictEqual(registration.listen.port, 21000)
+    assert.strictEqual(registration.listen?.port, 21000)
   })
 
   it("keeps to timeouts that a timer can wait for, and takes a negative limit for none", () => {

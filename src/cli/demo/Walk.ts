@@ -60,7 +60,7 @@ const setIntention = (mesh: Mesh.Mesh, action: "allow" | "deny") =>
 const started = Effect.gen(function*() {
   const [took, mesh] = yield* Effect.timed(Mesh.make({ files: [file], agentPort: 0 }))
   const services = mesh.sidecars.map(({ identity, sidecar }) =>
-    `${SpiffeId.format(identity)}, callers on port ${sidecar.status().registration.listen.port}`
+    `${SpiffeId.format(identity)}, callers on port ${sidecar.status().registration.listen?.port}`
   )
   yield* held("1. Services are registered, have certificates, and their checks pass", services.join("\n     "), took)
   return mesh
