@@ -3,33 +3,14 @@ import { Effect } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 import type * as Log from "./Log.ts"
 
-/** Of `consul connect proxy`, and missing here. */
-const notHere: Readonly<Record<string, string>> = {
-  "--service": adHoc(),
-  "--service-addr": adHoc(),
-  "--listen": adHoc(),
-  "--upstream": adHoc(),
-  "--register": adHoc(),
-  "--register-id": adHoc(),
-  "--stale": "this proxy follows the agent on this machine",
-  "--pprof-addr": "profile the process with Node: node --cpu-prof"
-}
-
-function adHoc(): string {
-  return "register the service and its proxy with the agent, and name it with --sidecar-for or --proxy-id"
-}
-
 const suggestion = (names: ReadonlyArray<string>): string =>
   names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`
 
 /** One line, without a full stop. */
-export const describe = (error: CliError.NonShowHelpErrors, commandPath: ReadonlyArray<string>): string => {
+export const describe = (error: CliError.NonShowHelpErrors): string => {
   switch (error._tag) {
-    case "UnrecognizedOption": {
-      const why = commandPath.at(-1) === "proxy" ? notHere[error.option] : undefined
-      const also = why === undefined ? suggestion(error.suggestions) : `: ${why}`
-      return `there is no flag ${error.option}${also}`
-    }
+    case "UnrecognizedOption":
+      return `there is no flag ${error.option}${suggestion(error.suggestions)}`
     case "UnknownSubcommand":
       return `there is no command ${error.subcommand}${suggestion(error.suggestions)}`
     case "MissingOption":
@@ -51,7 +32,7 @@ export const presenter = (say: Log.Say) =>
           const command = commandPath.join(" ")
           // The value of an unknown flag often causes a second error: one cause is enough.
           const unknown = errors.filter(({ _tag }) => _tag === "UnrecognizedOption" || _tag === "UnknownSubcommand")
-          const lines = new Set((unknown.length > 0 ? unknown : errors).map((error) => describe(error, commandPath)))
+          const lines = new Set((unknown.length > 0 ? unknown : errors).map((error) => describe(error)))
           for (const line of lines) say("ERROR", `${command}: ${line}`)
           say("INFO", `usage: ${helpDoc.usage} (${command} --help says more)`)
         })

@@ -36,7 +36,10 @@ export const flags = {
   partition: text("partition", "Partition, Consul Enterprise only (CONSUL_PARTITION)", "NAME")
 }
 
-export type Flags = { readonly [K in keyof typeof flags]: Option.Option<string> }
+export interface Flags extends Readonly<Record<keyof typeof flags, Option.Option<string>>> {
+  /** Absent: no. */
+  readonly stale?: boolean
+}
 
 export const settings = (flags: Flags): Partial<Settings.Settings> => {
   const token = Option.getOrUndefined(flags.token)
@@ -51,7 +54,8 @@ export const settings = (flags: Flags): Partial<Settings.Settings> => {
     tlsServerName: Option.getOrUndefined(flags.tlsServerName),
     datacenter: Option.getOrUndefined(flags.datacenter),
     namespace: Option.getOrUndefined(flags.namespace),
-    partition: Option.getOrUndefined(flags.partition)
+    partition: Option.getOrUndefined(flags.partition),
+    stale: flags.stale
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -13,15 +13,16 @@ export const proxy = Command.make(
   flags,
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
-    return yield* serve(options).pipe(
+    // The scope closes inside: what has to be said to the agent at the end needs the client.
+    return yield* Effect.scoped(serve(options)).pipe(
       Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options), Refusals.layer(options)))
     )
-  }, Effect.scoped)
+  })
 ).pipe(
   Command.withDescription(
-    "Run the sidecar proxy of a service that is registered with the local Consul agent: it accepts callers from the " +
-      "mesh on the registered port, and opens a local port for each upstream. Where a service speaks HTTP, each request " +
-      "is authorized and routed, otherwise each connection. It replaces `consul connect proxy`."
+    "Run the sidecar proxy of a service: it accepts callers from the mesh, and opens a local port for each upstream, as " +
+      "the registration with the local Consul agent says, or flags do. Where a service speaks HTTP, each request is " +
+      "authorized and routed, otherwise each connection. It replaces `consul connect proxy`."
   ),
   Command.withShortDescription("Run the sidecar of a service of a Consul agent"),
   Command.withExamples([
@@ -29,6 +30,14 @@ export const proxy = Command.make(
     {
       command: "effect-mesh proxy --proxy-id web-sidecar-proxy --token-file /run/secrets/token",
       description: "By its own id, with a token"
+    },
+    {
+      command: "effect-mesh proxy --service frontend --upstream db:8181",
+      description: "Without a registration: reach db at 127.0.0.1:8181, as frontend"
+    },
+    {
+      command: "effect-mesh proxy --service db --service-addr 127.0.0.1:5432 --listen :8443 --register",
+      description: "Let the mesh reach db, and register the proxy while it runs"
     }
   ])
 )

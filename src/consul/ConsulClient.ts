@@ -316,10 +316,14 @@ class SharedEntry implements Equal.Equal {
   }
 }
 
-/** Namespace, partition and datacenter, for requests that do not say otherwise. */
+/** Namespace, partition, datacenter and consistency, for requests that do not say otherwise. */
 const scopeParams = (settings: Settings.Settings): ReadonlyArray<readonly [string, string]> =>
-  ([["ns", settings.namespace], ["partition", settings.partition], ["dc", settings.datacenter]] as const)
-    .flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const])
+  ([
+    ["ns", settings.namespace],
+    ["partition", settings.partition],
+    ["dc", settings.datacenter],
+    ["stale", settings.stale ? "" : undefined]
+  ] as const).flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const])
 
 const missing = (
   request: HttpClientRequest.HttpClientRequest,

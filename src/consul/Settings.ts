@@ -29,6 +29,8 @@ export interface Settings {
   readonly namespace: string | undefined
   readonly partition: string | undefined
   readonly datacenter: string | undefined
+  /** Lets any server answer reads, with what it knows: less work for the leader, and answers that may be a moment old. */
+  readonly stale: boolean
   /** How messages call a setting: as the user wrote it. Absent: by its variable. */
   readonly names?: Names | undefined
 }
@@ -80,7 +82,8 @@ export const defaults: Settings = {
   tlsServerName: undefined,
   namespace: undefined,
   partition: undefined,
-  datacenter: undefined
+  datacenter: undefined,
+  stale: false
 }
 
 /** A setting that cannot be used. The user has to mend it. */
@@ -124,7 +127,8 @@ export const fromEnvironment = (
       tlsServerName: yield* text("CONSUL_TLS_SERVER_NAME"),
       namespace: yield* text("CONSUL_NAMESPACE"),
       partition: yield* text("CONSUL_PARTITION"),
-      datacenter: undefined
+      datacenter: undefined,
+      stale: false
     }
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
     return { ...fromEnv, ...given, ...(flags === undefined ? {} : { names: named(fromEnv, options, flags) }) }

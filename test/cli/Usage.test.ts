@@ -17,11 +17,6 @@ describe("Usage", () => {
     [new CliError.MissingOption({ option: "service" }), "--service is missing"]
   ])(
     "says in one line what is wrong: %s",
-    (error, expected) => assert.strictEqual(Usage.describe(error, ["effect-mesh", "proxy"]), expected)
+    (error, expected) => assert.strictEqual(Usage.describe(error), expected)
   )
-
-  it("says what to do instead of what only Consul's own proxy has", () => {
-    assert.include(Usage.describe(flag("--upstream"), ["effect-mesh", "proxy"]), "register the service")
-    assert.strictEqual(Usage.describe(flag("--upstream"), ["effect-mesh", "up"]), "there is no flag --upstream")
-  })
 })

@@ -145,6 +145,7 @@ const rows = {
     fails: []
   },
   "ProxyRegistration.layer": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
+  "ProxyRegistration.layerDescribed": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
   "CaRoots.layerFrom": { requires: [], provides: ["CaRoots"], fails: [] },
   "LeafCertificate.layerFrom": { requires: [], provides: ["LeafCertificate"], fails: [] },
   "Intentions.layerFrom": { requires: [], provides: ["Intentions"], fails: [] },
@@ -212,6 +213,7 @@ interface Layers {
   readonly "Endpoints.layer": typeof Endpoints.layer
   readonly "PreparedQueries.layer": typeof PreparedQueries.layer
   readonly "ProxyRegistration.layer": ReturnType<typeof ProxyRegistration.layer>
+  readonly "ProxyRegistration.layerDescribed": ReturnType<typeof ProxyRegistration.layerDescribed>
   readonly "CaRoots.layerFrom": ReturnType<typeof CaRoots.layerFrom>
   readonly "LeafCertificate.layerFrom": ReturnType<typeof LeafCertificate.layerFrom>
   readonly "Intentions.layerFrom": ReturnType<typeof Intentions.layerFrom>

@@ -21,6 +21,28 @@ const which = {
   )
 }
 
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(metavar), Flag.optional)
+
+/** A proxy without a registration. */
+const adHoc = {
+  service: text("service", "NAME", "Without a registration: the service in whose name this proxy speaks"),
+  serviceAddr: text("service-addr", "HOST:PORT", "Where the application of --service listens; needed for --listen"),
+  listen: text("listen", "[HOST]:PORT", "Where callers from the mesh connect to --service; default: nobody may call"),
+  upstream: Flag.String("upstream").pipe(
+    Flag.withDescription(
+      "A service to call, and the local address to call it at; NAME.query is a prepared query; may be repeated"
+    ),
+    Flag.withMetavar("NAME:[HOST:]PORT"),
+    Flag.atLeast(0)
+  ),
+  register: Flag.Boolean("register").pipe(
+    Flag.withDescription("Register the proxy of --service and --listen with the agent while it runs"),
+    Flag.withDefault(false)
+  ),
+  registerId: text("register-id", "SUFFIX", "Ends the ID of that registration, to tell several of a service apart")
+}
+
 /** Whom it trusts and lets in. */
 const trust = {
   defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
@@ -57,8 +79,13 @@ export const flags = {
   ...Consul.flags,
   ...Refusals.flags,
   ...which,
+  ...adHoc,
   ...trust,
   ...marks,
+  stale: Flag.Boolean("stale").pipe(
+    Flag.withDescription("Let any Consul server answer, not only the leader; its answers may be a moment old"),
+    Flag.withDefault(false)
+  ),
   startTimeout: startTimeout("the agent, certificates and intentions")
 }
 

@@ -21,7 +21,11 @@ export const proxyId = (
     ? Effect.succeed(options.proxyId.value)
     : Option.isSome(options.sidecarFor)
     ? sidecarOf(options.sidecarFor.value, options.startTimeout)
-    : Effect.fail(new UsageError({ why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID" }))
+    : Effect.fail(
+      new UsageError({
+        why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID; or, without a registration, --service NAME"
+      })
+    )
 
 /** Waits for the agent and for the registration, which may come up after us. */
 const sidecarOf = (service: string, seconds: number) => {
