@@ -19,7 +19,7 @@ export const serve = Effect.fn(function*(options: Flags.Options) {
   )
   if (adHoc?.register === true) yield* AdHoc.register(adHoc.registration)
   yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
-  return yield* Effect.never
+  return yield* sidecar.failed
 })
 
 /** The proxy that the flags describe, unless they name one that is registered: that wins, as it does for Consul's own. */
