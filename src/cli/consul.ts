@@ -1,14 +1,11 @@
 /** Flags by which every command finds the Consul agent. Each wins over its environment variable. */
-import { Config, type Layer, Option, Redacted } from "effect"
+import { type Layer, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Settings from "../consul/Settings.ts"
 
 const text = (name: string, description: string, metavar: string) =>
   Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(metavar), Flag.optional)
-
-/** An environment variable that stands in for a flag. */
-export const variable = (name: string): Config.Config<string> => Config.String(name)
 
 export const flags = {
   httpAddr: text(

@@ -1,7 +1,7 @@
 /** The executable: commands, what they need of the platform, and what becomes of their failures. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Effect, Exit, Layer, Option, Runtime } from "effect"
+import { Cause, Effect, Exit, Layer, Option, Result, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import * as Teardown from "../native/Teardown.ts"
 import { agent } from "./agent.ts"
@@ -12,6 +12,8 @@ import { prepare } from "./executable.ts"
 import * as Log from "./Log.ts"
 import { policy } from "./policy.ts"
 import { proxy } from "./proxy.ts"
+import { UsageError } from "./proxy/Registered.ts"
+import * as Sources from "./proxy/Sources.ts"
 import { route } from "./route.ts"
 import { up } from "./up.ts"
 import * as Usage from "./Usage.ts"
@@ -26,7 +28,13 @@ const command = Command.make("effect-mesh").pipe(
   Command.withSubcommands([demo, up, proxy, agent, certs, policy, route])
 )
 
-const args = Arguments.normalize(process.argv.slice(2))
+const written = Arguments.normalize(process.argv.slice(2))
+const sourced = await Sources.read(written, process.env)
+const { origins, strangers, ...rest } = Result.getOrElse(
+  sourced,
+  (): Sources.Sourced => ({ args: written, origins: new Map(), strangers: [] })
+)
+const args = Arguments.normalize(rest.args)
 const say = Log.say({ logJson: Arguments.wantsJson(args) })
 
 const report = (error: unknown) =>
@@ -47,9 +55,16 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
 }
 
 prepare(say)
+for (const name of strangers) say("INFO", `effect-mesh: ${name} is ignored: there is no such setting`)
 
-Command.runWith(command, { version })(args).pipe(
+const program = Effect.matchEffect(Effect.fromResult(sourced), {
+  onFailure: (why) => Effect.fail(new UsageError({ why })),
+  onSuccess: () => Command.runWith(command, { version })(args)
+})
+
+program.pipe(
   Effect.tapError(report),
-  Effect.provide(Layer.mergeAll(Usage.presenter(say), NodeServices.layer)),
+  Effect.provideService(Sources.Origins, origins),
+  Effect.provide(Layer.mergeAll(Usage.presenter(say, origins), NodeServices.layer)),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown })
 )

@@ -4,9 +4,15 @@ import { Command } from "effect/cli"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
-import { flags } from "./proxy/Flags.ts"
+import { flags, type Options } from "./proxy/Flags.ts"
+import { print } from "./proxy/PrintConfig.ts"
 import { serve } from "./proxy/Serve.ts"
 import * as Refusals from "./refusals.ts"
+
+const run = Effect.fnUntraced(function*(options: Options) {
+  if (!options.printConfig) return yield* serve(options)
+  yield* print(options)
+})
 
 export const proxy = Command.make(
   "proxy",
@@ -14,7 +20,8 @@ export const proxy = Command.make(
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
     // The scope closes inside: what has to be said to the agent at the end needs the client.
-    return yield* Effect.scoped(serve(options)).pipe(
+    yield* run(options).pipe(
+      Effect.scoped,
       Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options), Refusals.layer(options)))
     )
   })

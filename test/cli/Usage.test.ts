@@ -19,4 +19,17 @@ describe("Usage", () => {
     "says in one line what is wrong: %s",
     (error, expected) => assert.strictEqual(Usage.describe(error), expected)
   )
+
+  it("says where a wrong flag stands, if not on the command line", () => {
+    const error = new CliError.InvalidValue({
+      option: "start-timeout",
+      value: "soon",
+      expected: "a number",
+      kind: "flag"
+    })
+    const origins = new Map([["start-timeout", "proxy.yaml"], ["audit", "flag"]])
+    assert.match(Usage.describe(error, origins), /^proxy.yaml: Invalid value for flag --start-timeout/)
+    assert.strictEqual(Usage.describe(flag("--audti"), origins), "there is no flag --audti")
+    assert.strictEqual(Usage.describe(flag("--audit"), origins), "there is no flag --audit")
+  })
 })

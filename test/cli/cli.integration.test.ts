@@ -1,52 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { Effect, Schedule } from "effect"
 import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import type * as PrintConfig from "../../src/cli/proxy/PrintConfig.ts"
 import { badAgent, refusing } from "../support/agents.ts"
+import { mesh, run } from "../support/meshCommand.ts"
 import * as temporary from "../support/temporary.ts"
-
-const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
-
-interface Program {
-  readonly process: ChildProcess
-  readonly printed: () => string
-  /** Of it, what went to standard output. */
-  readonly output: () => string
-  /** Waits for the end; the exit code. */
-  readonly ended: Effect.Effect<number | null>
-}
-
-/** Starts the command line as a user would, without settings of this machine. Killed when the scope closes. */
-const mesh = (...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CONSUL|CONNECT)_/.test(name)))
-      const child = spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "pipe", "pipe"] })
-      let text = ""
-      let output = ""
-      child.stdout.on("data", (data: Buffer) => {
-        text += data
-        output += data
-      })
-      child.stderr.on("data", (data: Buffer) => text += data)
-      const ended = Effect.callback<number | null>((resume) => {
-        if (child.exitCode !== null) return resume(Effect.succeed(child.exitCode))
-        child.once("close", (code) => resume(Effect.succeed(code)))
-      })
-      return { process: child, printed: () => text, output: () => output, ended }
-    }),
-    ({ process }) => Effect.sync(() => process.exitCode ?? process.kill("SIGKILL"))
-  )
-
-const run = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const program = yield* mesh(...args)
-    const code = yield* program.ended
-    return { code, printed: program.printed() }
-  })
 
 const until = (fact: () => boolean, otherwise: () => string) =>
   Effect.suspend(() => fact() ? Effect.void : Effect.fail(otherwise())).pipe(
@@ -310,5 +271,62 @@ describe("effect-mesh", { concurrent: true }, () => {
       assert.strictEqual(code, 1, printed)
       assert.include(printed, "[short] bye")
       assert.include(printed, "the application of short ended by itself with exit code 0")
+    }))
+
+  it.live("prints what would be in force and where it comes from, as a file to start from, and no secret", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      yield* Effect.promise(() =>
+        fetch(`${address}/v1/agent/service/register`, {
+          method: "PUT",
+          body: JSON.stringify({
+            Name: "web",
+            Port: 18_090,
+            Connect: {
+              SidecarService: {
+                Port: 18_091,
+                Proxy: {
+                  Config: { local_connect_timeout_ms: 700 },
+                  Upstreams: [{ DestinationName: "api", LocalBindPort: 18_092 }]
+                }
+              }
+            }
+          })
+        })
+      )
+      const folder = yield* temporary.folder
+      const [first, second] = [join(folder, "first.yaml"), join(folder, "second.yaml")]
+      writeFileSync(first, `sidecar-for: web\nstart-timeout: 5\ntoken: hush\n`)
+      const printed = yield* run("proxy", "--config", first, "-http-addr", address, "-stale", "--print-config")
+      assert.strictEqual(printed.code, 0, printed.printed)
+      assert.notInclude(printed.printed, "hush")
+      for (
+        const line of [
+          /^stale: true +# flag$/m,
+          /^start-timeout: 5 +# .*first.yaml$/m,
+          /^# token: \(secret\) +# .*first.yaml$/m,
+          /^spiffe: "strict" +# default$/m,
+          /^# {3}listen: 0.0.0.0:18091 +# registration$/m,
+          /^# {3}local_connect_timeout_ms: 700 ms +# registration$/m,
+          /^# {3}handshake_timeout_ms: 10000 ms +# default$/m,
+          /^# {3}upstream api: 127.0.0.1:18092 +# registration$/m
+        ]
+      ) assert.match(printed.printed, line)
+      writeFileSync(second, printed.output)
+      const again = yield* run("proxy", "--config", second, "--print-config", "--log-json")
+      const { proxy, settings } = JSON.parse(again.output) as PrintConfig.Printed
+      const of = (entries: ReadonlyArray<PrintConfig.Entry>, named: string) =>
+        entries.find(({ name }) => name === named)
+      assert.deepStrictEqual(of(settings, "stale"), { name: "stale", value: true, from: second })
+      assert.deepStrictEqual(of(proxy, "service"), { name: "service", value: "web", from: "registration" })
+    }))
+
+  it.live("prints settings also where the agent tells nothing of the proxy, and ends with 1", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const { code, output, printed } = yield* run("proxy", "-proxy-id=x", `-http-addr=${address}`, "--print-config")
+      assert.strictEqual(code, 1, printed)
+      assert.match(output, /^proxy-id: "x" +# flag$/m)
+      assert.match(printed, /effect-mesh: GET \/v1\/agent\/service\/x/)
     }))
 })

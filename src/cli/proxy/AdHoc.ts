@@ -8,6 +8,7 @@ import * as KeptRegistration from "../../mesh/KeptRegistration.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Addresses from "../../watch/registration/Addresses.ts"
 import type * as Flags from "./Flags.ts"
+import { UsageError } from "./Registered.ts"
 
 type Options = Pick<
   Flags.Options,
@@ -20,8 +21,25 @@ export interface AdHoc {
   readonly register: boolean
 }
 
+/** The proxy that the flags describe, unless they name one that is registered: that wins, as it does for Consul's own. */
+export const described = Effect.fnUntraced(function*(options: Flags.Options) {
+  if (Option.isNone(options.proxyId) && Option.isNone(options.sidecarFor)) {
+    return yield* Effect.mapError(
+      Effect.fromResult(parse(options)),
+      (why) => new UsageError({ why })
+    )
+  }
+  const ignored = given(options)
+  if (ignored.length > 0) {
+    yield* Effect.logWarning(
+      `${ignored.join(", ")}: ignored, as a registered proxy is named. What it does is said in its registration`
+    )
+  }
+  return undefined
+})
+
 /** Which of its flags are set. */
-export const given = (options: Options): ReadonlyArray<string> => [
+const given = (options: Options): ReadonlyArray<string> => [
   ...(["service", "serviceAddr", "listen", "registerId"] as const)
     .filter((key) => Option.isSome(options[key]))
     .map((key) => names[key]),

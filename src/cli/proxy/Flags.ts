@@ -10,13 +10,11 @@ const which = {
   sidecarFor: Flag.String("sidecar-for").pipe(
     Flag.withDescription("ID of the service whose sidecar this is (CONNECT_SIDECAR_FOR)"),
     Flag.withMetavar("SERVICE"),
-    Flag.withFallbackConfig(Consul.variable("CONNECT_SIDECAR_FOR")),
     Flag.optional
   ),
   proxyId: Flag.String("proxy-id").pipe(
     Flag.withDescription("ID of the registered proxy; wins over --sidecar-for (CONNECT_PROXY_ID)"),
     Flag.withMetavar("ID"),
-    Flag.withFallbackConfig(Consul.variable("CONNECT_PROXY_ID")),
     Flag.optional
   )
 }
@@ -74,7 +72,17 @@ const marks = {
   )
 }
 
+/** What it is told, and by what. */
+const sources = {
+  config: text("config", "FILE", "YAML or JSON file of flags without dashes; flags and variables win over it"),
+  printConfig: Flag.Boolean("print-config").pipe(
+    Flag.withDescription("Print what would be in force and where each value comes from, and end"),
+    Flag.withDefault(false)
+  )
+}
+
 export const flags = {
+  ...sources,
   ...Log.flags,
   ...Consul.flags,
   ...Refusals.flags,

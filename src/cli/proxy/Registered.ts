@@ -10,17 +10,28 @@ export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
 }
 
 /** The registration may still come. */
-class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegistered", { why: Schema.String }) {
+export class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegistered", { why: Schema.String }) {
   override readonly message = this.why
 }
 
-export const proxyId = (
-  options: Pick<Flags.Options, "proxyId" | "sidecarFor" | "startTimeout">
-): Effect.Effect<string, ConsulError.ConsulError | NotRegistered | UsageError, ConsulClient.ConsulClient> =>
+type Options = Pick<Flags.Options, "proxyId" | "sidecarFor" | "startTimeout">
+
+/** Waits for a registration that is yet to come. */
+export const proxyId = (options: Options): Id => idBy(options, (service) => sidecarOf(service, options.startTimeout))
+
+/** As it is now. */
+export const now = (options: Options): Id => idBy(options, registeredFor)
+
+type Id = Effect.Effect<string, ConsulError.ConsulError | NotRegistered | UsageError, ConsulClient.ConsulClient>
+
+const idBy = <E, R>(
+  options: Options,
+  find: (service: string) => Effect.Effect<string, E, R>
+): Effect.Effect<string, E | UsageError, R> =>
   Option.isSome(options.proxyId)
     ? Effect.succeed(options.proxyId.value)
     : Option.isSome(options.sidecarFor)
-    ? sidecarOf(options.sidecarFor.value, options.startTimeout)
+    ? find(options.sidecarFor.value)
     : Effect.fail(
       new UsageError({
         why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID; or, without a registration, --service NAME"
