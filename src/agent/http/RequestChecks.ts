@@ -6,7 +6,7 @@ import { Option, SchemaAST } from "effect"
 import { HttpApi, type HttpApiEndpoint } from "effect/http-api"
 import { ConsulApi } from "../../consul/ConsulApi.ts"
 import * as GoDuration from "../../consul/GoDuration.ts"
-import * as WebPages from "./WebPages.ts"
+import * as WebPages from "../../http/WebPages.ts"
 
 export interface Settings {
   readonly datacenter: string

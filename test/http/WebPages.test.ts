@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as WebPages from "../../src/agent/http/WebPages.ts"
+import * as WebPages from "../../src/http/WebPages.ts"
 
 const judge = (headers: Record<string, string>, ...allowed: ReadonlyArray<string>) =>
   WebPages.refusal({ headers }, allowed)?.status ?? "goes on"
