@@ -1,8 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as WebPages from "../../src/http/WebPages.ts"
 
+const server = (allowedHosts: ReadonlyArray<string>): WebPages.Server => ({
+  name: "this server",
+  allowedHosts,
+  toAllow: "start it with --allow-host"
+})
+
 const judge = (headers: Record<string, string>, ...allowed: ReadonlyArray<string>) =>
-  WebPages.refusal({ headers }, allowed)?.status ?? "goes on"
+  WebPages.refusal({ headers }, server(allowed))?.status ?? "goes on"
 
 describe("WebPages", () => {
   it.each([
@@ -48,5 +54,5 @@ describe("WebPages", () => {
   )
 
   it("says which name it was, and how to allow it", () =>
-    assert.include(WebPages.refusal({ headers: { host: "consul:8500" } }, [])?.body, "--allow-host consul"))
+    assert.include(WebPages.refusal({ headers: { host: "consul:8500" } }, server([]))?.body, "--allow-host consul"))
 })

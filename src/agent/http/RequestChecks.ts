@@ -84,7 +84,11 @@ const split = (url: string): readonly [path: string, query: string] => {
 const refuse = (status: number, body: string, headers: Refusal["headers"] = {}): Refusal => ({ status, body, headers })
 
 export const check = (request: Request, settings: Settings): Refusal | undefined => {
-  const page = WebPages.refusal(request, settings.allowedHosts)
+  const page = WebPages.refusal(request, {
+    name: "the development agent",
+    allowedHosts: settings.allowedHosts,
+    toAllow: "start it with --allow-host"
+  })
   if (page !== undefined) return refuse(page.status, page.body)
   const [path, search] = split(request.url)
   const query = new URLSearchParams(search)
