@@ -13,4 +13,6 @@ export interface Connection extends Splice.Side {
   readonly decision: Decision.Decision
   /** `address:port` of the caller's side. */
   readonly remote: string
+  /** When it arrived, as `performance.now()` had it. */
+  readonly since: number
 }

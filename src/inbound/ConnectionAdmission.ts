@@ -43,8 +43,8 @@ export const make = <S extends Socket>(
   ) => {
     const { decision } = verdict
     if (!decision.allowed) return turnAway({ _tag: "Denied", caller, decision }, arrival)
-    const { remote, transport } = arrival
-    enter({ ...Splice.tls(socket, transport), caller, decision, remote }, verdict, arrival)
+    const { remote, since, transport } = arrival
+    enter({ ...Splice.tls(socket, transport), caller, decision, remote, since }, verdict, arrival)
   }
   return (socket, arrival) => {
     const peer = presented(socket)

@@ -11,7 +11,7 @@
  *      (TlsServer)       (ConnectionAdmission)     (ConnectionHandler, OpenConnections)
  */
 import type { Socket } from "node:net"
-import { Duration, Effect, FiberSet, Schedule, type Scope } from "effect"
+import { Duration, Effect, FiberSet, Iterable, Schedule, type Scope } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
@@ -75,6 +75,10 @@ export interface MeshListener {
   readonly stats: () => Stats
   /** Who was refused, by caller and rule, most frequent first; in audit mode, who would have been. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
+  /** Those that are open now. */
+  readonly connections: () => Iterable<Connection>
+  /** Judges all that is open again, now. */
+  readonly judgeAgain: Effect.Effect<void>
   /** Stops accepting. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */
@@ -156,7 +160,17 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     () => server.stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
   )
   const { setMaxConnections, stop } = server
-  return { host, port: bound, stats, denials: log.denials, stop, idle, setMaxConnections }
+  return {
+    host,
+    port: bound,
+    stats,
+    denials: log.denials,
+    connections: () => Iterable.map(open.open(), ([connection]) => connection),
+    judgeAgain: judge.again(open),
+    stop,
+    idle,
+    setMaxConnections
+  }
 })
 
 /** The agent where it is to be asked, the intentions otherwise. */

@@ -20,6 +20,8 @@ export interface LocalServer {
   readonly accepted: () => number
   /** Now. */
   readonly open: () => number
+  /** Those that are open now, and when they were accepted, as `performance.now()` had it. */
+  readonly sockets: () => Iterable<readonly [socket: Net.Socket, since: number]>
   /** Stops accepting, at once. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */
@@ -30,14 +32,14 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<LocalServer, Listening.ListenError, Scope.Scope> {
   let accepted = 0
-  let open = 0
+  const open = new Map<Net.Socket, number>()
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
   const connections = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(connections)()
   const server = serve((socket) => {
     accepted++
-    open++
-    socket.once("close", () => open--)
+    open.set(socket, performance.now())
+    socket.once("close", () => open.delete(socket))
     run(options.serve(socket))
   })
   const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
@@ -48,7 +50,7 @@ export const make = Effect.fnUntraced(function*(
   )
   const failure = Listening.failures(bound)
   server.on("error", (cause) => run(failure(cause)))
-  return { bound, accepted: () => accepted, open: () => open, stop, idle }
+  return { bound, accepted: () => accepted, open: () => open.size, sockets: () => open, stop, idle }
 })
 
 const serve = (accept: (socket: Net.Socket) => void): Net.Server =>

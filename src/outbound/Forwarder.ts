@@ -1,6 +1,6 @@
 /** A local port that leads to one service of the mesh: one mesh connection for each local one, whatever its protocol. */
 import type * as Net from "node:net"
-import { type Duration, Effect, Exit, Scope } from "effect"
+import { type Duration, Effect, Exit, Iterable, Scope } from "effect"
 import type * as MeshListener from "../inbound/MeshListener.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
 import type * as Listening from "../net/Listening.ts"
@@ -38,11 +38,24 @@ export interface Observer {
   readonly ended: (error: DialError.DialError | undefined, destination: Destination.Destination | undefined) => void
 }
 
+/** A connection of the application, and where it leads. */
+export interface LocalConnection {
+  readonly socket: Net.Socket
+  /** When it was accepted, as `performance.now()` had it. */
+  readonly since: number
+  /** Undefined while there is no connection to the mesh, and where each request has its own. */
+  readonly mesh: Connect.Connection | undefined
+}
+
 export interface Forwarder {
   /** With the port that was given. */
   readonly bound: Listening.Bind
   /** `accepted` are connections of the application. None are refused. */
   readonly stats: () => MeshListener.Stats
+  /** Local connections that are open now. */
+  readonly connections: () => Iterable<LocalConnection>
+  /** The instances that connections are relayed to. Undefined until the targets have arrived. */
+  readonly status: MeshDialer.Route["status"]
   /** From now on new connections lead there. */
   readonly redirect: (to: Resolver.Input) => Effect.Effect<void>
   /** Stops accepting, at once. Open connections go on until the scope closes. */
@@ -68,10 +81,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...traffic.total()
   }))
   const report = yield* RelayReport.make(options.caller)
-  const { acquire, current, redirect } = yield* followed(options.to)
-  const shared = { acquire, counts, current, observe: options.observe, report, traffic }
+  const { acquire, current, redirect, status } = yield* followed(options.to)
+  const relays = new WeakMap<Net.Socket, Connect.Connection>()
+  const shared = { acquire, counts, current, observe: options.observe, relays, report, traffic }
 
-  const { accepted, bound, idle, open, stop } = yield* LocalServer.make({
+  const { accepted, bound, idle, open, sockets, stop } = yield* LocalServer.make({
     bind: options.bind,
     drain: options.drain,
     draining: options.draining,
@@ -91,6 +105,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       refused: {},
       ...traffic.total()
     }),
+    connections: () => Iterable.map(sockets(), ([socket, since]) => ({ socket, since, mesh: relays.get(socket) })),
+    status,
     redirect
   }
 })
@@ -102,6 +118,8 @@ interface Shared {
   readonly observe: Options["observe"]
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
+  /** Where the bytes of local connections go. */
+  readonly relays: WeakMap<Net.Socket, Connect.Connection>
   readonly traffic: ByteCounts.ByteCounts
 }
 
@@ -124,7 +142,7 @@ const serveOne = (
 /** Connects to the mesh, and relays until both sides are closed. */
 const relay = (
   socket: Net.Socket,
-  { acquire, counts, current, observe, report, traffic }: Shared
+  { acquire, counts, current, observe, relays, report, traffic }: Shared
 ): Effect.Effect<void> => {
   const local = Splice.plain(socket)
   const observer = observe?.(socket)
@@ -133,6 +151,7 @@ const relay = (
   counts.relaying++
   return Splice.spliceWith(local, acquire, (mesh) => {
     connection = mesh
+    relays.set(socket, mesh)
     observer?.connected(mesh)
     counts.established++
     counts.relayed++
@@ -170,6 +189,7 @@ const followed = Effect.fnUntraced(function*(to: Resolver.Input) {
   return {
     acquire: Effect.suspend(() => following.route.acquire),
     current: () => following.route.current(),
+    status: () => following.route.status(),
     redirect: Effect.fnUntraced(function*(to: Resolver.Input) {
       const before = following
       following = yield* follow(to)

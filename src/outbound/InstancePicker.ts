@@ -14,6 +14,7 @@ import { Equal } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import * as OutlierDetection from "../balance/OutlierDetection.ts"
 import type * as Destination from "./Destination.ts"
+import * as DestinationStatus from "./DestinationStatus.ts"
 import * as TargetPicker from "./TargetPicker.ts"
 
 export type Instance<R = unknown> = TargetPicker.Instance<R>
@@ -36,6 +37,8 @@ export interface InstancePicker<out R> {
   readonly hasUntried: (destination: Destination.Destination, tried: ReadonlySet<string>) => boolean
   /** Calls on all instances, those that have left among them. */
   readonly active: () => number
+  /** The instances, with what is remembered of them. */
+  readonly status: (destination: Destination.Destination, now: number) => ReadonlyArray<DestinationStatus.TargetStatus>
 }
 
 export interface Options<R> extends Pick<TargetPicker.Options<R>, "open" | "retire"> {
@@ -112,6 +115,7 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
     },
     hasUntried: ({ targets }, tried) =>
       targets.some(({ instances }) => instances.latest()?.some(({ id, weight }) => weight > 0 && !tried.has(id))),
-    active: () => total.active
+    active: () => total.active,
+    status: (destination, now) => DestinationStatus.of(destination, (target, id) => targets.get(target)?.seen(id, now))
   }
 }

@@ -14,6 +14,7 @@ import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Connect from "./Connect.ts"
 import * as Destination from "./Destination.ts"
+import type * as DestinationStatus from "./DestinationStatus.ts"
 import * as DialError from "./DialError.ts"
 import * as Resolver from "./Resolver.ts"
 import * as TcpUpstream from "./TcpUpstream.ts"
@@ -29,6 +30,8 @@ export interface Route {
   readonly acquire: Effect.Effect<Connect.Connection, DialError.DialError>
   /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
+  /** The instances, with what is remembered of them. Undefined until the targets have arrived. */
+  readonly status: () => ReadonlyArray<DestinationStatus.TargetStatus> | undefined
 }
 
 export class MeshDialer extends Context.Service<MeshDialer, {
@@ -56,12 +59,12 @@ export const layer: Layer.Layer<
     const open = (options: Connect.Options) => Connect.open(options, contexts.current(), context)
 
     const follow = Effect.fnUntraced(function*(resolver: Resolver.Resolver) {
-      const { connect, current } = yield* TcpUpstream.make(
+      const { connect, current, status } = yield* TcpUpstream.make(
         resolver,
         (target, endpoint, timeoutMillis) =>
           open({ ...Destination.dialling(target, endpoint, contexts.current()), timeoutMillis })
       )
-      const route: Route = { current, acquire: connect, connect: Connect.scoped(connect) }
+      const route: Route = { current, status, acquire: connect, connect: Connect.scoped(connect) }
       return route
     })
 

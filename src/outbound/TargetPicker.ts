@@ -6,6 +6,7 @@ import * as Listening from "../net/Listening.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import * as Destination from "./Destination.ts"
+import type * as DestinationStatus from "./DestinationStatus.ts"
 
 export interface Instance<out R = unknown> {
   /** Node and service id. */
@@ -32,6 +33,8 @@ export interface TargetPicker<out R> {
   /** The instance counts the call as active until `end`. Undefined: all are left out. */
   readonly pick: (call: Omit<LoadBalancer.Pick, "active">) => Instance<R> | undefined
   readonly isEjected: (id: string, now: number) => boolean
+  /** What is remembered of an instance. */
+  readonly seen: (id: string, now: number) => DestinationStatus.Seen
   /** Retires all instances. */
   readonly retire: () => void
 }
@@ -86,6 +89,7 @@ export const make = <R>(options: Options<R>): TargetPicker<R> => {
       return picked
     },
     isEjected: outliers.isEjected,
+    seen: (id, now) => ({ ejected: outliers.isEjected(id, now), active: instances.get(id)?.active ?? 0 }),
     retire: () => {
       for (const { resource } of instances.values()) retire(resource)
     }

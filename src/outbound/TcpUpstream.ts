@@ -9,6 +9,7 @@ import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
 import type * as Connect from "./Connect.ts"
 import * as Destination from "./Destination.ts"
+import type * as DestinationStatus from "./DestinationStatus.ts"
 import type * as DestinationWatch from "./DestinationWatch.ts"
 import * as DialError from "./DialError.ts"
 import * as Ejections from "./Ejections.ts"
@@ -20,6 +21,8 @@ export interface TcpUpstream {
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError>
   /** Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
+  /** Undefined until the targets have arrived. */
+  readonly status: () => ReadonlyArray<DestinationStatus.TargetStatus> | undefined
 }
 
 /** Connects to an instance of a target. */
@@ -74,6 +77,10 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     current,
+    status: () => {
+      const destination = current()
+      return destination === undefined ? undefined : pool.status(destination, performance.now())
+    },
     connect: Effect.suspend(() => {
       const started = performance.now()
       const known = current()

@@ -57,6 +57,7 @@ export const make = Effect.fnUntraced(function*(
     stop,
     idle,
     counts: () => ({ ...Listener.none, open: open(), accepted: accepted() }),
+    details: Listener.noDetails,
     update: (registration) =>
       Effect.sync(() => {
         const next = registration.exposed.find(({ listen }) => listen.port === exposed.listen.port)

@@ -1,6 +1,11 @@
 /** What the sidecar knows of each of its listeners, whichever way it faces. */
-import type { Effect } from "effect"
+import { Effect } from "effect"
+import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as MeshListener from "../inbound/MeshListener.ts"
+import type * as Decision from "../intention/Decision.ts"
+import type * as DenialLog from "../observe/DenialLog.ts"
+import type * as DestinationStatus from "../outbound/DestinationStatus.ts"
+import type * as HttpRoutes from "../route/HttpRoutes.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
 /** As for a listener of the mesh. For an upstream, `accepted` are connections of the application, and none are refused. */
@@ -18,10 +23,59 @@ export const none: Counts = {
   received: 0
 }
 
+/** A connection that is open. */
+export interface OpenConnection {
+  /** `address:port` of the side that connected; of a Unix socket: empty. */
+  readonly remote: string
+  /** The caller, of an inbound one; the service that answers, of one that is relayed to the mesh. */
+  readonly peer: SpiffeId.Service | undefined
+  /** Why a caller was let in. */
+  readonly decision: Decision.Decision | undefined
+  /** Where its bytes go: the address of an instance. Undefined: to the application, or by request. */
+  readonly to: string | undefined
+  /** In milliseconds since 1970. */
+  readonly openedAt: number
+  /** Bytes into the mesh. */
+  readonly sent: number
+  /** Bytes from the mesh. */
+  readonly received: number
+}
+
+/** For operators, beyond counts. Everything is as it is now. */
+export interface Details {
+  readonly connections: () => Iterable<OpenConnection>
+  /** Who was refused, by caller and rule: connections and requests. */
+  readonly denials: () => ReadonlyArray<DenialLog.Count>
+  /** Judges all that is open again, now. */
+  readonly judgeAgain: Effect.Effect<void>
+  /** Undefined for those that take callers. */
+  readonly upstream: UpstreamDetails | undefined
+}
+
+export interface UpstreamDetails {
+  /** `tcp` until something else is known. */
+  readonly protocol: () => string
+  /** Undefined: the targets have not arrived. */
+  readonly targets: () => ReadonlyArray<DestinationStatus.TargetStatus> | undefined
+  /** Undefined: connections are routed, not requests. */
+  readonly routes: () => HttpRoutes.HttpRoutes | undefined
+}
+
+export const noDetails: Details = {
+  connections: () => [],
+  denials: () => [],
+  judgeAgain: Effect.void,
+  upstream: undefined
+}
+
+/** In milliseconds since 1970, of what `performance.now()` had. */
+export const wallClock = (since: number): number => performance.timeOrigin + since
+
 export interface Listener {
   /** With the port that was given. */
   readonly address: string
   readonly counts: () => Counts
+  readonly details: Details
   /** Takes over what can change while it is open. Open connections stay as they are. */
   readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
   /** Stops accepting, at once. Open connections go on until the scope closes. */

@@ -3,7 +3,7 @@
  * speaks HTTP, for requests that have been.
  */
 import type { Socket } from "node:net"
-import { Cause, Duration, Effect, Exit, Option, type Schedule, type Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Iterable, Option, type Schedule, type Scope } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
@@ -21,7 +21,7 @@ import type * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as ConnectionLine from "./log/ConnectionLine.ts"
 import * as MatchedPolicy from "./log/MatchedPolicy.ts"
 import * as TransportFailure from "./log/TransportFailure.ts"
-import type * as Listener from "./Listener.ts"
+import * as Listener from "./Listener.ts"
 
 export interface Options {
   readonly drain?: Duration.Input | undefined
@@ -111,6 +111,12 @@ export const make = Effect.fnUntraced(function*(
     stop,
     idle: listener.idle,
     counts: listener.stats,
+    details: {
+      connections: () => Iterable.map(listener.connections(), openConnection),
+      denials: () => [...listener.denials(), ...http.gate.log.denials()],
+      judgeAgain: Effect.andThen(listener.judgeAgain, http.gate.judgeAgain),
+      upstream: undefined
+    },
     update: (next) =>
       Effect.sync(() => {
         settings = next
@@ -118,6 +124,18 @@ export const make = Effect.fnUntraced(function*(
         listener.setMaxConnections(next.maxInboundConnections)
       })
   }
+})
+
+const openConnection = (
+  { caller, decision, remote, since, socket }: MeshListener.Connection
+): Listener.OpenConnection => ({
+  remote,
+  peer: caller,
+  decision,
+  to: undefined,
+  openedAt: Listener.wallClock(since),
+  sent: socket.bytesWritten,
+  received: socket.bytesRead
 })
 
 /** Envoy's name of the application. */

@@ -48,6 +48,7 @@ export interface ListenerStatus {
   readonly address: string
   readonly state: Supervised.State
   readonly counts: Listener.Counts
+  readonly details: Listener.Details
 }
 
 export interface Status {
@@ -173,7 +174,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
         service: plan.service,
         address: supervised.address() ?? Listening.format(plan.bind),
         state: supervised.state(),
-        counts: supervised.counts()
+        counts: supervised.counts(),
+        details: supervised.details()
       }))
     })
   }

@@ -34,6 +34,7 @@ export interface Supervised {
   /** With the port that was given; undefined while it does not listen. */
   readonly address: () => string | undefined
   readonly counts: () => Listener.Counts
+  readonly details: () => Listener.Details
   readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
   /** Stops accepting before it returns. */
   readonly retire: Effect.Effect<void>
@@ -102,6 +103,7 @@ export const make = <R>(
       state: () => state,
       address: () => listener?.address,
       counts: () => listener?.counts() ?? Listener.none,
+      details: () => listener?.details ?? Listener.noDetails,
       update: (next) =>
         Effect.suspend(() => {
           registration = next

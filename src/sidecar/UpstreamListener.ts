@@ -1,6 +1,6 @@
 /** From the local application to one upstream of the sidecar. */
 import type { Socket } from "node:net"
-import { type Duration, Effect, type Scope } from "effect"
+import { type Duration, Effect, Iterable, type Scope } from "effect"
 import * as Destination from "../outbound/Destination.ts"
 import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
@@ -14,7 +14,7 @@ import * as UpstreamHttp from "./http/UpstreamHttp.ts"
 import type * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as ConnectionLine from "./log/ConnectionLine.ts"
 import * as TransportFailure from "./log/TransportFailure.ts"
-import type * as Listener from "./Listener.ts"
+import * as Listener from "./Listener.ts"
 
 export interface Options {
   /** The service of the application, for the log. */
@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function*(
 > {
   let current = upstream
   const http = yield* UpstreamHttp.make(upstream, { ...options, resolverOf })
-  const { bound, idle, redirect, stats, stop } = yield* Forwarder.make({
+  const { bound, connections, idle, redirect, stats, status, stop } = yield* Forwarder.make({
     ...options,
     bind: upstream.bind,
     to: resolverOf(upstream),
@@ -56,6 +56,11 @@ export const make = Effect.fnUntraced(function*(
     stop,
     idle,
     counts: stats,
+    details: {
+      ...Listener.noDetails,
+      connections: () => Iterable.map(connections(), openConnection),
+      upstream: { protocol: http.protocol, targets: () => http.targets() ?? status(), routes: http.routes }
+    },
     update: ({ upstreams }) =>
       Effect.suspend(() => {
         const next = upstreams.find(({ id }) => id === current.id)
@@ -67,6 +72,19 @@ export const make = Effect.fnUntraced(function*(
       })
   }
 })
+
+const openConnection = ({ mesh, since, socket }: Forwarder.LocalConnection): Listener.OpenConnection => ({
+  remote: addressOf(socket),
+  peer: mesh?.peer,
+  decision: undefined,
+  to: mesh?.remote,
+  openedAt: Listener.wallClock(since),
+  sent: socket.bytesRead,
+  received: socket.bytesWritten
+})
+
+const addressOf = ({ remoteAddress: host, remotePort: port }: Socket): string =>
+  host === undefined || port === undefined ? "" : Listening.format({ host, port })
 
 /** Makes the line of a connection. */
 const observer = (log: Options["log"], downstream: Socket): Forwarder.Observer => {

@@ -10,6 +10,7 @@ import {
   Duration,
   Effect,
   Equal,
+  Metric,
   Option,
   Result,
   Schema,
@@ -90,6 +91,25 @@ export interface Subject {
   readonly subject: string
 }
 
+/** One of the values that are watched in a process, for operators. */
+export interface Followed extends Subject {
+  readonly freshness: () => Freshness
+  /** In milliseconds since the epoch. */
+  readonly startedAt: number
+}
+
+const everything = new WeakMap<object, Set<Followed>>()
+
+const followedIn = (context: Context.Context<never>): Set<Followed> => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const known = everything.get(registry) ?? new Set<Followed>()
+  everything.set(registry, known)
+  return known
+}
+
+/** All values that are watched now and whose metrics go to the same place. */
+export const followed = (context: Context.Context<never>): ReadonlyArray<Followed> => [...followedIn(context)]
+
 /** Follows `source` in the scope. The source reports failures as observations and never ends by itself. */
 export const make = <A>(
   { subject, watch, what }: Subject,
@@ -141,6 +161,11 @@ export const make = <A>(
         )
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => outages.gone(self)))
+    const listed = { what, watch, subject, startedAt, freshness: () => freshness }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => followedIn(context).add(listed)),
+      (all) => Effect.sync(() => all.delete(listed))
+    )
     yield* Meter.follow(MetricCatalogue.watchAnswered, { watch, subject }, () => (freshness.answeredAt ?? 0) / 1000)
     yield* Meter.follow(MetricCatalogue.watchStaleness, { watch, subject }, () => {
       const { answeredAt, failures } = freshness

@@ -11,6 +11,7 @@ const taken = new Listening.ListenError({ address: "127.0.0.1:80", code: "EADDRI
 const listener: Listener.Listener = {
   address: "127.0.0.1:80",
   counts: () => Listener.none,
+  details: Listener.noDetails,
   update: () => Effect.void,
   stop: Effect.void,
   idle: Effect.void

@@ -41,6 +41,7 @@ export const connection = (name: string, remote = "127.0.0.1:5000") => {
     caller: Certificates.service(name),
     decision: Decision.make(true, "no-intention"),
     remote,
+    since: performance.now(),
     socket: new Socket(),
     reset: () => {
       resets++

@@ -15,6 +15,8 @@ import * as RequestTraffic from "./RequestTraffic.ts"
 export interface RequestGate extends Pick<RequestJudge.RequestJudge, "judge" | "leave"> {
   /** The intentions in force. */
   readonly authorizer: () => Authorizer.Authorizer
+  /** Judges all open requests again, now. */
+  readonly judgeAgain: Effect.Effect<void>
   /** Whom callers ask. */
   readonly service: () => string
   /** What holds for every sidecar, now. */
@@ -52,5 +54,6 @@ export const make = Effect.fnUntraced(function*(
     run
   })
   yield* Effect.forkScoped(Stream.runForEach(intentions.changes, again))
-  return { authorizer, service, mesh, log, traffic, judge, leave, reserved: tokens.reserved }
+  const judgeAgain = Effect.suspend(() => again(authorizer()))
+  return { authorizer, judgeAgain, service, mesh, log, traffic, judge, leave, reserved: tokens.reserved }
 })

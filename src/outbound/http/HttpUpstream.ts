@@ -7,6 +7,7 @@ import * as HashKey from "../../route/HashKey.ts"
 import type * as TcpRoute from "../../route/TcpRoute.ts"
 import type * as Endpoints from "../../watch/Endpoints.ts"
 import * as Destination from "../Destination.ts"
+import type * as DestinationStatus from "../DestinationStatus.ts"
 import type * as DestinationWatch from "../DestinationWatch.ts"
 import * as DialError from "../DialError.ts"
 import * as Ejections from "../Ejections.ts"
@@ -37,6 +38,8 @@ export interface HttpUpstream<P = InstancePool.InstancePool> {
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */
   readonly isKnown: () => boolean
+  /** The instances, with what is remembered of them. None until the targets have arrived. */
+  readonly status: () => ReadonlyArray<DestinationStatus.TargetStatus>
 }
 
 export interface Options {
@@ -93,6 +96,10 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     isKnown: () => {
       const destination = known()
       return destination !== undefined && Destination.hasInstances(destination)
+    },
+    status: () => {
+      const destination = known()
+      return destination === undefined ? [] : pool.status(destination, performance.now())
     }
   }
 })

@@ -8,6 +8,7 @@ import { Deferred, Effect, Result, type Scope, Stream } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as Watched from "../../watch/Watched.ts"
+import * as DestinationStatus from "../DestinationStatus.ts"
 import * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
@@ -61,7 +62,8 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
     }),
     pick: (tried, request) => current === undefined ? late() : pick(current, service, tried, request),
     active: () => upstreams.all().reduce((sum, { active }) => sum + active(), 0),
-    isKnown: () => upstreams.all().some(({ isKnown }) => isKnown())
+    isKnown: () => upstreams.all().some(({ isKnown }) => isKnown()),
+    status: () => DestinationStatus.merged(upstreams.all().map(({ status }) => status()))
   }
 })
 

@@ -3,6 +3,7 @@ import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HashKey from "../../route/HashKey.ts"
 import type * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type { Effect } from "effect"
+import type * as DestinationStatus from "../DestinationStatus.ts"
 import type * as DialError from "../DialError.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import type * as InstancePool from "./InstancePool.ts"
@@ -40,4 +41,6 @@ export interface Upstream<P = InstancePool.InstancePool> {
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */
   readonly isKnown: () => boolean
+  /** The instances, with what is remembered of them. None until it is known where requests go. */
+  readonly status: () => ReadonlyArray<DestinationStatus.TargetStatus>
 }

@@ -2,7 +2,7 @@
  * HTTP of the application to one upstream: which protocol the service has is looked at when a connection arrives, where a request
  * goes when it does.
  */
-import { type Context, Effect, Exit, FiberSet, Schedule, Scope, Semaphore, Stream } from "effect"
+import { type Context, Effect, Exit, FiberSet, Result, Schedule, Scope, Semaphore, Stream } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
@@ -17,8 +17,10 @@ import * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Meter from "../../observe/Meter.ts"
 import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as Tracing from "../../observe/Tracing.ts"
+import type * as DestinationStatus from "../../outbound/DestinationStatus.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
+import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
@@ -34,6 +36,12 @@ export interface UpstreamHttp {
   readonly update: (upstream: ProxyRegistration.Upstream) => void
   /** Asks applications to go elsewhere. */
   readonly drain: Effect.Effect<void>
+  /** What the service speaks: `tcp` until something else is known. */
+  readonly protocol: () => string
+  /** The instances of requests. Undefined while none have been sent. */
+  readonly targets: () => ReadonlyArray<DestinationStatus.TargetStatus> | undefined
+  /** Where requests go. Undefined while it is not known, and where connections are relayed. */
+  readonly routes: () => HttpRoutes.HttpRoutes | undefined
 }
 
 export interface Options {
@@ -143,6 +151,12 @@ export const make = Effect.fnUntraced(function*(
   })
   return {
     drain: Effect.sync(clients.drain),
+    protocol: () => protocol() ?? "tcp",
+    targets: () => version() === undefined ? undefined : followed?.shared.upstream.status(),
+    routes: () => {
+      const current = version() === undefined ? undefined : chain?.latest()
+      return current === undefined ? undefined : Result.getOrUndefined(HttpRoutes.compile(current))
+    },
     update: (next) => {
       upstream = next
       run(refollow)

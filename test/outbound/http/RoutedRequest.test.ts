@@ -45,7 +45,8 @@ const picked = (retries: RetryPlaces.RetryPlaces): Upstream.Picked => {
       report: () => {},
       retries,
       active: () => 0,
-      isKnown: () => true
+      isKnown: () => true,
+      status: untouchable("the status")
     },
     way: undefined,
     hashed: { hash: undefined, setCookie: undefined }
