@@ -1,0 +1,29 @@
+/** The admin interface of a sidecar process: what it reads back, and what it can be told to do. */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import * as Documents from "./Documents.ts"
+
+/** At most so many connections of each sidecar are listed, unless more are asked for. */
+export const listed = 1000
+
+const limit = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
+
+/** Changes nothing, and needs no token. */
+export class ReadApi extends HttpApiGroup.make("read").add(
+  HttpApiEndpoint.get("ready", "/ready", {
+    success: [Documents.Readiness, Documents.Readiness.pipe(HttpApiSchema.status(503))]
+  }),
+  HttpApiEndpoint.get("live", "/live", { success: Documents.Liveness }),
+  HttpApiEndpoint.get("certificates", "/certs", { success: Documents.Certificates }),
+  HttpApiEndpoint.get("intentions", "/intentions", { success: Documents.Intentions }),
+  HttpApiEndpoint.get("connections", "/connections", {
+    query: { limit: Schema.optionalKey(limit) },
+    success: Documents.Connections
+  }),
+  HttpApiEndpoint.get("upstreams", "/upstreams", { success: Documents.Upstreams }),
+  HttpApiEndpoint.get("routes", "/routes", { success: Documents.Routes }),
+  HttpApiEndpoint.get("watches", "/watches", { success: Documents.Watches }),
+  HttpApiEndpoint.get("configuration", "/config", { success: Documents.Configuration })
+) {}
+
+export class AdminApi extends HttpApi.make("admin").add(ReadApi) {}

@@ -1,0 +1,170 @@
+/**
+ * The admin interface of a sidecar process, over HTTP on this machine: what it is doing, and what it can be told to do.
+ *
+ *     request → Access (web pages, token) → AdminApi → Views → Fleet
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Cause, Clock, Effect, Function, Layer, type Scope } from "effect"
+import { HttpMiddleware, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApi, HttpApiBuilder, HttpApiError } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
+import * as Http from "node:http"
+import * as Listening from "../net/Listening.ts"
+import * as Watched from "../watch/Watched.ts"
+import * as Access from "./Access.ts"
+import * as AdminApi from "./AdminApi.ts"
+import type * as Documents from "./Documents.ts"
+import type * as Fleet from "./Fleet.ts"
+import * as Health from "./Health.ts"
+import * as TokenFile from "./TokenFile.ts"
+import * as Views from "./Views.ts"
+
+export interface Options {
+  readonly bind: Listening.Bind
+  readonly fleet: Fleet.Fleet
+  /** Holds what changes need, unless they come over a Unix socket. Undefined: nobody may change anything. */
+  readonly tokenFile?: string | undefined
+  readonly about: About
+}
+
+/** What the process knows of itself. */
+export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent" | "settings"> {}
+
+export interface AdminServer {
+  /** With the port that was given. */
+  readonly bound: Listening.Bind
+}
+
+/** Listens once it returns, until the scope closes. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<AdminServer, Listening.ListenError | TokenFile.UnusableTokenFile, Scope.Scope> {
+  if (options.tokenFile !== undefined) yield* TokenFile.read(options.tokenFile)
+  const app = yield* HttpRouter.toHttpEffect(routes(options))
+  const server = Http.createServer({ headersTimeout: 10_000 })
+  const scope = yield* Effect.scope
+  // Scrapes would be most of the spans, and tokens could be in them.
+  const handler = yield* Effect.provideService(
+    NodeHttpServer.makeHandler(checked(app, options), { scope }),
+    HttpMiddleware.TracerDisabledWhen,
+    Function.constTrue
+  )
+  server.on("request", handler)
+  const bound = yield* Effect.acquireRelease(
+    Listening.listen(server, options.bind),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+  return { bound }
+})
+
+const routes = (options: Options) =>
+  Layer.merge(
+    HttpApiBuilder.layer(AdminApi.AdminApi).pipe(Layer.provide([read(options)])),
+    PrometheusMetrics.layerHttp()
+  ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
+
+const read = ({ about, fleet }: Options) =>
+  HttpApiBuilder.group(AdminApi.AdminApi, "read", (handlers) => {
+    const running = () => Views.running(fleet.members())
+    return handlers
+      .handle("ready", () =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const readiness = Health.readiness(fleet.members(), now)
+          return readiness.ready ? readiness : HttpServerResponse.jsonUnsafe(readiness, { status: 503 })
+        }))
+      .handle("live", () => Effect.sync(() => ({ live: true as const, uptimeSeconds: process.uptime() })))
+      .handle("certificates", () => Effect.map(Clock.currentTimeMillis, (now) => Views.certificates(running(), now)))
+      .handle("intentions", () => Effect.sync(() => Views.intentions(running())))
+      .handle("connections", ({ query: { limit = AdminApi.listed } }) =>
+        Effect.map(Clock.currentTimeMillis, (now) =>
+          Views.connections(running(), limit, now)))
+      .handle("upstreams", () =>
+        Effect.sync(() => Views.upstreams(running())))
+      .handle("routes", () => Effect.sync(() => Views.routes(running())))
+      .handle("watches", () =>
+        Effect.flatMap(Effect.context<never>(), (context) =>
+          Effect.map(Clock.currentTimeMillis, (now) =>
+            Views.watches(Watched.followed(context), now))))
+      .handle("configuration", () =>
+        Effect.sync(() => ({
+          ...about,
+          node: process.version,
+          pid: process.pid,
+          startedAt: new Date(performance.timeOrigin).toISOString(),
+          sidecars: Views.registrations(running())
+        })))
+  })
+
+/** What there is, as `METHOD /path`. */
+const paths: ReadonlyArray<string> = (() => {
+  const found = ["GET /metrics"]
+  HttpApi.reflect(AdminApi.AdminApi, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint }) => {
+      found.push(`${endpoint.method} ${endpoint.path}`)
+    }
+  })
+  return found.sort()
+})()
+
+/** Around every request: what is refused, and what no handler foresaw. */
+const checked = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>, options: Options) =>
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const refusal = Access.refusal(request, yield* changes(request, options))
+    const response = refusal === undefined
+      ? yield* Effect.catchCause(app, (cause) => unforeseen(cause, request))
+      : refused(refusal.status, refusal.body)
+    return HttpServerResponse.setHeaders(response, { "cache-control": "no-store", "x-content-type-options": "nosniff" })
+  })
+
+const changes = (
+  { method }: HttpServerRequest.HttpServerRequest,
+  { bind, tokenFile }: Options
+): Effect.Effect<Access.Changes> =>
+  "path" in bind
+    ? Effect.succeed({ _tag: "Socket" })
+    : tokenFile === undefined || method === "GET" || method === "HEAD"
+    ? Effect.succeed({ _tag: "Nobody", why: withoutToken })
+    : Effect.match(TokenFile.read(tokenFile), {
+      onSuccess: (token): Access.Changes => ({ _tag: "Token", token }),
+      onFailure: ({ message }) => ({ _tag: "Nobody", why: `${message}: nobody may change anything meanwhile` })
+    })
+
+const withoutToken =
+  "this changes something, and nobody may: start the sidecar with --admin-token-file, or with --admin-bind unix:/path/to/socket"
+
+const unforeseen = (cause: Cause.Cause<unknown>, { method, url }: HttpServerRequest.HttpServerRequest) => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+  const error = Cause.squash(cause)
+  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
+    return Effect.succeed(unknown(method, url))
+  }
+  if (HttpApiError.HttpApiSchemaError.is(error)) return Effect.succeed(refused(400, error.cause.message))
+  return Effect.as(
+    Effect.logError("the admin interface failed to answer", cause),
+    refused(500, "the admin interface failed to answer: the log says why")
+  )
+}
+
+const unknown = (method: string, url: string): HttpServerResponse.HttpServerResponse => {
+  const [path] = url.split("?", 1)
+  const allowed = paths.flatMap((each) => each.endsWith(` ${path}`) ? [each.split(" ", 1)[0]!] : [])
+  return allowed.length === 0
+    ? refused(404, `there is no ${path} here`, paths)
+    : HttpServerResponse.setHeader(
+      refused(405, `${path} takes ${allowed.join(" and ")}, not ${method}`),
+      "allow",
+      allowed.join(", ")
+    )
+}
+
+const refused = (status: number, error: string, paths?: ReadonlyArray<string>): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.jsonUnsafe(
+    { error, ...(paths === undefined ? {} : { paths }) } satisfies typeof Documents.Refused.Type,
+    { status }
+  )

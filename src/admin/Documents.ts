@@ -1,0 +1,238 @@
+/**
+ * What the admin interface answers. Stable: fields are added, and neither renamed nor taken away. Times are texts of ISO 8601,
+ * durations seconds, and what is not known is null.
+ */
+import { Schema } from "effect"
+
+const count = Schema.Int
+const known = Schema.NullOr
+
+/** Of a sidecar, in every list of them. */
+const sidecar = {
+  /** How it was asked for. */
+  name: Schema.String,
+  /** The ID of its registration. */
+  proxy: Schema.String,
+  service: Schema.String
+}
+
+const each = <const Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct({ sidecars: Schema.Array(Schema.Struct({ ...sidecar, ...fields })) })
+
+/** It has to start, or cannot serve: why. Empty: it is ready. */
+export const Problems = Schema.Array(Schema.String)
+
+export const Readiness = Schema.Struct({
+  ready: Schema.Boolean,
+  sidecars: Schema.Array(Schema.Struct({ name: Schema.String, ready: Schema.Boolean, problems: Problems }))
+})
+export type Readiness = typeof Readiness.Type
+
+export const Liveness = Schema.Struct({ live: Schema.Literal(true), uptimeSeconds: Schema.Finite })
+
+export const Certificate = Schema.Struct({
+  subject: Schema.String,
+  serial: Schema.String,
+  notBefore: Schema.String,
+  notAfter: Schema.String,
+  /** Below zero: it has expired. */
+  secondsLeft: Schema.Finite,
+  key: Schema.String
+})
+export type Certificate = typeof Certificate.Type
+
+export const Root = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  /** New leaves are signed by it. */
+  active: Schema.Boolean,
+  certificate: Certificate
+})
+
+export const Certificates = each({
+  /** A SPIFFE id. */
+  identity: Schema.String,
+  trustDomain: Schema.String,
+  leaf: Certificate,
+  roots: Schema.Array(Root)
+})
+
+/** Whom a rule refused, how often. */
+export const Refusal = Schema.Struct({
+  source: Schema.String,
+  destination: Schema.String,
+  /** `web → api (precedence 9)`, or `default policy`. */
+  rule: Schema.String,
+  refusals: count,
+  /** Of them, those that audit mode let through. */
+  audited: count
+})
+
+export const Intentions = each({
+  protocol: Schema.String,
+  /** Whether requests are judged. Otherwise connections are. */
+  byRequest: Schema.Boolean,
+  defaultPolicy: Schema.Literals(["allow", "deny"]),
+  /** In the order in which they decide. */
+  intentions: Schema.Array(Schema.Struct({
+    source: Schema.String,
+    destination: Schema.String,
+    precedence: count,
+    action: Schema.Literals(["allow", "deny", "permissions"]),
+    /** As the agent has it. */
+    intention: Schema.Json
+  })),
+  /** What was not understood, and lets nobody in therefore. */
+  warnings: Schema.Array(Schema.String),
+  refusals: Schema.Array(Refusal)
+})
+
+export const Connection = Schema.Struct({
+  direction: Schema.Literals(["inbound", "outbound"]),
+  listener: Schema.String,
+  /** `address:port` of the side that connected. Empty: it came over a Unix socket. */
+  remote: Schema.String,
+  /** The SPIFFE id of the other side in the mesh. */
+  peer: known(Schema.String),
+  /** The address of the instance that it leads to, where it is one for the whole connection. */
+  to: known(Schema.String),
+  /** Why a caller was let in. */
+  because: known(Schema.String),
+  openedAt: Schema.String,
+  seconds: Schema.Finite,
+  /** Bytes into the mesh. */
+  sent: count,
+  /** Bytes from the mesh. */
+  received: count
+})
+
+export const Connections = each({
+  open: count,
+  /** As many as were asked for. */
+  connections: Schema.Array(Connection)
+})
+
+export const Instance = Schema.Struct({
+  id: Schema.String,
+  address: Schema.String,
+  service: Schema.String,
+  healthy: Schema.Boolean,
+  /** Why it is not called. */
+  unhealthy: known(Schema.String),
+  weight: count,
+  /** Left out for a while, as calls to it fail. */
+  ejected: Schema.Boolean,
+  /** Calls that it is busy with. */
+  active: count
+})
+
+export const Target = Schema.Struct({
+  id: Schema.String,
+  service: Schema.String,
+  datacenter: Schema.String,
+  filter: Schema.String,
+  /** Null: the list has not arrived. */
+  instances: known(Schema.Array(Instance))
+})
+
+const listener = {
+  /** `public`, `upstream` and its id, or `exposed` and its path. */
+  listener: Schema.String,
+  address: Schema.String,
+  state: Schema.Literals(["Starting", "Listening", "Failed", "Draining"]),
+  /** Of one that has failed. */
+  message: known(Schema.String)
+}
+
+export const Upstream = Schema.Struct({
+  ...listener,
+  service: Schema.String,
+  protocol: Schema.String,
+  open: count,
+  accepted: count,
+  failed: count,
+  sent: count,
+  received: count,
+  /** In order of preference. Null: it is not known yet where calls go. */
+  targets: known(Schema.Array(Target))
+})
+
+export const Upstreams = each({ upstreams: Schema.Array(Upstream) })
+
+export const Route = Schema.Struct({
+  /** From 1. */
+  route: count,
+  /** A service-router says it. Otherwise it is the route of everything else. */
+  written: Schema.Boolean,
+  conditions: Schema.Array(Schema.String),
+  requestTimeoutMillis: known(Schema.Finite),
+  idleTimeoutMillis: known(Schema.Finite),
+  retries: known(Schema.Struct({ times: count, on: Schema.Array(Schema.String) })),
+  legs: Schema.Array(Schema.Struct({
+    /** At most 1. */
+    share: Schema.Finite,
+    /** In order of preference. */
+    targets: Schema.Array(Schema.String)
+  }))
+})
+
+export const Routes = each({
+  upstreams: Schema.Array(Schema.Struct({
+    listener: Schema.String,
+    service: Schema.String,
+    protocol: Schema.String,
+    /** Null: connections are routed, not requests. */
+    routes: known(Schema.Array(Route)),
+    /** Of connections, in order of preference. */
+    targets: Schema.Array(Schema.String)
+  }))
+})
+
+export const Watch = Schema.Struct({
+  /** `the CA roots` */
+  what: Schema.String,
+  watch: Schema.String,
+  subject: Schema.String,
+  /** Whether the last attempt was answered. */
+  current: Schema.Boolean,
+  answeredAt: known(Schema.String),
+  secondsSinceAnswer: known(Schema.Finite),
+  /** Since the last answer. */
+  failures: count,
+  lastError: known(Schema.String)
+})
+export type Watch = typeof Watch.Type
+
+/** Those of a process: sidecars share them. */
+export const Watches = Schema.Struct({ watches: Schema.Array(Watch) })
+
+export const Setting = Schema.Struct({
+  name: Schema.String,
+  /** Null: not set. Of a secret: that there is one. */
+  value: known(Schema.String),
+  /** `flag`, `CONSUL_HTTP_ADDR`, `default` */
+  from: Schema.String
+})
+export type Setting = typeof Setting.Type
+
+export const Configuration = Schema.Struct({
+  version: Schema.String,
+  node: Schema.String,
+  pid: count,
+  startedAt: Schema.String,
+  /** The agent that is asked. */
+  agent: Schema.String,
+  settings: Schema.Array(Setting),
+  sidecars: Schema.Array(Schema.Struct({
+    ...sidecar,
+    /** The service that the registration has moved to. While it has, nothing is open. */
+    movedTo: known(Schema.String),
+    /** What the agent says, with every default. */
+    registration: Schema.Json,
+    /** What was registered and means nothing here. */
+    ignored: Schema.Array(Schema.String)
+  }))
+})
+
+/** What is wrong, and where to go instead. */
+export const Refused = Schema.Struct({ error: Schema.String, paths: Schema.optionalKey(Schema.Array(Schema.String)) })

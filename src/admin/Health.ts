@@ -1,0 +1,36 @@
+/** Whether the sidecars of a process can serve, and what is in the way. */
+import type * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
+import type * as Documents from "./Documents.ts"
+import type * as Fleet from "./Fleet.ts"
+
+/** `now` in milliseconds. Ready is a process that has sidecars, all of which can serve. */
+export const readiness = (members: ReadonlyArray<Fleet.Member>, now: number): Documents.Readiness => {
+  const sidecars = members.map((member) => {
+    const problems = problemsOf(member, now)
+    return { name: member.name, ready: problems.length === 0, problems }
+  })
+  return { ready: sidecars.length > 0 && sidecars.every(({ ready }) => ready), sidecars }
+}
+
+const problemsOf = ({ sidecar, why }: Fleet.Member, now: number): ReadonlyArray<string> =>
+  sidecar === undefined
+    ? [why ?? "it starts: the agent, certificates or intentions have not arrived, or a port is not open yet"]
+    : problems(sidecar, now)
+
+/** Nothing that passes unnoticed: an agent that is away changes nothing for traffic, and an expired leaf does. */
+export const problems = (sidecar: ConsulSidecar.ConsulSidecar, now: number): ReadonlyArray<string> => {
+  const { listeners, movedTo, registration } = sidecar.status()
+  const { certificate } = sidecar.material().leaf
+  return [
+    ...(movedTo === undefined ? [] : [
+      `${registration.proxyId} is registered as the proxy of ${movedTo} now: start it again, or register it as that of ` +
+      registration.service
+    ]),
+    ...listeners.flatMap(({ name, state }) =>
+      state._tag === "Failed" ? [`${name}: ${state.message}`] : state._tag === "Starting" ? [`${name}: it starts`] : []
+    ),
+    ...(certificate.notAfter.getTime() > now ? [] : [
+      `the leaf certificate has expired at ${certificate.notAfter.toISOString()}: no handshake succeeds until the agent has a new one`
+    ])
+  ]
+}
