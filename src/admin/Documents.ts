@@ -206,15 +206,6 @@ export type Watch = typeof Watch.Type
 /** Those of a process: sidecars share them. */
 export const Watches = Schema.Struct({ watches: Schema.Array(Watch) })
 
-export const Setting = Schema.Struct({
-  name: Schema.String,
-  /** Null: not set. Of a secret: that there is one. */
-  value: known(Schema.String),
-  /** `flag`, `CONSUL_HTTP_ADDR`, `default` */
-  from: Schema.String
-})
-export type Setting = typeof Setting.Type
-
 export const Configuration = Schema.Struct({
   version: Schema.String,
   node: Schema.String,
@@ -222,7 +213,6 @@ export const Configuration = Schema.Struct({
   startedAt: Schema.String,
   /** The agent that is asked. */
   agent: Schema.String,
-  settings: Schema.Array(Setting),
   sidecars: Schema.Array(Schema.Struct({
     ...sidecar,
     /** The service that the registration has moved to. While it has, nothing is open. */

@@ -235,7 +235,11 @@ export const registrations = (all: ReadonlyArray<Running>): (typeof Documents.Co
     return {
       ...head,
       movedTo: movedTo ?? null,
-      registration: json({ ...rest, listen: Listening.format(listen), application: Listening.format(application) }),
+      registration: json({
+        ...rest,
+        application: Listening.format(application),
+        ...(listen === undefined ? {} : { listen: Listening.format(listen) })
+      }),
       ignored
     }
   })

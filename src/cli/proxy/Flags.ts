@@ -3,6 +3,7 @@ import { type Command, Flag } from "effect/cli"
 import * as Consul from "../consul.ts"
 import * as Log from "../Log.ts"
 import * as Refusals from "../refusals.ts"
+import * as AdminFlags from "./AdminFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 /** Which proxy it is. */
@@ -90,6 +91,7 @@ export const flags = {
   ...adHoc,
   ...trust,
   ...marks,
+  ...AdminFlags.flags,
   stale: Flag.Boolean("stale").pipe(
     Flag.withDescription("Let any Consul server answer, not only the leader; its answers may be a moment old"),
     Flag.withDefault(false)

@@ -1,0 +1,40 @@
+/** Opens the admin interface of `effect-mesh proxy`. */
+import { Effect, Option } from "effect"
+import * as Address from "../../admin/Address.ts"
+import type * as Fleet from "../../admin/Fleet.ts"
+import * as ConsulClient from "../../consul/ConsulClient.ts"
+import * as Listening from "../../net/Listening.ts"
+import { version } from "../version.ts"
+import type * as Flags from "./Flags.ts"
+import * as Registered from "./Registered.ts"
+
+type Options = Pick<Flags.Options, "adminBind" | "adminTokenFile" | "adminAllowRemote">
+
+/** Before the sidecars start, so that it can tell what they wait for. */
+export const open = Effect.fnUntraced(function*(
+  { adminAllowRemote, adminBind, adminTokenFile }: Options,
+  fleet: Fleet.Fleet
+) {
+  if (Option.isNone(adminBind)) {
+    if (Option.isNone(adminTokenFile)) return
+    return yield* new Registered.UsageError({
+      why: "--admin-token-file says who may change something: where? Add --admin-bind"
+    })
+  }
+  const bind = yield* Effect.mapError(
+    Effect.fromResult(Address.parse(adminBind.value, adminAllowRemote)),
+    (why) => new Registered.UsageError({ why: `--admin-bind ${why}` })
+  )
+  const { address } = yield* ConsulClient.ConsulClient
+  // Loaded here, so that a sidecar without it does not carry it around.
+  const AdminServer = yield* Effect.promise(() => import("../../admin/AdminServer.ts"))
+  const { bound } = yield* AdminServer.make({
+    bind,
+    fleet,
+    tokenFile: Option.getOrUndefined(adminTokenFile),
+    about: { version, agent: address }
+  })
+  yield* Effect.logInfo(
+    `the admin interface answers at ${"path" in bound ? "unix:" : "http://"}${Listening.format(bound)}`
+  )
+})
