@@ -28,7 +28,7 @@ export interface Options {
 }
 
 /** What the process knows of itself. */
-export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent"> {}
+export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent" | "settings"> {}
 
 export interface AdminServer {
   /** With the port that was given. */

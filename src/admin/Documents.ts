@@ -206,6 +206,17 @@ export type Watch = typeof Watch.Type
 /** Those of a process: sidecars share them. */
 export const Watches = Schema.Struct({ watches: Schema.Array(Watch) })
 
+/** A setting of the process. */
+export const Setting = Schema.Struct({
+  /** Of the flag, without dashes. */
+  name: Schema.String,
+  /** Null: it is not set. A secret is only said to be there. */
+  value: known(Schema.Union([Schema.String, Schema.Finite, Schema.Boolean, Schema.Array(Schema.String)])),
+  /** `flag`, the name of a variable, a file, or `default`. */
+  from: Schema.String
+})
+export type Setting = typeof Setting.Type
+
 export const Configuration = Schema.Struct({
   version: Schema.String,
   node: Schema.String,
@@ -213,6 +224,7 @@ export const Configuration = Schema.Struct({
   startedAt: Schema.String,
   /** The agent that is asked. */
   agent: Schema.String,
+  settings: Schema.Array(Setting),
   sidecars: Schema.Array(Schema.Struct({
     ...sidecar,
     /** The service that the registration has moved to. While it has, nothing is open. */

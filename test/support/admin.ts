@@ -20,7 +20,7 @@ export const open = Effect.fnUntraced(function*(
 ) {
   const { bound } = yield* AdminServer.make({
     bind: { host: "127.0.0.1", port: 0 },
-    about: { version: "1.2.3", agent: "http://127.0.0.1:8500" },
+    about: { version: "1.2.3", agent: "http://127.0.0.1:8500", settings: [] },
     ...options
   })
   const port = "port" in bound ? bound.port : 0

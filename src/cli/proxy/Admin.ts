@@ -6,15 +6,12 @@ import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Listening from "../../net/Listening.ts"
 import { version } from "../version.ts"
 import type * as Flags from "./Flags.ts"
+import * as PrintConfig from "./PrintConfig.ts"
 import * as Registered from "./Registered.ts"
 
-type Options = Pick<Flags.Options, "adminBind" | "adminTokenFile" | "adminAllowRemote">
-
 /** Before the sidecars start, so that it can tell what they wait for. */
-export const open = Effect.fnUntraced(function*(
-  { adminAllowRemote, adminBind, adminTokenFile }: Options,
-  fleet: Fleet.Fleet
-) {
+export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: Fleet.Fleet) {
+  const { adminAllowRemote, adminBind, adminTokenFile } = options
   if (Option.isNone(adminBind)) {
     if (Option.isNone(adminTokenFile)) return
     return yield* new Registered.UsageError({
@@ -32,7 +29,15 @@ export const open = Effect.fnUntraced(function*(
     bind,
     fleet,
     tokenFile: Option.getOrUndefined(adminTokenFile),
-    about: { version, agent: address }
+    about: {
+      version,
+      agent: address,
+      settings: (yield* PrintConfig.settings(options)).map(({ from, name, value }) => ({
+        name,
+        value: value ?? null,
+        from
+      }))
+    }
   })
   yield* Effect.logInfo(
     `the admin interface answers at ${"path" in bound ? "unix:" : "http://"}${Listening.format(bound)}`
