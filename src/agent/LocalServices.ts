@@ -115,8 +115,9 @@ export const make = Effect.fnUntraced(function*(options: {
     })
 
   const maintenance = (id: string, name: string, serviceId: string, enable: boolean, reason: string) => {
-    if (!enable) return checks.definition(id) === undefined ? Effect.void : drop(id)
-    return put(maintenanceCheck(id, name, serviceId, reason))
+    const isOn = checks.definition(id) !== undefined
+    if (!enable) return isOn ? drop(id) : Effect.void
+    return isOn ? Effect.void : put(maintenanceCheck(id, name, serviceId, reason))
   }
 
   return {
