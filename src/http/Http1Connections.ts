@@ -43,6 +43,11 @@ class Http1Connection<Connection extends Splice.Side, Verdict> implements HttpEx
     if (this.lifecycle.ended() === "close") this.connection.socket.destroySoon()
   }
 
+  announce(): void {
+    this.lifecycle.last = true
+    if (this.response?.headersSent === false) this.response.setHeader("connection", "close")
+  }
+
   retire(): void {
     if (this.lifecycle.retired() === "close") this.connection.socket.destroySoon()
     else if (this.response?.headersSent === false) this.response.setHeader("connection", "close")

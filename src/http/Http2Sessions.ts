@@ -46,6 +46,9 @@ class Session<Connection extends Splice.Side, Verdict> implements HttpExchange.S
     })
   }
 
+  /** Node knows no notice before the GOAWAY, after which it ignores what is on its way. */
+  announce(): void {}
+
   retire(): void {
     this.http2.close()
   }
@@ -221,7 +224,11 @@ const createServer = (limits: HttpLimits.Limits, streams: boolean): Http2.Http2S
 }
 
 /** Stand-in for a connection that closed before its session began. */
-const closedBefore: HttpExchange.Served = { retire: Function.constVoid, sweep: Function.constFalse }
+const closedBefore: HttpExchange.Served = {
+  announce: Function.constVoid,
+  retire: Function.constVoid,
+  sweep: Function.constFalse
+}
 
 /** What ended a session, if the client is at fault. It is not where its connection broke or it said goodbye. */
 const faultOf = (

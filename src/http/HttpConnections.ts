@@ -23,7 +23,12 @@ export interface HttpConnections<Connection extends Splice.Side, Verdict> {
    * A connection that is still open after `graceMillis` is cut.
    */
   readonly retire: (connection: Connection, graceMillis: number) => void
-  /** The same for every client, for good. The caller decides when the rest is cut. */
+  /**
+   * Has every client told with its next answer that it is to go elsewhere, and serves it until then: by `Connection: close`.
+   * HTTP/2 says nothing yet, as what is on its way when a GOAWAY arrives would be lost.
+   */
+  readonly announce: () => void
+  /** The same as `retire` for every client, for good. The caller decides when the rest is cut. */
   readonly drain: () => void
   /** From now on requests are answered by `handlers`; undefined: by 503. */
   readonly attach: (handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined) => void
@@ -50,6 +55,7 @@ export const make = Effect.fnUntraced(
   ): Effect.fn.Return<HttpConnections<Connection, Verdict>, never, Scope.Scope> {
     const open = new ServedConnections.ServedConnections<Connection>()
     let handlers: HttpExchange.Handlers<HttpExchange.Exchange<Connection, Verdict>> | undefined
+    let announced = false
     let draining = false
 
     const observer: HttpExchange.Observer<Connection, Verdict> = {
@@ -69,7 +75,7 @@ export const make = Effect.fnUntraced(
     yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(HttpLimits.interval(limits))))
 
     const take = (connection: Connection, protocol: Protocol) => {
-      const served = protocol === "h2" ? http2.take(connection) : http1.take(connection, draining)
+      const served = protocol === "h2" ? http2.take(connection) : http1.take(connection, announced)
       open.serve(connection, served)
       if (protocol === "h2" && draining) served.retire()
     }
@@ -96,7 +102,12 @@ export const make = Effect.fnUntraced(
             late: () => late(connection)
           })
         }),
+      announce: () => {
+        announced = true
+        for (const connection of open.all()) open.announce(connection)
+      },
       drain: () => {
+        announced = true
         draining = true
         for (const connection of open.all()) open.retire(connection, Infinity)
       },

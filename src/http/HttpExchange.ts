@@ -157,6 +157,8 @@ export interface Observer<Connection extends Splice.Side, Verdict> {
 
 /** A connection that speaks one of the versions. */
 export interface Served {
+  /** It is about to leave: the next answer says so where the protocol can, and is the last one. Until then it is served on. */
+  readonly announce: () => void
   /** No new requests. It ends once those at hand are finished, at once where there are none. */
   readonly retire: () => void
   /** Looks for what takes too long, and says whether the connection is idle. `now` is `performance.now()`. */

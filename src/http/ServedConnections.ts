@@ -40,6 +40,11 @@ export class ServedConnections<Connection extends Splice.Side> {
     if (entry !== undefined) entry.due = Math.min(entry.due, due)
   }
 
+  /** Tells the client that its connection is about to leave. */
+  announce(connection: Connection): void {
+    this.entries.get(connection)?.served?.announce()
+  }
+
   /** Takes no more requests from the connection, and cuts it at the first sweep after `due`. */
   retire(connection: Connection, due: number): void {
     const entry = this.entries.get(connection)

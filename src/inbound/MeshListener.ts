@@ -154,7 +154,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   })
   const stats = () => read({ handler, lifetimes, open, refusals, server, traffic })
   yield* ConnectionMetrics.follow("inbound", () => totals(stats()))
-  const idle = FiberSet.awaitEmpty(fibers)
+  // A caller takes its connection for made while we still look at its last word of the handshake.
+  const idle = Effect.andThen(server.empty, FiberSet.awaitEmpty(fibers))
   const bound = yield* Effect.acquireRelease(
     server.listen({ finished, refused: refusals.refuse, failed: run }),
     () => server.stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))

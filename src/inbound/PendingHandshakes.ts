@@ -3,6 +3,7 @@
  * beneath it, which Node does not tell. `TlsServer` keeps the time that a handshake may take.
  */
 import type { Socket } from "node:net"
+import { Effect } from "effect"
 
 /** A transport whose handshake may still be going on. */
 export interface Arrival<out A> {
@@ -21,11 +22,14 @@ export interface PendingHandshakes<in out A> {
   readonly add: (transport: Socket, material: A) => void
   readonly of: (socket: Socket) => Arrival<A> | undefined
   readonly destroyAll: () => void
+  /** Waits until none is left. */
+  readonly empty: Effect.Effect<void>
 }
 
 /** `host` is where the server listens. */
 export const make = <A>(host: string): PendingHandshakes<A> => {
   const present = new Map<string, Arrival<A>>()
+  const waiting = new Set<() => void>()
   const anyAddress = ["", "0.0.0.0", "::"].includes(host)
   // Names a TCP connection among those that are open.
   const keyOf = (socket: Socket) => anyAddress ? `${remoteOf(socket)} ${socket.localAddress}` : remoteOf(socket)
@@ -37,10 +41,20 @@ export const make = <A>(host: string): PendingHandshakes<A> => {
       transport.once("close", () => {
         // A caller's port may be in use again before the event of its last connection is heard.
         if (present.get(key)?.transport === transport) present.delete(key)
+        if (present.size === 0) { for (const resume of waiting) resume() }
       })
     },
     of: (socket) => present.get(keyOf(socket)),
-    destroyAll: () => present.forEach(({ transport }) => transport.destroy())
+    destroyAll: () => present.forEach(({ transport }) => transport.destroy()),
+    empty: Effect.callback<void>((done) => {
+      if (present.size === 0) return done(Effect.void)
+      const resume = () => {
+        waiting.delete(resume)
+        done(Effect.void)
+      }
+      waiting.add(resume)
+      return Effect.sync(() => void waiting.delete(resume))
+    })
   }
 }
 

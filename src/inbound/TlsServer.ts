@@ -49,6 +49,8 @@ export interface TlsServer {
   readonly listen: (observer: Observer) => Effect.Effect<number, Listening.ListenError>
   /** Stops accepting. Connections stay. */
   readonly stop: Effect.Effect<void>
+  /** Waits until no connection is left, in a handshake or after it. */
+  readonly empty: Effect.Effect<void>
   readonly setMaxConnections: (limit: number) => void
 }
 
@@ -77,6 +79,7 @@ export const make = Effect.fnUntraced(function*(
   const accept = (transport: Socket) => void (accepting ? server.emit("connection", transport) : transport.destroy())
   return {
     size: arrivals.size,
+    empty: arrivals.empty,
     listen: Effect.fnUntraced(function*(observer) {
       observe(server, arrivals, options, observer)
       const { from } = options

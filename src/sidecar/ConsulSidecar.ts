@@ -11,10 +11,11 @@ import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
+import * as Maintenance from "./Maintenance.ts"
 import * as OpenFiles from "./OpenFiles.ts"
 import * as Sidecar from "./Sidecar.ts"
 
-export interface Options extends Sidecar.Options {
+export interface Options extends Omit<Sidecar.Options, "announce"> {
   /** What holds where no intention matches. Absent: what the agent is configured with. */
   readonly defaultPolicy?: Authorizer.DefaultPolicy | undefined
   /** Where refusals are only recorded, and everybody with a certificate of the mesh is let in. Default: nowhere. */
@@ -34,6 +35,13 @@ export interface ConsulSidecar {
   readonly material: () => SecureContexts.Material
   /** Who may call the service, and how fresh that knowledge is. */
   readonly authorizer: Watched.Watched<Authorizer.Authorizer>
+  /**
+   * Leaves without losing a call, and returns when it has left: with a `shutdownDelay` the proxy is put into maintenance first.
+   * The scope ends by it too. Again: waits for the same.
+   */
+  readonly leave: Effect.Effect<void>
+  /** Waits until it has left by a `leave`. */
+  readonly left: Effect.Effect<void>
 }
 
 /**
@@ -55,17 +63,19 @@ export const makeFrom = (
   Effect.gen(function*() {
     yield* OpenFiles.warnIfFew()
     const registrations = yield* Layer.build(source)
-    const { service } = yield* Effect.flatMap(
+    const { proxyId, service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
     return yield* Effect.gen(function*() {
       const mesh = yield* Layer.build(Mesh.layer({ ...options, service }))
       return yield* Effect.gen(function*() {
-        const { failed, status } = yield* Sidecar.make(options)
+        const maintenance = yield* Maintenance.make(proxyId)
+        const { failed, leave, left, status } = yield* Sidecar.make({ ...options, announce: maintenance.begin })
+        yield* Effect.forkScoped(maintenance.end)
         const contexts = yield* SecureContexts.SecureContexts
         const authorizer = yield* Intentions.Intentions
-        return { status, failed, material: contexts.current, authorizer }
+        return { status, failed, material: contexts.current, authorizer, leave, left }
       }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
     }).pipe(inTheNameOf(service))
   })

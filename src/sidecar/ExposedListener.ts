@@ -3,7 +3,7 @@
  * without identities and intentions.
  */
 import * as Net from "node:net"
-import { type Duration, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import * as LocalServer from "../net/LocalServer.ts"
@@ -16,7 +16,6 @@ import type * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as ConnectionLine from "./log/ConnectionLine.ts"
 
 export interface Options {
-  readonly drain?: Duration.Input | undefined
   readonly marks: Marks.Marks
   readonly accessLog: AccessLogWriter.AccessLogWriter
 }
@@ -36,13 +35,13 @@ export const nameOf = (
 export const make = Effect.fnUntraced(function*(
   exposed: Exposed.ExposedPath,
   registration: ProxyRegistration.Registration,
-  { accessLog, drain, marks }: Options
+  { accessLog, marks }: Options
 ): Effect.fn.Return<Listener.Listener, Listening.ListenError, Scope.Scope> {
   let current = exposed
   const http = yield* ExposedHttp.make({ exposed, registration }, accessLog.log, marks)
   const { accepted, bound, idle, open, stop } = yield* LocalServer.make({
     bind: exposed.listen,
-    drain,
+    drain: 0, // the sidecar waits, for all of its listeners
     draining: http.drain,
     serve: (socket) => {
       const client = Splice.plain(socket)
@@ -54,6 +53,7 @@ export const make = Effect.fnUntraced(function*(
   })
   return {
     address: Listening.format(bound),
+    announce: http.announce,
     stop,
     idle,
     counts: () => ({ ...Listener.none, open: open(), accepted: accepted() }),

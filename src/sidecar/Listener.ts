@@ -78,6 +78,8 @@ export interface Listener {
   readonly details: Details
   /** Takes over what can change while it is open. Open connections stay as they are. */
   readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
+  /** Tells callers that they are to go elsewhere soon, where their protocol can, and serves them until they do. */
+  readonly announce: Effect.Effect<void>
   /** Stops accepting, at once. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */

@@ -24,6 +24,7 @@ import * as TransportFailure from "./log/TransportFailure.ts"
 import * as Listener from "./Listener.ts"
 
 export interface Options {
+  /** How long requests at hand may go on where their connection has to end. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
   readonly marks: Marks.Marks
@@ -86,7 +87,7 @@ export const make = Effect.fnUntraced(function*(
       ConnectionPolicy.isLeftToRequests(caller.decision) ? http.serve(caller) : relay(caller),
     handshakeTimeout: registration.handshakeTimeoutMillis,
     maxConnections: registration.maxInboundConnections,
-    drain: options.drain,
+    drain: 0, // the sidecar waits, for all of its listeners
     reauthorize: options.reauthorize,
     // One whose requests are judged may stay as long as they are; what came as bytes goes on as such.
     keep: (connection, current) =>
@@ -108,6 +109,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => stop)
   return {
     address: Listening.format(listener),
+    announce: http.announce,
     stop,
     idle: listener.idle,
     counts: listener.stats,

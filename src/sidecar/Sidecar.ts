@@ -10,7 +10,7 @@
  * Identity, intentions and application belong together. A registration that names another service than the one whose
  * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
-import { Context, Deferred, type Duration, Effect, FiberSet, Layer, Schedule, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, FiberSet, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
@@ -22,15 +22,14 @@ import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as ExposedListener from "./ExposedListener.ts"
+import * as Leaving from "./Leaving.ts"
 import type * as Listener from "./Listener.ts"
 import * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import * as PublicListener from "./PublicListener.ts"
 import * as Supervised from "./Supervised.ts"
 import * as UpstreamListener from "./UpstreamListener.ts"
 
-export interface Options {
-  /** How long open connections may go on once the sidecar stops. Default: 10 seconds. */
-  readonly drain?: Duration.Input | undefined
+export interface Options extends Leaving.Options {
   /** Judges open connections again, besides each change of intentions. Default: every minute. */
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
   /** When a listener that could not bind is tried again. Default: every 3 seconds. */
@@ -56,6 +55,8 @@ export interface Status {
   readonly registration: ProxyRegistration.Registration
   /** The service to which the registration has moved. While it is there, nothing is open. */
   readonly movedTo: string | undefined
+  /** Whether it serves, or leaves. */
+  readonly phase: Leaving.Phase
   /** Those that drain included. */
   readonly listeners: ReadonlyArray<ListenerStatus>
 }
@@ -70,6 +71,10 @@ export class Sidecar extends Context.Service<Sidecar, {
   readonly status: () => Status
   /** Waits for ever, unless it can not go on as a whole. */
   readonly failed: Effect.Effect<never, SidecarFailed>
+  /** Leaves without losing a call, and returns when it has left. Again: waits for the same. */
+  readonly leave: Effect.Effect<void>
+  /** Waits until it has left by a `leave`. */
+  readonly left: Effect.Effect<void>
 }>()("effect-mesh/proxy/Sidecar") {}
 
 /** What every listener of a sidecar needs. */
@@ -100,7 +105,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<Services>()
 
-  const launch = (plan: Plan, now: ProxyRegistration.Registration, rebind: Schedule.Schedule<unknown> | undefined) => {
+  const launch = (
+    plan: Plan,
+    now: ProxyRegistration.Registration,
+    rebind: Schedule.Schedule<unknown> | undefined
+  ) => {
     const { run: serve, supervised } = Supervised.make({ ...plan, registration: now, rebind })
     const running: Running = { plan, supervised }
     listeners.add(running)
@@ -123,35 +132,59 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     )
   )
 
+  const each = (
+    direction: ListenerStatus["direction"],
+    act: (supervised: Supervised.Supervised) => Effect.Effect<void>
+  ) =>
+    Effect.suspend(() =>
+      Effect.forEach(
+        [...listeners].filter(({ plan }) => plan.direction === direction),
+        ({ supervised }) => act(supervised),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
+  const { leave, left, phase } = yield* Leaving.make({
+    name: first.proxyId,
+    announce: Effect.andThen(options.announce ?? Effect.void, each("inbound", (supervised) => supervised.announce)),
+    close: (direction) =>
+      Effect.suspend(() => {
+        for (const [name, { plan }] of wanted) if (plan.direction === direction) wanted.delete(name)
+        return each(direction, ({ gone, retire }) => Effect.andThen(retire, gone))
+      }),
+    open: () => [...listeners].reduce((sum, { supervised }) => sum + supervised.counts().open, 0)
+  }, options)
+
   /** Those that go stop first, so that what comes may have their addresses. */
-  const apply = Effect.fnUntraced(function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
-    movedTo = next.service === service ? undefined : next.service
-    if (movedTo === undefined) {
-      applied = next
-      accessLog.follow(next.accessLogs)
-    } else yield* sayMoved
-    yield* warn(next.ignored)
-    const planned = movedTo === undefined ? plansOf(next, options, accessLog) : []
-    const plans = new Map(planned.map((plan) => [plan.name, plan]))
-    for (const [name, { plan, supervised }] of wanted) {
-      if (plans.get(name)?.key === plan.key) continue
-      wanted.delete(name)
-      yield* supervised.retire
+  const apply = Effect.fnUntraced(
+    function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
+      movedTo = next.service === service ? undefined : next.service
+      if (movedTo === undefined) {
+        applied = next
+        accessLog.follow(next.accessLogs)
+      } else yield* sayMoved
+      yield* warn(next.ignored)
+      const planned = movedTo === undefined ? plansOf(next, options, accessLog) : []
+      const plans = new Map(planned.map((plan) => [plan.name, plan]))
+      for (const [name, { plan, supervised }] of wanted) {
+        if (plans.get(name)?.key === plan.key) continue
+        wanted.delete(name)
+        yield* supervised.retire
+      }
+      const launched: Array<Running> = []
+      for (const plan of plans.values()) {
+        const running = wanted.get(plan.name)
+        if (running === undefined) launched.push(launch(plan, next, rebind))
+        else yield* running.supervised.update(next)
+      }
+      return launched
     }
-    const launched: Array<Running> = []
-    for (const plan of plans.values()) {
-      const running = wanted.get(plan.name)
-      if (running === undefined) launched.push(launch(plan, next, rebind))
-      else yield* running.supervised.update(next)
-    }
-    return launched
-  })
+  )
 
   for (const { supervised } of yield* apply(first)) yield* supervised.bound
   let seen = first
   yield* Effect.forkScoped(
     Stream.runForEach(watched.changes, (next) => {
-      if (next === seen) return Effect.void
+      if (next === seen || phase() !== "serving") return Effect.void
       seen = next
       return Effect.andThen(
         Effect.logInfo(`the registration of ${next.proxyId} has changed`),
@@ -165,9 +198,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   yield* Effect.forkScoped(Effect.schedule(sayMoved, Schedule.spaced("1 minute")))
   return {
     failed: Deferred.await(failure),
+    leave,
+    left,
     status: () => ({
       registration: applied,
       movedTo,
+      phase: phase(),
       listeners: Array.from(listeners, ({ plan, supervised }) => ({
         name: plan.name,
         direction: plan.direction,

@@ -35,9 +35,13 @@ export interface Supervised {
   readonly address: () => string | undefined
   readonly counts: () => Listener.Counts
   readonly details: () => Listener.Details
+  /** Tells callers that it is about to leave, and serves them on. */
+  readonly announce: Effect.Effect<void>
   readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
   /** Stops accepting before it returns. */
   readonly retire: Effect.Effect<void>
+  /** Waits until it is gone. */
+  readonly gone: Effect.Effect<void>
   /** How the first attempt to bind went, where there is no other. */
   readonly bound: Effect.Effect<void, Listening.ListenError>
 }
@@ -48,6 +52,7 @@ export const make = <R>(
 ): { readonly supervised: Supervised; readonly run: Effect.Effect<void, never, Exclude<R, Scope.Scope>> } => {
   const retired = Deferred.makeUnsafe<void>()
   const stopped = Deferred.makeUnsafe<void>()
+  const gone = Deferred.makeUnsafe<void>()
   const bound = Deferred.makeUnsafe<void, Listening.ListenError>()
   let registration = plan.registration
   let listener: Listener.Listener | undefined
@@ -95,7 +100,7 @@ export const make = <R>(
     Effect.catchCause((cause) =>
       state._tag === "Failed" ? Effect.void : Effect.logError(`${plan.name}: the listener failed`, cause)
     ),
-    Effect.ensuring(Deferred.succeed(stopped, undefined))
+    Effect.ensuring(Effect.andThen(Deferred.succeed(stopped, undefined), Deferred.succeed(gone, undefined)))
   )
   return {
     run,
@@ -104,6 +109,8 @@ export const make = <R>(
       address: () => listener?.address,
       counts: () => listener?.counts() ?? Listener.none,
       details: () => listener?.details ?? Listener.noDetails,
+      announce: Effect.suspend(() => listener?.announce ?? Effect.void),
+      gone: Deferred.await(gone),
       update: (next) =>
         Effect.suspend(() => {
           registration = next

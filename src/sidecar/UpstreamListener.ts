@@ -1,6 +1,6 @@
 /** From the local application to one upstream of the sidecar. */
 import type { Socket } from "node:net"
-import { type Duration, Effect, Iterable, type Scope } from "effect"
+import { Effect, Iterable, type Scope } from "effect"
 import * as Destination from "../outbound/Destination.ts"
 import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
@@ -19,7 +19,6 @@ import * as Listener from "./Listener.ts"
 export interface Options {
   /** The service of the application, for the log. */
   readonly caller: string
-  readonly drain?: Duration.Input | undefined
   readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
 }
@@ -43,7 +42,8 @@ export const make = Effect.fnUntraced(function*(
   let current = upstream
   const http = yield* UpstreamHttp.make(upstream, { ...options, resolverOf })
   const { bound, connections, idle, redirect, stats, status, stop } = yield* Forwarder.make({
-    ...options,
+    caller: options.caller,
+    drain: 0, // the sidecar waits, for all of its listeners
     bind: upstream.bind,
     to: resolverOf(upstream),
     serve: http.serve,
@@ -53,6 +53,7 @@ export const make = Effect.fnUntraced(function*(
   })
   return {
     address: Listening.format(bound),
+    announce: Effect.void, // the application is the last to leave
     stop,
     idle,
     counts: stats,

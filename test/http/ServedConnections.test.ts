@@ -10,7 +10,11 @@ const open = (idle = false) => {
     socket: { destroySoon: () => done.push("end") } as unknown as Socket,
     reset: () => void done.push("reset")
   }
-  const served = { retire: () => void done.push("retire"), sweep: () => idle }
+  const served = {
+    announce: () => void done.push("announce"),
+    retire: () => void done.push("retire"),
+    sweep: () => idle
+  }
   connections.add(connection)
   return { connections, connection, served, done }
 }

@@ -13,6 +13,7 @@ const listener: Listener.Listener = {
   counts: () => Listener.none,
   details: Listener.noDetails,
   update: () => Effect.void,
+  announce: Effect.void,
   stop: Effect.void,
   idle: Effect.void
 }

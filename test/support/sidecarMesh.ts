@@ -19,6 +19,8 @@ export interface Options {
   readonly agent?: DevelopmentAgent.Options
   /** Default: half a second. */
   readonly drain?: Duration.Input
+  /** Default: none. */
+  readonly shutdownDelay?: Duration.Input
   readonly marks?: ConsulSidecar.Options["marks"]
 }
 
@@ -63,6 +65,7 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     const sidecar = yield* ConsulSidecar.make({
       proxyId: `${id}-sidecar-proxy`,
       drain: options.drain ?? "500 millis",
+      shutdownDelay: options.shutdownDelay,
       marks: options.marks
     }).pipe(
       Scope.provide(own),
@@ -82,6 +85,8 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     remove,
     start,
     agent: running,
-    front
+    front,
+    /** For questions to the agent. */
+    call
   }
 })

@@ -58,6 +58,7 @@ export const start = Effect.fnUntraced(function*(
   const listener = (name: string) => sidecar.status().listeners.find((it) => it.name === name)
   return {
     status: sidecar.status,
+    leave: sidecar.leave,
     listener,
     /** The port of a listener that is open. */
     port: (name: string) => Number(listener(name)?.address.split(":").at(-1)),

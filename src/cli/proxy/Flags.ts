@@ -4,6 +4,7 @@ import * as Consul from "../consul.ts"
 import * as Log from "../Log.ts"
 import * as Refusals from "../refusals.ts"
 import * as AdminFlags from "./AdminFlags.ts"
+import * as LeavingFlags from "./LeavingFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 /** Which proxy it is. */
@@ -96,6 +97,7 @@ export const flags = {
     Flag.withDescription("Let any Consul server answer, not only the leader; its answers may be a moment old"),
     Flag.withDefault(false)
   ),
+  ...LeavingFlags.flags,
   startTimeout: startTimeout("the agent, certificates and intentions")
 }
 

@@ -1,4 +1,4 @@
-/** Runs the sidecar that the options name or describe, until it is interrupted. */
+/** Runs the sidecar that the options name or describe, until it is interrupted, fails or has left. */
 import { Effect, Option } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import * as Marks from "../../http/relay/Marks.ts"
@@ -24,7 +24,7 @@ export const serve = Effect.fn(function*(options: Flags.Options) {
   const sidecar = yield* fleet.start(nameOf(options), start)
   if (adHoc?.register === true) yield* AdHoc.register(adHoc.registration)
   yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
-  return yield* sidecar.failed
+  return yield* Effect.raceFirst(sidecar.failed, sidecar.left)
 })
 
 /** As it was asked for. */
@@ -38,6 +38,8 @@ const settings = (options: Flags.Options): ConsulSidecar.Options => ({
     ...(options.withoutEnvoyHeaders ? Marks.none : Marks.envoy),
     server: options.serverHeader === "" ? undefined : options.serverHeader
   },
+  shutdownDelay: options.shutdownDelay,
+  drain: options.drainTimeout,
   audit: options.audit ? Audit.everywhere : Audit.nowhere,
   ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
 })

@@ -74,6 +74,11 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
     socket.once("close", () => this.#closed())
   }
 
+  /** The next answer is the last one, and says so. */
+  announce(): void {
+    this.#last = true
+  }
+
   /** No more requests. It ends once the one at hand is over. */
   retire(): void {
     this.#last = true

@@ -26,6 +26,8 @@ export interface Settings {
 export interface ExposedHttp {
   /** Serves a connection until it is closed. */
   readonly serve: (connection: Splice.Side) => Effect.Effect<void>
+  /** Tells clients that they are to go elsewhere soon, and serves them until they do. */
+  readonly announce: Effect.Effect<void>
   /** Asks clients to go elsewhere. */
   readonly drain: Effect.Effect<void>
   readonly update: (settings: Settings) => void
@@ -63,6 +65,7 @@ export const make = Effect.fnUntraced(function*(
   })
   return {
     serve: clients.serve,
+    announce: Effect.sync(clients.announce),
     drain: Effect.sync(clients.drain),
     update: (next) => {
       settings = next

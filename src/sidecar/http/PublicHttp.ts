@@ -31,6 +31,8 @@ export interface PublicHttp {
   readonly serve: (connection: Connection.Connection) => Effect.Effect<void>
   /** Asks a caller to go elsewhere, and cuts its connection after so long. */
   readonly retire: (connection: Connection.Connection, graceMillis: number) => void
+  /** Tells callers that they are to go elsewhere soon, and serves them until they do. */
+  readonly announce: Effect.Effect<void>
   /** Asks all callers to go elsewhere. */
   readonly drain: Effect.Effect<void>
   readonly update: (registration: ProxyRegistration.Registration) => void
@@ -119,6 +121,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     serve: clients.serve,
     retire: clients.retire,
+    announce: Effect.sync(clients.announce),
     drain: Effect.sync(clients.drain),
     update: (next) => {
       settings = next
