@@ -18,6 +18,19 @@ export const layer = process.env["TEST_REAL_CONSUL"] === undefined
   )
   : ConsulClient.layer()
 
+/** For programs that a test starts: the variables by which they find this agent. */
+export const variables: Effect.Effect<Readonly<Record<string, string>>, never, ConsulClient.ConsulClient> = Effect.map(
+  ConsulClient.ConsulClient,
+  ({ address }) =>
+    process.env["TEST_REAL_CONSUL"] === undefined
+      ? { CONSUL_HTTP_ADDR: address }
+      : Object.fromEntries(
+        Object.entries(process.env).flatMap(([name, value]) =>
+          name.startsWith("CONSUL_") && value !== undefined ? [[name, value] as const] : []
+        )
+      )
+)
+
 let names = 0
 
 /** A name that nobody has used with this agent. */
