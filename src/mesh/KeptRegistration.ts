@@ -1,7 +1,7 @@
 /**
  * An instance in the catalog, for as long as its scope is open.
  *
- *     register ─▶ say how it is, or be asked ─▶ maintenance ─▶ drain ─▶ deregister
+ *     register ─▶ say how it is, or be asked ─▶ (maintenance ─▶ drain) ─▶ deregister
  *                        │ the agent has forgotten us: register again
  *
  * Open it after the listener: its scope then closes first, so that callers are sent elsewhere while the listener still
@@ -18,8 +18,11 @@ export interface Options<R> {
   /** With the check that `check` answers for. */
   readonly definition: AgentService.ServiceRegistration & { readonly ID: string }
   readonly check: Check<R>
-  /** How long callers have to turn away before the instance leaves the catalog. */
-  readonly drain: Duration.Input
+  /**
+   * How long callers have to turn away, in maintenance mode, before the instance leaves the catalog. Absent: it leaves at once, and
+   * whoever listens waits for callers.
+   */
+  readonly drain?: Duration.Input | undefined
 }
 
 /** How the agent hears whether the instance is well. */
@@ -111,14 +114,16 @@ const say = <R>(
 const takeOut = (
   consul: ConsulClient.ConsulClient["Service"],
   id: string,
-  drain: Duration.Input
+  drain: Duration.Input | undefined
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    yield* consul.call(
-      "PUT /v1/agent/service/maintenance",
-      (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable: true, reason: "shutting down" } })
-    )
-    yield* Effect.sleep(drain)
+    if (drain !== undefined) {
+      yield* consul.call(
+        "PUT /v1/agent/service/maintenance",
+        (api) => api.agent.serviceMaintenance({ params: { id }, query: { enable: true, reason: "shutting down" } })
+      )
+      yield* Effect.sleep(drain)
+    }
     yield* consul.call(
       "PUT /v1/agent/service/deregister",
       (api) => api.agent.deregisterService({ params: { id }, query: {} })

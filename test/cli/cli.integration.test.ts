@@ -6,6 +6,7 @@ import { join } from "node:path"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import type * as PrintConfig from "../../src/cli/proxy/PrintConfig.ts"
 import { badAgent, refusing } from "../support/agents.ts"
+import { freePort } from "../support/consul.ts"
 import { mesh, run } from "../support/meshCommand.ts"
 import * as temporary from "../support/temporary.ts"
 
@@ -328,5 +329,17 @@ describe("effect-mesh", { concurrent: true }, () => {
       assert.strictEqual(code, 1, printed)
       assert.match(output, /^proxy-id: "x" +# flag$/m)
       assert.match(printed, /effect-mesh: GET \/v1\/agent\/service\/x/)
+    }))
+
+  it.live("opens the admin interface on this machine for -pprof-addr, which Consul's proxy has for it", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const line = ["proxy", "-service", "web", "-upstream", `api:${yield* freePort}`, "-http-addr", address]
+      const program = yield* mesh(...line, "-pprof-addr", ":0")
+      yield* until(() => /admin interface answers at http:\/\/127.0.0.1:\d+/.test(program.printed()), program.printed)
+      program.process.kill("SIGTERM")
+      const { code, printed } = yield* run(...line, "-pprof-addr", "0.0.0.0:0")
+      assert.strictEqual(code, 1)
+      assert.match(printed, /^effect-mesh: --pprof-addr is "0.0.0.0:0", which other machines may reach/)
     }))
 })

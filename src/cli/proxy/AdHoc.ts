@@ -141,7 +141,7 @@ const hostPort = (
 /** Without an answer for so long, the agent takes it for dead. */
 const ttlSeconds = 30
 
-/** Has the agent know of it until the scope closes. */
+/** Has the agent know of it until the scope closes. The sidecar, which closes after that, serves those who have not heard. */
 export const register = ({ listen, proxyId, service }: ProxyRegistration.Registration) => {
   const anyAddress = listen === undefined || ["0.0.0.0", "::"].includes(listen.host)
   return KeptRegistration.make({
@@ -160,7 +160,6 @@ export const register = ({ listen, proxyId, service }: ProxyRegistration.Registr
       period: Duration.seconds(ttlSeconds / 3),
       tell: Effect.succeed({ status: "passing", output: "" }),
       last: () => "passing"
-    },
-    drain: "1 second"
+    }
   })
 }

@@ -11,18 +11,19 @@ import * as Registered from "./Registered.ts"
 
 /** Before the sidecars start, so that it can tell what they wait for. */
 export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: Fleet.Fleet) {
-  const { adminAllowRemote, adminBind, adminTokenFile } = options
-  if (Option.isNone(adminBind)) {
+  const { adminAllowRemote, adminTokenFile } = options
+  const address = addressOf(options)
+  if (address === undefined) {
     if (Option.isNone(adminTokenFile)) return
     return yield* new Registered.UsageError({
       why: "--admin-token-file says who may change something: where? Add --admin-bind"
     })
   }
   const bind = yield* Effect.mapError(
-    Effect.fromResult(Address.parse(adminBind.value, adminAllowRemote)),
-    (why) => new Registered.UsageError({ why: `--admin-bind ${why}` })
+    Effect.fromResult(Address.parse(address.text, adminAllowRemote)),
+    (why) => new Registered.UsageError({ why: `${address.flag} ${why}` })
   )
-  const { address } = yield* ConsulClient.ConsulClient
+  const { address: agent } = yield* ConsulClient.ConsulClient
   // Loaded here, so that a sidecar without it does not carry it around.
   const AdminServer = yield* Effect.promise(() => import("../../admin/AdminServer.ts"))
   const { bound } = yield* AdminServer.make({
@@ -31,7 +32,7 @@ export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: F
     tokenFile: Option.getOrUndefined(adminTokenFile),
     about: {
       version,
-      agent: address,
+      agent,
       settings: (yield* PrintConfig.settings(options)).map(({ from, name, value }) => ({
         name,
         value: value ?? null,
@@ -43,3 +44,10 @@ export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: F
     `the admin interface answers at ${"path" in bound ? "unix:" : "http://"}${Listening.format(bound)}`
   )
 })
+
+const addressOf = ({ adminBind, pprofAddr }: Flags.Options) =>
+  Option.isSome(adminBind)
+    ? { flag: "--admin-bind", text: adminBind.value }
+    : Option.isSome(pprofAddr)
+    ? { flag: "--pprof-addr", text: pprofAddr.value.replace(/^:/, "127.0.0.1:") }
+    : undefined

@@ -19,5 +19,10 @@ export const flags = {
   adminAllowRemote: Flag.Boolean("admin-allow-remote").pipe(
     Flag.withDescription("Let --admin-bind be an address that other machines reach, where everybody can read it"),
     Flag.withDefault(false)
+  ),
+  pprofAddr: Flag.String("pprof-addr").pipe(
+    Flag.withDescription("What consul connect proxy calls it: --admin-bind, on this machine unless a host is given"),
+    Flag.withMetavar("[HOST]:PORT"),
+    Flag.optional
   )
 }

@@ -2,7 +2,7 @@
  * `--print-config`: what would be in force, and where each value comes from. The first part is a file for `--config`, with what has
  * no place in one as comments; the second is the proxy as the agent, or flags, describe it. Never a secret.
  */
-import { Console, Effect, Option, References } from "effect"
+import { Console, Duration, Effect, Option, References } from "effect"
 import type * as AgentService from "../../consul/AgentService.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ConsulError from "../../consul/ConsulError.ts"
@@ -61,11 +61,14 @@ export const settings = Effect.fnUntraced(function*(options: Flags.Options) {
   }))
 })
 
+/** Times are given in seconds. */
 const plain = (value: unknown): Value =>
   Option.isOption(value)
     ? plain(Option.getOrUndefined(value))
     : Array.isArray(value)
     ? value.map(String)
+    : Duration.isDuration(value)
+    ? Duration.toSeconds(value)
     : typeof value === "number" || typeof value === "boolean" || typeof value === "string"
     ? value
     : undefined
