@@ -1,6 +1,7 @@
 /** The sidecars of this process, as operators see them: each from the moment that it is wanted until it is gone. */
 import { Effect, type Scope } from "effect"
 import type * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
+import type * as Sidecars from "../sidecar/Sidecars.ts"
 
 export interface Member {
   /** How it was asked for: `web`, or the ID of a proxy. */
@@ -15,6 +16,21 @@ export interface Fleet {
   /** In the order in which they were wanted. */
   readonly members: () => ReadonlyArray<Member>
 }
+
+/** As many as are registered. One that stops is there until its connections have ended. */
+export const of = (sidecars: Sidecars.Sidecars): Fleet => ({
+  members: () => {
+    const { members, missing } = sidecars.status()
+    return [
+      ...members.map(({ name, state }): Member => ({
+        name,
+        sidecar: "sidecar" in state ? state.sidecar : undefined,
+        ...(state._tag === "Waiting" ? { why: state.why } : {})
+      })),
+      ...missing.map(({ name, why }): Member => ({ name, sidecar: undefined, why }))
+    ]
+  }
+})
 
 /** One sidecar, while it starts and while it runs. */
 export interface Single extends Fleet {

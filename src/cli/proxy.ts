@@ -1,4 +1,4 @@
-/** `effect-mesh proxy`: the sidecar of one service. */
+/** `effect-mesh proxy`: the sidecar of one service, or of several. */
 import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
@@ -34,6 +34,10 @@ export const proxy = Command.make(
   Command.withShortDescription("Run the sidecar of a service of a Consul agent"),
   Command.withExamples([
     { command: "effect-mesh proxy --sidecar-for web", description: "The sidecar that was registered with web" },
+    {
+      command: "effect-mesh proxy --node",
+      description: "Every sidecar that is registered at the agent, in one process"
+    },
     {
       command: "effect-mesh proxy --proxy-id web-sidecar-proxy --token-file /run/secrets/token",
       description: "By its own id, with a token"

@@ -3,6 +3,7 @@ import { Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as OpenFiles from "../sidecar/OpenFiles.ts"
 import { allowHost, enableScriptChecks } from "./agent.ts"
 import * as Consul from "./consul.ts"
 import * as Log from "./Log.ts"
@@ -59,6 +60,7 @@ const run = Effect.fn(function*(
     readonly files: ReadonlyArray<string>
   }
 ) {
+  yield* OpenFiles.warnIfFew()
   // Loaded here, so that a sidecar does not carry the development agent around.
   const [Matrix, Mesh] = yield* Effect.promise(() => Promise.all([import("./up/Matrix.ts"), import("./up/Mesh.ts")]))
   const mesh = yield* Mesh.make({

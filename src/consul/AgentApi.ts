@@ -38,7 +38,10 @@ export class AgentApi extends HttpApiGroup.make("agent").add(
   }),
   HttpApiEndpoint.get("services", "/v1/agent/services", {
     query: { ...Query.scope, ...Query.filter },
-    success: answer(go(Schema.Record(Schema.String, AgentService.AgentService))),
+    success: HttpApiSchema.WithHeaders(
+      go(Schema.Record(Schema.String, AgentService.AgentService)),
+      ResponseHeaders.local
+    ),
     error: ApiError.common
   }),
   HttpApiEndpoint.get("service", "/v1/agent/service/:id", {

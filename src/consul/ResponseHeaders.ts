@@ -8,16 +8,18 @@ export const common = {
   "x-consul-default-acl-policy": optional(Schema.Literals(["allow", "deny"]))
 }
 
+/** On lists that the agent answers out of what it knows itself. */
+export const local = { ...common, "x-consul-results-filtered-by-acls": optional(Schema.Boolean) }
+
 /** On what servers answer. `x-consul-index` is the Raft index to wait on, a uint64. */
 export const indexed = {
-  ...common,
+  ...local,
   "x-consul-index": optional(Schema.BigInt),
   "x-consul-knownleader": optional(Schema.Boolean),
   /** Milliseconds since the answering server heard from its leader. */
   "x-consul-lastcontact": optional(Schema.Finite),
   "x-consul-effective-consistency": optional(Schema.String),
   "x-consul-query-backend": optional(Schema.String),
-  "x-consul-results-filtered-by-acls": optional(Schema.Boolean),
   "x-cache": optional(Schema.String),
   /** Seconds since the cached answer was current. */
   age: optional(Schema.Finite)

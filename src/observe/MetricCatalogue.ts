@@ -218,6 +218,17 @@ export const registrationFailures = counter(
   ["service", "instance"],
   "Attempts to tell the agent how the instance is, or to find it there, that failed"
 )
+export const sidecarRunning = gauge(
+  "mesh_sidecar_running",
+  ["service", "proxy"],
+  least,
+  "1 while the sidecar accepts, 0 while it starts, waits to be started again, or stops"
+)
+export const sidecarRestarts = counter(
+  "mesh_sidecar_restarts_total",
+  ["service", "proxy"],
+  "Sidecars started again because they could not start, or have failed"
+)
 
 /** In the order of the documentation. */
 export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
@@ -249,5 +260,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   agentWaits,
   agentWaiting,
   registrationPassing,
-  registrationFailures
+  registrationFailures,
+  sidecarRunning,
+  sidecarRestarts
 ]

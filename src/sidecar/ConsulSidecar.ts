@@ -6,13 +6,14 @@ import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "../mesh/Mesh.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Maintenance from "./Maintenance.ts"
-import * as OpenFiles from "./OpenFiles.ts"
 import * as Sidecar from "./Sidecar.ts"
 
 export interface Options extends Omit<Sidecar.Options, "announce"> {
@@ -61,7 +62,6 @@ export const makeFrom = (
   ConsulClient.ConsulClient | Scope.Scope
 > =>
   Effect.gen(function*() {
-    yield* OpenFiles.warnIfFew()
     const registrations = yield* Layer.build(source)
     const { proxyId, service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
@@ -73,6 +73,7 @@ export const makeFrom = (
         const maintenance = yield* Maintenance.make(proxyId)
         const { failed, leave, left, status } = yield* Sidecar.make({ ...options, announce: maintenance.begin })
         yield* Effect.forkScoped(maintenance.end)
+        yield* Meter.follow(MetricCatalogue.sidecarRunning, { service, proxy: proxyId }, () => 1)
         const contexts = yield* SecureContexts.SecureContexts
         const authorizer = yield* Intentions.Intentions
         return { status, failed, material: contexts.current, authorizer, leave, left }

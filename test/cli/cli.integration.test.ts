@@ -68,6 +68,7 @@ describe("effect-mesh", { concurrent: true }, () => {
 
   it.live.each(
     [
+      ["proxies named twice", ["proxy", "--node", "--sidecar-for", "x"], "leave out --sidecar-for and --proxy-id"],
       ["no proxy named", ["proxy"], "--sidecar-for SERVICE or --proxy-id ID"],
       ["a file that is not there", ["up", "/none/mesh.json"], "/none/mesh.json"],
       ["a time that is none", ["proxy", "--proxy-id", "x", "--start-timeout", "-2"], "a number of seconds above 0"],
@@ -90,6 +91,36 @@ describe("effect-mesh", { concurrent: true }, () => {
       assert.include(printed, "no sidecar is registered for a service with the ID web")
       assert.include(printed, "or the token may not see it")
       assert.include(printed, "service:write on web and service:read on web-sidecar-proxy")
+    }))
+
+  it.live("serves several services in one process, or all of the agent, until it is told to stop", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const ports = [19_451, 19_452, 19_453]
+      for (const [i, name] of ["one", "two", "three"].entries()) {
+        yield* Effect.promise(() =>
+          fetch(`${address}/v1/agent/service/register`, {
+            method: "PUT",
+            body: JSON.stringify({ Name: name, Port: 1, Connect: { SidecarService: { Port: ports[i] } } })
+          })
+        )
+      }
+      const listening = Effect.forEach(ports, listens)
+      const two = yield* mesh("proxy", "-sidecar-for", "one", "-sidecar-for=two", "-http-addr", address)
+      yield* until(() => (two.output().match(/-sidecar-proxy is spiffe:/g) ?? []).length === 2, two.printed)
+      assert.deepStrictEqual(yield* listening, [true, true, false])
+      two.process.kill("SIGTERM")
+      assert.strictEqual(yield* two.ended, 0, two.printed())
+      const all = yield* mesh("proxy", "--node", "--admin-bind", "127.0.0.1:0", "--http-addr", address)
+      yield* until(() => (all.output().match(/-sidecar-proxy is spiffe:/g) ?? []).length === 3, all.printed)
+      assert.deepStrictEqual(yield* listening, [true, true, true])
+      assert.match(all.printed(), /INFO \[three-sidecar-proxy\] public: listening on/)
+      const admin = /the admin interface answers at (\S+)/.exec(all.printed())?.[1]
+      const ready = yield* Effect.promise(() => fetch(`${admin}/ready`).then((r) => r.text()))
+      for (const name of ["one", "two", "three"]) assert.include(ready, `${name}-sidecar-proxy`)
+      all.process.kill("SIGTERM")
+      assert.strictEqual(yield* all.ended, 0, all.printed())
+      assert.deepStrictEqual(yield* listening, [false, false, false])
     }))
 
   it.live("takes flags with one dash, as Consul does", () =>

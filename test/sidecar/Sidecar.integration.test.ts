@@ -562,4 +562,18 @@ describe("a sidecar", () => {
       yield* Sockets.eventually(() => sidecar.port("upstream api") === two && sidecar.port("upstream cache") === one)
       assert.strictEqual(sidecar.listener("upstream api")?.state._tag, "Listening")
     }))
+
+  it.live("is known to have failed when a bug ends what follows its registration", () =>
+    Effect.gen(function*() {
+      const { port } = yield* held
+      const { webSidecar } = yield* Sidecars.pair(port)
+      yield* webSidecar.register({
+        ...Sidecars.registration("web"),
+        get maxInboundConnections(): number {
+          throw new Error("a bug")
+        }
+      })
+      const { message } = yield* Effect.flip(webSidecar.failed)
+      assert.include(message, "what follows the registration has ended by itself")
+    }))
 })

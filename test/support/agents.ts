@@ -76,9 +76,10 @@ export const faults = {
 export const agentBehind = (port: number, rewrite: (path: string) => string = (path) => path) =>
   Effect.gen(function*() {
     let fault: Fault | undefined
+    let isAbout = (_path: string) => true
     const held = new Set<ServerResponse>()
     const front = yield* badAgent((request, response) => {
-      if (fault !== undefined) return fault(response)
+      if (fault !== undefined && isAbout(request.url!)) return fault(response)
       held.add(response)
       response.once("close", () => held.delete(response))
       const { headers, method, url } = request
@@ -92,9 +93,10 @@ export const agentBehind = (port: number, rewrite: (path: string) => string = (p
     })
     return {
       ...front,
-      /** From now on, also for what is being held. Undefined: as the one behind it. */
-      become: (next: Fault | undefined) => {
+      /** From now on, also for what is being held. Undefined: as the one behind it. `about`: for these paths only. */
+      become: (next: Fault | undefined, about: (path: string) => boolean = () => true) => {
         fault = next
+        isAbout = about
         held.forEach((response) => response.destroy())
       }
     }

@@ -59,6 +59,7 @@ export const start = Effect.fnUntraced(function*(
   return {
     status: sidecar.status,
     leave: sidecar.leave,
+    failed: sidecar.failed,
     listener,
     /** The port of a listener that is open. */
     port: (name: string) => Number(listener(name)?.address.split(":").at(-1)),

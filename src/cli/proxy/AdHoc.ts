@@ -8,7 +8,7 @@ import * as KeptRegistration from "../../mesh/KeptRegistration.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Addresses from "../../watch/registration/Addresses.ts"
 import type * as Flags from "./Flags.ts"
-import { UsageError } from "./Registered.ts"
+import { noneNamed, UsageError } from "./Registered.ts"
 
 type Options = Pick<
   Flags.Options,
@@ -21,22 +21,20 @@ export interface AdHoc {
   readonly register: boolean
 }
 
-/** The proxy that the flags describe, unless they name one that is registered: that wins, as it does for Consul's own. */
-export const described = Effect.fnUntraced(function*(options: Flags.Options) {
-  if (Option.isNone(options.proxyId) && Option.isNone(options.sidecarFor)) {
-    return yield* Effect.mapError(
-      Effect.fromResult(parse(options)),
-      (why) => new UsageError({ why })
-    )
-  }
+/** The proxy that the flags describe. */
+export const described = (options: Options): Result.Result<AdHoc, UsageError> =>
+  Result.flatMap(
+    Result.mapError(parse(options), (why) => new UsageError({ why })),
+    (adHoc) => adHoc === undefined ? Result.fail(noneNamed) : Result.succeed(adHoc)
+  )
+
+/** A registration that is named wins over them, as it does for Consul's own. */
+export const warnIfGiven = (options: Options): Effect.Effect<void> => {
   const ignored = given(options)
-  if (ignored.length > 0) {
-    yield* Effect.logWarning(
-      `${ignored.join(", ")}: ignored, as a registered proxy is named. What it does is said in its registration`
-    )
-  }
-  return undefined
-})
+  return ignored.length === 0 ? Effect.void : Effect.logWarning(
+    `${ignored.join(", ")}: ignored, as a registered proxy is named. What it does is said in its registration`
+  )
+}
 
 /** Which of its flags are set. */
 const given = (options: Options): ReadonlyArray<string> => [

@@ -7,12 +7,16 @@ import * as AdminFlags from "./AdminFlags.ts"
 import * as LeavingFlags from "./LeavingFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
-/** Which proxy it is. */
+/** Which proxy it is, or which ones. */
 const which = {
   sidecarFor: Flag.String("sidecar-for").pipe(
-    Flag.withDescription("ID of the service whose sidecar this is (CONNECT_SIDECAR_FOR)"),
+    Flag.withDescription("ID of the service whose sidecar this is; may be repeated (CONNECT_SIDECAR_FOR)"),
     Flag.withMetavar("SERVICE"),
-    Flag.optional
+    Flag.atLeast(0)
+  ),
+  node: Flag.Boolean("node").pipe(
+    Flag.withDescription("Every sidecar that is registered at the agent, as they come and go"),
+    Flag.withDefault(false)
   ),
   proxyId: Flag.String("proxy-id").pipe(
     Flag.withDescription("ID of the registered proxy; wins over --sidecar-for (CONNECT_PROXY_ID)"),

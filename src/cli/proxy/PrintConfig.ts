@@ -73,12 +73,19 @@ const plain = (value: unknown): Value =>
     ? value
     : undefined
 
-/** The proxy that would run, as it is now: nobody is waited for. */
-const proxy = Effect.fnUntraced(function*(options: Flags.Options) {
-  const adHoc = yield* AdHoc.described(options)
-  if (adHoc !== undefined) return describe(adHoc.registration, undefined)
+/** The proxies that would run, as they are now, one after the other: nobody is waited for. */
+const proxies = Effect.fnUntraced(function*(options: Flags.Options) {
+  const named = yield* Effect.fromResult(Registered.named(options))
+  if (named === undefined) {
+    const { registration } = yield* Effect.fromResult(AdHoc.described(options))
+    return describe(registration, undefined)
+  }
+  yield* AdHoc.warnIfGiven(options)
+  return (yield* Effect.forEach(yield* Registered.now(named), registered)).flat()
+})
+
+const registered = Effect.fnUntraced(function*(id: string) {
   const consul = yield* ConsulClient.ConsulClient
-  const id = yield* Registered.now(options)
   const { body } = yield* consul.call(
     `GET /v1/agent/service/${id}`,
     (api) => api.agent.service({ params: { id }, query: {} })
@@ -150,7 +157,7 @@ const format = ({ proxy, settings }: Printed): string => {
 /** Settings are printed even where the agent does not tell about the proxy; that is the error then. */
 export const print = Effect.fnUntraced(function*(options: Flags.Options) {
   const ofProgram = yield* settings(options)
-  const found = yield* Effect.result(proxy(options))
+  const found = yield* Effect.result(proxies(options))
   const printed = { settings: ofProgram, proxy: found._tag === "Success" ? found.success : [] }
   yield* Console.log(options.logJson ? JSON.stringify(printed, undefined, 2) : format(printed))
   if (found._tag === "Failure") return yield* found.failure

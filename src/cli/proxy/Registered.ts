@@ -1,7 +1,9 @@
-/** Which registration of the agent is meant: the one proxy of a service, or a proxy by its ID. */
-import { Effect, Option, Schedule, Schema } from "effect"
+/** Which registrations of the agent are meant: the one proxy of a service, a proxy by its ID, or several. */
+import { Effect, Option, Result, Schedule, Schema } from "effect"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as Selection from "../../sidecar/Selection.ts"
+import * as NodeProxies from "../../watch/NodeProxies.ts"
 import type * as Flags from "./Flags.ts"
 
 /** The command line contradicts itself or what is registered. */
@@ -14,29 +16,62 @@ export class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegis
   override readonly message = this.why
 }
 
-type Options = Pick<Flags.Options, "proxyId" | "sidecarFor" | "startTimeout">
+export type Failure = ConsulError.ConsulError | NotRegistered | UsageError
+
+/** `Several` are looked after as they come and go. */
+export type Named =
+  | { readonly _tag: "Proxy"; readonly name: string }
+  | { readonly _tag: "Service"; readonly name: string }
+  | { readonly _tag: "Several"; readonly wanted: Selection.Wanted }
+
+/** What the flags name. Undefined: no registration. */
+export const named = (
+  { node, proxyId, sidecarFor }: Pick<Flags.Options, "proxyId" | "sidecarFor" | "node">
+): Result.Result<Named | undefined, UsageError> => {
+  const services = [...new Set(sidecarFor)]
+  const [first, ...others] = services
+  if (node) {
+    return first === undefined && Option.isNone(proxyId)
+      ? Result.succeed({ _tag: "Several", wanted: "node" })
+      : Result.fail(
+        new UsageError({ why: "--node serves every sidecar of the agent: leave out --sidecar-for and --proxy-id" })
+      )
+  }
+  if (Option.isSome(proxyId)) return Result.succeed({ _tag: "Proxy", name: proxyId.value })
+  if (first === undefined) return Result.succeed(undefined)
+  return Result.succeed(others.length === 0 ? { _tag: "Service", name: first } : { _tag: "Several", wanted: services })
+}
+
+export const noneNamed = new UsageError({
+  why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID, or --node for all of the agent; or, without a " +
+    "registration, --service NAME"
+})
 
 /** Waits for a registration that is yet to come. */
-export const proxyId = (options: Options): Id => idBy(options, (service) => sidecarOf(service, options.startTimeout))
+export const proxyId = (
+  named: Exclude<Named, { readonly _tag: "Several" }>,
+  { startTimeout }: Pick<Flags.Options, "startTimeout">
+): Effect.Effect<string, Failure, ConsulClient.ConsulClient> =>
+  named._tag === "Proxy" ? Effect.succeed(named.name) : sidecarOf(named.name, startTimeout)
 
-/** As it is now. */
-export const now = (options: Options): Id => idBy(options, registeredFor)
-
-type Id = Effect.Effect<string, ConsulError.ConsulError | NotRegistered | UsageError, ConsulClient.ConsulClient>
-
-const idBy = <E, R>(
-  options: Options,
-  find: (service: string) => Effect.Effect<string, E, R>
-): Effect.Effect<string, E | UsageError, R> =>
-  Option.isSome(options.proxyId)
-    ? Effect.succeed(options.proxyId.value)
-    : Option.isSome(options.sidecarFor)
-    ? find(options.sidecarFor.value)
-    : Effect.fail(
-      new UsageError({
-        why: "which proxy? Give --sidecar-for SERVICE or --proxy-id ID; or, without a registration, --service NAME"
-      })
-    )
+/** As they are now. */
+export const now = (
+  named: Named
+): Effect.Effect<ReadonlyArray<string>, Failure, ConsulClient.ConsulClient> =>
+  named._tag === "Proxy"
+    ? Effect.succeed([named.name])
+    : named._tag === "Service"
+    ? Effect.map(registeredFor(named.name), (id) => [id])
+    : Effect.gen(function*() {
+      const consul = yield* ConsulClient.ConsulClient
+      const { chosen } = Selection.select(
+        named.wanted,
+        yield* NodeProxies.ask(consul),
+        new Set(),
+        consul.address
+      )
+      return chosen.map(({ proxyId }) => proxyId)
+    })
 
 /** Waits for the agent and for the registration, which may come up after us. */
 const sidecarOf = (service: string, seconds: number) => {
@@ -53,31 +88,15 @@ const sidecarOf = (service: string, seconds: number) => {
 }
 
 /** Whether a retry may succeed. */
-const passes = (error: ConsulError.ConsulError | NotRegistered | UsageError): boolean =>
+const passes = (error: Failure): boolean =>
   error._tag === "ConsulError" ? error.isRetryable : error._tag === "NotRegistered"
 
-/** The one proxy that is registered for the service with this ID, which Consul compares without case. */
-const registeredFor = Effect.fnUntraced(function*(service: string) {
+/** The one proxy that is registered for the service with this ID. */
+const registeredFor = Effect.fnUntraced(function*(serviceId: string) {
   const consul = yield* ConsulClient.ConsulClient
-  const { body } = yield* consul.call(
-    "GET /v1/agent/services",
-    (api) => api.agent.services({ query: { filter: "Kind == \"connect-proxy\"" } })
-  )
-  const proxies = Object.values(body).filter((candidate) =>
-    candidate.Proxy?.DestinationServiceID.toLowerCase() === service.toLowerCase()
-  )
-  const [first, ...others] = proxies.map((candidate) => candidate.ID)
-  if (first === undefined) {
-    return yield* new NotRegistered({
-      why: `no sidecar is registered for a service with the ID ${service} on ${consul.address}, or the token may not ` +
-        "see it: register the service with \"connect\": { \"sidecar_service\": {} }, on this agent. Where ACLs are on, " +
-        `give a token (--token-file, CONSUL_HTTP_TOKEN) with service:write on ${service} and service:read on ` +
-        `${service}-sidecar-proxy, or with the service identity ${service}, which has both`
-    })
-  }
-  return others.length === 0 ? first : yield* new UsageError({
-    why: `several proxies are registered for ${service}: choose one with --proxy-id, of ${
-      [first, ...others].join(", ")
-    }`
-  })
+  const [first, ...others] = NodeProxies.of(yield* NodeProxies.ask(consul), serviceId)
+  if (first === undefined) return yield* new NotRegistered({ why: Selection.notRegistered(serviceId, consul.address) })
+  return others.length === 0
+    ? first.proxyId
+    : yield* new UsageError({ why: Selection.several(serviceId, [first, ...others]) })
 })

@@ -1,35 +1,81 @@
-/** Runs the sidecar that the options name or describe, until it is interrupted, fails or has left. */
-import { Effect, Option } from "effect"
+/** Runs the sidecars that the options name or describe, until it is interrupted, fails or has left. */
+import { Effect, type Layer, Option, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
+import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Marks from "../../http/relay/Marks.ts"
 import * as Audit from "../../intention/Audit.ts"
+import type * as Listening from "../../net/Listening.ts"
 import * as ConsulSidecar from "../../sidecar/ConsulSidecar.ts"
+import * as OpenFiles from "../../sidecar/OpenFiles.ts"
+import type * as Selection from "../../sidecar/Selection.ts"
+import type * as Sidecar from "../../sidecar/Sidecar.ts"
+import * as Sidecars from "../../sidecar/Sidecars.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import type * as Watched from "../../watch/Watched.ts"
 import * as Log from "../Log.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
 import type * as Flags from "./Flags.ts"
 import * as Registered from "./Registered.ts"
 
-export const serve = Effect.fn(function*(options: Flags.Options) {
-  const adHoc = yield* AdHoc.described(options)
-  const fleet = Fleet.single()
-  yield* Admin.open(options, fleet)
-  const start = Effect.gen(function*() {
-    const registration = adHoc === undefined
-      ? ProxyRegistration.layer({ proxyId: yield* Registered.proxyId(options) })
-      : ProxyRegistration.layerDescribed(adHoc.registration)
-    return yield* ConsulSidecar.makeFrom(registration, settings(options))
-  })
-  const sidecar = yield* fleet.start(nameOf(options), start)
-  if (adHoc?.register === true) yield* AdHoc.register(adHoc.registration)
-  yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
-  return yield* Effect.raceFirst(sidecar.failed, sidecar.left)
+type Failure =
+  | Registered.Failure
+  | Watched.NotReady
+  | Listening.ListenError
+  | Sidecar.SidecarFailed
+  | Effect.Error<ReturnType<typeof AdHoc.register>>
+  | Effect.Error<ReturnType<typeof Admin.open>>
+
+export const serve = Effect.fn(function*(
+  options: Flags.Options
+): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | Scope.Scope> {
+  yield* OpenFiles.warnIfFew()
+  const named = yield* Effect.fromResult(Registered.named(options))
+  if (named === undefined) {
+    const { register, registration } = yield* Effect.fromResult(AdHoc.described(options))
+    const source = Effect.succeed(ProxyRegistration.layerDescribed(registration))
+    return yield* one(options, registration.service, source, register ? AdHoc.register(registration) : Effect.void)
+  }
+  yield* AdHoc.warnIfGiven(options)
+  if (named._tag === "Several") return yield* several(options, named.wanted)
+  const source = Effect.map(Registered.proxyId(named, options), (proxyId) => ProxyRegistration.layer({ proxyId }))
+  return yield* one(options, named.name, source, Effect.void)
 })
 
-/** As it was asked for. */
-const nameOf = ({ proxyId, service, sidecarFor }: Flags.Options): string =>
-  Option.getOrElse(Option.firstSomeOf([proxyId, sidecarFor, service]), () => "")
+/** What goes wrong at its start, or with it as a whole, ends the program. `then`: once it accepts. */
+const one = Effect.fnUntraced(function*<E, E2, R2>(
+  options: Flags.Options,
+  name: string,
+  source: Effect.Effect<
+    Layer.Layer<ProxyRegistration.ProxyRegistration, never, ConsulClient.ConsulClient>,
+    E,
+    ConsulClient.ConsulClient
+  >,
+  then: Effect.Effect<unknown, E2, R2>
+) {
+  const fleet = Fleet.single()
+  yield* Admin.open(options, fleet)
+  const start = Effect.flatMap(source, (registration) => ConsulSidecar.makeFrom(registration, settings(options)))
+  const sidecar = yield* fleet.start(name, start)
+  yield* then
+  yield* announce(options, sidecar)
+  yield* Effect.raceFirst(sidecar.failed, sidecar.left)
+})
+
+/** What goes wrong with one of them does not end the program. */
+const several = Effect.fnUntraced(function*(options: Flags.Options, wanted: Selection.Wanted) {
+  const sidecars = yield* Sidecars.make({
+    ...settings(options),
+    wanted,
+    started: (sidecar) => announce(options, sidecar)
+  })
+  yield* Admin.open(options, Fleet.of(sidecars))
+  yield* sidecars.heard
+  yield* sidecars.left
+})
+
+const announce = (options: Flags.Options, sidecar: ConsulSidecar.ConsulSidecar) =>
+  Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
 
 const settings = (options: Flags.Options): ConsulSidecar.Options => ({
   readyWithin: `${options.startTimeout} seconds`,
