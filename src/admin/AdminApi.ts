@@ -23,7 +23,28 @@ export class ReadApi extends HttpApiGroup.make("read").add(
   HttpApiEndpoint.get("upstreams", "/upstreams", { success: Documents.Upstreams }),
   HttpApiEndpoint.get("routes", "/routes", { success: Documents.Routes }),
   HttpApiEndpoint.get("watches", "/watches", { success: Documents.Watches }),
+  HttpApiEndpoint.get("logging", "/logging", { success: Documents.Logging }),
   HttpApiEndpoint.get("configuration", "/config", { success: Documents.Configuration })
 ) {}
 
-export class AdminApi extends HttpApi.make("admin").add(ReadApi) {}
+/** Seconds of a profile. */
+const seconds = Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0.1, maximum: 300 }))
+
+/** Changes something, or costs much: see `Access`. */
+export class ControlApi extends HttpApiGroup.make("control").add(
+  HttpApiEndpoint.post("setLogging", "/logging", {
+    query: { level: Documents.LogLevel },
+    success: Documents.Logging
+  }),
+  HttpApiEndpoint.post("reauthorize", "/reauthorize", { success: Documents.Reauthorization }),
+  HttpApiEndpoint.post("rotate", "/rotate", {
+    success: [Documents.Renewal, Documents.Renewal.pipe(HttpApiSchema.status(502))]
+  }),
+  HttpApiEndpoint.post("cpuProfile", "/cpuprofile", {
+    query: { seconds: Schema.optionalKey(seconds) },
+    success: Schema.Json
+  }),
+  HttpApiEndpoint.post("heapSnapshot", "/heapsnapshot", { success: HttpApiSchema.StreamUint8Array() })
+) {}
+
+export class AdminApi extends HttpApi.make("admin").add(ReadApi).add(ControlApi) {}

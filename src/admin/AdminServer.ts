@@ -1,34 +1,28 @@
 /**
  * The admin interface of a sidecar process, over HTTP on this machine: what it is doing, and what it can be told to do.
  *
- *     request → Access (web pages, token) → AdminApi → Views → Fleet
+ *     request → Access (web pages, token) → AdminApi → handlers → Views, of the sidecars of the Fleet
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Cause, Clock, Effect, Function, Layer, type Scope } from "effect"
+import { Cause, Effect, Function, Layer, type Scope } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import * as Http from "node:http"
 import * as Listening from "../net/Listening.ts"
-import * as Watched from "../watch/Watched.ts"
+import * as LogThreshold from "../observe/LogThreshold.ts"
 import * as Access from "./Access.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
-import type * as Fleet from "./Fleet.ts"
-import * as Health from "./Health.ts"
+import * as ControlHandlers from "./ControlHandlers.ts"
+import * as ReadHandlers from "./ReadHandlers.ts"
 import * as TokenFile from "./TokenFile.ts"
-import * as Views from "./Views.ts"
 
-export interface Options {
+export interface Options extends ReadHandlers.Options {
   readonly bind: Listening.Bind
-  readonly fleet: Fleet.Fleet
   /** Holds what changes need, unless they come over a Unix socket. Undefined: nobody may change anything. */
   readonly tokenFile?: string | undefined
-  readonly about: About
 }
-
-/** What the process knows of itself. */
-export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent" | "settings"> {}
 
 export interface AdminServer {
   /** With the port that was given. */
@@ -38,7 +32,11 @@ export interface AdminServer {
 /** Listens once it returns, until the scope closes. */
 export const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<AdminServer, Listening.ListenError | TokenFile.UnusableTokenFile, Scope.Scope> {
+): Effect.fn.Return<
+  AdminServer,
+  Listening.ListenError | TokenFile.UnusableTokenFile,
+  LogThreshold.LogThreshold | Scope.Scope
+> {
   if (options.tokenFile !== undefined) yield* TokenFile.read(options.tokenFile)
   const app = yield* HttpRouter.toHttpEffect(routes(options))
   const server = Http.createServer({ headersTimeout: 10_000 })
@@ -63,41 +61,11 @@ export const make = Effect.fnUntraced(function*(
 
 const routes = (options: Options) =>
   Layer.merge(
-    HttpApiBuilder.layer(AdminApi.AdminApi).pipe(Layer.provide([read(options)])),
+    HttpApiBuilder.layer(AdminApi.AdminApi).pipe(
+      Layer.provide([ReadHandlers.layer(options), ControlHandlers.layer(options)])
+    ),
     PrometheusMetrics.layerHttp()
   ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
-
-const read = ({ about, fleet }: Options) =>
-  HttpApiBuilder.group(AdminApi.AdminApi, "read", (handlers) => {
-    const running = () => Views.running(fleet.members())
-    return handlers
-      .handle("ready", () =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const readiness = Health.readiness(fleet.members(), now)
-          return readiness.ready ? readiness : HttpServerResponse.jsonUnsafe(readiness, { status: 503 })
-        }))
-      .handle("live", () => Effect.sync(() => ({ live: true as const, uptimeSeconds: process.uptime() })))
-      .handle("certificates", () => Effect.map(Clock.currentTimeMillis, (now) => Views.certificates(running(), now)))
-      .handle("intentions", () => Effect.sync(() => Views.intentions(running())))
-      .handle("connections", ({ query: { limit = AdminApi.listed } }) =>
-        Effect.map(Clock.currentTimeMillis, (now) =>
-          Views.connections(running(), limit, now)))
-      .handle("upstreams", () =>
-        Effect.sync(() => Views.upstreams(running())))
-      .handle("routes", () => Effect.sync(() => Views.routes(running())))
-      .handle("watches", () =>
-        Effect.flatMap(Effect.context<never>(), (context) =>
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            Views.watches(Watched.followed(context), now))))
-      .handle("configuration", () =>
-        Effect.sync(() => ({
-          ...about,
-          node: process.version,
-          pid: process.pid,
-          startedAt: new Date(performance.timeOrigin).toISOString(),
-          sidecars: Views.registrations(running())
-        })))
-  })
 
 /** What there is, as `METHOD /path`. */
 const paths: ReadonlyArray<string> = (() => {

@@ -236,5 +236,29 @@ export const Configuration = Schema.Struct({
   }))
 })
 
+/** From the least to the most that is written. */
+export const LogLevel = Schema.Literals(["none", "fatal", "error", "warn", "info", "debug", "trace"])
+export type LogLevel = typeof LogLevel.Type
+
+export const Logging = Schema.Struct({ level: LogLevel })
+
+export const Reauthorization = each({
+  /** Connections that were judged. */
+  judged: count,
+  /** Of them, those that may not stay, and were cut. */
+  cut: count
+})
+
+export const Renewal = each({
+  /** Serial numbers. */
+  before: Schema.String,
+  after: Schema.String,
+  renewed: Schema.Boolean,
+  /** Of the leaf in force. */
+  notAfter: Schema.String,
+  /** Why there is no new one. */
+  why: known(Schema.String)
+})
+
 /** What is wrong, and where to go instead. */
 export const Refused = Schema.Struct({ error: Schema.String, paths: Schema.optionalKey(Schema.Array(Schema.String)) })

@@ -1,6 +1,7 @@
 /** Where the log goes: standard error, one line an entry, for people or for machines. */
 import { Console, DateTime, Effect, Logger, References } from "effect"
 import { Flag } from "effect/cli"
+import * as LogThreshold from "../observe/LogThreshold.ts"
 
 export const flags = {
   logJson: Flag.Boolean("log-json").pipe(
@@ -28,7 +29,7 @@ export interface Options {
   readonly logJson: boolean
 }
 
-export const layer = (options: Options) => Logger.layer([options.logJson ? forMachines : forPeople])
+export const layer = (options: Options) => LogThreshold.layer([options.logJson ? forMachines : forPeople])
 
 /**
  * The message of a command that has started: on standard output for people, an entry of the log for machines, which then read

@@ -21,7 +21,7 @@ export const demo = Command.make(
     const Walk = yield* Effect.promise(() => import("./demo/Walk.ts"))
     const level = Layer.succeed(References.MinimumLogLevel, log ? "Info" : "Error")
     return yield* Walk.walk({ stay: process.stdout.isTTY === true && !once }).pipe(
-      Effect.provide([level, Log.layer({ logJson })])
+      Effect.provide(Layer.provide(Log.layer({ logJson }), level))
     )
   })
 ).pipe(

@@ -1,6 +1,7 @@
 /** The sidecar of a proxy that is registered with the local Consul agent: registration → identity and watches → listeners. */
-import { type Duration, Effect, Layer, Metric, type Scope } from "effect"
+import { type Duration, Effect, Layer, Metric, type Scope, Stream } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
+import type * as ConsulError from "../consul/ConsulError.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
@@ -11,6 +12,7 @@ import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as Intentions from "../watch/Intentions.ts"
+import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Maintenance from "./Maintenance.ts"
@@ -34,6 +36,8 @@ export interface ConsulSidecar {
   readonly failed: Effect.Effect<never, Sidecar.SidecarFailed>
   /** Certificate and roots in force, now. */
   readonly material: () => SecureContexts.Material
+  /** Asks for the leaf now, and returns once it is in force. The agent decides whether it is a new one. */
+  readonly renew: Effect.Effect<LeafCertificate.Leaf, ConsulError.ConsulError>
   /** Who may call the service, and how fresh that knowledge is. */
   readonly authorizer: Watched.Watched<Authorizer.Authorizer>
   /**
@@ -76,10 +80,33 @@ export const makeFrom = (
         yield* Meter.follow(MetricCatalogue.sidecarRunning, { service, proxy: proxyId }, () => 1)
         const contexts = yield* SecureContexts.SecureContexts
         const authorizer = yield* Intentions.Intentions
-        return { status, failed, material: contexts.current, authorizer, leave, left }
+        const leaf = yield* LeafCertificate.LeafCertificate
+        return {
+          status,
+          failed,
+          material: contexts.current,
+          renew: renewed(leaf, contexts),
+          authorizer,
+          leave,
+          left
+        }
       }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
     }).pipe(inTheNameOf(service))
   })
+
+/** How long a leaf may take from its arrival to its use: it is turned into a secure context. */
+const takingOver = "5 seconds"
+
+const renewed = (
+  leaf: LeafCertificate.Followed,
+  contexts: SecureContexts.SecureContexts["Service"]
+): ConsulSidecar["renew"] =>
+  Effect.tap(leaf.ask ?? leaf.get, ({ certificate }) =>
+    contexts.changes.pipe(
+      Stream.takeUntil((material) => material.leaf.certificate.serial === certificate.serial),
+      Stream.runDrain,
+      Effect.timeoutOption(takingOver)
+    ))
 
 const inTheNameOf = (service: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   self.pipe(

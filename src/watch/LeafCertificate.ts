@@ -1,5 +1,17 @@
 /** The certificate and key by which this service proves who it is. */
-import { Clock, Context, Duration, Effect, Layer, Random, Redacted, Result, type SubscriptionRef } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  Queue,
+  Random,
+  Redacted,
+  Result,
+  Stream,
+  type SubscriptionRef
+} from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import type * as CertificateAuthority from "../consul/CertificateAuthority.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
@@ -19,7 +31,12 @@ export interface Leaf {
   readonly keyPem: Redacted.Redacted<string>
 }
 
-export class LeafCertificate extends Context.Service<LeafCertificate, Watched.Watched<Leaf>>()(
+export interface Followed extends Watched.Watched<Leaf> {
+  /** Asks for it now, and takes over what the answer is. Absent: nobody can be asked. */
+  readonly ask?: Effect.Effect<Leaf, ConsulError.ConsulError> | undefined
+}
+
+export class LeafCertificate extends Context.Service<LeafCertificate, Followed>()(
   "effect-mesh/watch/LeafCertificate"
 ) {}
 
@@ -46,32 +63,44 @@ export const layer = (options: {
         name,
         Effect.gen(function*() {
           const news = yield* News.of(CaRoots.watch(consul), spread)
+          const asked = yield* Queue.unbounded<Watched.Observation<Leaf>>()
           let expires: number | undefined
-          return yield* Watched.make(
+          const read = (answer: CertificateAuthority.Leaf) =>
+            Effect.fromResult(toLeaf(answer)).pipe(
+              Effect.filterOrFail(
+                (leaf) => leaf.identity.service.toLowerCase() === service.toLowerCase(),
+                (leaf) => `it is the leaf of ${leaf.identity.service}, and ${service} was asked for`
+              ),
+              Effect.mapError((why) => ConsulError.undecodable(name, why)),
+              Effect.tap(({ certificate }) => Effect.sync(() => expires = certificate.notAfter.getTime()))
+            )
+          const followed = yield* Watched.make(
             { what, watch: "leaf", subject: service },
-            BlockingQuery.byIndex(name, (known) =>
-              Effect.gen(function*() {
-                // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
-                const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
-                const asked = left === undefined ? known : beforeExpiry(known, left)
-                const { body, headers } = yield* consul.hold(
-                  name,
-                  { every: "1 minute", news },
-                  asked,
-                  (api, known) => api.agent.caLeaf({ params: { service }, query: ConsulClient.blocking(known) })
-                )
-                const value = yield* Effect.fromResult(toLeaf(body)).pipe(
-                  Effect.filterOrFail(
-                    (leaf) => leaf.identity.service.toLowerCase() === service.toLowerCase(),
-                    (leaf) => `it is the leaf of ${leaf.identity.service}, and ${service} was asked for`
-                  ),
-                  Effect.mapError((why) => ConsulError.undecodable(name, why))
-                )
-                expires = value.certificate.notAfter.getTime()
-                return { value, cursor: headers["x-consul-index"] }
-              })),
+            Stream.merge(
+              Stream.fromQueue(asked),
+              BlockingQuery.byIndex(name, (known) =>
+                Effect.gen(function*() {
+                  // An agent has been seen to miss a renewal: a leaf near its end is asked for again, without an index.
+                  const left = expires === undefined ? undefined : expires - (yield* Clock.currentTimeMillis)
+                  const asked = left === undefined ? known : beforeExpiry(known, left)
+                  const { body, headers } = yield* consul.hold(
+                    name,
+                    { every: "1 minute", news },
+                    asked,
+                    (api, known) => api.agent.caLeaf({ params: { service }, query: ConsulClient.blocking(known) })
+                  )
+                  return { value: yield* read(body), cursor: headers["x-consul-index"] }
+                }))
+            ),
             describe
           )
+          const ask = Effect.gen(function*() {
+            const { body } = yield* consul.call(name, (api) => api.agent.caLeaf({ params: { service }, query: {} }))
+            const value = yield* read(body)
+            yield* Queue.offer(asked, { _tag: "Answer", value, at: yield* Clock.currentTimeMillis })
+            return value
+          })
+          return { ...followed, ask }
         })
       )
     })

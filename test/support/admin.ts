@@ -5,12 +5,17 @@ import { HttpApiClient } from "effect/http-api"
 import * as Http from "node:http"
 import * as AdminApi from "../../src/admin/AdminApi.ts"
 import * as AdminServer from "../../src/admin/AdminServer.ts"
+import * as LogThreshold from "../../src/observe/LogThreshold.ts"
 import type * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 
 /** Of sidecars that run, by their names. */
 export const fleetOf = (sidecars: Readonly<Record<string, ConsulSidecar.ConsulSidecar>>) => ({
   members: () => Object.entries(sidecars).map(([name, sidecar]) => ({ name, sidecar }))
 })
+
+const threshold = Layer.effect(LogThreshold.LogThreshold, LogThreshold.LogThreshold).pipe(
+  Layer.provide(LogThreshold.layer([]))
+)
 
 /** Answers on loopback, or at `bind`. */
 export const open = Effect.fnUntraced(function*(
@@ -22,7 +27,7 @@ export const open = Effect.fnUntraced(function*(
     bind: { host: "127.0.0.1", port: 0 },
     about: { version: "1.2.3", agent: "http://127.0.0.1:8500", settings: [] },
     ...options
-  })
+  }).pipe(Effect.provideContext(yield* Layer.build(Layer.fresh(threshold))))
   const port = "port" in bound ? bound.port : 0
   const baseUrl = `http://127.0.0.1:${port}`
   const http = yield* Layer.build(NodeHttpClient.layerUndici)

@@ -2,12 +2,13 @@
  * `--print-config`: what would be in force, and where each value comes from. The first part is a file for `--config`, with what has
  * no place in one as comments; the second is the proxy as the agent, or flags, describe it. Never a secret.
  */
-import { Console, Duration, Effect, Option, References } from "effect"
+import { Console, Duration, Effect, Option } from "effect"
 import type * as AgentService from "../../consul/AgentService.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Settings from "../../consul/Settings.ts"
 import * as Listening from "../../net/Listening.ts"
+import * as LogThreshold from "../../observe/LogThreshold.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Consul from "../consul.ts"
 import * as AdHoc from "./AdHoc.ts"
@@ -38,7 +39,7 @@ const ofTheCall: ReadonlyArray<string> = ["config", "print-config"]
 export const settings = Effect.fnUntraced(function*(options: Flags.Options) {
   const origins = yield* Sources.Origins
   const agent = yield* Settings.fromEnvironment(Consul.settings(options))
-  const level = yield* References.MinimumLogLevel
+  const level = (yield* LogThreshold.LogThreshold).level()
   const ofAgent: Readonly<Record<string, Value>> = {
     "http-addr": agent.address,
     token: agent.token === undefined ? undefined : secret,

@@ -1,0 +1,54 @@
+/** What the admin interface tells. */
+import { Clock, Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import * as LogThreshold from "../observe/LogThreshold.ts"
+import * as Watched from "../watch/Watched.ts"
+import * as AdminApi from "./AdminApi.ts"
+import type * as Documents from "./Documents.ts"
+import type * as Fleet from "./Fleet.ts"
+import * as Health from "./Health.ts"
+import * as LogLevels from "./LogLevels.ts"
+import * as Views from "./Views.ts"
+
+export interface Options {
+  readonly fleet: Fleet.Fleet
+  readonly about: About
+}
+
+/** What the process knows of itself. */
+export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent" | "settings"> {}
+
+export const layer = ({ about, fleet }: Options) =>
+  HttpApiBuilder.group(AdminApi.AdminApi, "read", (handlers) => {
+    const running = () => Views.running(fleet.members())
+    return handlers
+      .handle("ready", () =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const readiness = Health.readiness(fleet.members(), now)
+          return readiness.ready ? readiness : HttpServerResponse.jsonUnsafe(readiness, { status: 503 })
+        }))
+      .handle("live", () => Effect.sync(() => ({ live: true as const, uptimeSeconds: process.uptime() })))
+      .handle("certificates", () => Effect.map(Clock.currentTimeMillis, (now) => Views.certificates(running(), now)))
+      .handle("intentions", () => Effect.sync(() => Views.intentions(running())))
+      .handle("connections", ({ query: { limit = AdminApi.listed } }) =>
+        Effect.map(Clock.currentTimeMillis, (now) =>
+          Views.connections(running(), limit, now)))
+      .handle("upstreams", () =>
+        Effect.sync(() => Views.upstreams(running())))
+      .handle("routes", () => Effect.sync(() => Views.routes(running())))
+      .handle("watches", () =>
+        Effect.flatMap(Effect.context<never>(), (context) =>
+          Effect.map(Clock.currentTimeMillis, (now) =>
+            Views.watches(Watched.followed(context), now))))
+      .handle("logging", () =>
+        Effect.map(LogThreshold.LogThreshold, LogLevels.current))
+      .handle("configuration", () =>
+        Effect.sync(() => ({
+          ...about,
+          node: process.version,
+          pid: process.pid,
+          startedAt: new Date(performance.timeOrigin).toISOString(),
+          sidecars: Views.registrations(running())
+        })))
+  })
