@@ -30,14 +30,22 @@ export class ReadApi extends HttpApiGroup.make("read").add(
 /** Seconds of a profile. */
 const seconds = Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0.1, maximum: 300 }))
 
+/** Its name, its service or the ID of its registration. Absent: all of them. */
+const which = { sidecar: Schema.optionalKey(Schema.String) }
+
 /** Changes something, or costs much: see `Access`. */
 export class ControlApi extends HttpApiGroup.make("control").add(
   HttpApiEndpoint.post("setLogging", "/logging", {
     query: { level: Documents.LogLevel },
     success: Documents.Logging
   }),
-  HttpApiEndpoint.post("reauthorize", "/reauthorize", { success: Documents.Reauthorization }),
+  HttpApiEndpoint.post("drain", "/drain", {
+    query: which,
+    success: Documents.Leaving.pipe(HttpApiSchema.status(202))
+  }),
+  HttpApiEndpoint.post("reauthorize", "/reauthorize", { query: which, success: Documents.Reauthorization }),
   HttpApiEndpoint.post("rotate", "/rotate", {
+    query: which,
     success: [Documents.Renewal, Documents.Renewal.pipe(HttpApiSchema.status(502))]
   }),
   HttpApiEndpoint.post("cpuProfile", "/cpuprofile", {

@@ -16,7 +16,22 @@ export interface Options {
 
 export const layer = ({ fleet }: Options) =>
   HttpApiBuilder.group(AdminApi.AdminApi, "control", (handlers) => {
-    const running = () => Views.running(fleet.members())
+    /** Answers 404 where there is no such sidecar. */
+    const each = <A>(
+      { sidecar }: { readonly sidecar?: string },
+      then: (chosen: ReadonlyArray<Views.Running>) => Effect.Effect<A>
+    ): Effect.Effect<A | HttpServerResponse.HttpServerResponse> =>
+      Effect.suspend((): Effect.Effect<A | HttpServerResponse.HttpServerResponse> => {
+        const running = Views.running(fleet.members())
+        const chosen = sidecar === undefined
+          ? running
+          : running.filter(({ head: { name, proxy, service } }) => [name, proxy, service].includes(sidecar))
+        if (chosen.length > 0 || sidecar === undefined) return then(chosen)
+        const names = running.map(({ head }) => head.name).join(", ")
+        return Effect.succeed(HttpServerResponse.jsonUnsafe({
+          error: `no sidecar ${sidecar} runs here; there ${names === "" ? "is none" : `are: ${names}`}`
+        }, { status: 404 }))
+      })
     return handlers
       .handle("setLogging", ({ query }) =>
         Effect.gen(function*() {
@@ -28,14 +43,23 @@ export const layer = ({ fleet }: Options) =>
           }
           return LogLevels.current(threshold)
         }))
-      .handle("reauthorize", () => Effect.map(Effect.forEach(running(), reauthorize), (sidecars) => ({ sidecars })))
-      .handle("rotate", () =>
-        Effect.map(Effect.forEach(running(), renew, { concurrency: "unbounded" }), (all) => {
-          const sidecars = all.map(({ renewal }) => renewal)
-          return all.every(({ answered }) => answered)
-            ? { sidecars }
-            : HttpServerResponse.jsonUnsafe({ sidecars }, { status: 502 })
-        }))
+      .handle("drain", ({ query }) =>
+        each(query, (chosen) => Effect.map(Effect.forEach(chosen, drain), (sidecars) => ({ sidecars }))))
+      .handle("reauthorize", ({ query }) =>
+        each(query, (chosen) =>
+          Effect.map(Effect.forEach(chosen, reauthorize), (sidecars) => ({ sidecars }))))
+      .handle("rotate", ({ query }) =>
+        each(query, (chosen) =>
+          Effect.map(Effect.forEach(chosen, renew, { concurrency: "unbounded" }), (all) => {
+            const sidecars = all.map(({ renewal }) =>
+              renewal
+            )
+            return all.every(({ answered }) =>
+                answered
+              )
+              ? { sidecars }
+              : HttpServerResponse.jsonUnsafe({ sidecars }, { status: 502 })
+          })))
       .handle("cpuProfile", ({ query: { seconds = 10 } }) =>
         Profiles.cpu(Duration.seconds(seconds)).pipe(
           Effect.map((profile) =>
@@ -58,6 +82,13 @@ export const layer = ({ fleet }: Options) =>
 const download = (extension: string) => ({
   "content-disposition": `attachment; filename="effect-mesh-${process.pid}.${extension}"`
 })
+
+/** Begins to leave. Once it has left it is gone from here, and the process may be, too. */
+const drain = ({ head, sidecar }: Views.Running) =>
+  Effect.map(
+    Effect.forkDetach(sidecar.leave, { startImmediately: true }),
+    () => ({ ...head, phase: sidecar.status().phase })
+  )
 
 const reauthorize = Effect.fnUntraced(function*({ head, sidecar, status }: Views.Running) {
   const inbound = status.listeners.filter(({ direction }) => direction === "inbound")

@@ -242,6 +242,11 @@ export type LogLevel = typeof LogLevel.Type
 
 export const Logging = Schema.Struct({ level: LogLevel })
 
+export const Leaving = each({
+  /** `leaving`: callers are told, and served on. `draining`: nothing new, what is open goes on. */
+  phase: Schema.Literals(["serving", "leaving", "draining", "gone"])
+})
+
 export const Reauthorization = each({
   /** Connections that were judged. */
   judged: count,

@@ -19,9 +19,10 @@ const problemsOf = ({ sidecar, why }: Fleet.Member, now: number): ReadonlyArray<
 
 /** Nothing that passes unnoticed: an agent that is away changes nothing for traffic, and an expired leaf does. */
 export const problems = (sidecar: ConsulSidecar.ConsulSidecar, now: number): ReadonlyArray<string> => {
-  const { listeners, movedTo, registration } = sidecar.status()
+  const { listeners, movedTo, phase, registration } = sidecar.status()
   const { certificate } = sidecar.material().leaf
   return [
+    ...(phase === "serving" ? [] : ["it leaves: no new callers, please"]),
     ...(movedTo === undefined ? [] : [
       `${registration.proxyId} is registered as the proxy of ${movedTo} now: start it again, or register it as that of ` +
       registration.service

@@ -20,7 +20,7 @@ const withToken = Effect.fnUntraced(function*(fleet: Parameters<typeof Admin.ope
   return { ...admin, tokenFile }
 })
 
-const paths = ["/logging?level=debug", "/reauthorize", "/rotate", "/cpuprofile", "/heapsnapshot"]
+const paths = ["/drain", "/logging?level=debug", "/reauthorize", "/rotate", "/cpuprofile", "/heapsnapshot"]
 
 describe("what the admin interface can be told to do", () => {
   it.live.each(paths)("needs the token: POST %s", (path) =>
@@ -75,6 +75,35 @@ describe("what the admin interface can be told to do", () => {
       const wrong = yield* admin.ask("POST", "/logging?level=loud", { authorization })
       assert.strictEqual(wrong.status, 400)
       assert.include(wrong.text, "debug")
+    }))
+
+  it.live("drains: it is not ready any more, and what is open goes on", () =>
+    Effect.gen(function*() {
+      const application = yield* Sockets.shouting
+      const mesh = yield* SidecarMesh.make({ apps: [application.port], protocol: "tcp", drain: "1 minute" })
+      const admin = yield* withToken(Admin.fleetOf({ web: mesh.web, api: mesh.api[0]! }))
+      const socket = yield* Sockets.connect(mesh.port)
+      const answer = Sockets.record(socket)
+      socket.write("hello")
+      yield* answer.until("HELLO")
+      const unknown = yield* admin.ask("POST", "/drain?sidecar=db", { authorization })
+      assert.deepStrictEqual([unknown.status, JSON.parse(unknown.text)], [404, {
+        error: "no sidecar db runs here; there are: web, api"
+      }])
+      assert.strictEqual((yield* admin.ask("GET", "/ready")).status, 200)
+      const drained = yield* admin.ask("POST", "/drain?sidecar=api", { authorization })
+      assert.strictEqual(drained.status, 202)
+      assert.deepStrictEqual(JSON.parse(drained.text), {
+        sidecars: [{ name: "api", proxy: "api-1-sidecar-proxy", service: "api", phase: "draining" }]
+      })
+      const ready = yield* admin.ask("GET", "/ready")
+      assert.strictEqual(ready.status, 503)
+      assert.include(ready.text, `"name":"web","ready":true`)
+      assert.include(ready.text, "it leaves")
+      socket.write(" again")
+      yield* answer.until("HELLO AGAIN")
+      socket.end()
+      yield* mesh.api[0]!.left
     }))
 
   it.live("judges what is open again", () =>

@@ -5,6 +5,7 @@ import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Marks from "../../http/relay/Marks.ts"
 import * as Audit from "../../intention/Audit.ts"
 import type * as Listening from "../../net/Listening.ts"
+import type * as LogThreshold from "../../observe/LogThreshold.ts"
 import * as ConsulSidecar from "../../sidecar/ConsulSidecar.ts"
 import * as OpenFiles from "../../sidecar/OpenFiles.ts"
 import type * as Selection from "../../sidecar/Selection.ts"
@@ -28,7 +29,7 @@ type Failure =
 
 export const serve = Effect.fn(function*(
   options: Flags.Options
-): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | Scope.Scope> {
+): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | LogThreshold.LogThreshold | Scope.Scope> {
   yield* OpenFiles.warnIfFew()
   const named = yield* Effect.fromResult(Registered.named(options))
   if (named === undefined) {
