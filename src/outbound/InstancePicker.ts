@@ -5,7 +5,7 @@
  *     pick ──▶ in use ──end──▶ free            report ──▶ ejected for a while, see `OutlierDetection`
  *
  * Targets are asked in their order. The first one with an instance that the call has not tried and that is not ejected
- * takes it. Where no target has one, an ejected instance is better than none, and then one that was tried before.
+ * takes it, unless the call has been to enough of its instances. Where no target has one, an ejected instance is better than none, and then one that was tried before.
  *
  * A state machine without sockets, clock or randomness: what it is given determines what it picks. It follows the
  * destination and the lists of instances when it is asked, not in between.
@@ -15,6 +15,7 @@ import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import * as OutlierDetection from "../balance/OutlierDetection.ts"
 import type * as Destination from "./Destination.ts"
 import * as DestinationStatus from "./DestinationStatus.ts"
+import type * as Tried from "./Tried.ts"
 import * as TargetPicker from "./TargetPicker.ts"
 
 export type Instance<R = unknown> = TargetPicker.Instance<R>
@@ -24,8 +25,8 @@ export interface Call {
   readonly now: number
   /** From 0 up to but not including 1. */
   readonly random: () => number
-  /** The ids of instances that earlier attempts at the same call went to. */
-  readonly tried: ReadonlySet<string>
+  /** Where earlier attempts at the same call went. */
+  readonly tried: Tried.Tried
   /** Of the route's `hashBy`, for policies that send equal calls to one instance. */
   readonly hash?: number | undefined
 }
@@ -33,8 +34,8 @@ export interface Call {
 export interface InstancePicker<out R> {
   /** Undefined: no instance is healthy. The instance counts the call as active until `end`. */
   readonly pick: (destination: Destination.Destination, call: Call) => Instance<R> | undefined
-  /** Whether a healthy instance is known that a call has not tried. */
-  readonly hasUntried: (destination: Destination.Destination, tried: ReadonlySet<string>) => boolean
+  /** Whether a healthy instance is known that is left to a call. */
+  readonly hasUntried: (destination: Destination.Destination, tried: Tried.Tried) => boolean
   /** Calls on all instances, those that have left among them. */
   readonly active: () => number
   /** The instances, with what is remembered of them. */
@@ -90,12 +91,13 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
   const pickWithout = (
     destination: Destination.Destination,
     { hash, random }: Call,
-    without: (target: TargetPicker.TargetPicker<R>, id: string) => boolean
+    without: (target: TargetPicker.TargetPicker<R>, id: string) => boolean,
+    passes: Tried.Tried["passes"] = undefined
   ): Instance<R> | undefined => {
     for (const { instances, target } of destination.targets) {
       const list = instances.latest()
       const known = targets.get(target.id)
-      if (list === undefined || known === undefined) continue
+      if (list === undefined || known === undefined || passes?.(target.id) === true) continue
       known.update(target, list)
       const picked = known.pick({ random, hash, without: (id) => without(known, id) })
       if (picked !== undefined) return picked
@@ -107,14 +109,22 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
     pick: (destination, call) => {
       const { now, tried } = call
       follow(destination, now)
-      const best = pickWithout(destination, call, ({ isEjected }, id) => tried.has(id) || isEjected(id, now))
+      const best = pickWithout(
+        destination,
+        call,
+        ({ isEjected }, id) => tried.has(id) || isEjected(id, now),
+        tried.passes
+      )
       if (best !== undefined) return best
       return isStrict
         ? pickWithout(destination, call, ({ isEjected }, id) => isEjected(id, now))
         : pickWithout(destination, call, (_, id) => tried.has(id)) ?? pickWithout(destination, call, () => false)
     },
     hasUntried: ({ targets }, tried) =>
-      targets.some(({ instances }) => instances.latest()?.some(({ id, weight }) => weight > 0 && !tried.has(id))),
+      targets.some(({ instances, target }) =>
+        tried.passes?.(target.id) !== true &&
+        instances.latest()?.some(({ id, weight }) => weight > 0 && !tried.has(id)) === true
+      ),
     active: () => total.active,
     status: (destination, now) => DestinationStatus.of(destination, (target, id) => targets.get(target)?.seen(id, now))
   }

@@ -3,7 +3,7 @@
  * is expected there.
  *
  * `InstancePicker` picks the instance. A connection keeps it busy until its socket closes; an attempt that does not get through
- * TCP and TLS counts against it. Up to three instances are tried. All attempts share the connect timeout of the chain;
+ * TCP and TLS counts against it. Up to three instances of each target are tried. All attempts share the connect timeout of the chain;
  * while another instance stands by, an attempt may use half of what is left, so that one that does not answer leaves
  * time for the next.
  */

@@ -15,6 +15,7 @@ import * as DialError from "./DialError.ts"
 import * as Ejections from "./Ejections.ts"
 import * as InstancePicker from "./InstancePicker.ts"
 import type * as Resolver from "./Resolver.ts"
+import * as Tried from "./Tried.ts"
 
 export interface TcpUpstream {
   /** A new connection, which the caller has to close. */
@@ -32,9 +33,6 @@ export type Open = (
   timeoutMillis: number
 ) => Effect.Effect<Connect.Connection, DialError.Reason>
 
-/** Attempts to connect before giving up. */
-const maxAttempts = 3
-
 /** Follows the instances in the scope. */
 export const make = Effect.fnUntraced(function*(
   { follow, name, patienceMillis }: Resolver.Resolver,
@@ -50,7 +48,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.fail(new DialError.DialError({ service: name, attempts, reason }))
 
   /** Interrupted only while it waits: from the pick on, a call is counted until it is over. */
-  const attempt = (deadline: number, tried: Set<string>): Effect.Effect<Connect.Connection, DialError.DialError> =>
+  const attempt = (deadline: number, tried: Tried.Attempts): Effect.Effect<Connect.Connection, DialError.DialError> =>
     Effect.uninterruptibleMask((restore) => {
       const destination = watch.latest()
       if (destination === undefined) return failed(tried.size, watch.late(patienceMillis))
@@ -58,8 +56,8 @@ export const make = Effect.fnUntraced(function*(
       const now = performance.now()
       const instance = pool.pick(destination, { now, random: Math.random, tried })
       if (instance === undefined) return failed(tried.size, Destination.noHealthyInstance(destination))
-      tried.add(instance.id)
-      const isLast = tried.size >= maxAttempts || !pool.hasUntried(destination, tried)
+      tried.add(instance)
+      const isLast = !pool.hasUntried(destination, tried)
       const millis = Math.max(1, Math.ceil(isLast ? deadline - now : (deadline - now) / 2))
       return restore(Tracing.dialling(open(instance.target, instance.endpoint, millis), {
         [Tracing.attributes.destination]: instance.service,
@@ -85,11 +83,11 @@ export const make = Effect.fnUntraced(function*(
       const started = performance.now()
       const known = current()
       if (known !== undefined && Destination.isDecided(known)) {
-        return attempt(started + known.route.connectTimeoutMillis, new Set())
+        return attempt(started + known.route.connectTimeoutMillis, new Tried.Attempts())
       }
       return waitForDeadline(watch, patienceMillis, started).pipe(
         Effect.catch((reason) => failed(0, reason)),
-        Effect.flatMap((deadline) => attempt(deadline, new Set()))
+        Effect.flatMap((deadline) => attempt(deadline, new Tried.Attempts()))
       )
     })
   }

@@ -118,4 +118,24 @@ describe("TcpUpstream", () => {
       yield* Effect.repeat(connect, { times: 1 })
       assert.sameMembers(dialled.slice(-2), ["node/1", "node/2"])
     }))
+
+  it.effect("goes to the next target after three instances of one have refused", () =>
+    Effect.gen(function*() {
+      const dialled: Array<string> = []
+      const backup = { ...Mesh.target("api"), id: "backup" }
+      const { layer, setInstances, setRoute } = yield* Mesh.discovery({
+        api: [1, 2, 3, 4, 5].map((port) => Mesh.endpoint(port))
+      })
+      yield* setInstances(backup.id, [Mesh.endpoint(9)])
+      yield* setRoute("api", { targets: [Mesh.target("api"), backup], connectTimeoutMillis })
+      const { connect } = yield* Effect.provide(
+        TcpUpstream.make(Resolver.service("api"), (target) => {
+          dialled.push(target.id)
+          return target.id === "backup" ? connected : refused
+        }),
+        layer
+      )
+      yield* connect
+      assert.deepStrictEqual(dialled, [...Array.from({ length: 3 }, () => Mesh.target("api").id), "backup"])
+    }))
 })

@@ -25,6 +25,8 @@ export interface Options {
   readonly retry?: Retry.Retry
   readonly limits?: Partial<Circuit.Limits>
   readonly timeoutMillis?: number
+  /** Where each request goes before it goes to the instance, if it may. */
+  readonly first?: Exchange.Connections
   /** Called with each request before it goes on. True: it waits until `begin` is called. */
   readonly hold?: (begin: () => void) => boolean
   /** Whether the request is refused instead of relayed. */
@@ -55,32 +57,35 @@ const planOf = (
   start: RequestStart.RequestStart,
   connections: Exchange.Connections,
   budget: RetryBudget.RetryBudget,
-  { denies, retry, timeoutMillis }: Options,
+  { denies, first, retry, timeoutMillis }: Options,
   finished: (report: Relay.Report) => void
-): Relay.Plan => ({
-  retry,
-  budget,
-  timeoutMillis,
-  idleMillis: timeoutMillis,
-  next: () =>
-    denies?.(start.path) === true ? OwnAnswers.denied : {
-      connections,
-      head: {
-        method: start.method,
-        target: start.path,
-        fields: start.fields,
-        dropped: RequestStart.withDropped(start, []),
-        more: RequestStart.hostLine(start) + (start.upgrades ? RequestFields.upgradeLines(start) : ""),
-        body: RequestStart.bodyOf(server.request),
-        upgrades: start.upgrades
-      },
-      settled: () => {}
+): Relay.Plan => {
+  const to = (connections: Exchange.Connections): Relay.Destination => ({
+    connections,
+    head: {
+      method: start.method,
+      target: start.path,
+      fields: start.fields,
+      dropped: RequestStart.withDropped(start, []),
+      more: RequestStart.hostLine(start) + (start.upgrades ? RequestFields.upgradeLines(start) : ""),
+      body: RequestStart.bodyOf(server.request),
+      upgrades: start.upgrades
     },
-  answer: (head, tookMillis) =>
-    AnswerFields.head(head, { method: start.method, version: server.version, marks: Marks.envoy, tookMillis }),
-  own: (answer) => OwnAnswer.sent(answer, server, Marks.envoy),
-  finished
-})
+    settled: () => {}
+  })
+  return {
+    retry,
+    budget,
+    timeoutMillis,
+    idleMillis: timeoutMillis,
+    next: () => denies?.(start.path) === true ? OwnAnswers.denied : to(first ?? connections),
+    elsewhere: first === undefined ? undefined : () => to(connections),
+    answer: (head, tookMillis) =>
+      AnswerFields.head(head, { method: start.method, version: server.version, marks: Marks.envoy, tookMillis }),
+    own: (answer) => OwnAnswer.sent(answer, server, Marks.envoy),
+    finished
+  }
+}
 
 export const make = Effect.fnUntraced(function*(
   instancePort: number,

@@ -5,7 +5,8 @@
  *                 ▲                          │
  *                 └── failed, and the route allows another one ──┘        otherwise the proxy answers itself
  *
- * A request is sent again only while nothing of an answer has gone to the client and all of its body is still at hand.
+ * A request is sent again only while nothing of an answer has gone to the client and all of its body is still at hand. One that
+ * no instance has seen, as the connection was refused, may go elsewhere whatever the route says.
  * Memory: what the two sockets may buffer, and what `RequestBody` keeps of a body that may have to be sent again.
  */
 import * as Retry from "../../route/Retry.ts"
@@ -31,6 +32,8 @@ export interface Destination {
 export interface Plan {
   /** The next attempt. */
   readonly next: () => Destination | OwnAnswer.OwnAnswer
+  /** Another instance for a request that none has seen. Undefined: there is none that was not asked. */
+  readonly elsewhere?: (() => Destination | undefined) | undefined
   readonly retry: Retry.Retry | undefined
   readonly budget: RetryBudget.RetryBudget
   /** From the end of the request on. Undefined: as long as it takes. */
@@ -112,7 +115,7 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     this.#deadlines = deadlines
     this.idleMillis = plan.idleMillis ?? Infinity
     this.heardAt = this.since // the last look may be long ago
-    this.#body = new RequestBody.RequestBody(server, this, plan.retry !== undefined)
+    this.#body = new RequestBody.RequestBody(server, this, keptOf(plan))
   }
 
   start(): void {
@@ -234,12 +237,18 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     this.#destinationSettled(outcome)
     if (this.#status > 0) return this.abort("cut")
     if (this.#mayRetry(outcome)) return this.#retry()
+    const elsewhere = isUnseen(failure) && this.#body.canReplay ? this.#plan.elsewhere?.() : undefined
+    if (elsewhere !== undefined) return this.#send(elsewhere)
     this.#answerItself(OwnAnswers.failed(failure))
   }
 
   #attempt(): void {
     const next = this.#plan.next()
-    if ("status" in next) return this.#answerItself(next)
+    if ("status" in next) this.#answerItself(next)
+    else this.#send(next)
+  }
+
+  #send(next: Destination): void {
     this.#attempts++
     this.#destination = next
     this.#upstream = { local: undefined, remote: next.connections.remote }
@@ -319,6 +328,14 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     })
   }
 }
+
+/** How much of a body is kept in case it has to be sent again. */
+const keptOf = ({ elsewhere, retry }: Plan): number =>
+  retry !== undefined ? RequestBody.replayBytes : elsewhere !== undefined ? RequestBody.aheadBytes : 0
+
+/** It was refused at once, by whoever is there. What takes its time to fail may have taken all of it. */
+const isUnseen = (failure: Exchange.Failure): boolean =>
+  failure._tag === "Refused" || (failure._tag === "NotConnected" && !failure.timedOut)
 
 const outcomeOf = ({ fields, status }: Head.Answer): Retry.Outcome => {
   const grpcStatus = fields.indexOf("grpc-status")

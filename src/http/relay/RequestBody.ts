@@ -3,13 +3,13 @@ import type * as Fields from "../h1/Fields.ts"
 import type * as Exchange from "./Exchange.ts"
 
 /** Of a body that may have to be sent again: as Envoy. */
-const replayBytes = 1024 * 1024
+export const replayBytes = 1024 * 1024
 
 /** What a piece takes besides its bytes. */
 const pieceBytes = 100
 
 /** Of a body that waits for a connection. */
-const aheadBytes = 64 * 1024
+export const aheadBytes = 64 * 1024
 
 export interface Owner {
   readonly heard: () => void
@@ -23,7 +23,7 @@ export interface Owner {
 export class RequestBody implements Exchange.Client {
   readonly #server: Exchange.ServerExchange
   readonly #owner: Owner
-  readonly #replays: boolean
+  readonly #keeps: number
   received = 0
   /** What it would take to keep all that has come. */
   #weight = 0
@@ -39,14 +39,14 @@ export class RequestBody implements Exchange.Client {
   /** The client waits for `100 Continue`, which comes from us: whatever the instance answers can be passed on. */
   #expects: boolean
 
-  /** `replays`: it may have to be sent again. */
-  constructor(server: Exchange.ServerExchange, owner: Owner, replays: boolean) {
+  /** `keeps`: so many bytes are kept in case they have to be sent again. */
+  constructor(server: Exchange.ServerExchange, owner: Owner, keeps: number) {
     const { fields } = server.request
     const expect = fields.indexOf("expect")
     this.#expects = expect >= 0 && fields.value(expect).toLowerCase() === "100-continue"
     this.#server = server
     this.#owner = owner
-    this.#replays = replays
+    this.#keeps = keeps
   }
 
   /** Whether all of it can be sent to another instance. */
@@ -72,7 +72,7 @@ export class RequestBody implements Exchange.Client {
     this.#to = outbound
     let hasRoom = true
     for (const bytes of this.#kept) hasRoom = outbound.write(bytes)
-    if (!this.#replays) this.#forget()
+    if (this.#weight > this.#keeps) this.#forget()
     if (this.isWhole) return outbound.end(this.#trailers)
     if (!this.#isHeard) return this.listen()
     if (hasRoom) this.#server.resume()
@@ -110,7 +110,7 @@ export class RequestBody implements Exchange.Client {
     this.#weight += bytes.length + pieceBytes
     this.#owner.heard()
     const to = this.#to
-    if (to === undefined || (this.#replays && !this.#isSpent)) this.#keep(bytes, to === undefined)
+    if (to === undefined || (this.#keeps > 0 && !this.#isSpent)) this.#keep(bytes, to === undefined)
     else this.#isSpent = true
     if (to !== undefined && !to.write(bytes)) this.#server.pause()
   }
@@ -130,7 +130,7 @@ export class RequestBody implements Exchange.Client {
     this.#kept.push(bytes)
     if (waits) {
       if (this.#weight > aheadBytes) this.#server.pause()
-    } else if (this.#weight > replayBytes) this.#forget()
+    } else if (this.#weight > this.#keeps) this.#forget()
   }
 
   #forget(): void {

@@ -5,6 +5,7 @@ import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import * as DialError from "../DialError.ts"
+import * as Tried from "../Tried.ts"
 import { Attempts } from "./Attempts.ts"
 import * as ChangedAnswer from "./ChangedAnswer.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
@@ -112,7 +113,7 @@ export class Dispatcher extends Undici.Dispatcher {
     const attempts = "opaque" in options && options.opaque instanceof Attempts ? options.opaque : undefined
     const complete = withHeaders(request, recordOf(options.headers))
     const view = RequestView.of(complete)
-    const picked = upstream.pick(attempts?.tried ?? none, view)
+    const picked = upstream.pick(attempts?.tried ?? Tried.none, view)
     if (!("upstream" in picked)) return this.#unreachable(request, upstream.service, picked)
     const sending = { request, complete, view, service: upstream.service }
     const overrides = RouteRules.overridesOf(options, this.#options.overrides)
@@ -204,8 +205,6 @@ const answering = (
 const tooMany = (limit: number): string =>
   `${limit} other services are being called at this moment, and no more are watched. Raise maxServices if these are not ` +
   "names that outsiders have chosen"
-
-const none: ReadonlySet<string> = new Set()
 
 const describe = (
   span: Tracer.Span,

@@ -13,6 +13,7 @@ import * as DialError from "../DialError.ts"
 import * as Ejections from "../Ejections.ts"
 import * as InstancePicker from "../InstancePicker.ts"
 import type * as Resolver from "../Resolver.ts"
+import type * as Tried from "../Tried.ts"
 import type * as InstancePool from "./InstancePool.ts"
 import type * as Pooling from "./Pooling.ts"
 import * as RetryPlaces from "./RetryPlaces.ts"
@@ -30,7 +31,7 @@ export interface HttpUpstream<P = InstancePool.InstancePool> {
   /** What requests are told apart by where instances are chosen by that. Default for `hashBy`: what the service-resolver says. */
   readonly hash: (request: HashKey.Request, hashBy?: ReadonlyArray<TcpRoute.HashBy>) => HashKey.Hashed
   /** Where the next request with this hash goes, or why it can not. The instance counts it as active until its `end`. */
-  readonly pick: (tried: ReadonlySet<string>, hash: number | undefined) => Instance<P> | DialError.Reason
+  readonly pick: (tried: Tried.Tried, hash: number | undefined) => Instance<P> | DialError.Reason
   /** Tells how a request went. */
   readonly report: (instance: Instance<P>, succeeded: boolean) => void
   readonly retries: RetryPlaces.RetryPlaces

@@ -11,6 +11,7 @@ import type * as Watched from "../../watch/Watched.ts"
 import * as DestinationStatus from "../DestinationStatus.ts"
 import * as DialError from "../DialError.ts"
 import type * as Resolver from "../Resolver.ts"
+import type * as Tried from "../Tried.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import type * as Pooling from "./Pooling.ts"
 import * as LegUpstreams from "./LegUpstreams.ts"
@@ -70,7 +71,7 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
 const pick = <P>(
   { legs, routes }: Current<P>,
   service: string,
-  tried: ReadonlySet<string>,
+  tried: Tried.Tried,
   request: Upstream.Request
 ): Upstream.Picked<P> | DialError.Reason => {
   const route = routes.find(request)

@@ -5,6 +5,7 @@ import type * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type { Effect } from "effect"
 import type * as DestinationStatus from "../DestinationStatus.ts"
 import type * as DialError from "../DialError.ts"
+import type * as Tried from "../Tried.ts"
 import type * as HttpUpstream from "./HttpUpstream.ts"
 import type * as InstancePool from "./InstancePool.ts"
 
@@ -36,7 +37,7 @@ export interface Upstream<P = InstancePool.InstancePool> {
   readonly ready: Effect.Effect<void, DialError.Reason>
   readonly isReady: () => boolean
   /** Or why there is no instance. */
-  readonly pick: (tried: ReadonlySet<string>, request: Request) => Picked<P> | DialError.Reason
+  readonly pick: (tried: Tried.Tried, request: Request) => Picked<P> | DialError.Reason
   /** Requests without a whole answer. */
   readonly active: () => number
   /** Whether an instance is known, healthy or not. */

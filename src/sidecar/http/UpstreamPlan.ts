@@ -17,6 +17,7 @@ import type * as Substitution from "../../observe/Substitution.ts"
 import * as Destination from "../../outbound/Destination.ts"
 import type * as HttpUpstream from "../../outbound/http/HttpUpstream.ts"
 import type * as Upstream from "../../outbound/http/Upstream.ts"
+import * as Tried from "../../outbound/Tried.ts"
 import * as HeaderRules from "../../route/HeaderRules.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as Retry from "../../route/Retry.ts"
@@ -42,13 +43,12 @@ export interface Shared {
   readonly log: () => AccessLogWriter.Log | undefined
 }
 
+type Picked = Upstream.Picked<MeshPools.MeshPool>
 type Instance = HttpUpstream.Instance<MeshPools.MeshPool>
 
 /** Envoy's, where no route says otherwise. */
 const timeoutMillis = 15_000
 const idleMillis = 300_000
-
-const none: ReadonlySet<string> = new Set()
 
 /** As `effect-mesh route` numbers them. */
 const routeName = ({ position, written }: HttpRoutes.Route): string => written ? String(position + 1) : "default"
@@ -65,7 +65,9 @@ export class UpstreamPlan implements Relay.Plan {
   readonly #view: RequestView.RequestView
   readonly #first: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>
   readonly #startTime = Date.now()
-  #tried: Set<string> | undefined
+  #isFirst = true
+  /** Where it has been, once that matters. */
+  #tried: Tried.Attempts | undefined
   #instance: Instance | undefined
   /** Of the last attempt. */
   #target: Instance["target"] | undefined
@@ -79,7 +81,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
     this.#view = RequestStart.viewOf(start, this.#requestId, server.remote)
-    this.#first = shared.upstream.pick(none, this.#view)
+    this.#first = shared.upstream.pick(Tried.none, this.#view)
     // From here on it is counted, also if it comes to no attempt.
     if ("upstream" in this.#first) this.#instance = this.#first.instance
     const way = "upstream" in this.#first ? this.#first.way : undefined
@@ -98,13 +100,40 @@ export class UpstreamPlan implements Relay.Plan {
   next(): Relay.Destination | OwnAnswer.OwnAnswer {
     const first = this.#first
     if (!("upstream" in first)) return OwnAnswers.noHealthyInstance
-    const instance = this.#tried === undefined ? first.instance : first.upstream.pick(this.#tried, first.hashed.hash)
-    if (!("resource" in instance)) return OwnAnswers.noHealthyInstance
-    if (this.#tried !== undefined) this.#left()
+    if (this.#isFirst) {
+      this.#isFirst = false
+      return this.#to(first, first.instance)
+    }
+    const { has } = this.#remembered()
+    const instance = first.upstream.pick({ has }, first.hashed.hash)
+    return "resource" in instance ? this.#goOn(first, instance) : OwnAnswers.noHealthyInstance
+  }
+
+  elsewhere(): Relay.Destination | undefined {
+    const first = this.#first
+    if (!("upstream" in first)) return undefined
+    const tried = this.#remembered()
+    const instance = first.upstream.pick(tried, first.hashed.hash)
+    if (!("resource" in instance)) return undefined
+    if (!tried.has(instance.id)) return this.#goOn(first, instance)
+    instance.end()
+    return undefined
+  }
+
+  #remembered(): Tried.Attempts {
+    this.#tried ??= new Tried.Attempts()
+    if (this.#instance !== undefined) this.#tried.add(this.#instance)
+    return this.#tried
+  }
+
+  #goOn(first: Picked, instance: Instance): Relay.Destination {
+    this.#left()
     this.#instance = instance
+    return this.#to(first, instance)
+  }
+
+  #to(first: Picked, instance: Instance): Relay.Destination {
     this.#target = instance.target
-    if (this.retry !== undefined) (this.#tried ??= new Set()).add(instance.id)
-    else this.#tried = triedOnce
     return {
       connections: instance.resource,
       head: this.#head(first, instance),
@@ -154,7 +183,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.#instance = undefined
   }
 
-  #head({ way }: Upstream.Picked<MeshPools.MeshPool>, instance: Instance): Exchange.RequestHead {
+  #head({ way }: Picked, instance: Instance): Exchange.RequestHead {
     const start = this.#start
     const { fields, path } = start
     const target = way === undefined ? path : HttpRoutes.rewritten(way.route, path)
@@ -257,9 +286,6 @@ export class UpstreamPlan implements Relay.Plan {
     }
   }
 }
-
-/** No other attempt will be made. */
-const triedOnce: Set<string> = new Set()
 
 const clusterOf = (picked: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>): string | undefined =>
   "upstream" in picked

@@ -2,6 +2,7 @@
 import type * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type * as Exchange from "../../../src/http/relay/Exchange.ts"
 import * as Fuzz from "../../fuzz/relay.ts"
 import * as Relays from "../../support/relays.ts"
 import * as Sockets from "../../support/sockets.ts"
@@ -240,4 +241,92 @@ describe("a relay of HTTP/1.1", () => {
       assert.isAtLeast(runs, 400)
       assert.isAbove(requests, 100)
     }), 30_000)
+})
+
+/** An instance that takes so many bytes of a body and then says that it has not looked at the request, or can not be reached. */
+const refusing = (failure: Exchange.Failure, after = 0): Exchange.Connections => ({
+  version: "2",
+  remote: "192.0.2.1:1",
+  begin: (attempt) => {
+    const refuse = () => void setImmediate(() => attempt.failed(failure))
+    if (failure._tag === "NotConnected") {
+      refuse()
+      return { cancel: () => {} }
+    }
+    let taken = 0
+    attempt.connected({
+      local: "192.0.2.2:1",
+      send: ({ body }) => void (body === "none" && refuse()),
+      write: (bytes) => {
+        const before = taken
+        taken += bytes.length
+        if (before < after && taken >= after) refuse()
+        return true
+      },
+      end: () => {},
+      pause: () => {},
+      resume: () => {},
+      cancel: () => {}
+    })
+    return { cancel: () => {} }
+  }
+})
+
+const post = (bytes: number) =>
+  `POST /it HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`
+
+describe("a request that no instance has seen", () => {
+  /** Tells how long the body was. */
+  const counting = Sockets.server((socket) => {
+    let text = ""
+    socket.on("data", (bytes: Buffer) => {
+      text += bytes.toString("latin1")
+      const head = text.indexOf("\r\n\r\n")
+      const body = text.length - head - 4
+      const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0)
+      if (head < 0 || body < length) return
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${String(body).length}\r\n\r\n${body}`)
+    })
+    socket.on("end", () => socket.end())
+  })
+  const asked = Effect.fnUntraced(function*(first: Exchange.Connections, request: string, ending: string) {
+    const proxy = yield* Relays.make((yield* counting).port, { first })
+    const client = yield* Sockets.connect(proxy.port)
+    const heard = Sockets.record(client)
+    client.write(request)
+    yield* heard.until(ending)
+    yield* Sockets.eventually(() => proxy.reports.length === 1 && proxy.deadlines.size === 0)
+    return { text: heard.text(), attempts: proxy.reports[0]?.attempts }
+  })
+  const unreachable: Exchange.Failure = { _tag: "NotConnected", timedOut: false, why: "refused" }
+
+  it.live.each(
+    [
+      ["whose connection is refused", unreachable, 0],
+      ["whose stream is refused", { _tag: "Refused" }, 0],
+      ["whose stream is refused after its body was sent", { _tag: "Refused" }, 1000]
+    ] as const
+  )("goes to another one: %s", ([, failure, bytes]) =>
+    Effect.gen(function*() {
+      const request = bytes === 0 ? get("/it") : post(bytes)
+      const { attempts, text } = yield* asked(refusing(failure, bytes), request, `\r\n\r\n${bytes}`)
+      assert.deepStrictEqual([statuses(text), attempts], [["200"], 2])
+    }))
+
+  it.live.each(
+    [
+      ["may have been seen", { _tag: "Reset", why: "stream" }, get("/it"), "remote reset"],
+      [
+        "took all its time to connect",
+        { _tag: "NotConnected", timedOut: true, why: "late" },
+        get("/it"),
+        "connection timeout"
+      ],
+      ["has a body of which a part is gone", { _tag: "Refused" }, post(200_000), "remote refused stream reset"]
+    ] as const
+  )("is answered 503 where it %s", ([, failure, request, reason]) =>
+    Effect.gen(function*() {
+      const { attempts, text } = yield* asked(refusing(failure, 200_000), request, reason)
+      assert.deepStrictEqual([statuses(text), attempts], [["503"], 1])
+    }))
 })
