@@ -7,6 +7,7 @@ import * as Teardown from "../native/Teardown.ts"
 import { agent } from "./agent.ts"
 import * as Arguments from "./Arguments.ts"
 import { certs } from "./certs.ts"
+import { check } from "./check.ts"
 import { demo } from "./demo.ts"
 import { prepare } from "./executable.ts"
 import * as Log from "./Log.ts"
@@ -23,9 +24,9 @@ const command = Command.make("effect-mesh").pipe(
   Command.withDescription(
     "A service-mesh data plane for Consul.\n\n" +
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
-      "question about policy is no; 3 not everything that the answer depends on could be read."
+      "question about policy is no, or check has found something broken; 3 not everything that the answer depends on could be read."
   ),
-  Command.withSubcommands([demo, up, proxy, agent, certs, policy, route])
+  Command.withSubcommands([demo, up, proxy, check, agent, certs, policy, route])
 )
 
 const written = Arguments.normalize(process.argv.slice(2))

@@ -113,7 +113,11 @@ export class HealthApi extends HttpApiGroup.make("health").add(
 export class StatusApi extends HttpApiGroup.make("status").add(
   HttpApiEndpoint.get("leader", "/v1/status/leader", {
     query: Query.scope,
-    success: answer(Schema.String),
+    /** Needs no right. `date` is the clock of the agent. */
+    success: HttpApiSchema.WithHeaders(Schema.String, {
+      ...ResponseHeaders.common,
+      date: Schema.optionalKey(Schema.String)
+    }),
     error: ApiError.common
   }),
   HttpApiEndpoint.get("peers", "/v1/status/peers", {

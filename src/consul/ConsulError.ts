@@ -115,7 +115,8 @@ const retryable: Record<Reason["_tag"], boolean> = {
 const isUnknownToken = (reason: Reason): boolean =>
   reason._tag === "PermissionDenied" && reason.body.includes("ACL not found")
 
-const explain = (reason: Reason): string => {
+/** Without what was asked. */
+export const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
       return `the agent cannot be reached (${reason.why}). ${

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import type * as Finding from "../../src/cli/check/Finding.ts"
 import type * as PrintConfig from "../../src/cli/proxy/PrintConfig.ts"
 import { badAgent, refusing } from "../support/agents.ts"
 import { freePort } from "../support/consul.ts"
@@ -59,7 +60,7 @@ describe("effect-mesh", { concurrent: true }, () => {
       const version = yield* run("--version")
       assert.strictEqual(version.code, 0)
       assert.match(version.printed, /\d+\.\d+\.\d+/)
-      for (const command of [[], ["agent"], ["proxy"], ["up"]]) {
+      for (const command of [[], ["agent"], ["proxy"], ["check"], ["up"]]) {
         const { code, printed } = yield* run(...command, "--help")
         assert.strictEqual(code, 0, printed)
         assert.match(printed, /USAGE/)
@@ -372,5 +373,38 @@ describe("effect-mesh", { concurrent: true }, () => {
       const { code, printed } = yield* run(...line, "-pprof-addr", "0.0.0.0:0")
       assert.strictEqual(code, 1)
       assert.match(printed, /^effect-mesh: --pprof-addr is "0.0.0.0:0", which other machines may reach/)
+    }))
+
+  it.live("checks what a proxy needs, and tells by its exit code whether something is broken", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const [here, there] = [yield* freePort, yield* freePort]
+      const check = (...args: ReadonlyArray<string>) => run("check", "-service=web", "-http-addr", address, ...args)
+      const broken = yield* check("-upstream", `api:${here}`)
+      assert.strictEqual(broken.code, 2, broken.printed)
+      assert.match(broken.output, /^The agent\n {2}✓ the agent at /)
+      assert.match(broken.output, /✗ the target api.* has no instance .*\n {6}→ Register one/)
+      assert.match(broken.output, /\d+ in order, 1 broken \(✗\)\n$/)
+      const api = yield* mesh(
+        "proxy",
+        ...["-service", "api", "-service-addr", `127.0.0.1:${there}`, "-listen", `127.0.0.1:${yield* freePort}`],
+        ...["-register", "-http-addr", address]
+      )
+      yield* until(() => api.printed().includes("callers from the mesh"), api.printed)
+      const fine = yield* check("-upstream", `api:${here}`, "-json", "-timeout", "10")
+      assert.strictEqual(fine.code, 0, fine.printed)
+      const { ok, sections } = JSON.parse(fine.output) as {
+        readonly ok: boolean
+        readonly sections: ReadonlyArray<Finding.Section>
+      }
+      assert.isTrue(ok)
+      assert.deepStrictEqual(sections.map(({ about }) => about), [
+        "The agent",
+        "The certificate of web",
+        "Ports of web",
+        "The upstream api of web"
+      ])
+      const wrong = yield* run("check", "-http-addr", address)
+      assert.strictEqual(wrong.code, 1, wrong.printed)
     }))
 })

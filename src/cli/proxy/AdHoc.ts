@@ -10,7 +10,7 @@ import * as Addresses from "../../watch/registration/Addresses.ts"
 import type * as Flags from "./Flags.ts"
 import { noneNamed, UsageError } from "./Registered.ts"
 
-type Options = Pick<
+export type Options = Pick<
   Flags.Options,
   "service" | "serviceAddr" | "listen" | "upstream" | "register" | "registerId"
 >

@@ -1,5 +1,5 @@
 /**
- * Settings of `effect-mesh proxy` from the environment and from a file, as flags: what is written there reads as if it stood on
+ * Settings of `effect-mesh proxy`, and of those who look at one, from the environment and from a file, as flags: what is written there reads as if it stood on
  * the command line, and is checked in the same way.
  *
  *     flag  over  EFFECT_MESH_<FLAG>, then the variable that Consul's tools have for it  over  the file
@@ -81,10 +81,13 @@ export const read = async (
   return Result.map(file, (settings) => merge(args, at, environment, settings))
 }
 
-/** Where `proxy` stands, if that is the command. */
+/** Those that take the command line of a proxy. */
+const commands: ReadonlyArray<string> = ["proxy", "check"]
+
+/** Where the command stands, if it is one of them. */
 const commandAt = (args: ReadonlyArray<string>): number | undefined => {
   const at = args.findIndex((arg, i) => !arg.startsWith("-") && args[i - 1] !== "--log-level")
-  return at !== -1 && args[at] === "proxy" ? at : undefined
+  return at !== -1 && commands.includes(args[at]!) ? at : undefined
 }
 
 const valueOf = (args: ReadonlyArray<string>, name: string): string | undefined => {
