@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // `npm run test:envoy`: they need programs from elsewhere.
-    exclude: [...configDefaults.exclude, "test/envoy/**"],
+    // `npm run test:envoy` needs programs from elsewhere, `npm run test:faults` takes minutes.
+    exclude: [...configDefaults.exclude, "test/envoy/**", "test/faults/**"],
     // For slow machines: no test takes as long as this by itself.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -33,6 +33,8 @@ export const intention = (source: Schema.JsonObject): Entry => ({
   Sources: [{ Name: "web", ...source }]
 })
 
+export type SidecarMesh = Effect.Success<ReturnType<typeof make>>
+
 /** Ready when all of them accept. */
 export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [], protocol, ...options }: Options) {
   const running = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny", ...options.agent })

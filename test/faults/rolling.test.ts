@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Figures from "./figures.ts"
+import * as Rolling from "./Rolling.ts"
+import * as SidecarProcess from "../support/sidecarProcess.ts"
+
+describe("both instances of a service, restarted ten times under 500 calls a second", () => {
+  it.live.each(["http", "http2", "tcp"] as const)("%s: no call fails", (protocol) =>
+    Effect.gen(function*() {
+      const ran = yield* Rolling.run({
+        protocol,
+        rate: 500,
+        rounds: 10,
+        start: (mesh, id) =>
+          Effect.map(
+            SidecarProcess.start({
+              args: [
+                "--proxy-id",
+                `${id}-sidecar-proxy`,
+                "--http-addr",
+                mesh.front.address,
+                "--shutdown-delay",
+                "1",
+                "--drain-timeout",
+                "10"
+              ]
+            }),
+            ({ stop }) => ({ stop: Effect.map(stop, (code) => assert.strictEqual(code, 0)) })
+          )
+      })
+      Figures.tell(`${protocol}, ${ran.restarts} restarts in ${Math.round(ran.seconds)} s`, ran)
+      assert.deepStrictEqual(ran.failures, [], `${ran.failures.length} of ${ran.sent}`)
+    }), 600_000)
+})
