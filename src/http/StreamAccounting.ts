@@ -4,7 +4,7 @@
  * `performance.now()`, and carries out the verdicts. Once the session is to end there are no more of them.
  */
 import type * as HttpLimits from "./HttpLimits.ts"
-import * as TokenBucket from "./TokenBucket.ts"
+import * as TokenBucket from "../net/TokenBucket.ts"
 
 export type Verdict<Stream> =
   /** Reset the stream, and report the client. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import * as TokenBucket from "../../src/http/TokenBucket.ts"
+import * as TokenBucket from "../../src/net/TokenBucket.ts"
 
 const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 }))
 const Steps = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3000 })))
