@@ -1,15 +1,15 @@
 /** How many bytes passed. Sockets count by themselves, and are read off the path of the bytes. */
-import type { Socket } from "node:net"
+import type * as Splice from "./Splice.ts"
 
 export interface ByteCounts {
   /** Counts what passes a socket on the side of the mesh, until it closes: plain bytes, not those of TLS. */
-  readonly track: (mesh: Socket) => void
+  readonly track: (mesh: Splice.Stream) => void
   /** `sent` went into the mesh, `received` came from it. */
   readonly total: () => { readonly sent: number; readonly received: number }
 }
 
 export const make = (): ByteCounts => {
-  const open = new Set<Socket>()
+  const open = new Set<Splice.Stream>()
   let sent = 0
   let received = 0
   return {

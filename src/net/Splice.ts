@@ -6,12 +6,25 @@
  * and `resetAndDestroy` throws on one, so each side brings its own `reset`.
  */
 import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 import * as Reset from "../tls/Reset.ts"
 
+/** What a relay needs of a connection: a socket, or a stream of a tunnel. */
+export interface Stream extends Duplex {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+  /** Ends, and closes once all has gone out. */
+  destroySoon(): void
+}
+
 /** One side of a relay. `reset` cuts it so that the peer notices; calling it again does nothing. */
 export interface Side {
-  readonly socket: Socket
+  readonly socket: Stream
   readonly reset: () => void
 }
 
