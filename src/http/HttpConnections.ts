@@ -12,6 +12,7 @@ import * as HttpLimits from "./HttpLimits.ts"
 import * as ServedConnections from "./ServedConnections.ts"
 import * as SniffProtocol from "./SniffProtocol.ts"
 import type * as Splice from "../net/Splice.ts"
+import * as TunnelStream from "../net/tunnel/TunnelStream.ts"
 
 export type Protocol = SniffProtocol.Protocol
 
@@ -95,7 +96,7 @@ export const make = Effect.fnUntraced(
             open.delete(connection)
             resume(Effect.void)
           })
-          const protocol = SniffProtocol.agreed(socket instanceof TLSSocket && socket.alpnProtocol, protocols)
+          const protocol = SniffProtocol.agreed(alpnOf(socket), protocols)
           if (protocol !== undefined) return take(connection, protocol)
           SniffProtocol.read(socket, limits.headersMillis, {
             decided: (protocol) => take(connection, protocol),
@@ -118,3 +119,9 @@ export const make = Effect.fnUntraced(
     }
   }
 )
+
+/** False: nothing was agreed on. */
+const alpnOf = (socket: Splice.Stream): string | false | null =>
+  socket instanceof TLSSocket
+    ? socket.alpnProtocol
+    : socket instanceof TunnelStream.TunnelStream && socket.protocol !== "" && socket.protocol

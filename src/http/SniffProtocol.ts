@@ -2,7 +2,7 @@
  * Which version of HTTP a client speaks: the one that ALPN agreed on, else the one that its first bytes show. A client may
  * start HTTP/2 without ALPN if it knows that the server speaks it (RFC 9113, section 3.3).
  */
-import type { Socket } from "node:net"
+import type * as Splice from "../net/Splice.ts"
 
 /** A version of HTTP, as ALPN names it. */
 export type Protocol = "h2" | "http/1.1"
@@ -30,7 +30,7 @@ export interface Handlers {
 }
 
 /** Reads as much as is needed. A client that ends its side before it tells loses its connection. */
-export const read = (socket: Socket, millis: number, { decided, late }: Handlers): void => {
+export const read = (socket: Splice.Stream, millis: number, { decided, late }: Handlers): void => {
   let head = Buffer.alloc(0)
   const timer = setTimeout(late, millis)
   const look = () => {

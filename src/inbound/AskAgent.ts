@@ -2,7 +2,6 @@
  * Decides about connections by asking the agent: before the handler gets one, and again on a schedule. While the agent is
  * silent, new connections fail closed, and open ones stay.
  */
-import type { Socket } from "node:net"
 import { Effect, Result } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Decision from "../intention/Decision.ts"
@@ -10,6 +9,7 @@ import type * as Refusal from "../tls/Refusal.ts"
 import * as Authorization from "./Authorization.ts"
 import type { Connection } from "./Connection.ts"
 import * as ConnectionJudge from "./ConnectionJudge.ts"
+import type * as Splice from "../net/Splice.ts"
 
 /** Questions of a round at a time, so that new connections come first. */
 const concurrency = 2
@@ -40,7 +40,7 @@ export const make = ({ asked, handshakeMillis, run }: Options): ConnectionJudge.
 const first = (
   asked: Authorization.Asked,
   question: Authorization.Question,
-  socket: Socket,
+  socket: Splice.Stream,
   withinMillis: number
 ): Effect.Effect<Decision.Decision, Refusal.Refusal> =>
   Effect.raceFirst(

@@ -15,4 +15,6 @@ export interface Connection extends Splice.Side {
   readonly remote: string
   /** When it arrived, as `performance.now()` had it. */
   readonly since: number
+  /** The TLS connection that carries it: `socket` itself, or that of its tunnel. */
+  readonly carrier: Splice.Stream
 }

@@ -2,8 +2,9 @@
  * Admits a connection after its handshake: verifies the caller, then asks the judge. The application hears of it after
  * both.
  *
- *     finished ─▶ verified ─▶ judged ─▶ entered
- *                    └──────────┴─▶ turned away: a reset
+ *     finished ─▶ identified ─▶ judged ─▶ entered
+ *                     │           ├─▶ turned away: a reset
+ *                     └─ tunnel ─▶ each of its streams is judged
  *
  * A refused connection is reset: with TLS 1.3 the dialler has ended its handshake by then, and an orderly end would look
  * to it like an empty answer.
@@ -18,44 +19,87 @@ import type { Connection } from "./Connection.ts"
 import type * as ConnectionJudge from "./ConnectionJudge.ts"
 import type * as TlsServer from "./TlsServer.ts"
 
+/** A caller whose certificate holds. */
+export interface Identified {
+  readonly caller: SpiffeId.Service
+  readonly certificate: PeerVerification.Presented["certificate"]
+  readonly arrival: TlsServer.Arrival
+  readonly carrier: Splice.Stream
+}
+
 export interface Stages<S extends Socket> {
   /** Reads the peer's certificate off the socket. */
   readonly presented: (socket: S) => PeerVerification.Presented
   readonly judge: Pick<ConnectionJudge.ConnectionJudge, "decide">
-  /** Serves an admitted connection. */
-  readonly enter: (connection: Connection, verdict: ConnectionJudge.Verdict, arrival: TlsServer.Arrival) => void
-  /** Records a refusal. The connection is reset after it. */
-  readonly refuse: (refusal: Refusal.Refusal, arrival: TlsServer.Arrival) => void
+  /** Takes a connection that is to be judged stream by stream. False: it is none. */
+  readonly tunnelled: (socket: S, identified: Identified) => boolean
+  /** Serves an admitted connection, or a stream of one that was identified: then `arrival` is undefined. */
+  readonly enter: (
+    connection: Connection,
+    verdict: ConnectionJudge.Verdict,
+    arrival: TlsServer.Arrival | undefined
+  ) => void
+  /** Records a refusal, of `side`. The connection, or the stream, is cut after it. */
+  readonly refuse: (refusal: Refusal.Refusal, remote: string, side: Splice.Stream, isStream: boolean) => void
+}
+
+export interface ConnectionAdmission<in S> {
+  /** The handshake is over. */
+  readonly finished: (socket: S, arrival: TlsServer.Arrival) => void
+  /** A stream of a tunnel was opened. `cut` ends it where it is refused. */
+  readonly opened: (side: Splice.Side, identified: Identified, cut: (refusal: Refusal.Refusal) => void) => void
 }
 
 export const make = <S extends Socket>(
-  { enter, judge, presented, refuse }: Stages<S>
-): (socket: S, arrival: TlsServer.Arrival) => void => {
-  const turnAway = (refusal: Refusal.Refusal, arrival: TlsServer.Arrival) => {
-    refuse(refusal, arrival)
-    arrival.transport.resetAndDestroy()
-  }
-  const conclude = (
-    socket: S,
-    arrival: TlsServer.Arrival,
-    caller: SpiffeId.Service,
-    verdict: ConnectionJudge.Verdict
-  ) => {
-    const { decision } = verdict
-    if (!decision.allowed) return turnAway({ _tag: "Denied", caller, decision }, arrival)
-    const { remote, since, transport } = arrival
-    enter({ ...Splice.tls(socket, transport), caller, decision, remote, since }, verdict, arrival)
-  }
-  return (socket, arrival) => {
-    const peer = presented(socket)
-    const caller = PeerVerification.acceptor(peer, arrival.material)
-    if (Result.isFailure(caller)) return turnAway(caller.failure, arrival)
-    judge.decide(
-      { caller: caller.success, certificate: peer.certificate, socket, arrival },
-      (verdict) =>
-        Result.isFailure(verdict)
-          ? turnAway(verdict.failure, arrival)
-          : conclude(socket, arrival, caller.success, verdict.success)
-    )
+  { enter, judge, presented, refuse, tunnelled }: Stages<S>
+): ConnectionAdmission<S> => {
+  const decide = (
+    side: Splice.Side,
+    { arrival, caller, certificate }: Identified,
+    then: (verdict: Result.Result<ConnectionJudge.Verdict, Refusal.Refusal>) => void
+  ) =>
+    judge.decide({ caller, certificate, socket: side.socket, arrival }, (verdict) => {
+      if (Result.isFailure(verdict) || verdict.success.decision.allowed) return then(verdict)
+      then(Result.fail({ _tag: "Denied", caller, decision: verdict.success.decision }))
+    })
+  const connection = (
+    side: Splice.Side,
+    { arrival, caller, carrier }: Identified,
+    { decision }: ConnectionJudge.Verdict,
+    since: number
+  ) => ({
+    ...side,
+    caller,
+    decision,
+    remote: arrival.remote,
+    since,
+    carrier
+  })
+  return {
+    finished: (socket, arrival) => {
+      const turnAway = (refusal: Refusal.Refusal) => {
+        refuse(refusal, arrival.remote, arrival.transport, false)
+        arrival.transport.resetAndDestroy()
+      }
+      const peer = presented(socket)
+      const caller = PeerVerification.acceptor(peer, arrival.material)
+      if (Result.isFailure(caller)) return turnAway(caller.failure)
+      const identified = { caller: caller.success, certificate: peer.certificate, arrival, carrier: socket }
+      if (tunnelled(socket, identified)) return
+      const side = Splice.tls(socket, arrival.transport)
+      decide(side, identified, (verdict) => {
+        if (Result.isFailure(verdict)) return turnAway(verdict.failure)
+        enter(connection(side, identified, verdict.success, arrival.since), verdict.success, arrival)
+      })
+    },
+    opened: (side, identified, cut) =>
+      decide(side, identified, (verdict) => {
+        if (Result.isSuccess(verdict)) {
+          const admitted = connection(side, identified, verdict.success, performance.now())
+          return enter(admitted, verdict.success, undefined)
+        }
+        refuse(verdict.failure, identified.arrival.remote, side.socket, true)
+        cut(verdict.failure)
+      })
   }
 }

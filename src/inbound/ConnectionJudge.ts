@@ -1,5 +1,4 @@
 /** Decides whether callers may connect, and stay: by watched intentions, here, or by asking the agent, in `AskAgent`. */
-import type { Socket } from "node:net"
 import { Effect, Result, Stream } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
@@ -10,12 +9,13 @@ import type * as Authorization from "./Authorization.ts"
 import type { Connection } from "./Connection.ts"
 import type * as PeerVerification from "../tls/PeerVerification.ts"
 import type * as TlsServer from "./TlsServer.ts"
+import type * as Splice from "../net/Splice.ts"
 
 /** A caller whose certificate has been verified. */
 export interface Candidate {
   readonly caller: SpiffeId.Service
   readonly certificate: PeerVerification.Presented["certificate"]
-  readonly socket: Socket
+  readonly socket: Splice.Stream
   readonly arrival: TlsServer.Arrival
 }
 

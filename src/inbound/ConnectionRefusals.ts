@@ -5,7 +5,8 @@ import * as Refusal from "../tls/Refusal.ts"
 import type * as AdmissionLog from "./AdmissionLog.ts"
 
 export interface ConnectionRefusals {
-  readonly refuse: (refusal: Refusal.Refusal, remote: string) => void
+  /** `isStream`: of a stream of a tunnel, whose handshake is long over. */
+  readonly refuse: (refusal: Refusal.Refusal, remote: string, isStream?: boolean) => void
   readonly counts: () => Readonly<Partial<Record<Refusal.Reason, number>>>
 }
 
@@ -21,11 +22,11 @@ export const make = ({ context, handshakes, log, run }: Options): ConnectionRefu
   const refused = new Map<Refusal.Reason, number>()
   return {
     counts: () => Object.fromEntries(refused),
-    refuse: (refusal, remote) => {
+    refuse: (refusal, remote, isStream = false) => {
       const reason = Refusal.reason(refusal)
       refused.set(reason, (refused.get(reason) ?? 0) + 1)
       Refusal.count(refusal, "inbound", context)
-      if (refusal._tag !== "TooManyConnections") handshakes.refused()
+      if (!isStream && refusal._tag !== "TooManyConnections") handshakes.refused()
       if (refusal._tag === "Denied") return log.denied({ caller: refusal.caller, remote }, refusal.decision)
       const leftOut = log.lines.admit(reason, performance.now())
       if (leftOut === undefined) return

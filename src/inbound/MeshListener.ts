@@ -10,13 +10,14 @@
  *                            logged
  *      (TlsServer)       (ConnectionAdmission)     (ConnectionHandler, OpenConnections)
  */
-import type { Socket } from "node:net"
+import type { TLSSocket } from "node:tls"
 import { Duration, Effect, FiberSet, Iterable, Schedule, type Scope } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
 import * as Lifetimes from "../net/Lifetimes.ts"
 import type * as Listening from "../net/Listening.ts"
+import type * as Splice from "../net/Splice.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import type * as DenialLog from "../observe/DenialLog.ts"
 import * as PeerVerification from "../tls/PeerVerification.ts"
@@ -34,6 +35,7 @@ import * as ConnectionJudge from "./ConnectionJudge.ts"
 import * as ConnectionRefusals from "./ConnectionRefusals.ts"
 import * as OpenConnections from "./OpenConnections.ts"
 import * as TlsServer from "./TlsServer.ts"
+import * as AcceptedTunnels from "./tunnel/AcceptedTunnels.ts"
 
 export type { Connection } from "./Connection.ts"
 export type { Source } from "./TlsServer.ts"
@@ -48,6 +50,8 @@ export interface Options<R> extends Lifetimes.Options {
   readonly handle: (connection: Connection) => Effect.Effect<unknown, unknown, R>
   /** The application protocols that are offered, best first. Absent: none. */
   readonly alpn?: ReadonlyArray<string> | undefined
+  /** Whether callers may send many connections through one: see docs/tunnel.md. Default: false. */
+  readonly tunnels?: boolean | undefined
   /** For TLS and the certificates of both sides. Default: 10 seconds. */
   readonly handshakeTimeout?: Duration.Input | undefined
   /** Beyond it new ones are closed at once, those still shaking hands included. Default: 0, no limit. */
@@ -64,7 +68,7 @@ export interface Options<R> extends Lifetimes.Options {
    */
   readonly retire?: ((connection: Connection, why: Lifetimes.Why | "denied") => void) | undefined
   /** Hears of a caller who is known and is not let in, while the connection is still open. */
-  readonly denied?: ((refusal: Denied, transport: Socket) => void) | undefined
+  readonly denied?: ((refusal: Denied, side: Splice.Stream) => void) | undefined
 }
 
 export type Denied = Extract<Refusal.Refusal, { readonly _tag: "Denied" }>
@@ -124,8 +128,17 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const open = OpenConnections.make({ cut, service })
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, judged no more, then reset.
-  const { alpn, from, maxConnections, port } = options
-  const server = yield* TlsServer.make({ alpn, from, handshakeMillis, host, maxConnections, port })
+  const { alpn, from, port, tunnels: mayTunnel = false } = options
+  let maxConnections = options.maxConnections || Infinity
+  const server = yield* TlsServer.make({
+    alpn,
+    from,
+    handshakeMillis,
+    host,
+    maxConnections: options.maxConnections,
+    port,
+    tunnels: mayTunnel
+  })
   const judge = yield* makeJudge(options, intentions, authorizer, handshakeMillis, (asking) => void run(asking))
   yield* Effect.forkScoped(judge.follow(open))
   yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
@@ -135,32 +148,46 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const log = yield* AdmissionLog.make({ service, subject: (remote) => remote, run })
   const refusals = ConnectionRefusals.make({ context, handshakes, log, run })
   const handler = ConnectionHandler.make(handle, log)
-  const finished = ConnectionAdmission.make({
+  const admission: ConnectionAdmission.ConnectionAdmission<TLSSocket> = ConnectionAdmission.make({
     presented: PeerVerification.presented,
     judge,
-    refuse: (refusal, { remote, transport }) => {
-      if (refusal._tag === "Denied") options.denied?.(refusal, transport)
-      refusals.refuse(refusal, remote)
+    tunnelled: (socket, identified) => mayTunnel && tunnels.take(socket, identified),
+    refuse: (refusal, remote, side, isStream) => {
+      if (refusal._tag === "Denied") options.denied?.(refusal, side)
+      refusals.refuse(refusal, remote, isStream)
     },
-    enter: (connection, verdict, { since }) => {
+    enter: (connection, verdict, arrival) => {
       if (verdict.decision.audited === true) log.denied(connection, verdict.decision)
       open.admit(connection, verdict)
-      handshakes.accepted(since)
+      if (arrival !== undefined) handshakes.accepted(arrival.since)
       traffic.track(connection.socket)
       lifetimes.track(connection)
       connection.socket.once("close", () => open.leave(connection))
       run(handler.serve(connection))
     }
   })
-  const stats = () => read({ handler, lifetimes, open, refusals, server, traffic })
+  const tunnels = yield* AcceptedTunnels.make({
+    opened: (side, identified, cut) => {
+      if (open.size() < maxConnections) return admission.opened(side, identified, cut)
+      const refusal: Refusal.Refusal = { _tag: "TooManyConnections", limit: maxConnections }
+      refusals.refuse(refusal, identified.arrival.remote, true)
+      cut(refusal)
+    },
+    accepted: ({ arrival }) => handshakes.accepted(arrival.since)
+  })
+  const stats = () => read({ handler, lifetimes, open, refusals, server, traffic, tunnels })
   yield* ConnectionMetrics.follow("inbound", () => totals(stats()))
   // A caller takes its connection for made while we still look at its last word of the handshake.
   const idle = Effect.andThen(server.empty, FiberSet.awaitEmpty(fibers))
+  const stop = Effect.andThen(Effect.sync(tunnels.retire), server.stop)
   const bound = yield* Effect.acquireRelease(
-    server.listen({ finished, refused: refusals.refuse, failed: run }),
-    () => server.stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
+    server.listen({ finished: admission.finished, refused: refusals.refuse, failed: run }),
+    () => stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
   )
-  const { setMaxConnections, stop } = server
+  const setMaxConnections = (limit: number) => {
+    maxConnections = limit || Infinity
+    server.setMaxConnections(limit)
+  }
   return {
     host,
     port: bound,
@@ -195,11 +222,12 @@ interface Counters {
   readonly refusals: ConnectionRefusals.ConnectionRefusals
   readonly server: Pick<TlsServer.TlsServer, "size">
   readonly traffic: ByteCounts.ByteCounts
+  readonly tunnels: Pick<AcceptedTunnels.AcceptedTunnels, "size" | "streams">
 }
 
-const read = ({ handler, lifetimes, open, refusals, server, traffic }: Counters): Stats => ({
+const read = ({ handler, lifetimes, open, refusals, server, traffic, tunnels }: Counters): Stats => ({
   open: open.size(),
-  handshaking: server.size() - open.size(),
+  handshaking: server.size() - tunnels.size() - (open.size() - tunnels.streams()),
   accepted: open.admitted(),
   failed: handler.failed(),
   cut: open.ended(),

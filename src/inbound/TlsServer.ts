@@ -9,6 +9,7 @@ import type { Socket } from "node:net"
 import * as Tls from "node:tls"
 import { Effect, Function, type Scope, Stream } from "effect"
 import * as Listening from "../net/Listening.ts"
+import * as Tunnel from "../net/tunnel/Tunnel.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import * as PresentedChain from "../tls/PresentedChain.ts"
@@ -27,6 +28,8 @@ export interface Options {
   readonly port: number
   readonly from: Source | undefined
   readonly alpn: ReadonlyArray<string> | undefined
+  /** Whether callers may open tunnels. */
+  readonly tunnels: boolean
   readonly handshakeMillis: number
   /** 0 or absent: no limit. */
   readonly maxConnections: number | undefined
@@ -103,7 +106,7 @@ export const make = Effect.fnUntraced(function*(
 const create = (options: Options, material: SecureContexts.Material): Tls.Server => {
   const server = Tls.createServer({
     ...material.server,
-    ...(options.alpn === undefined ? {} : { ALPNProtocols: [...options.alpn] }),
+    ...agreement(options),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: options.handshakeMillis,
@@ -115,6 +118,21 @@ const create = (options: Options, material: SecureContexts.Material): Tls.Server
   server.maxConnections = options.maxConnections || Infinity
   return server
 }
+
+/** Node offers no way to agree on nothing with whoever offers something: callers that do may have what they want most. */
+const agreement = ({ alpn, tunnels }: Options): Tls.TlsOptions =>
+  tunnels
+    ? {
+      ALPNCallback: ({ protocols }) =>
+        protocols.includes(Tunnel.protocol)
+          ? Tunnel.protocol
+          : alpn === undefined
+          ? protocols.includes("http/1.1") ? "http/1.1" : protocols[0]
+          : alpn.find((protocol) => protocols.includes(protocol))
+    }
+    : alpn === undefined
+    ? {}
+    : { ALPNProtocols: [...alpn] }
 
 const observe = (
   server: Tls.Server,

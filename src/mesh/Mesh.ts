@@ -19,6 +19,7 @@ import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Authorization from "../inbound/Authorization.ts"
 import * as MeshDialer from "../outbound/MeshDialer.ts"
+import * as Tunnels from "../outbound/tunnel/Tunnels.ts"
 
 export interface Options {
   /** Whose identity this is, and whose intentions are enforced. */
@@ -41,6 +42,8 @@ export interface Options {
    * see `SpiffeRules.Extent`. Default: `strict`.
    */
   readonly spiffe?: SpiffeRules.Extent | undefined
+  /** Whether connections go through tunnels where the other side takes them: see docs/tunnel.md. Default: false. */
+  readonly tunnels?: boolean | undefined
   /** How long to wait for the agent. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }
@@ -65,6 +68,7 @@ export type Mesh =
  */
 export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, ConsulClient.ConsulClient> =>
   MeshDialer.layer.pipe(
+    Layer.provideMerge(options.tunnels === true ? Tunnels.layer : Layer.empty),
     Layer.provideMerge(
       Layer.mergeAll(
         SecureContexts.layerWith(options),

@@ -17,17 +17,21 @@ import * as DialError from "./DialError.ts"
 
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
 
-/**
- * A connection to a verified peer; half-open, nothing read yet. It ends in order, or fails: see `OrderlyEnd`.
- * Trap: with TLS 1.3 our handshake ends before the peer judges us, so that its refusal shows on the first read.
- */
-export interface Connection extends Splice.Side {
-  readonly socket: Tls.TLSSocket
+/** A way to a verified peer: a connection of its own, or a stream of a tunnel. */
+export interface Reached extends Splice.Side {
   readonly peer: SpiffeId.Service
   /** Where it was dialled. */
   readonly remote: string
   /** The name that was sent to tell what is wanted there. */
   readonly sni?: string | undefined
+}
+
+/**
+ * A connection to a verified peer; half-open, nothing read yet. It ends in order, or fails: see `OrderlyEnd`.
+ * Trap: with TLS 1.3 our handshake ends before the peer judges us, so that its refusal shows on the first read.
+ */
+export interface Connection extends Reached {
+  readonly socket: Tls.TLSSocket
 }
 
 export interface Options {

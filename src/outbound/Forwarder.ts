@@ -33,7 +33,7 @@ export interface Options {
 }
 
 export interface Observer {
-  readonly connected: (connection: Connect.Connection) => void
+  readonly connected: (connection: Connect.Reached) => void
   /** `error`: there was no connection to be had. */
   readonly ended: (error: DialError.DialError | undefined, destination: Destination.Destination | undefined) => void
 }
@@ -44,7 +44,7 @@ export interface LocalConnection {
   /** When it was accepted, as `performance.now()` had it. */
   readonly since: number
   /** Undefined while there is no connection to the mesh, and where each request has its own. */
-  readonly mesh: Connect.Connection | undefined
+  readonly mesh: Connect.Reached | undefined
 }
 
 export interface Forwarder {
@@ -82,7 +82,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }))
   const report = yield* RelayReport.make(options.caller)
   const { acquire, current, redirect, status } = yield* followed(options.to)
-  const relays = new WeakMap<Net.Socket, Connect.Connection>()
+  const relays = new WeakMap<Net.Socket, Connect.Reached>()
   const shared = { acquire, counts, current, observe: options.observe, relays, report, traffic }
 
   const { accepted, bound, idle, open, sockets, stop } = yield* LocalServer.make({
@@ -119,7 +119,7 @@ interface Shared {
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
   /** Where the bytes of local connections go. */
-  readonly relays: WeakMap<Net.Socket, Connect.Connection>
+  readonly relays: WeakMap<Net.Socket, Connect.Reached>
   readonly traffic: ByteCounts.ByteCounts
 }
 
@@ -146,7 +146,7 @@ const relay = (
 ): Effect.Effect<void> => {
   const local = Splice.plain(socket)
   const observer = observe?.(socket)
-  let connection: Connect.Connection | undefined
+  let connection: Connect.Reached | undefined
   let failure: DialError.DialError | undefined
   counts.relaying++
   return Splice.spliceWith(local, acquire, (mesh) => {

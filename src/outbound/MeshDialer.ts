@@ -18,6 +18,7 @@ import type * as DestinationStatus from "./DestinationStatus.ts"
 import * as DialError from "./DialError.ts"
 import * as Resolver from "./Resolver.ts"
 import * as TcpUpstream from "./TcpUpstream.ts"
+import * as Tunnels from "./tunnel/Tunnels.ts"
 
 /** How long a service goes without a connection until its watches end, and with them what is remembered of its instances. */
 const idleTimeToLive = "1 minute"
@@ -26,8 +27,8 @@ const idleTimeToLive = "1 minute"
 export interface Route {
   /** A new connection, closed with its scope. Waits for targets and instances at most as long as the connect timeout. */
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
-  /** The same without a scope, for callers that hand it on at once: they have to close it. */
-  readonly acquire: Effect.Effect<Connect.Connection, DialError.DialError>
+  /** The same without a scope, and through a tunnel where there are any, for callers that hand it on: they have to close it. */
+  readonly acquire: Effect.Effect<Connect.Reached, DialError.DialError>
   /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** The instances, with what is remembered of them. Undefined until the targets have arrived. */
@@ -57,14 +58,21 @@ export const layer: Layer.Layer<
     const contexts = yield* SecureContexts.SecureContexts
     const context = yield* Effect.context<never>()
     const open = (options: Connect.Options) => Connect.open(options, contexts.current(), context)
+    const tunnels = yield* Tunnels.Tunnels
+    const by = <C extends Connect.Reached>(
+      open: (options: Connect.Options) => Effect.Effect<C, DialError.Reason>
+    ): TcpUpstream.Open<C> =>
+    (target, endpoint, timeoutMillis) =>
+      open({ ...Destination.dialling(target, endpoint, contexts.current()), timeoutMillis })
 
     const follow = Effect.fnUntraced(function*(resolver: Resolver.Resolver) {
-      const { connect, current, status } = yield* TcpUpstream.make(
-        resolver,
-        (target, endpoint, timeoutMillis) =>
-          open({ ...Destination.dialling(target, endpoint, contexts.current()), timeoutMillis })
-      )
-      const route: Route = { current, status, acquire: connect, connect: Connect.scoped(connect) }
+      const { connect, current, status } = yield* TcpUpstream.make(resolver)
+      const route: Route = {
+        current,
+        status,
+        acquire: connect(by(tunnels ?? open)),
+        connect: Connect.scoped(connect(by(open)))
+      }
       return route
     })
 

@@ -14,7 +14,7 @@ export interface RelayReport {
   /** No connection could be made. */
   readonly unreachable: (error: DialError.DialError) => Effect.Effect<void>
   /** The other side cut the connection before its first byte. `code` is Node's, or `closed`. */
-  readonly unanswered: (connection: Connect.Connection, code: string) => Effect.Effect<void>
+  readonly unanswered: (connection: Connect.Reached, code: string) => Effect.Effect<void>
 }
 
 /** `caller` is the service in whose name connections are made. */

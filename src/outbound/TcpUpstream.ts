@@ -18,8 +18,8 @@ import type * as Resolver from "./Resolver.ts"
 import * as Tried from "./Tried.ts"
 
 export interface TcpUpstream {
-  /** A new connection, which the caller has to close. */
-  readonly connect: Effect.Effect<Connect.Connection, DialError.DialError>
+  /** A new connection, made by `open`, which the caller has to close. */
+  readonly connect: <C extends Connect.Reached>(open: Open<C>) => Effect.Effect<C, DialError.DialError>
   /** Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** Undefined until the targets have arrived. */
@@ -27,16 +27,15 @@ export interface TcpUpstream {
 }
 
 /** Connects to an instance of a target. */
-export type Open = (
+export type Open<C extends Connect.Reached> = (
   target: TcpRoute.Target,
   endpoint: Endpoints.Endpoint,
   timeoutMillis: number
-) => Effect.Effect<Connect.Connection, DialError.Reason>
+) => Effect.Effect<C, DialError.Reason>
 
 /** Follows the instances in the scope. */
 export const make = Effect.fnUntraced(function*(
-  { follow, name, patienceMillis }: Resolver.Resolver,
-  open: Open
+  { follow, name, patienceMillis }: Resolver.Resolver
 ): Effect.fn.Return<TcpUpstream, never, Resolver.Sources | Scope.Scope> {
   const watch = yield* follow
   const ejected = yield* Ejections.make(name, "connections")
@@ -48,7 +47,11 @@ export const make = Effect.fnUntraced(function*(
     Effect.fail(new DialError.DialError({ service: name, attempts, reason }))
 
   /** Interrupted only while it waits: from the pick on, a call is counted until it is over. */
-  const attempt = (deadline: number, tried: Tried.Attempts): Effect.Effect<Connect.Connection, DialError.DialError> =>
+  const attempt = <C extends Connect.Reached>(
+    open: Open<C>,
+    deadline: number,
+    tried: Tried.Attempts
+  ): Effect.Effect<C, DialError.DialError> =>
     Effect.uninterruptibleMask((restore) => {
       const destination = watch.latest()
       if (destination === undefined) return failed(tried.size, watch.late(patienceMillis))
@@ -68,7 +71,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.catch((reason) =>
           isLast || performance.now() >= deadline
             ? failed(tried.size, reason)
-            : restore(Effect.andThen(logRetry(name, instance, reason), attempt(deadline, tried)))
+            : restore(Effect.andThen(logRetry(name, instance, reason), attempt(open, deadline, tried)))
         )
       )
     })
@@ -79,24 +82,25 @@ export const make = Effect.fnUntraced(function*(
       const destination = current()
       return destination === undefined ? undefined : pool.status(destination, performance.now())
     },
-    connect: Effect.suspend(() => {
-      const started = performance.now()
-      const known = current()
-      if (known !== undefined && Destination.isDecided(known)) {
-        return attempt(started + known.route.connectTimeoutMillis, new Tried.Attempts())
-      }
-      return waitForDeadline(watch, patienceMillis, started).pipe(
-        Effect.catch((reason) => failed(0, reason)),
-        Effect.flatMap((deadline) => attempt(deadline, new Tried.Attempts()))
-      )
-    })
+    connect: (open) =>
+      Effect.suspend(() => {
+        const started = performance.now()
+        const known = current()
+        if (known !== undefined && Destination.isDecided(known)) {
+          return attempt(open, started + known.route.connectTimeoutMillis, new Tried.Attempts())
+        }
+        return waitForDeadline(watch, patienceMillis, started).pipe(
+          Effect.catch((reason) => failed(0, reason)),
+          Effect.flatMap((deadline) => attempt(open, deadline, new Tried.Attempts()))
+        )
+      })
   }
 })
 
 /** The call ends when its connection closes. An interrupted attempt says nothing about the instance. */
 const settle = (
   instance: InstancePicker.Instance,
-  exit: Exit.Exit<Connect.Connection, DialError.Reason>,
+  exit: Exit.Exit<Connect.Reached, DialError.Reason>,
   ejected: Ejections.Ejected
 ): Effect.Effect<void> =>
   Effect.suspend(() => {

@@ -2,7 +2,6 @@
  * From the mesh to the local application. The application is dialled only for callers that have been admitted: where the service
  * speaks HTTP, for requests that have been.
  */
-import type { Socket } from "node:net"
 import { Cause, Duration, Effect, Exit, Iterable, Option, type Schedule, type Scope } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Marks from "../http/relay/Marks.ts"
@@ -61,7 +60,7 @@ export const make = Effect.fnUntraced(function*(
   const drainMillis = Duration.toMillis(Duration.fromInputUnsafe(options.drain ?? "10 seconds"))
 
   const contexts = yield* SecureContexts.SecureContexts
-  const lineOf = (downstream: Socket, peer: SpiffeId.Service) =>
+  const lineOf = (downstream: Splice.Stream, peer: SpiffeId.Service) =>
     options.log() === undefined ? undefined : ConnectionLine.begin({
       log: options.log,
       downstream,
@@ -85,6 +84,7 @@ export const make = Effect.fnUntraced(function*(
     // As it was let in: what the service speaks may be about to change.
     handle: (caller): Effect.Effect<unknown, Application.ApplicationUnreachable> =>
       ConnectionPolicy.isLeftToRequests(caller.decision) ? http.serve(caller) : relay(caller),
+    tunnels: true,
     handshakeTimeout: registration.handshakeTimeoutMillis,
     maxConnections: registration.maxInboundConnections,
     drain: 0, // the sidecar waits, for all of its listeners

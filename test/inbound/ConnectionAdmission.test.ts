@@ -46,11 +46,12 @@ describe("ConnectionAdmission", () => {
     const refusals: Array<readonly [string, string]> = []
     const { arrival, resets } = arrive()
     ConnectionAdmission.make({
+      tunnelled: () => false,
       presented: () => peer,
       judge: { decide: Doubles.untouchable("the judge") },
       enter: Doubles.untouchable("the application"),
-      refuse: (refusal, { remote }) => refusals.push([Refusal.reason(refusal), remote])
-    })(new Socket(), arrival)
+      refuse: (refusal, remote) => refusals.push([Refusal.reason(refusal), remote])
+    }).finished(new Socket(), arrival)
     assert.deepStrictEqual(refusals, [[reason, "10.0.0.1:4711"]])
     assert.strictEqual(resets(), 1)
   })
@@ -59,11 +60,12 @@ describe("ConnectionAdmission", () => {
     const refusals: Array<Refusal.Refusal> = []
     const { arrival, resets } = arrive()
     ConnectionAdmission.make({
+      tunnelled: () => false,
       presented: () => presented(),
       judge: { decide: (_, then) => then(Result.succeed(deny)) },
       enter: Doubles.untouchable("the application"),
       refuse: (refusal) => refusals.push(refusal)
-    })(new Socket(), arrival)
+    }).finished(new Socket(), arrival)
     assert.deepStrictEqual(refusals, [
       { _tag: "Denied", caller: Certificates.service("web"), decision: deny.decision }
     ])
@@ -75,11 +77,12 @@ describe("ConnectionAdmission", () => {
     const { arrival, resets } = arrive()
     const unavailable: Refusal.Refusal = { _tag: "AuthorizationUnavailable", caller: "web", why: "it is away" }
     ConnectionAdmission.make({
+      tunnelled: () => false,
       presented: () => presented(),
       judge: { decide: (_, then) => then(Result.fail(unavailable)) },
       enter: Doubles.untouchable("the application"),
       refuse: (refusal) => refusals.push(refusal)
-    })(new Socket(), arrival)
+    }).finished(new Socket(), arrival)
     assert.deepStrictEqual(refusals, [unavailable])
     assert.strictEqual(resets(), 1)
   })
@@ -93,6 +96,7 @@ describe("ConnectionAdmission", () => {
     const { arrival, resets } = arrive()
     const socket = new Socket()
     ConnectionAdmission.make({
+      tunnelled: () => false,
       presented: () => presented(),
       judge: {
         decide: (candidate, then) => {
@@ -102,7 +106,7 @@ describe("ConnectionAdmission", () => {
       },
       enter: (...details) => entered.push(details),
       refuse: Doubles.untouchable("the record of refusals")
-    })(socket, arrival)
+    }).finished(socket, arrival)
     assert.deepStrictEqual(entered, [])
     assert.deepStrictEqual(
       candidates.map(({ arrival, caller, socket }) => [SpiffeId.display(caller), socket, arrival]),

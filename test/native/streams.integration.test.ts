@@ -7,6 +7,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import * as Http2 from "node:http2"
 import * as Https from "node:https"
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import { text } from "node:stream/consumers"
 import { Context, Effect, Fiber, FiberSet, Layer, SubscriptionRef } from "effect"
 import { HttpClient } from "effect/http"
@@ -122,7 +123,7 @@ const callees = Effect.fnUntraced(function*({ authority, discovery }: Fixture) {
   const seen: Array<string> = []
   let heard = 0
   const see = (who: string, how: Seen) => void seen.push(`${who}: ${how}`)
-  const read = (who: string, socket: Net.Socket) => {
+  const read = (who: string, socket: Duplex) => {
     socket.once("data", () => heard++)
     socket.once("end", () => socket.end("LATE"))
     const { ending } = Sockets.record(socket)

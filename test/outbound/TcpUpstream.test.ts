@@ -15,13 +15,14 @@ import * as Mesh from "../support/mesh.ts"
 const connectTimeoutMillis = 1e9
 
 /** `api` with so many instances, which `open` connects to. No socket is opened. */
-const upstream = Effect.fnUntraced(function*(count: number, open: TcpUpstream.Open) {
+const upstream = Effect.fnUntraced(function*(count: number, open: TcpUpstream.Open<Connect.Connection>) {
   const instances = Array.from({ length: count }, (_, i) => ({
     address: { host: "192.0.2.1", port: i + 1 },
     expected: "api"
   }))
   const { layer } = yield* Mesh.discovery({})
-  return yield* Effect.provide(TcpUpstream.make(Resolver.fixed(instances, { connectTimeoutMillis }), open), layer)
+  const made = yield* Effect.provide(TcpUpstream.make(Resolver.fixed(instances, { connectTimeoutMillis })), layer)
+  return { ...made, connect: made.connect(open) }
 })
 
 const refused = Effect.fail(new DialError.ConnectFailed({ address: "192.0.2.1:1", code: "ECONNREFUSED" }))
@@ -60,7 +61,7 @@ describe("TcpUpstream", () => {
 
   it.effect("ejects after five failures in a row, not after five with a success in between", () =>
     Effect.gen(function*() {
-      let answer: ReturnType<TcpUpstream.Open> = refused
+      let answer: ReturnType<TcpUpstream.Open<Connect.Connection>> = refused
       const { connect } = yield* upstream(1, () => answer)
       const times = (count: number) => Effect.repeat(Effect.exit(connect), { times: count - 1 })
       yield* times(4)
@@ -89,17 +90,15 @@ describe("TcpUpstream", () => {
     Effect.gen(function*() {
       const dialled: Array<string> = []
       const openings = yield* Queue.unbounded<void>()
-      let answer: ReturnType<TcpUpstream.Open> = connected
+      let answer: ReturnType<TcpUpstream.Open<Connect.Connection>> = connected
       const { layer, setRoute } = yield* Mesh.discovery({ api: [Mesh.endpoint(1), Mesh.endpoint(2)] })
       const balancing = { policy: LoadBalancer.leastRequest(64), hashBy: [] }
       yield* setRoute("api", { targets: [Mesh.target("api")], connectTimeoutMillis, balancing })
-      const { connect } = yield* Effect.provide(
-        TcpUpstream.make(Resolver.service("api"), (_, { id }) => {
-          dialled.push(id)
-          return answer
-        }),
-        layer
-      )
+      const made = yield* Effect.provide(TcpUpstream.make(Resolver.service("api")), layer)
+      const connect = made.connect((_, { id }) => {
+        dialled.push(id)
+        return answer
+      })
       const { socket } = yield* connect
       answer = Effect.andThen(Queue.offer(openings, undefined), Effect.never)
       for (let turn = 0; turn < 3; turn++) {

@@ -37,12 +37,14 @@ export const runner = () => {
 /** A connection that tells how often it was reset. */
 export const connection = (name: string, remote = "127.0.0.1:5000") => {
   let resets = 0
+  const socket = new Socket()
   const made: Connection = {
     caller: Certificates.service(name),
     decision: Decision.make(true, "no-intention"),
     remote,
     since: performance.now(),
-    socket: new Socket(),
+    socket,
+    carrier: socket,
     reset: () => {
       resets++
     }

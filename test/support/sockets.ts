@@ -1,5 +1,6 @@
 /** Plain TCP clients and servers for tests, closed with the test. */
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
 
 /** Listens on a free port of 127.0.0.1 and counts what it accepted. */
@@ -72,7 +73,7 @@ export interface Recorder {
 }
 
 /** Reads everything. */
-export const record = (socket: Net.Socket): Recorder => {
+export const record = (socket: Duplex): Recorder => {
   const chunks: Array<Buffer> = []
   let bytes = 0
   let ending: Ending = "open"

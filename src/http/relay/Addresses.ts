@@ -1,6 +1,6 @@
 /** The addresses of a connection, kept: a socket that is closed does not tell its own any more, and logs are written afterwards. */
-import type { Socket } from "node:net"
 import * as Lines from "../h1/Lines.ts"
+import type * as Splice from "../../net/Splice.ts"
 
 /** `address:port` of both sides; empty where there was none when they were asked for first. */
 export interface Addresses {
@@ -8,10 +8,10 @@ export interface Addresses {
   readonly remote: string
 }
 
-const kept = new WeakMap<Socket, Addresses>()
+const kept = new WeakMap<Splice.Stream, Addresses>()
 
 /** To be asked for the first time while the connection is open. */
-export const of = (socket: Socket): Addresses => {
+export const of = (socket: Splice.Stream): Addresses => {
   let addresses = kept.get(socket)
   if (addresses === undefined) {
     addresses = {

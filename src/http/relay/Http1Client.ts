@@ -1,5 +1,4 @@
 /** HTTP/1.1 with an instance, on one connection: one request at a time, kept for the next one where both sides are whole. */
-import type { Socket } from "node:net"
 import type * as Splice from "../../net/Splice.ts"
 import * as Decoder from "../h1/Decoder.ts"
 import type * as Fields from "../h1/Fields.ts"
@@ -300,7 +299,7 @@ const keptFor = (fields: Fields.Fields): number => {
 }
 
 /** What the other side still sends is read over, as the kernel would answer it with a reset. */
-const endInOrder = (socket: Socket): void => {
+const endInOrder = (socket: Splice.Stream): void => {
   socket.end()
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), 1000)

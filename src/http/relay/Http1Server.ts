@@ -8,7 +8,6 @@
  * A client that sends several requests at once has them read when it is their turn: until then its bytes wait, and so does it.
  */
 import { STATUS_CODES } from "node:http"
-import type { Socket } from "node:net"
 import type * as Splice from "../../net/Splice.ts"
 import * as StallDetector from "../../net/StallDetector.ts"
 import * as Decoder from "../h1/Decoder.ts"
@@ -249,14 +248,14 @@ export class Http1Exchange implements Exchange.ServerExchange {
   /** The connection ends with the answer. */
   closes = false
   readonly #server: Server
-  readonly #socket: Socket
+  readonly #socket: Splice.Stream
   #paused = false
   /** The answer is whole, or nobody waits for it. */
   #over = false
   #chunked = false
   readonly #asksUpgrade: boolean
 
-  constructor(server: Server, request: Head.Request, socket: Socket) {
+  constructor(server: Server, request: Head.Request, socket: Splice.Stream) {
     this.#server = server
     this.#socket = socket
     this.request = request

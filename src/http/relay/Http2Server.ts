@@ -8,7 +8,6 @@
  *       └─ malformed: reset, which counts against the client
  */
 import * as Http2 from "node:http2"
-import type { Socket } from "node:net"
 import type * as Fields from "../h1/Fields.ts"
 import type * as Head from "../h1/Head.ts"
 import * as HttpExchange from "../HttpExchange.ts"
@@ -16,6 +15,7 @@ import * as Addresses from "./Addresses.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as HeaderList from "./HeaderList.ts"
 import * as Http2Head from "./Http2Head.ts"
+import type * as Splice from "../../net/Splice.ts"
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = Http2.constants
 
@@ -43,7 +43,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
   readonly version = "2"
   readonly request: Head.Request
   readonly #stream: Http2.ServerHttp2Stream
-  readonly #socket: Socket
+  readonly #socket: Splice.Stream
   readonly #maxFields: number
   #client: Exchange.Client | undefined
   /** Of the request; then those of the answer. */
@@ -57,7 +57,7 @@ export class Http2Exchange implements Exchange.ServerExchange {
   /** The client is heard no more. */
   #isOver = false
 
-  constructor(stream: Http2.ServerHttp2Stream, socket: Socket, request: Head.Request, maxFields: number) {
+  constructor(stream: Http2.ServerHttp2Stream, socket: Splice.Stream, request: Head.Request, maxFields: number) {
     this.#stream = stream
     this.#socket = socket
     this.request = request

@@ -5,13 +5,13 @@
  * Trap: what is full here need not be full for the socket, which tells of room only where it has refused some. Whoever is told
  * that there is no room is told when there is, by either of them.
  */
-import type { Socket } from "node:net"
+import type * as Splice from "../../net/Splice.ts"
 
 /** Beyond it pieces are handed over as they are, instead of being copied into one. */
 const copiedBytes = 16 * 1024
 
 export class Outbox {
-  readonly #socket: Socket
+  readonly #socket: Splice.Stream
   readonly #drained: () => void
   #pieces: Array<string | Buffer> = []
   #bytes = 0
@@ -20,7 +20,7 @@ export class Outbox {
   #awaited = false
 
   /** `drained`: there is room again. */
-  constructor(socket: Socket, drained: () => void) {
+  constructor(socket: Splice.Stream, drained: () => void) {
     this.#socket = socket
     this.#drained = drained
     socket.on("drain", () => this.#tell())
@@ -82,7 +82,7 @@ export class Outbox {
 const flush = (outbox: Outbox): void => outbox.flush()
 const tell = (outbox: Outbox): void => outbox.tell()
 
-const write = (socket: Socket, piece: string | Buffer): void =>
+const write = (socket: Splice.Stream, piece: string | Buffer): void =>
   void (typeof piece === "string" ? socket.write(piece, "latin1") : socket.write(piece))
 
 const joined = (pieces: ReadonlyArray<string | Buffer>, bytes: number): Buffer => {

@@ -1,7 +1,6 @@
 /** What Node's objects remember of the caller: its identity in the socket, the claims of its tokens in the request. */
 import type * as Http from "node:http"
 import type * as Http2 from "node:http2"
-import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as RequestChanges from "../../http/RequestChanges.ts"
 import type * as SpiffeId from "../../identity/SpiffeId.ts"
@@ -44,7 +43,7 @@ interface Known {
   readonly session?: Known
 }
 
-export const rememberPeer = (socket: Net.Socket, peer: SpiffeId.Service): void => {
+export const rememberPeer = (socket: Duplex, peer: SpiffeId.Service): void => {
   if (!(key in socket)) Object.assign(socket, { [key]: peer })
 }
 

@@ -10,6 +10,7 @@ import * as Connect from "../../outbound/Connect.ts"
 import * as Destination from "../../outbound/Destination.ts"
 import type * as DialError from "../../outbound/DialError.ts"
 import type * as Pooling from "../../outbound/http/Pooling.ts"
+import * as Tunnels from "../../outbound/tunnel/Tunnels.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
 import * as TransportFailure from "../log/TransportFailure.ts"
 
@@ -29,6 +30,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Pooling.Pooling<MeshPool>, never, SecureContexts.SecureContexts | Scope.Scope> {
   const contexts = yield* SecureContexts.SecureContexts
   const context = yield* Effect.context<never>()
+  const tunnels = yield* Tunnels.Tunnels
   const circuits = new Map<string, Circuit.Circuit>()
   const pools = new Set<MeshPool>()
   const circuitOf = (target: string): Circuit.Circuit => {
@@ -52,7 +54,7 @@ export const make = Effect.fnUntraced(function*(
   return (reached, run) => {
     const options = {
       remote: Listening.format(reached.endpoint.address),
-      open: opening(reached, version, contexts, context),
+      open: opening(reached, version, contexts, context, tunnels),
       run,
       circuit: circuitOf(reached.target.id),
       idleMillis
@@ -77,13 +79,18 @@ const opening = (
   { endpoint, target, timeoutMillis }: Pooling.Reached,
   version: Exchange.Version,
   contexts: SecureContexts.SecureContexts["Service"],
-  context: Context.Context<never>
-): Effect.Effect<Connect.Connection, Instance.Unreachable> =>
+  context: Context.Context<never>,
+  tunnels: Tunnels.Open | undefined
+): Effect.Effect<Connect.Reached, Instance.Unreachable> =>
   Effect.suspend(() => {
     const material = contexts.current()
     const alpn = [version === "2" ? "h2" : "http/1.1"]
     const options = { ...Destination.dialling(target, endpoint, material), alpn, timeoutMillis: timeoutMillis() }
-    return Effect.mapError(Connect.open(options, material, context), unreachable)
+    // HTTP/2 sends many requests through one connection by itself.
+    const opened: Effect.Effect<Connect.Reached, DialError.Reason> = tunnels === undefined || version === "2"
+      ? Connect.open(options, material, context)
+      : tunnels(options)
+    return Effect.mapError(opened, unreachable)
   })
 
 const unreachable = (reason: DialError.Reason): Instance.Unreachable => ({

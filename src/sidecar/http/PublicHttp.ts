@@ -9,9 +9,11 @@ import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
+import type * as SpiffeId from "../../identity/SpiffeId.ts"
 import * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as Connection from "../../inbound/Connection.ts"
 import * as RequestGate from "../../inbound/http/RequestGate.ts"
+import type * as Splice from "../../net/Splice.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as Intentions from "../../watch/Intentions.ts"
@@ -61,17 +63,23 @@ export const make = Effect.fnUntraced(function*(
   const deadlines = yield* Deadlines.make
   const pools = yield* ApplicationPools.make(registered)
   const callers = new WeakMap<Connection.Connection, InboundRequest.Caller>()
+  const elements = new WeakMap<Splice.Stream, string>()
   let settings = registered
 
+  /** Made once for each connection that carries streams, too. */
+  const elementOf = ({ caller, carrier }: Connection.Connection, own: SpiffeId.Service): string => {
+    let element = elements.get(carrier)
+    if (element === undefined) {
+      element = carrier instanceof TLSSocket ? ClientCertificate.element(carrier, own, caller) : ""
+      elements.set(carrier, element)
+    }
+    return element
+  }
   const callerOf = (connection: Connection.Connection): InboundRequest.Caller => {
     let caller = callers.get(connection)
     if (caller === undefined) {
       const own = contexts.current().leaf.identity
-      const { socket } = connection
-      let element: string | undefined
-      const certificate = () =>
-        element ??= socket instanceof TLSSocket ? ClientCertificate.element(socket, own, connection.caller) : ""
-      callers.set(connection, caller = { connection, certificate, own })
+      callers.set(connection, caller = { connection, certificate: () => elementOf(connection, own), own })
     }
     return caller
   }

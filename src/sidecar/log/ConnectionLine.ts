@@ -1,9 +1,9 @@
 /** The line of an access log about a connection whose bytes were relayed, or that came to nobody. */
-import type { Socket } from "node:net"
 import * as Lines from "../../http/h1/Lines.ts"
 import type * as AccessLogWriter from "./AccessLogWriter.ts"
 import * as Downstream from "./Downstream.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
+import type * as Splice from "../../net/Splice.ts"
 
 /** In the words of Envoy. */
 export interface Ended {
@@ -18,7 +18,7 @@ export interface Ended {
 
 export interface ConnectionLine {
   /** There is a connection to the other side, at this `address:port`. */
-  readonly reached: (upstream: Socket, remote: string) => void
+  readonly reached: (upstream: Splice.Stream, remote: string) => void
   readonly ended: (ended: Ended) => void
 }
 
@@ -26,7 +26,7 @@ export interface Options extends Pick<Downstream.Downstream, "peer" | "identity"
   /** Asked when it is over. */
   readonly log: () => AccessLogWriter.Log | undefined
   /** Whoever has connected. Addresses are read at once: those of a socket that is closed are not known any more. */
-  readonly downstream: Socket
+  readonly downstream: Splice.Stream
 }
 
 export const begin = ({ downstream, identity, log, peer }: Options): ConnectionLine => {
