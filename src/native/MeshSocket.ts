@@ -71,7 +71,7 @@ const open = (
   Effect.scopedWith((held) =>
     Effect.flatMap(Scope.provide(dialer.route(to), held), ({ acquire }) =>
       Effect.acquireRelease(
-        Effect.mapError(acquire, unopened),
+        Effect.mapError(acquire(false), unopened),
         (connection, exit) => mayFinish(exit) ? Splice.finish(connection) : Effect.sync(connection.reset),
         { interruptible: true }
       ))

@@ -26,6 +26,8 @@ export interface Options {
   readonly serve?: Effect.Effect<((local: Splice.Side) => Effect.Effect<void>) | undefined> | undefined
   /** Relayed connections beyond it are closed. Undefined: there is no limit. */
   readonly maxConnections?: (() => number | undefined) | undefined
+  /** Whether tunnels may be used, asked as a connection arrives. Default: they may. */
+  readonly tunnels?: (() => boolean) | undefined
   /** Runs when it stops accepting. */
   readonly draining?: Effect.Effect<void> | undefined
   /** Who hears of a local connection whose bytes are relayed, asked as it arrives. */
@@ -81,7 +83,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...traffic.total()
   }))
   const report = yield* RelayReport.make(options.caller)
-  const { acquire, current, redirect, status } = yield* followed(options.to)
+  const { acquire, current, redirect, status } = yield* followed(options.to, options.tunnels ?? (() => true))
   const relays = new WeakMap<Net.Socket, Connect.Reached>()
   const shared = { acquire, counts, current, observe: options.observe, relays, report, traffic }
 
@@ -113,7 +115,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
 /** What all connections have in common. */
 interface Shared {
-  readonly acquire: MeshDialer.Route["acquire"]
+  readonly acquire: Effect.Effect<Connect.Reached, DialError.DialError>
   readonly current: MeshDialer.Route["current"]
   readonly observe: Options["observe"]
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
@@ -178,7 +180,7 @@ const relay = (
 }
 
 /** Follows a destination in the scope, until it is redirected to another one. */
-const followed = Effect.fnUntraced(function*(to: Resolver.Input) {
+const followed = Effect.fnUntraced(function*(to: Resolver.Input, tunnels: () => boolean) {
   const dialer = yield* MeshDialer.MeshDialer
   const scope = yield* Effect.scope
   const follow = Effect.fnUntraced(function*(to: Resolver.Input) {
@@ -187,7 +189,7 @@ const followed = Effect.fnUntraced(function*(to: Resolver.Input) {
   })
   let following = yield* follow(to)
   return {
-    acquire: Effect.suspend(() => following.route.acquire),
+    acquire: Effect.suspend(() => following.route.acquire(tunnels())),
     current: () => following.route.current(),
     status: () => following.route.status(),
     redirect: Effect.fnUntraced(function*(to: Resolver.Input) {

@@ -27,8 +27,11 @@ const idleTimeToLive = "1 minute"
 export interface Route {
   /** A new connection, closed with its scope. Waits for targets and instances at most as long as the connect timeout. */
   readonly connect: Effect.Effect<Connect.Connection, DialError.DialError, Scope.Scope>
-  /** The same without a scope, and through a tunnel where there are any, for callers that hand it on: they have to close it. */
-  readonly acquire: Effect.Effect<Connect.Reached, DialError.DialError>
+  /**
+   * The same without a scope, for callers that hand it on at once: they have to close it. `tunnels`: through one where there
+   * are any.
+   */
+  readonly acquire: (tunnels: boolean) => Effect.Effect<Connect.Reached, DialError.DialError>
   /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** The instances, with what is remembered of them. Undefined until the targets have arrived. */
@@ -70,7 +73,7 @@ export const layer: Layer.Layer<
       const route: Route = {
         current,
         status,
-        acquire: connect(by(tunnels ?? open)),
+        acquire: (through) => connect<Connect.Reached>(by((through ? tunnels : undefined) ?? open)),
         connect: Connect.scoped(connect(by(open)))
       }
       return route

@@ -72,7 +72,7 @@ export const makeFrom = (
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
     return yield* Effect.gen(function*() {
-      const mesh = yield* Layer.build(Mesh.layer({ ...options, service, tunnels: true }))
+      const mesh = yield* Layer.build(Mesh.layer({ ...options, service, tunnels: options.tunnels ?? true }))
       return yield* Effect.gen(function*() {
         const maintenance = yield* Maintenance.make(proxyId)
         const { failed, leave, left, status } = yield* Sidecar.make({ ...options, announce: maintenance.begin })

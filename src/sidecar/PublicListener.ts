@@ -27,6 +27,7 @@ export interface Options {
   readonly drain?: Duration.Input | undefined
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
   readonly marks: Marks.Marks
+  readonly tunnels?: boolean | undefined
   readonly log: () => AccessLogWriter.Log | undefined
 }
 
@@ -84,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
     // As it was let in: what the service speaks may be about to change.
     handle: (caller): Effect.Effect<unknown, Application.ApplicationUnreachable> =>
       ConnectionPolicy.isLeftToRequests(caller.decision) ? http.serve(caller) : relay(caller),
-    tunnels: true,
+    tunnels: options.tunnels ?? true,
     handshakeTimeout: registration.handshakeTimeoutMillis,
     maxConnections: registration.maxInboundConnections,
     drain: 0, // the sidecar waits, for all of its listeners

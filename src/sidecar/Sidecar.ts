@@ -36,6 +36,8 @@ export interface Options extends Leaving.Options {
   readonly rebind?: Schedule.Schedule<unknown> | undefined
   /** What it says of itself in headers. Default: what Envoy's sidecars do. */
   readonly marks?: Partial<Marks.Marks> | undefined
+  /** Whether connections between sidecars may share one: see docs/tunnel.md. Default: true. */
+  readonly tunnels?: boolean | undefined
 }
 
 export interface ListenerStatus {

@@ -49,6 +49,7 @@ export const make = Effect.fnUntraced(function*(
     serve: http.serve,
     draining: http.drain,
     maxConnections: () => current.limits.maxConnections,
+    tunnels: () => current.tunnels !== false,
     observe: (downstream) => options.log() === undefined ? undefined : observer(options.log, downstream)
   })
   return {

@@ -87,6 +87,14 @@ const sources = {
   )
 }
 
+/** How it speaks to other sidecars. */
+const between = {
+  withoutTunnels: Flag.Boolean("without-tunnels").pipe(
+    Flag.withDescription("Make a TLS connection for each connection, also between sidecars that could share one"),
+    Flag.withDefault(false)
+  )
+}
+
 export const flags = {
   ...sources,
   ...Log.flags,
@@ -96,6 +104,7 @@ export const flags = {
   ...adHoc,
   ...trust,
   ...marks,
+  ...between,
   ...AdminFlags.flags,
   stale: Flag.Boolean("stale").pipe(
     Flag.withDescription("Let any Consul server answer, not only the leader; its answers may be a moment old"),

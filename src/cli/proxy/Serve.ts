@@ -85,6 +85,7 @@ const settings = (options: Flags.Options): ConsulSidecar.Options => ({
     ...(options.withoutEnvoyHeaders ? Marks.none : Marks.envoy),
     server: options.serverHeader === "" ? undefined : options.serverHeader
   },
+  tunnels: !options.withoutTunnels,
   shutdownDelay: options.shutdownDelay,
   drain: options.drainTimeout,
   audit: options.audit ? Audit.everywhere : Audit.nowhere,

@@ -26,11 +26,12 @@ const idleMillis = 30_000
 
 export const make = Effect.fnUntraced(function*(
   version: Exchange.Version,
-  limits: Partial<Circuit.Limits>
+  limits: Partial<Circuit.Limits>,
+  mayTunnel: boolean
 ): Effect.fn.Return<Pooling.Pooling<MeshPool>, never, SecureContexts.SecureContexts | Scope.Scope> {
   const contexts = yield* SecureContexts.SecureContexts
   const context = yield* Effect.context<never>()
-  const tunnels = yield* Tunnels.Tunnels
+  const tunnels = mayTunnel ? yield* Tunnels.Tunnels : undefined
   const circuits = new Map<string, Circuit.Circuit>()
   const pools = new Set<MeshPool>()
   const circuitOf = (target: string): Circuit.Circuit => {

@@ -96,12 +96,15 @@ export const make = Effect.fnUntraced(function*(
         version,
         upstream.limits,
         upstream.passiveHealthCheck,
-        upstream.connectTimeoutMillis
+        upstream.connectTimeoutMillis,
+        upstream.tunnels
       ])
       if (followed?.key === key) return
       const own = yield* Scope.fork(scope)
       const left = followed
-      const pooling = yield* MeshPools.make(version, limitsOf(upstream)).pipe(Scope.provide(own))
+      const pooling = yield* MeshPools.make(version, limitsOf(upstream), upstream.tunnels !== false).pipe(
+        Scope.provide(own)
+      )
       const made = yield* UpstreamFor.make(resolverOf(upstream), pooling, {
         outliers: upstream.passiveHealthCheck,
         ejection: "strict"

@@ -21,6 +21,8 @@ export interface Upstream {
   readonly limits: Limits
   /** Over `OutlierDetection.defaults`. */
   readonly passiveHealthCheck: Partial<OutlierDetection.Options>
+  /** Whether tunnels lead there: see docs/tunnel.md. Absent: where the instances take them. */
+  readonly tunnels?: false | undefined
 }
 
 /** Of each target, all of its instances together. Undefined: 1024. */
@@ -70,7 +72,7 @@ export const parse = (upstream: Proxy.Upstream): Parsed => {
   }
 }
 
-type Settings = Pick<Upstream, "connectTimeoutMillis" | "protocol" | "limits" | "passiveHealthCheck">
+type Settings = Pick<Upstream, "connectTimeoutMillis" | "protocol" | "limits" | "passiveHealthCheck" | "tunnels">
 
 const settingsOf = (
   config: FreeSettings.Config,
@@ -87,7 +89,8 @@ const settingsOf = (
       maxPendingRequests: limits.count("max_pending_requests"),
       maxConcurrentRequests: limits.count("max_concurrent_requests")
     },
-    passiveHealthCheck: passiveHealthCheck(free.group("passive_health_check"))
+    passiveHealthCheck: passiveHealthCheck(free.group("passive_health_check")),
+    ...(free.text("tunnels") === "false" ? { tunnels: false } : {})
   }
   // The agent has the mode of gateways in a field of its own, and one thread has nothing to balance.
   free.skip("mesh_gateway", "balance_outbound_connections")
