@@ -24,6 +24,7 @@ import type * as Forwarder from "../../src/outbound/Forwarder.ts"
 import type * as Listening from "../../src/net/Listening.ts"
 import type * as Mesh from "../../src/mesh/Mesh.ts"
 import type * as MeshDialer from "../../src/outbound/MeshDialer.ts"
+import type * as Tunnels from "../../src/outbound/tunnel/Tunnels.ts"
 import type * as MeshDispatcher from "../../src/outbound/http/MeshDispatcher.ts"
 import type * as MeshHttpClient from "../../src/native/MeshHttpClient.ts"
 import * as MeshHttpServer from "../../src/native/MeshHttpServer.ts"
@@ -45,6 +46,7 @@ import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import type * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import type * as MeshDefaults from "../../src/watch/MeshDefaults.ts"
 import type * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
+import type * as NodeProxies from "../../src/watch/NodeProxies.ts"
 import type * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import type * as Watched from "../../src/watch/Watched.ts"
 
@@ -79,6 +81,7 @@ interface Names {
   readonly NotReady: Watched.NotReady
   readonly PeerIdentity: PeerIdentity.PeerIdentity
   readonly PreparedQueries: PreparedQueries.PreparedQueries
+  readonly NodeProxies: NodeProxies.NodeProxies
   readonly ProxyRegistration: ProxyRegistration.ProxyRegistration
   readonly Scope: Scope.Scope
   readonly SecureContexts: SecureContexts.SecureContexts
@@ -130,6 +133,7 @@ const rows = {
     provides: ["MeshDialer"],
     fails: []
   },
+  "Tunnels.layer": { requires: ["SecureContexts"], provides: [], fails: [] },
   "Forwarder.make": { requires: ["MeshDialer", "Scope"], provides: ["Forwarder"], fails: ["ListenError"] },
   "ServiceRegistration.layer": { requires: ["ConsulClient"], provides: [], fails: ["ConsulError", "ListenError"] },
   "CaRoots.layer": { requires: ["ConsulClient"], provides: ["CaRoots"], fails: [] },
@@ -146,6 +150,8 @@ const rows = {
   },
   "ProxyRegistration.layer": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
   "ProxyRegistration.layerDescribed": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
+  "NodeProxies.layer": { requires: ["ConsulClient"], provides: ["NodeProxies"], fails: [] },
+  "NodeProxies.layerFrom": { requires: [], provides: ["NodeProxies"], fails: [] },
   "CaRoots.layerFrom": { requires: [], provides: ["CaRoots"], fails: [] },
   "LeafCertificate.layerFrom": { requires: [], provides: ["LeafCertificate"], fails: [] },
   "Intentions.layerFrom": { requires: [], provides: ["Intentions"], fails: [] },
@@ -202,6 +208,7 @@ interface Layers {
   readonly "MeshSocket.layer": ReturnType<typeof MeshSocket.layer>
   readonly "MeshListener.make": ReturnType<typeof MeshListener.make<never>>
   readonly "MeshDialer.layer": typeof MeshDialer.layer
+  readonly "Tunnels.layer": typeof Tunnels.layer
   readonly "Forwarder.make": ReturnType<typeof Forwarder.make>
   readonly "ServiceRegistration.layer": ReturnType<typeof ServiceRegistration.layer<never>>
   readonly "CaRoots.layer": typeof CaRoots.layer
@@ -214,6 +221,8 @@ interface Layers {
   readonly "PreparedQueries.layer": typeof PreparedQueries.layer
   readonly "ProxyRegistration.layer": ReturnType<typeof ProxyRegistration.layer>
   readonly "ProxyRegistration.layerDescribed": ReturnType<typeof ProxyRegistration.layerDescribed>
+  readonly "NodeProxies.layer": typeof NodeProxies.layer
+  readonly "NodeProxies.layerFrom": ReturnType<typeof NodeProxies.layerFrom>
   readonly "CaRoots.layerFrom": ReturnType<typeof CaRoots.layerFrom>
   readonly "LeafCertificate.layerFrom": ReturnType<typeof LeafCertificate.layerFrom>
   readonly "Intentions.layerFrom": ReturnType<typeof Intentions.layerFrom>

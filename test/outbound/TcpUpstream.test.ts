@@ -127,14 +127,11 @@ describe("TcpUpstream", () => {
       })
       yield* setInstances(backup.id, [Mesh.endpoint(9)])
       yield* setRoute("api", { targets: [Mesh.target("api"), backup], connectTimeoutMillis })
-      const { connect } = yield* Effect.provide(
-        TcpUpstream.make(Resolver.service("api"), (target) => {
-          dialled.push(target.id)
-          return target.id === "backup" ? connected : refused
-        }),
-        layer
-      )
-      yield* connect
+      const { connect } = yield* Effect.provide(TcpUpstream.make(Resolver.service("api")), layer)
+      yield* connect<Connect.Connection>((target) => {
+        dialled.push(target.id)
+        return target.id === "backup" ? connected : refused
+      })
       assert.deepStrictEqual(dialled, [...Array.from({ length: 3 }, () => Mesh.target("api").id), "backup"])
     }))
 })

@@ -1,5 +1,6 @@
 /** HTTP/1.1 with an instance, on one connection: one request at a time, kept for the next one where both sides are whole. */
 import type * as Splice from "../../net/Splice.ts"
+import * as TunnelStream from "../../net/tunnel/TunnelStream.ts"
 import * as Decoder from "../h1/Decoder.ts"
 import type * as Fields from "../h1/Fields.ts"
 import * as Framing from "../h1/Framing.ts"
@@ -265,7 +266,10 @@ export class Http1Client implements Exchange.Outbound {
 
   #closed(): void {
     if (this.#over || (this.#peerEnded && this.#paused)) return
-    this.#fail(cut)
+    const { errored } = this.side.socket
+    this.#fail(
+      TunnelStream.wasUnseen(errored) ? { _tag: "NotConnected", timedOut: false, why: errored.message } : cut
+    )
   }
 }
 

@@ -30,6 +30,10 @@ const texts = {
   tunnel: ": the tunnel that carried it has ended"
 }
 
+/** Whether the peer has looked at nothing of a stream, and it may be opened elsewhere as if it had never been. */
+export const wasUnseen = (error: unknown): error is StreamCut =>
+  error instanceof StreamCut && ["limit", "refused", "draining"].includes(error.reason)
+
 /** The tunnel that carries it. */
 export interface Carrier {
   readonly socket: Splice.Stream
@@ -109,9 +113,10 @@ export class TunnelStream extends Duplex {
     else this.once("finish", () => this.destroy())
   }
 
-  /** Cuts it, and tells the other side why. */
+  /** Cuts it, and tells the other side why, after what was written and can go now. */
   cut(reason: Frame.Reason): void {
     if (this.destroyed) return
+    this.send(maxWindow)
     this.#reason = reason
     this.destroy()
   }

@@ -159,6 +159,19 @@ describe("Tunnel", () => {
       )
     }))
 
+  it.live("says what was written before it cuts", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* Tunnels.pair((stream) => {
+        stream.write("last ")
+        stream.write("words")
+        stream.cut("limit")
+      })
+      const near = new Side(dialler.open(""))
+      yield* Sockets.eventually(() => near.closed)
+      assert.deepStrictEqual([near.heard, near.heardEnd], ["last words", false])
+      assert.isTrue(TunnelStream.wasUnseen(near.error))
+    }))
+
   it.live("says why a stream was cut", () =>
     Effect.gen(function*() {
       const { dialler } = yield* Tunnels.pair((stream) => stream.cut("denied"))
