@@ -16,6 +16,7 @@ import { proxy } from "./proxy.ts"
 import { UsageError } from "./proxy/Registered.ts"
 import * as Sources from "./proxy/Sources.ts"
 import { route } from "./route.ts"
+import { top } from "./top.ts"
 import { up } from "./up.ts"
 import * as Usage from "./Usage.ts"
 import { version } from "./version.ts"
@@ -26,7 +27,7 @@ const command = Command.make("effect-mesh").pipe(
       "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
       "question about policy is no, or check has found something broken; 3 not everything that the answer depends on could be read."
   ),
-  Command.withSubcommands([demo, up, proxy, check, agent, certs, policy, route])
+  Command.withSubcommands([demo, up, proxy, check, top, agent, certs, policy, route])
 )
 
 const written = Arguments.normalize(process.argv.slice(2))

@@ -60,7 +60,7 @@ describe("effect-mesh", { concurrent: true }, () => {
       const version = yield* run("--version")
       assert.strictEqual(version.code, 0)
       assert.match(version.printed, /\d+\.\d+\.\d+/)
-      for (const command of [[], ["agent"], ["proxy"], ["check"], ["up"]]) {
+      for (const command of [[], ["agent"], ["proxy"], ["check"], ["top"], ["up"]]) {
         const { code, printed } = yield* run(...command, "--help")
         assert.strictEqual(code, 0, printed)
         assert.match(printed, /USAGE/)
@@ -406,5 +406,27 @@ describe("effect-mesh", { concurrent: true }, () => {
       ])
       const wrong = yield* run("check", "-http-addr", address)
       assert.strictEqual(wrong.code, 1, wrong.printed)
+    }))
+
+  it.live("shows what a running sidecar does, over a port and over a socket", () =>
+    Effect.gen(function*() {
+      const { address } = yield* DevelopmentAgent.make({ port: 0 })
+      const socket = join(yield* temporary.folder, "admin.sock")
+      const local = yield* freePort
+      const line = ["-service", "web", "-upstream", `api:${local}`, "-http-addr", address]
+      const program = yield* mesh("proxy", ...line, "-admin-bind", `unix:${socket}`)
+      yield* until(() => program.printed().includes("the application →"), program.printed)
+      const shown = yield* run("top", `unix:${socket}`, "--interval", "0.1")
+      assert.strictEqual(shown.code, 0, shown.printed)
+      assert.match(shown.output, /^effect-mesh top · unix:.*admin.sock · version .* · pid \d+/)
+      assert.match(shown.output, new RegExp(`▶ api +127.0.0.1:${local} +no instance +0 `))
+      const away = yield* run("top", `127.0.0.1:${yield* freePort}`)
+      assert.strictEqual(away.code, 1)
+      assert.match(away.printed, /^effect-mesh: cannot read the admin interface at .*ECONNREFUSED.* --admin-bind 127/)
+      const wrong = yield* run("top", address.replace("http://", ""))
+      assert.strictEqual(wrong.code, 1)
+      assert.match(wrong.printed, /what answers there is no admin interface/)
+      const none = yield* run("top")
+      assert.match(none.printed, /^effect-mesh: which sidecar\?/)
     }))
 })
