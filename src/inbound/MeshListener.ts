@@ -56,6 +56,8 @@ export interface Options<R> extends Lifetimes.Options {
   readonly handshakeTimeout?: Duration.Input | undefined
   /** Beyond it new ones are closed at once, those still shaking hands included. Default: 0, no limit. */
   readonly maxConnections?: number | undefined
+  /** What else it takes on at a time. Default: everything. */
+  readonly arriving?: Partial<TlsServer.Limits> | undefined
   /** How long open connections may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
   /** Judges open connections again, besides each change of intentions. Default: every minute. */
@@ -88,6 +90,8 @@ export interface MeshListener {
   /** Waits until no connection is open. */
   readonly idle: Effect.Effect<void>
   readonly setMaxConnections: (limit: number) => void
+  /** From now on. Lifetimes and idle times hold for open connections too. */
+  readonly setLimits: (limits: Partial<TlsServer.Limits>, lifetimes: Lifetimes.Options) => void
 }
 
 /** Since the listener opened, except `open` and `handshaking`, which are now. */
@@ -130,12 +134,16 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, judged no more, then reset.
   const { alpn, from, port, tunnels: mayTunnel = false } = options
   let maxConnections = options.maxConnections || Infinity
+  const setLimits = (limits: Partial<TlsServer.Limits>) => {
+    maxConnections = (limits.maxConnections ?? maxConnections) || Infinity
+    server.setLimits(limits)
+  }
   const server = yield* TlsServer.make({
     alpn,
     from,
     handshakeMillis,
     host,
-    maxConnections: options.maxConnections,
+    limits: { ...options.arriving, maxConnections: options.maxConnections ?? 0 },
     port,
     tunnels: mayTunnel
   })
@@ -184,10 +192,6 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     server.listen({ finished: admission.finished, refused: refusals.refuse, failed: run }),
     () => stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
   )
-  const setMaxConnections = (limit: number) => {
-    maxConnections = limit || Infinity
-    server.setMaxConnections(limit)
-  }
   return {
     host,
     port: bound,
@@ -197,7 +201,11 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     judgeAgain: judge.again(open),
     stop,
     idle,
-    setMaxConnections
+    setMaxConnections: (limit) => setLimits({ maxConnections: limit }),
+    setLimits: (limits, lasting) => {
+      setLimits(limits)
+      lifetimes.update(lasting)
+    }
   }
 })
 

@@ -1,15 +1,18 @@
 /**
  * Accepts connections and completes TLS handshakes, with the certificates that are in force when a connection arrives.
- * Limits the time of a handshake and the number of connections. Verification and policy come after it.
+ * Limits the time of a handshake, and how many connections there are, shake hands and arrive in a second. Verification and
+ * policy come after it.
  *
  *     accepted ─▶ handshake ─┬─▶ finished
  *                            └─▶ refused: no TLS, too late, too many, gone
  */
-import type { Socket } from "node:net"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Effect, Function, type Scope, Stream } from "effect"
+import * as ArrivalRate from "../net/ArrivalRate.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Tunnel from "../net/tunnel/Tunnel.ts"
+import * as TcpOptions from "../net/TcpOptions.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import * as PresentedChain from "../tls/PresentedChain.ts"
@@ -21,7 +24,7 @@ import * as PendingHandshakes from "./PendingHandshakes.ts"
 export type Arrival = PendingHandshakes.Arrival<SecureContexts.Material>
 
 /** Hands each connection that it accepts to `accept`, for good: once the listener is gone they are destroyed. */
-export type Source = (accept: (transport: Socket) => void) => void
+export type Source = (accept: (transport: Net.Socket) => void) => void
 
 export interface Options {
   readonly host: string
@@ -31,8 +34,18 @@ export interface Options {
   /** Whether callers may open tunnels. */
   readonly tunnels: boolean
   readonly handshakeMillis: number
-  /** 0 or absent: no limit. */
-  readonly maxConnections: number | undefined
+  readonly limits: Partial<Limits>
+}
+
+/** What it takes on. 0: no limit. */
+export interface Limits {
+  /** Connections that are open, those that shake hands included. */
+  readonly maxConnections: number
+  /** Handshakes at a time. */
+  readonly maxHandshakes: number
+  /** New connections a second. */
+  readonly connectionRate: number
+  readonly tcp: TcpOptions.TcpOptions
 }
 
 /** Callbacks of the server. */
@@ -54,7 +67,8 @@ export interface TlsServer {
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is left, in a handshake or after it. */
   readonly empty: Effect.Effect<void>
-  readonly setMaxConnections: (limit: number) => void
+  /** From now on, for new connections. */
+  readonly setLimits: (limits: Partial<Limits>) => void
 }
 
 /** Accepts nothing before `listen`. The scope destroys what is still open when it closes. */
@@ -66,10 +80,21 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => Effect.sync(arrivals.destroyAll))
   let material = contexts.current()
   const server = create(options, material)
-  server.on("connection", (transport: Socket) => {
-    if (transport.remoteAddress === undefined) return transport.destroy() // it has left already
-    arrivals.add(transport, material)
-  })
+  const port = Net.createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  let limits: Limits = { maxConnections: 0, maxHandshakes: 0, connectionRate: 0, tcp: TcpOptions.defaults }
+  const setLimits = (next: Partial<Limits>) => {
+    limits = { ...limits, ...next }
+    port.maxConnections = limits.maxConnections || Infinity
+  }
+  setLimits(options.limits)
+  const handshakes = new Set<Net.Socket>()
+  const rate = ArrivalRate.make()
+  const refusalOf = (): Refusal.Refusal | undefined =>
+    limits.maxHandshakes > 0 && handshakes.size >= limits.maxHandshakes
+      ? { _tag: "TooManyHandshakes", limit: limits.maxHandshakes }
+      : rate.take(limits.connectionRate, performance.now())
+      ? undefined
+      : { _tag: "TooFast", perSecond: limits.connectionRate }
   yield* Effect.forkScoped(
     Stream.runForEach(contexts.changes, (next) =>
       Effect.sync(() => {
@@ -79,43 +104,56 @@ export const make = Effect.fnUntraced(function*(
       }))
   )
   let accepting = true
-  const accept = (transport: Socket) => void (accepting ? server.emit("connection", transport) : transport.destroy())
+  const accept = (refused: Observer["refused"]) => (transport: Net.Socket) => {
+    // It has left already, or nobody listens any more.
+    if (transport.remoteAddress === undefined || !accepting) return transport.destroy()
+    const refusal = refusalOf()
+    if (refusal !== undefined) {
+      refused(refusal, `${transport.remoteAddress}:${transport.remotePort}`)
+      return transport.destroy()
+    }
+    TcpOptions.apply(transport, limits.tcp)
+    handshakes.add(transport)
+    transport.once("close", () => handshakes.delete(transport))
+    arrivals.add(transport, material)
+    server.emit("connection", transport)
+  }
   return {
     size: arrivals.size,
     empty: arrivals.empty,
     listen: Effect.fnUntraced(function*(observer) {
-      observe(server, arrivals, options, observer)
+      observe(server, arrivals, handshakes, options, observer)
+      port.on("connection", accept(observer.refused))
+      port.on("drop", (dropped) => {
+        const remote = dropped === undefined ? "a peer" : `${dropped.remoteAddress}:${dropped.remotePort}`
+        observer.refused({ _tag: "TooManyConnections", limit: limits.maxConnections }, remote)
+      })
       const { from } = options
       const bound = from === undefined
-        ? yield* Listening.listen(server, options)
-        : yield* Effect.as(Effect.sync(() => from(accept)), options)
+        ? yield* Listening.listen(port, options)
+        : yield* Effect.as(Effect.sync(() => from(accept(observer.refused))), options)
       const failure = Listening.failures(bound)
-      server.on("error", (cause) => observer.failed(failure(cause)))
+      port.on("error", (cause) => observer.failed(failure(cause)))
       return "port" in bound ? bound.port : options.port
     }),
     stop: Effect.suspend(() => {
       accepting = false
-      return Listening.close(server)
+      return Listening.close(port)
     }),
-    setMaxConnections: (limit) => {
-      server.maxConnections = limit || Infinity
-    }
+    setLimits
   }
 })
 
+/** It does not listen: connections come by `port`, or from elsewhere. */
 const create = (options: Options, material: SecureContexts.Material): Tls.Server => {
   const server = Tls.createServer({
     ...material.server,
     ...agreement(options),
     requestCert: true,
     rejectUnauthorized: false,
-    handshakeTimeout: options.handshakeMillis,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000
+    handshakeTimeout: options.handshakeMillis
   })
   PresentedChain.keep(server)
-  server.maxConnections = options.maxConnections || Infinity
   return server
 }
 
@@ -137,6 +175,7 @@ const agreement = ({ alpn, tunnels }: Options): Tls.TlsOptions =>
 const observe = (
   server: Tls.Server,
   arrivals: PendingHandshakes.PendingHandshakes<SecureContexts.Material>,
+  handshakes: Set<Net.Socket>,
   { handshakeMillis }: Options,
   { finished, refused }: Observer
 ): void => {
@@ -145,6 +184,7 @@ const observe = (
     // Not before: a peer that leaves during the handshake has to be noticed.
     socket.allowHalfOpen = true
     const arrival = arrivals.of(socket)
+    if (arrival !== undefined) handshakes.delete(arrival.transport)
     if (arrival !== undefined) OrderlyEnd.demand(socket, arrival.transport)
     // This runs on OpenSSL's stack, where a socket can not be closed by all means. Handlers must be free to.
     setImmediate(() => {
@@ -157,9 +197,5 @@ const observe = (
     const arrival = arrivals.of(socket)
     refused(HandshakeFailure.toRefusal(error, handshakeMillis), arrival?.remote ?? "a peer that has left")
     socket.destroy()
-  })
-  server.on("drop", (dropped) => {
-    const remote = dropped === undefined ? "a peer" : `${dropped.remoteAddress}:${dropped.remotePort}`
-    refused({ _tag: "TooManyConnections", limit: server.maxConnections }, remote)
   })
 }

@@ -8,7 +8,7 @@
  *
  * Only a quiet connection is ended orderly: the peer must not take a stream that was cut for a whole one.
  */
-import { Duration, Effect, Schedule, type Scope } from "effect"
+import { Duration, Effect, type Scope } from "effect"
 import type * as Splice from "./Splice.ts"
 
 export interface Options {
@@ -34,6 +34,8 @@ export type Counts = Readonly<Record<Why, number>>
 export interface Lifetimes<in C> {
   /** From now on, until it is closed. */
   readonly track: (connection: C) => void
+  /** From now on other limits hold, also for what is open. */
+  readonly update: (options: Options) => void
   readonly retired: () => Counts
 }
 
@@ -47,15 +49,18 @@ export interface Limits {
 
 /** Of one connection; times as `now`. */
 export interface Life {
-  readonly expires: number
+  readonly begunAt: number
+  /** From 0 to 1: what is left to chance. */
+  readonly random: number
   bytes: number
   usedAt: number
   /** Once it was ended: when it is reset. */
   endedUntil: number | undefined
 }
 
-export const begin = (limits: Limits, now: number, random: number): Life => ({
-  expires: now + jittered(limits.lifetimeMillis, limits.jitter, random),
+export const begin = (now: number, random: number): Life => ({
+  begunAt: now,
+  random,
   bytes: 0,
   usedAt: now,
   endedUntil: undefined
@@ -68,7 +73,7 @@ export const jittered = (millis: number, jitter: number, random: number): number
 /** What is to be done, and why if that is new. `bytes` are those of both directions so far. */
 export const look = (
   life: Life,
-  { graceMillis, idleMillis }: Limits,
+  { graceMillis, idleMillis, jitter, lifetimeMillis }: Limits,
   bytes: number,
   now: number
 ): { readonly act: "end" | "reset"; readonly why: Why | undefined } | undefined => {
@@ -79,8 +84,9 @@ export const look = (
     life.usedAt = now
   }
   const idle = now - life.usedAt >= idleMillis
-  if (!idle && now < life.expires) return undefined
-  if (!quiet) return now < life.expires + graceMillis ? undefined : { act: "reset", why: "lifetime" }
+  const expires = life.begunAt + jittered(lifetimeMillis, jitter, life.random)
+  if (!idle && now < expires) return undefined
+  if (!quiet) return now < expires + graceMillis ? undefined : { act: "reset", why: "lifetime" }
   life.endedUntil = now + graceMillis
   return { act: "end", why: idle ? "idle" : "lifetime" }
 }
@@ -90,13 +96,11 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
   options: Options,
   retire: ((connection: C, why: Why) => void) | undefined
 ): Effect.fn.Return<Lifetimes<C>, never, Scope.Scope> {
-  const limits = complete(options, retire === undefined)
+  let limits = complete(options, retire === undefined)
   const lives = new Map<C, Life>()
   const retired = { lifetime: 0, idle: 0 }
-  const shortest = Math.min(limits.lifetimeMillis, limits.idleMillis)
-  if (shortest === Infinity) return { track: () => {}, retired: () => retired }
-
   const sweep = Effect.sync(() => {
+    if (shortest(limits) === Infinity) return
     const now = performance.now()
     for (const [connection, life] of lives) {
       const { socket } = connection
@@ -111,16 +115,26 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
       else socket.end()
     }
   })
-  const every = Math.max(10, Math.min(4000, shortest, limits.graceMillis || Infinity) / 4)
-  yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(every)))
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.suspend(() => Effect.sleep(interval(limits))), sweep))
+  )
   return {
     track: (connection) => {
-      lives.set(connection, begin(limits, performance.now(), Math.random()))
+      lives.set(connection, begin(performance.now(), Math.random()))
       connection.socket.once("close", () => lives.delete(connection))
+    },
+    update: (next) => {
+      limits = complete(next, retire === undefined)
     },
     retired: () => retired
   }
 })
+
+const shortest = ({ idleMillis, lifetimeMillis }: Limits): number => Math.min(lifetimeMillis, idleMillis)
+
+/** Between two looks, in milliseconds. */
+const interval = (limits: Limits): number =>
+  Math.max(10, Math.min(4000, shortest(limits), limits.graceMillis || Infinity) / 4)
 
 const complete = (options: Options, patient: boolean): Limits => ({
   lifetimeMillis: millis(options.maxLifetime ?? Infinity),

@@ -3,9 +3,11 @@ import type * as Net from "node:net"
 import { type Duration, Effect, Exit, Iterable, Scope } from "effect"
 import type * as MeshListener from "../inbound/MeshListener.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
+import * as Lifetimes from "../net/Lifetimes.ts"
 import type * as Listening from "../net/Listening.ts"
 import * as LocalServer from "../net/LocalServer.ts"
 import * as Splice from "../net/Splice.ts"
+import * as TcpOptions from "../net/TcpOptions.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
 import type * as Connect from "./Connect.ts"
 import type * as Destination from "./Destination.ts"
@@ -28,6 +30,11 @@ export interface Options {
   readonly maxConnections?: (() => number | undefined) | undefined
   /** Whether tunnels may be used, asked as a connection arrives. Default: they may. */
   readonly tunnels?: (() => boolean) | undefined
+  /** As many of those as wait for a connection to an instance. Undefined: there is no limit. */
+  readonly maxPending?: (() => number | undefined) | undefined
+  /** How long relayed connections may last and be unused. They are reset. Default: no limit. */
+  readonly lasting?: Lifetimes.Options | undefined
+  readonly tcp?: (() => TcpOptions.TcpOptions) | undefined
   /** Runs when it stops accepting. */
   readonly draining?: Effect.Effect<void> | undefined
   /** Who hears of a local connection whose bytes are relayed, asked as it arrives. */
@@ -60,6 +67,8 @@ export interface Forwarder {
   readonly status: MeshDialer.Route["status"]
   /** From now on new connections lead there. */
   readonly redirect: (to: Resolver.Input) => Effect.Effect<void>
+  /** From now on, for open connections too. */
+  readonly setLasting: (lasting: Lifetimes.Options) => void
   /** Stops accepting, at once. Open connections go on until the scope closes. */
   readonly stop: Effect.Effect<void>
   /** Waits until no connection is open. */
@@ -73,19 +82,21 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const counts = { failed: 0, established: 0, relayed: 0, relaying: 0 }
   const traffic = ByteCounts.make()
+  // What is relayed has no end of its own: the receiver would take it for a whole stream.
+  const lifetimes = yield* Lifetimes.make<Connect.Reached>(options.lasting ?? {}, ({ reset }) => reset())
   yield* ConnectionMetrics.follow("outbound", () => ({
     established: counts.established,
     open: counts.relayed,
     cut: 0,
-    lifetime: 0,
-    idle: 0,
+    ...lifetimes.retired(),
     failed: counts.failed,
     ...traffic.total()
   }))
   const report = yield* RelayReport.make(options.caller)
   const { acquire, current, redirect, status } = yield* followed(options.to, options.tunnels ?? (() => true))
   const relays = new WeakMap<Net.Socket, Connect.Reached>()
-  const shared = { acquire, counts, current, observe: options.observe, relays, report, traffic }
+  const { observe, tcp } = options
+  const shared = { acquire, counts, current, lifetimes, observe, relays, report, tcp, traffic }
 
   const { accepted, bound, idle, open, sockets, stop } = yield* LocalServer.make({
     bind: options.bind,
@@ -103,13 +114,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       accepted: accepted(),
       failed: counts.failed,
       cut: 0,
-      retired: { lifetime: 0, idle: 0 },
+      retired: lifetimes.retired(),
       refused: {},
       ...traffic.total()
     }),
     connections: () => Iterable.map(sockets(), ([socket, since]) => ({ socket, since, mesh: relays.get(socket) })),
     status,
-    redirect
+    redirect,
+    setLasting: lifetimes.update
   }
 })
 
@@ -117,7 +129,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 interface Shared {
   readonly acquire: Effect.Effect<Connect.Reached, DialError.DialError>
   readonly current: MeshDialer.Route["current"]
+  readonly lifetimes: Lifetimes.Lifetimes<Connect.Reached>
   readonly observe: Options["observe"]
+  readonly tcp: Options["tcp"]
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
   /** Where the bytes of local connections go. */
@@ -127,13 +141,14 @@ interface Shared {
 
 const serveOne = (
   socket: Net.Socket,
-  { maxConnections, serve }: Options,
+  { maxConnections, maxPending, serve }: Options,
   shared: Shared
 ): Effect.Effect<void> =>
   Effect.flatMap(serve ?? Effect.undefined, (served) => {
+    if (shared.tcp !== undefined) TcpOptions.apply(socket, shared.tcp())
     if (served === undefined) {
-      const most = maxConnections?.()
-      return most !== undefined && shared.counts.relaying >= most
+      const { relayed, relaying } = shared.counts
+      return relaying >= (maxConnections?.() ?? Infinity) || relaying - relayed >= (maxPending?.() ?? Infinity)
         ? Effect.sync(() => socket.destroy())
         : relay(socket, shared)
     }
@@ -144,7 +159,7 @@ const serveOne = (
 /** Connects to the mesh, and relays until both sides are closed. */
 const relay = (
   socket: Net.Socket,
-  { acquire, counts, current, observe, relays, report, traffic }: Shared
+  { acquire, counts, current, lifetimes, observe, relays, report, tcp, traffic }: Shared
 ): Effect.Effect<void> => {
   const local = Splice.plain(socket)
   const observer = observe?.(socket)
@@ -158,6 +173,8 @@ const relay = (
     counts.established++
     counts.relayed++
     traffic.track(mesh.socket)
+    lifetimes.track(mesh)
+    if (tcp !== undefined) TcpOptions.apply(mesh.socket, tcp())
     mesh.socket.once("close", () => counts.relayed--)
   }).pipe(
     Effect.flatMap((outcome) =>

@@ -2,12 +2,13 @@
  * From the mesh to the local application. The application is dialled only for callers that have been admitted: where the service
  * speaks HTTP, for requests that have been.
  */
-import { Cause, Duration, Effect, Exit, Iterable, Option, type Schedule, type Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Iterable, Option, Schedule, type Scope } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
 import * as ConnectionPolicy from "../inbound/http/ConnectionPolicy.ts"
 import * as MeshListener from "../inbound/MeshListener.ts"
+import type * as Lifetimes from "../net/Lifetimes.ts"
 import * as Splice from "../net/Splice.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
 import * as Intentions from "../watch/Intentions.ts"
@@ -88,8 +89,11 @@ export const make = Effect.fnUntraced(function*(
     tunnels: options.tunnels ?? true,
     handshakeTimeout: registration.handshakeTimeoutMillis,
     maxConnections: registration.maxInboundConnections,
+    arriving: arrivingOf(registration),
+    ...lastingOf(registration),
     drain: 0, // the sidecar waits, for all of its listeners
-    reauthorize: options.reauthorize,
+    reauthorize: options.reauthorize ??
+      Schedule.addDelay(Schedule.forever, () => Effect.sync(() => settings.reauthorizeMillis)),
     // One whose requests are judged may stay as long as they are; what came as bytes goes on as such.
     keep: (connection, current) =>
       ConnectionPolicy.isLeftToRequests(connection.decision)
@@ -124,9 +128,18 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         settings = next
         http.update(next)
-        listener.setMaxConnections(next.maxInboundConnections)
+        listener.setLimits({ ...arrivingOf(next), maxConnections: next.maxInboundConnections }, lastingOf(next))
       })
   }
+})
+
+type Settings = Pick<ProxyRegistration.Registration, "arrivals" | "connections">
+
+const arrivingOf = ({ arrivals, connections: { tcp } }: Settings) => ({ ...arrivals, tcp })
+
+const lastingOf = ({ connections: { idleTimeoutMillis, maxLifetimeMillis } }: Settings): Lifetimes.Options => ({
+  idleTimeout: idleTimeoutMillis,
+  maxLifetime: maxLifetimeMillis
 })
 
 const openConnection = (

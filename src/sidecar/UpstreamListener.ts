@@ -5,6 +5,7 @@ import * as Destination from "../outbound/Destination.ts"
 import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
 import type * as Marks from "../http/relay/Marks.ts"
+import type * as Lifetimes from "../net/Lifetimes.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import * as Resolver from "../outbound/Resolver.ts"
@@ -41,7 +42,7 @@ export const make = Effect.fnUntraced(function*(
 > {
   let current = upstream
   const http = yield* UpstreamHttp.make(upstream, { ...options, resolverOf })
-  const { bound, connections, idle, redirect, stats, status, stop } = yield* Forwarder.make({
+  const { bound, connections, idle, redirect, setLasting, stats, status, stop } = yield* Forwarder.make({
     caller: options.caller,
     drain: 0, // the sidecar waits, for all of its listeners
     bind: upstream.bind,
@@ -50,6 +51,9 @@ export const make = Effect.fnUntraced(function*(
     draining: http.drain,
     maxConnections: () => current.limits.maxConnections,
     tunnels: () => current.tunnels !== false,
+    maxPending: () => current.limits.maxPendingRequests,
+    lasting: lastingOf(upstream),
+    tcp: () => current.connections.tcp,
     observe: (downstream) => options.log() === undefined ? undefined : observer(options.log, downstream)
   })
   return {
@@ -70,10 +74,15 @@ export const make = Effect.fnUntraced(function*(
         http.update(next)
         const before = current
         current = next
+        setLasting(lastingOf(next))
         return next.connectTimeoutMillis === before.connectTimeoutMillis ? Effect.void : redirect(resolverOf(next))
       })
   }
 })
+
+const lastingOf = (
+  { connections: { idleTimeoutMillis, maxLifetimeMillis } }: ProxyRegistration.Upstream
+): Lifetimes.Options => ({ idleTimeout: idleTimeoutMillis, maxLifetime: maxLifetimeMillis })
 
 const openConnection = ({ mesh, since, socket }: Forwarder.LocalConnection): Listener.OpenConnection => ({
   remote: addressOf(socket),

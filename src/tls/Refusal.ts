@@ -47,6 +47,9 @@ export type Refusal =
   /** The agent was to be asked, and could not. */
   | { readonly _tag: "AuthorizationUnavailable"; readonly caller: string; readonly why: string }
   | { readonly _tag: "TooManyConnections"; readonly limit: number }
+  /** Of those whose handshake is under way. */
+  | { readonly _tag: "TooManyHandshakes"; readonly limit: number }
+  | { readonly _tag: "TooFast"; readonly perSecond: number }
 
 /** The attribute `reason` of `mesh_refusals_total`. Stable: dashboards are built on it. */
 export type Reason = (typeof reasons)[Refusal["_tag"]]
@@ -75,7 +78,9 @@ export const reasons = {
   Denied: "denied",
   ForeignTrustDomain: "foreign_trust_domain",
   AuthorizationUnavailable: "authorization_unavailable",
-  TooManyConnections: "too_many_connections"
+  TooManyConnections: "too_many_connections",
+  TooManyHandshakes: "too_many_handshakes",
+  TooFast: "connection_rate"
 } as const
 
 export const reason = (self: Refusal): Reason => reasons[self._tag]
@@ -129,6 +134,10 @@ export const explain = (self: Refusal): string => {
       return `the agent can not be asked about ${self.caller}, and nobody is let in until it can: ${self.why}`
     case "TooManyConnections":
       return `the limit of ${self.limit} connections is reached`
+    case "TooManyHandshakes":
+      return `the limit of ${self.limit} handshakes at a time is reached`
+    case "TooFast":
+      return `the limit of ${self.perSecond} new connections a second is reached`
   }
 }
 

@@ -7,6 +7,7 @@ import * as ConsulError from "../consul/ConsulError.ts"
 import type * as Proxy from "../consul/Proxy.ts"
 import * as AccessLogs from "./registration/AccessLogs.ts"
 import * as Addresses from "./registration/Addresses.ts"
+import * as ConnectionSettings from "./registration/ConnectionSettings.ts"
 import * as Exposed from "./registration/Exposed.ts"
 import * as FreeSettings from "./registration/FreeSettings.ts"
 import * as Protocol from "./registration/Protocol.ts"
@@ -43,6 +44,12 @@ export interface Registration {
   readonly handshakeTimeoutMillis: number
   /** Callers beyond it are refused; 0: no limit. */
   readonly maxInboundConnections: number
+  /** What else the port for callers takes on. */
+  readonly arrivals: ConnectionSettings.Arrivals
+  /** Of callers. */
+  readonly connections: ConnectionSettings.ConnectionSettings
+  /** How often open connections and requests are judged again, besides each change of intentions. */
+  readonly reauthorizeMillis: number
   readonly exposed: ReadonlyArray<Exposed.ExposedPath>
   /** Undefined: there is none. */
   readonly accessLogs: AccessLogs.AccessLogs | undefined
@@ -163,7 +170,10 @@ export const fromProxy = (
       idleTimeoutMillis: (free.millis("local_idle_timeout_ms") ?? 300_000) || undefined
     },
     handshakeTimeoutMillis: free.millis("handshake_timeout_ms") || 10_000,
-    maxInboundConnections: free.count("max_inbound_connections") ?? 0
+    maxInboundConnections: free.count("max_inbound_connections") ?? 0,
+    arrivals: ConnectionSettings.readArrivals(free),
+    connections: ConnectionSettings.read(free),
+    reauthorizeMillis: free.millis("reauthorize_interval_ms") || 60_000
   }
   // One thread has nothing to balance, and what is fetched here is waited for in another way.
   free.skip("balance_inbound_connections", "xds_fetch_timeout_ms")

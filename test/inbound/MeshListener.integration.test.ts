@@ -167,6 +167,34 @@ describe("MeshListener", () => {
       yield* served(running)
     }))
 
+  it.live("refuses handshakes beyond the limit, whatever is open besides", () =>
+    Effect.gen(function*() {
+      const running = yield* Listeners.listen({ arriving: { maxHandshakes: 1 } })
+      const { listener } = running
+      yield* TlsClients.connect(listener.port, yield* running.issue("web"))
+      yield* Sockets.eventually(() => listener.stats().open === 1)
+      const silent = yield* Sockets.connect(listener.port)
+      yield* Sockets.eventually(() => listener.stats().handshaking === 1)
+      const second = yield* Sockets.connect(listener.port)
+      yield* Sockets.record(second).ending
+      assert.strictEqual(listener.stats().refused.too_many_handshakes, 1)
+      silent.destroy()
+      yield* Sockets.eventually(() => listener.stats().handshaking === 0)
+      yield* served(running)
+    }))
+
+  it.live("refuses connections that come too fast, until the limit is raised", () =>
+    Effect.gen(function*() {
+      // One in a thousand seconds, whatever a slow machine takes.
+      const running = yield* Listeners.listen({ arriving: { connectionRate: 0.001 } })
+      const { listener } = running
+      const first = yield* Sockets.connect(listener.port)
+      yield* Sockets.record(first).ending
+      assert.strictEqual(listener.stats().refused.connection_rate, 1)
+      listener.setLimits({ connectionRate: 0 }, {})
+      yield* served(running)
+    }))
+
   it.live("says at once that an address is taken, and which", () =>
     Effect.gen(function*() {
       const { listener, contexts } = yield* Listeners.listen()

@@ -7,7 +7,7 @@ const limits: Lifetimes.Limits = { lifetimeMillis: 1000, jitter: 0, idleMillis: 
 /** What is done when it is looked at with so many bytes, at these times. */
 const looks = (given: Partial<Lifetimes.Limits>, ...seen: ReadonlyArray<readonly [now: number, bytes: number]>) => {
   const all = { ...limits, ...given }
-  const life = Lifetimes.begin(all, 0, 0)
+  const life = Lifetimes.begin(0, 0)
   return seen.map(([now, bytes]) => {
     const due = Lifetimes.look(life, all, bytes, now)
     return due === undefined ? "" : [due.act, due.why].join(" ").trim()

@@ -25,6 +25,7 @@ export interface Options {
   readonly retry?: Retry.Retry
   readonly limits?: Partial<Circuit.Limits>
   readonly timeoutMillis?: number
+  readonly maxAgeMillis?: number
   /** Where each request goes before it goes to the instance, if it may. */
   readonly first?: Exchange.Connections
   /** Called with each request before it goes on. True: it waits until `begin` is called. */
@@ -101,7 +102,8 @@ export const make = Effect.fnUntraced(function*(
     open: open(instancePort),
     run,
     circuit,
-    idleMillis: 60_000
+    idleMillis: 60_000,
+    maxAgeMillis: options.maxAgeMillis
   })
   yield* Effect.addFinalizer(() => connections.destroy)
   const handle = (server: Exchange.ServerExchange): void => {

@@ -4,6 +4,7 @@ import type * as DiscoveryChain from "../../src/consul/DiscoveryChain.ts"
 import type * as Authorizer from "../../src/intention/Authorizer.ts"
 import * as MeshDialer from "../../src/outbound/MeshDialer.ts"
 import * as Sidecar from "../../src/sidecar/Sidecar.ts"
+import * as ConnectionSettings from "../../src/watch/registration/ConnectionSettings.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import * as Certificates from "./certificates.ts"
 import * as Mesh from "./mesh.ts"
@@ -19,6 +20,9 @@ export const registration = (
   applicationConnectTimeoutMillis: 1000,
   handshakeTimeoutMillis: 5000,
   maxInboundConnections: 0,
+  arrivals: ConnectionSettings.noLimits,
+  connections: ConnectionSettings.defaults,
+  reauthorizeMillis: 60_000,
   protocol: "tcp",
   requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
   exposed: [],
@@ -39,7 +43,8 @@ export const upstream = (
   connectTimeoutMillis: undefined,
   protocol: undefined,
   limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
-  passiveHealthCheck: {}
+  passiveHealthCheck: {},
+  connections: ConnectionSettings.defaults
 })
 
 /** Starts a sidecar; it lives as long as the scope. */

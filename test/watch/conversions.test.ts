@@ -11,6 +11,7 @@ import * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../src/watch/Endpoints.ts"
 import * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
+import * as ConnectionSettings from "../../src/watch/registration/ConnectionSettings.ts"
 import * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
 import * as recordings from "../support/recordings.ts"
 
@@ -231,6 +232,9 @@ describe("ProxyRegistration", () => {
       applicationConnectTimeoutMillis: 5000,
       handshakeTimeoutMillis: 10000,
       maxInboundConnections: 0,
+      arrivals: ConnectionSettings.noLimits,
+      connections: ConnectionSettings.defaults,
+      reauthorizeMillis: 60_000,
       protocol: "http",
       requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
       exposed: [],
@@ -243,7 +247,8 @@ describe("ProxyRegistration", () => {
         connectTimeoutMillis: 1000,
         protocol: undefined,
         limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
-        passiveHealthCheck: {}
+        passiveHealthCheck: {},
+        connections: ConnectionSettings.defaults
       }],
       ignored: []
     })
@@ -254,6 +259,29 @@ describe("ProxyRegistration", () => {
     assert.strictEqual(registration.applicationConnectTimeoutMillis, 250)
     assert.strictEqual(registration.handshakeTimeoutMillis, 10_000)
     assert.strictEqual(registration.listen?.port, 21000)
+  })
+
+  it("reads how connections are kept", () => {
+    const registration = withConfig({
+      max_inbound_handshakes: 10,
+      max_inbound_connections_per_second: "100",
+      connection_idle_timeout_ms: 1000,
+      connection_max_lifetime_ms: 60_000,
+      tcp_keepalive_ms: 0,
+      tcp_no_delay: "false",
+      reauthorize_interval_ms: 5000
+    })
+    assert.deepStrictEqual(registration.arrivals, { maxHandshakes: 10, connectionRate: 100 })
+    assert.deepStrictEqual(registration.connections, {
+      idleTimeoutMillis: 1000,
+      maxLifetimeMillis: 60_000,
+      tcp: { keepAliveMillis: 0, noDelay: false }
+    })
+    assert.strictEqual(registration.reauthorizeMillis, 5000)
+    assert.deepStrictEqual(registration.ignored, [])
+    assert.deepStrictEqual(withConfig({ tcp_no_delay: "perhaps" }).ignored, [
+      "the setting tcp_no_delay of the proxy, where \"perhaps\" is not true or false"
+    ])
   })
 
   it("keeps to timeouts that a timer can wait for, and takes a negative limit for none", () => {

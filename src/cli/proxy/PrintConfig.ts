@@ -124,6 +124,11 @@ const describe = (
     ofConfig("local_idle_timeout_ms", millis(registration.requests.idleTimeoutMillis)),
     ofConfig("handshake_timeout_ms", millis(registration.handshakeTimeoutMillis)),
     ofConfig("max_inbound_connections", registration.maxInboundConnections || "no limit"),
+    ofConfig("max_inbound_handshakes", registration.arrivals.maxHandshakes || "no limit"),
+    ofConfig("max_inbound_connections_per_second", registration.arrivals.connectionRate || "no limit"),
+    ofConfig("connection_idle_timeout_ms", millis(registration.connections.idleTimeoutMillis)),
+    ofConfig("connection_max_lifetime_ms", millis(registration.connections.maxLifetimeMillis)),
+    ofConfig("reauthorize_interval_ms", millis(registration.reauthorizeMillis)),
     ...registration.upstreams.map(({ bind, id }): Entry => ({
       name: `upstream ${id}`,
       value: Listening.format(bind),

@@ -33,8 +33,9 @@ export class Http1Client implements Exchange.Outbound {
   since = performance.now()
   /** What the instance says of how long it keeps the connection; Infinity: nothing. */
   keptMillis = Infinity
-  /** It takes no other request. */
+  /** It takes no other request, from now on or from a time on, as `performance.now()`. */
   isOld = false
+  expires = Infinity
   readonly #owner: Owner
   #local: string | undefined
   readonly #decoder: Decoder.Decoder<Head.Answer>

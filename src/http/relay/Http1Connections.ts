@@ -67,6 +67,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
 
   free(client: Http1Client.Http1Client): void {
     const [next] = this.#waiting
+    client.isOld ||= client.since > client.expires
     if (next !== undefined && !client.isOld) {
       this.#take(next)
       return client.take(next.attempt)
@@ -92,7 +93,9 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   /** Ends connections that were not used for too long. `now` is `performance.now()`. */
   sweep(now: number): void {
     for (const client of [...this.#idle]) {
-      if (now - client.since > Math.min(this.#options.idleMillis, client.keptMillis)) client.retire()
+      if (now > client.expires || now - client.since > Math.min(this.#options.idleMillis, client.keptMillis)) {
+        client.retire()
+      }
     }
   }
 
@@ -127,7 +130,9 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
       const client = this.#idle.pop()
       if (client === undefined) return undefined
       const { socket } = client.side
-      if (!socket.destroyed && socket.writable && performance.now() - client.since < client.keptMillis) return client
+      const now = performance.now()
+      const stays = now < client.expires && now - client.since < client.keptMillis
+      if (!socket.destroyed && socket.writable && stays) return client
       client.retire()
     }
   }
@@ -152,6 +157,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
       return this.#settle()
     }
     const client = new Http1Client.Http1Client(side, this)
+    client.expires = Instance.expiry(this.#options)
     this.#open.add(client)
     this.free(client)
   }

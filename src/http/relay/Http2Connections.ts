@@ -4,26 +4,17 @@
  * makes another one.
  */
 import { Effect, Result } from "effect"
-import * as Lifetimes from "../../net/Lifetimes.ts"
 import type * as Splice from "../../net/Splice.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Http2Client from "./Http2Client.ts"
 import * as Instance from "./Instance.ts"
-
-export interface Options extends Instance.Options {
-  /** How long a connection takes new requests: a tenth of it is left to chance. Default: no limit. */
-  readonly maxAgeMillis?: number | undefined
-}
-
-/** The part of `maxAgeMillis` that is left to chance, so that connections made at once do not end at once. */
-const ageJitter = 0.1
 
 const closes: Exchange.Failure = { _tag: "NotConnected", timedOut: false, why: "the proxy closes" }
 
 export class Http2Connections implements Exchange.Connections, Http2Client.Owner {
   readonly version = "2"
   readonly remote: string
-  readonly #options: Options
+  readonly #options: Instance.Options
   /** When each is too old for new requests, as `performance.now()`. */
   readonly #clients = new Map<Http2Client.Http2Client, number>()
   readonly #waiting = new Set<Instance.Waiting>()
@@ -31,7 +22,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
   #closing = false
   #emptied: (() => void) | undefined
 
-  constructor(options: Options) {
+  constructor(options: Instance.Options) {
     this.#options = options
     this.remote = options.remote
   }
@@ -171,8 +162,7 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
       this.#options.circuit.connections--
       return this.#settle()
     }
-    const age = Lifetimes.jittered(this.#options.maxAgeMillis ?? Infinity, ageJitter, Math.random())
-    this.#clients.set(new Http2Client.Http2Client(side, this), performance.now() + age)
+    this.#clients.set(new Http2Client.Http2Client(side, this), Instance.expiry(this.#options))
     this.#pump()
   }
 

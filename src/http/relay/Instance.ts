@@ -1,5 +1,6 @@
 /** What the connections to an instance have in common, whichever version of HTTP they speak. */
 import type { Effect } from "effect"
+import * as Lifetimes from "../../net/Lifetimes.ts"
 import type * as Splice from "../../net/Splice.ts"
 import type * as Circuit from "./Circuit.ts"
 import type * as Exchange from "./Exchange.ts"
@@ -22,7 +23,16 @@ export interface Options {
   readonly circuit: Circuit.Circuit
   /** How long a connection is kept without a request. */
   readonly idleMillis: number
+  /** How long a connection takes new requests: a tenth of it is left to chance. Default: no limit. */
+  readonly maxAgeMillis?: number | undefined
 }
+
+/** The part of `maxAgeMillis` that is left to chance, so that connections made at once do not end at once. */
+const ageJitter = 0.1
+
+/** When a connection that is made now takes no more requests, as `performance.now()`. */
+export const expiry = ({ maxAgeMillis = Infinity }: Options): number =>
+  performance.now() + Lifetimes.jittered(maxAgeMillis, ageJitter, Math.random())
 
 /** A request without a connection. */
 export class Waiting implements Exchange.Waiting {

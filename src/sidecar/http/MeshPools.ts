@@ -6,12 +6,14 @@ import * as Http1Connections from "../../http/relay/Http1Connections.ts"
 import * as Http2Connections from "../../http/relay/Http2Connections.ts"
 import type * as Instance from "../../http/relay/Instance.ts"
 import * as Listening from "../../net/Listening.ts"
+import * as TcpOptions from "../../net/TcpOptions.ts"
 import * as Connect from "../../outbound/Connect.ts"
 import * as Destination from "../../outbound/Destination.ts"
 import type * as DialError from "../../outbound/DialError.ts"
 import type * as Pooling from "../../outbound/http/Pooling.ts"
 import * as Tunnels from "../../outbound/tunnel/Tunnels.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
+import type * as ConnectionSettings from "../../watch/registration/ConnectionSettings.ts"
 import * as TransportFailure from "../log/TransportFailure.ts"
 
 export interface MeshPool extends Exchange.Connections, Pooling.Pool {
@@ -21,12 +23,13 @@ export interface MeshPool extends Exchange.Connections, Pooling.Pool {
   readonly renew: () => void
 }
 
-/** As long as the connections that instances keep without a request, and shorter. */
+/** Shorter than instances keep a connection without a request. */
 const idleMillis = 30_000
 
 export const make = Effect.fnUntraced(function*(
   version: Exchange.Version,
   limits: Partial<Circuit.Limits>,
+  { idleTimeoutMillis, maxLifetimeMillis, tcp }: ConnectionSettings.ConnectionSettings,
   mayTunnel: boolean
 ): Effect.fn.Return<Pooling.Pooling<MeshPool>, never, SecureContexts.SecureContexts | Scope.Scope> {
   const contexts = yield* SecureContexts.SecureContexts
@@ -55,10 +58,14 @@ export const make = Effect.fnUntraced(function*(
   return (reached, run) => {
     const options = {
       remote: Listening.format(reached.endpoint.address),
-      open: opening(reached, version, contexts, context, tunnels),
+      open: Effect.tap(
+        opening(reached, version, contexts, context, tunnels),
+        ({ socket }) => Effect.sync(() => TcpOptions.apply(socket, tcp))
+      ),
       run,
       circuit: circuitOf(reached.target.id),
-      idleMillis
+      idleMillis: idleTimeoutMillis ?? idleMillis,
+      maxAgeMillis: maxLifetimeMillis
     }
     const made: MeshPool = version === "2"
       ? new Http2Connections.Http2Connections(options)

@@ -97,12 +97,14 @@ export const make = Effect.fnUntraced(function*(
         upstream.limits,
         upstream.passiveHealthCheck,
         upstream.connectTimeoutMillis,
+        upstream.connections,
         upstream.tunnels
       ])
       if (followed?.key === key) return
       const own = yield* Scope.fork(scope)
       const left = followed
-      const pooling = yield* MeshPools.make(version, limitsOf(upstream), upstream.tunnels !== false).pipe(
+      const { connections, tunnels } = upstream
+      const pooling = yield* MeshPools.make(version, limitsOf(upstream), connections, tunnels !== false).pipe(
         Scope.provide(own)
       )
       const made = yield* UpstreamFor.make(resolverOf(upstream), pooling, {

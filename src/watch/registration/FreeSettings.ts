@@ -6,6 +6,7 @@
 import { Option, type Schema } from "effect"
 import * as GoDuration from "../../consul/GoDuration.ts"
 import * as GoWeak from "../../consul/GoWeak.ts"
+import * as ForeignSettings from "./ForeignSettings.ts"
 import * as TimerLimit from "../../route/TimerLimit.ts"
 
 export interface FreeSettings {
@@ -16,6 +17,7 @@ export interface FreeSettings {
   readonly millis: (name: string) => number | undefined
   /** Milliseconds, from a duration as Go writes it or a number of nanoseconds. Never negative. */
   readonly duration: (name: string) => number | undefined
+  readonly flag: (name: string) => boolean | undefined
   /** Not empty. */
   readonly text: (name: string) => string | undefined
   /** The settings within this one. */
@@ -38,12 +40,13 @@ export interface Options {
 export const of = (config: Config, options: Options): FreeSettings => within(config, options, "")
 
 const within = (config: Config, options: Options, path: string): FreeSettings => {
-  const fold = (name: string) =>
-    options.anySpelling === true ? name.toLowerCase().replaceAll("_", "") : name.toLowerCase()
+  const fold = (name: string) => options.anySpelling === true ? letters(name) : name.toLowerCase()
+  const asked = new Map<string, string>()
   const unread = new Map(Object.entries(config).map(([name, value]) => [fold(name), { name, value }]))
   const problems: Array<() => ReadonlyArray<string>> = []
 
   const take = (name: string): Schema.Json | undefined => {
+    asked.set(letters(name), name)
     const found = unread.get(fold(name))?.value
     unread.delete(fold(name))
     return found ?? undefined
@@ -77,6 +80,7 @@ const within = (config: Config, options: Options, path: string): FreeSettings =>
         const nanos = nanosOf(value)
         return nanos === undefined || nanos < 0 ? undefined : TimerLimit.clamp(nanos / 1e6)
       }),
+    flag: (name) => read(name, "true or false", booleanOf),
     text: (name) => read(name, "a text", (value) => typeof value === "string" ? value : undefined) || undefined,
     group: (name) => {
       const inner = read(name, "a group of settings", groupOf)
@@ -87,16 +91,28 @@ const within = (config: Config, options: Options, path: string): FreeSettings =>
     skip: (...names) => names.forEach(take),
     ignored: () => [
       ...problems.flatMap((problem) => problem()),
-      ...Array.from(unread.values(), ({ name }) => `the setting ${path}${name} of ${options.whose}`)
+      ...Array.from(unread.values(), ({ name }) => {
+        const meant = asked.get(letters(name))
+        const hint = meant === undefined ? ForeignSettings.insteadOf(name) : `write it ${meant}`
+        return `the setting ${path}${name} of ${options.whose}${hint === undefined ? "" : `: ${hint}`}`
+      })
     ]
   }
 }
+
+/** All that is left where spelling does not count. */
+const letters = (name: string): string => name.toLowerCase().replaceAll(/[_-]/g, "")
 
 const numberOf = (value: Schema.Json): number | undefined => {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") return undefined
   const number = GoWeak.number(value)
   return number !== undefined && Number.isFinite(number) ? number : undefined
 }
+
+const booleanOf = (value: Schema.Json): boolean | undefined =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? GoWeak.boolean(value)
+    : undefined
 
 const nanosOf = (value: Schema.Json): number | undefined =>
   typeof value === "string" ? Option.getOrUndefined(Option.map(GoDuration.parseNanos(value), Number)) : numberOf(value)

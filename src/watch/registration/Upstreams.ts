@@ -2,6 +2,7 @@
 import type * as OutlierDetection from "../../balance/OutlierDetection.ts"
 import type * as Proxy from "../../consul/Proxy.ts"
 import * as Addresses from "./Addresses.ts"
+import * as ConnectionSettings from "./ConnectionSettings.ts"
 import * as FreeSettings from "./FreeSettings.ts"
 import * as Protocol from "./Protocol.ts"
 
@@ -23,12 +24,13 @@ export interface Upstream {
   readonly passiveHealthCheck: Partial<OutlierDetection.Options>
   /** Whether tunnels lead there: see docs/tunnel.md. Absent: where the instances take them. */
   readonly tunnels?: false | undefined
+  readonly connections: ConnectionSettings.ConnectionSettings
 }
 
-/** Of each target, all of its instances together. Undefined: 1024. */
+/** Of each target, all of its instances together. Undefined: 1024 where requests are routed, none where connections are. */
 export interface Limits {
   readonly maxConnections: number | undefined
-  /** Requests that wait for a connection. */
+  /** Requests that wait for a connection; connections of the application that wait for one to an instance. */
   readonly maxPendingRequests: number | undefined
   /** Requests that are under way. */
   readonly maxConcurrentRequests: number | undefined
@@ -72,7 +74,10 @@ export const parse = (upstream: Proxy.Upstream): Parsed => {
   }
 }
 
-type Settings = Pick<Upstream, "connectTimeoutMillis" | "protocol" | "limits" | "passiveHealthCheck" | "tunnels">
+type Settings = Pick<
+  Upstream,
+  "connectTimeoutMillis" | "protocol" | "limits" | "passiveHealthCheck" | "connections" | "tunnels"
+>
 
 const settingsOf = (
   config: FreeSettings.Config,
@@ -90,6 +95,7 @@ const settingsOf = (
       maxConcurrentRequests: limits.count("max_concurrent_requests")
     },
     passiveHealthCheck: passiveHealthCheck(free.group("passive_health_check")),
+    connections: ConnectionSettings.read(free),
     ...(free.text("tunnels") === "false" ? { tunnels: false } : {})
   }
   // The agent has the mode of gateways in a field of its own, and one thread has nothing to balance.

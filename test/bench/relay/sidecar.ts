@@ -14,6 +14,7 @@ import * as DiscoveryChains from "../../../src/watch/DiscoveryChains.ts"
 import * as Endpoints from "../../../src/watch/Endpoints.ts"
 import * as Intentions from "../../../src/watch/Intentions.ts"
 import * as LeafCertificate from "../../../src/watch/LeafCertificate.ts"
+import * as ConnectionSettings from "../../../src/watch/registration/ConnectionSettings.ts"
 import * as ProxyRegistration from "../../../src/watch/ProxyRegistration.ts"
 import * as JwtProviders from "../../../src/watch/JwtProviders.ts"
 import * as MeshDefaults from "../../../src/watch/MeshDefaults.ts"
@@ -48,6 +49,9 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
     applicationConnectTimeoutMillis: 5000,
     handshakeTimeoutMillis: 10_000,
     maxInboundConnections: 0,
+    arrivals: ConnectionSettings.noLimits,
+    connections: ConnectionSettings.defaults,
+    reauthorizeMillis: 60_000,
     protocol: "tcp",
     requests: { timeoutMillis: 15_000, idleTimeoutMillis: 300_000 },
     exposed: [],
@@ -62,7 +66,8 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
         connectTimeoutMillis: undefined,
         protocol: undefined,
         limits: { maxConnections: undefined, maxPendingRequests: undefined, maxConcurrentRequests: undefined },
-        passiveHealthCheck: {}
+        passiveHealthCheck: {},
+        connections: ConnectionSettings.defaults
       }],
     ignored: []
   }

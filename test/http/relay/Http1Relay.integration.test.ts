@@ -84,6 +84,20 @@ describe("a relay of HTTP/1.1", () => {
       assert.strictEqual(seen.slice(0, 3).includes(seen[3]!), false, "a connection of before was used again")
     }))
 
+  it.live("uses no connection any more that has lasted for long enough", () =>
+    Effect.gen(function*() {
+      const server = yield* instance((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"))
+      const proxy = yield* Relays.make(server.port, { maxAgeMillis: 0 })
+      const client = yield* Sockets.connect(proxy.port)
+      const heard = Sockets.record(client)
+      client.write(get("/one"))
+      yield* heard.until("{}")
+      yield* Sockets.eventually(() => proxy.circuit.connections === 0)
+      client.write(get("/two"))
+      yield* Sockets.eventually(() => statuses(heard.text()).length === 2)
+      assert.strictEqual(server.sockets.length, 2)
+    }))
+
   it.live("sends nothing on of a request whose client has left while it was held", () =>
     Effect.gen(function*() {
       let asked = 0

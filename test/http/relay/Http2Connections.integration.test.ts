@@ -110,7 +110,7 @@ const dialSecurely = (port: number): Effect.Effect<Splice.Side, Instance.Unreach
 const connections = Effect.fnUntraced(
   function*(
     port: number,
-    options: Partial<Http2Connections.Options> & { readonly limits?: Partial<Circuit.Limits> } = {}
+    options: Partial<Instance.Options> & { readonly limits?: Partial<Circuit.Limits> } = {}
   ) {
     const run = yield* FiberSet.makeRuntime()
     const circuit = Circuit.make(options.limits)

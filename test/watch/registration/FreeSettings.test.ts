@@ -95,4 +95,18 @@ describe("FreeSettings", () => {
       assert.strictEqual(settled.length + free.ignored().length, names.length)
     }
   )
+
+  it("says what was meant by another spelling, and what stands in the place of what means something elsewhere", () => {
+    const free = FreeSettings.of(
+      { localConnectTimeoutMs: 5, envoy_prometheus_bind_addr: "0.0.0.0:9102", envoy_bootstrap_json_tpl: "{}", oops: 1 },
+      { whose: "the proxy" }
+    )
+    free.millis("local_connect_timeout_ms")
+    assert.deepStrictEqual(free.ignored(), [
+      "the setting localConnectTimeoutMs of the proxy: write it local_connect_timeout_ms",
+      "the setting envoy_prometheus_bind_addr of the proxy: metrics are told where --admin-bind says, at /metrics",
+      "the setting envoy_bootstrap_json_tpl of the proxy: it is configuration of Envoy itself",
+      "the setting oops of the proxy"
+    ])
+  })
 })

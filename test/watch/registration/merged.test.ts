@@ -165,7 +165,7 @@ describe("a registration that a real agent merged", () => {
       ]
     )
     assert.deepStrictEqual(ignored, [
-      "the setting envoy_listener_json of the upstream billing",
+      "the setting envoy_listener_json of the upstream billing: it is configuration of Envoy itself",
       "the setting x of the upstream q"
     ])
   })
