@@ -28,6 +28,7 @@ import * as Watched from "../watch/Watched.ts"
 import * as AdmissionLog from "./AdmissionLog.ts"
 import * as AskAgent from "./AskAgent.ts"
 import * as Authorization from "./Authorization.ts"
+import * as CallerTotals from "./CallerTotals.ts"
 import type { Connection } from "./Connection.ts"
 import * as ConnectionAdmission from "./ConnectionAdmission.ts"
 import * as ConnectionHandler from "./ConnectionHandler.ts"
@@ -83,6 +84,8 @@ export interface MeshListener {
   readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** Those that are open now. */
   readonly connections: () => Iterable<Connection>
+  /** What each caller has used. */
+  readonly callers: () => ReadonlyArray<CallerTotals.Caller>
   /** Judges all that is open again, now. */
   readonly judgeAgain: Effect.Effect<void>
   /** Stops accepting. Open connections go on until the scope closes. */
@@ -130,6 +133,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const handshakes = ConnectionMetrics.handshakes("inbound", context)
   const cut = (connection: Connection) => retire === undefined ? connection.reset() : retire(connection, "denied")
   const open = OpenConnections.make({ cut, service })
+  const callers = CallerTotals.make()
+  const connections = () => Iterable.map(open.open(), ([connection]) => connection)
 
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted, judged no more, then reset.
   const { alpn, from, port, tunnels: mayTunnel = false } = options
@@ -167,10 +172,14 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     enter: (connection, verdict, arrival) => {
       if (verdict.decision.audited === true) log.denied(connection, verdict.decision)
       open.admit(connection, verdict)
+      callers.entered(connection)
       if (arrival !== undefined) handshakes.accepted(arrival.since)
       traffic.track(connection.socket)
       lifetimes.track(connection)
-      connection.socket.once("close", () => open.leave(connection))
+      connection.socket.once("close", () => {
+        open.leave(connection)
+        callers.left(connection)
+      })
       run(handler.serve(connection))
     }
   })
@@ -197,7 +206,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
     port: bound,
     stats,
     denials: log.denials,
-    connections: () => Iterable.map(open.open(), ([connection]) => connection),
+    connections,
+    callers: () => callers.list(connections()),
     judgeAgain: judge.again(open),
     stop,
     idle,

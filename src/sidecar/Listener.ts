@@ -1,6 +1,7 @@
 /** What the sidecar knows of each of its listeners, whichever way it faces. */
 import { Effect } from "effect"
 import type * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as CallerTotals from "../inbound/CallerTotals.ts"
 import type * as MeshListener from "../inbound/MeshListener.ts"
 import type * as Decision from "../intention/Decision.ts"
 import type * as DenialLog from "../observe/DenialLog.ts"
@@ -44,6 +45,8 @@ export interface OpenConnection {
 /** For operators, beyond counts. Everything is as it is now. */
 export interface Details {
   readonly connections: () => Iterable<OpenConnection>
+  /** What each caller has used. */
+  readonly callers: () => ReadonlyArray<CallerTotals.Caller>
   /** Who was refused, by caller and rule: connections and requests. */
   readonly denials: () => ReadonlyArray<DenialLog.Count>
   /** Judges all that is open again, now. */
@@ -63,6 +66,7 @@ export interface UpstreamDetails {
 
 export const noDetails: Details = {
   connections: () => [],
+  callers: () => [],
   denials: () => [],
   judgeAgain: Effect.void,
   upstream: undefined

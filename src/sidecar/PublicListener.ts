@@ -120,6 +120,7 @@ export const make = Effect.fnUntraced(function*(
     counts: listener.stats,
     details: {
       connections: () => Iterable.map(listener.connections(), openConnection),
+      callers: listener.callers,
       denials: () => [...listener.denials(), ...http.gate.log.denials()],
       judgeAgain: Effect.andThen(listener.judgeAgain, http.gate.judgeAgain),
       upstream: undefined
