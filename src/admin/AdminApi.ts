@@ -8,6 +8,9 @@ export const listed = 1000
 
 const limit = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 
+/** A sidecar by its name, its service or the ID of its registration. Absent: all of them, or the first. */
+const which = { sidecar: Schema.optionalKey(Schema.String) }
+
 /** Changes nothing, and needs no token. */
 export class ReadApi extends HttpApiGroup.make("read").add(
   HttpApiEndpoint.get("ready", "/ready", {
@@ -23,15 +26,17 @@ export class ReadApi extends HttpApiGroup.make("read").add(
   HttpApiEndpoint.get("upstreams", "/upstreams", { success: Documents.Upstreams }),
   HttpApiEndpoint.get("routes", "/routes", { success: Documents.Routes }),
   HttpApiEndpoint.get("watches", "/watches", { success: Documents.Watches }),
+  HttpApiEndpoint.get("snapshot", "/snapshot", { query: which, success: Documents.Snapshot }),
+  HttpApiEndpoint.get("events", "/events", {
+    query: which,
+    success: HttpApiSchema.StreamSse({ data: Documents.Snapshot })
+  }),
   HttpApiEndpoint.get("logging", "/logging", { success: Documents.Logging }),
   HttpApiEndpoint.get("configuration", "/config", { success: Documents.Configuration })
 ) {}
 
 /** Seconds of a profile. */
 const seconds = Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0.1, maximum: 300 }))
-
-/** Its name, its service or the ID of its registration. Absent: all of them. */
-const which = { sidecar: Schema.optionalKey(Schema.String) }
 
 /** Changes something, or costs much: see `Access`. */
 export class ControlApi extends HttpApiGroup.make("control").add(

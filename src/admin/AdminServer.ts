@@ -15,6 +15,7 @@ import * as Access from "./Access.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
 import * as ControlHandlers from "./ControlHandlers.ts"
+import * as Page from "./dashboard/Page.ts"
 import * as ReadHandlers from "./ReadHandlers.ts"
 import * as TokenFile from "./TokenFile.ts"
 
@@ -60,16 +61,17 @@ export const make = Effect.fnUntraced(function*(
 })
 
 const routes = (options: Options) =>
-  Layer.merge(
+  Layer.mergeAll(
     HttpApiBuilder.layer(AdminApi.AdminApi).pipe(
       Layer.provide([ReadHandlers.layer(options), ControlHandlers.layer(options)])
     ),
-    PrometheusMetrics.layerHttp()
+    PrometheusMetrics.layerHttp(),
+    HttpRouter.add("GET", "/", HttpServerResponse.html(Page.html).pipe(HttpServerResponse.setHeaders(Page.headers)))
   ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
 
 /** What there is, as `METHOD /path`. */
 const paths: ReadonlyArray<string> = (() => {
-  const found = ["GET /metrics"]
+  const found = ["GET /", "GET /metrics"]
   HttpApi.reflect(AdminApi.AdminApi, {
     onGroup: () => {},
     onEndpoint: ({ endpoint }) => {

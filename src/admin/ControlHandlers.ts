@@ -25,7 +25,7 @@ export const layer = ({ fleet }: Options) =>
         const running = Views.running(fleet.members())
         const chosen = sidecar === undefined
           ? running
-          : running.filter(({ head: { name, proxy, service } }) => [name, proxy, service].includes(sidecar))
+          : running.filter((each) => Views.isNamed(each, sidecar))
         if (chosen.length > 0 || sidecar === undefined) return then(chosen)
         const names = running.map(({ head }) => head.name).join(", ")
         return Effect.succeed(HttpServerResponse.jsonUnsafe({

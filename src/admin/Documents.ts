@@ -240,12 +240,89 @@ export const Configuration = Schema.Struct({
 export const LogLevel = Schema.Literals(["none", "fatal", "error", "warn", "info", "debug", "trace"])
 export type LogLevel = typeof LogLevel.Type
 
+/** `leaving`: callers are told, and served on. `draining`: nothing new, what is open goes on. */
+const phase = Schema.Literals(["serving", "leaving", "draining", "gone"])
+
+/** Of HTTP requests, since the process started. */
+export const Requests = Schema.Struct({
+  total: count,
+  /** Answered by 5xx, or by nothing. */
+  failed: count,
+  /** By status, or by a word where there was none: see `mesh_http_requests_total`. */
+  codes: Schema.Record(Schema.String, count),
+  /** How many took at most so many seconds. */
+  durations: Schema.Array(Schema.Tuple([Schema.Finite, count]))
+})
+export type Requests = typeof Requests.Type
+
+/** Of connections, since the process started, except `open`. */
+const traffic = { open: count, accepted: count, sent: count, received: count }
+
+export const Caller = Schema.Struct({
+  service: Schema.String,
+  ...traffic,
+  requests: known(Requests),
+  refusals: Schema.Array(Refusal)
+})
+export type Caller = typeof Caller.Type
+
+export const UpstreamSummary = Schema.Struct({
+  ...listener,
+  service: Schema.String,
+  protocol: Schema.String,
+  ...traffic,
+  /** Connections of the application that reached nobody. */
+  failed: count,
+  requests: known(Requests),
+  /** Null: they are not known yet. */
+  instances: known(Schema.Struct({ total: count, healthy: count, ejected: count }))
+})
+export type UpstreamSummary = typeof UpstreamSummary.Type
+
+export const Summary = Schema.Struct({
+  ...sidecar,
+  identity: Schema.String,
+  protocol: Schema.String,
+  /** Where the application listens. */
+  application: Schema.String,
+  /** Where callers connect. Null: nobody may. */
+  listen: known(Schema.String),
+  phase,
+  leaf: Certificate,
+  /** The one that signs. */
+  root: Certificate,
+  inbound: Schema.Struct({
+    ...traffic,
+    /** Ended by a change of policy. */
+    cut: count,
+    /** The application was not reached. */
+    failed: count,
+    /** Handshakes that were refused, by reason: see `mesh_refusals_total`. */
+    refused: Schema.Record(Schema.String, count)
+  }),
+  callers: Schema.Array(Caller),
+  upstreams: Schema.Array(UpstreamSummary)
+})
+export type Summary = typeof Summary.Type
+
+/** A process at one moment: what the dashboard shows. */
+export const Snapshot = Schema.Struct({
+  /** In milliseconds since 1970. */
+  at: Schema.Finite,
+  version: Schema.String,
+  agent: Schema.String,
+  uptimeSeconds: Schema.Finite,
+  logLevel: LogLevel,
+  sidecars: Readiness.fields.sidecars,
+  /** The one that was asked for, or the first that runs. */
+  sidecar: known(Summary),
+  watches: Schema.Array(Watch)
+})
+export type Snapshot = typeof Snapshot.Type
+
 export const Logging = Schema.Struct({ level: LogLevel })
 
-export const Leaving = each({
-  /** `leaving`: callers are told, and served on. `draining`: nothing new, what is open goes on. */
-  phase: Schema.Literals(["serving", "leaving", "draining", "gone"])
-})
+export const Leaving = each({ phase })
 
 export const Reauthorization = each({
   /** Connections that were judged. */

@@ -1,5 +1,5 @@
 /** What the admin interface tells. */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Schedule, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as LogThreshold from "../observe/LogThreshold.ts"
@@ -9,6 +9,7 @@ import type * as Documents from "./Documents.ts"
 import type * as Fleet from "./Fleet.ts"
 import * as Health from "./Health.ts"
 import * as LogLevels from "./LogLevels.ts"
+import * as Snapshots from "./Snapshots.ts"
 import * as Views from "./Views.ts"
 
 export interface Options {
@@ -19,8 +20,31 @@ export interface Options {
 /** What the process knows of itself. */
 export interface About extends Pick<typeof Documents.Configuration.Type, "version" | "agent" | "settings"> {}
 
-export const layer = ({ about, fleet }: Options) =>
+/** Of the sidecar that is called so, or of the first that runs. */
+const snapshot = ({ about, fleet }: Options, name: string | undefined) =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const context = yield* Effect.context<never>()
+    const threshold = yield* LogThreshold.LogThreshold
+    const members = fleet.members()
+    const running = Views.running(members)
+    const chosen = name === undefined ? running[0] : running.find((each) => Views.isNamed(each, name))
+    const document: Documents.Snapshot = {
+      at: now,
+      version: about.version,
+      agent: about.agent,
+      uptimeSeconds: process.uptime(),
+      logLevel: LogLevels.current(threshold).level,
+      sidecars: Health.readiness(members, now).sidecars,
+      sidecar: chosen === undefined ? null : Snapshots.summary(chosen, context, now),
+      watches: Views.watches(Watched.followed(context), now).watches
+    }
+    return document
+  })
+
+export const layer = (options: Options) =>
   HttpApiBuilder.group(AdminApi.AdminApi, "read", (handlers) => {
+    const { about, fleet } = options
     const running = () => Views.running(fleet.members())
     return handlers
       .handle("ready", () =>
@@ -41,6 +65,14 @@ export const layer = ({ about, fleet }: Options) =>
         Effect.flatMap(Effect.context<never>(), (context) =>
           Effect.map(Clock.currentTimeMillis, (now) =>
             Views.watches(Watched.followed(context), now))))
+      .handle("snapshot", ({ query }) =>
+        snapshot(options, query.sidecar))
+      .handle("events", ({ query }) =>
+        Effect.map(Effect.context<LogThreshold.LogThreshold>(), (context) =>
+          Stream.fromEffectSchedule(
+            Effect.provideContext(snapshot(options, query.sidecar), context),
+            Schedule.spaced("1 second")
+          )))
       .handle("logging", () =>
         Effect.map(LogThreshold.LogThreshold, LogLevels.current))
       .handle("configuration", () =>

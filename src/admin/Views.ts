@@ -34,6 +34,10 @@ export const running = (members: ReadonlyArray<Fleet.Member>): ReadonlyArray<Run
     }]
   })
 
+/** Whether it is called so. */
+export const isNamed = ({ head: { name, proxy, service } }: Running, text: string): boolean =>
+  [name, proxy, service].includes(text)
+
 /** `now` in milliseconds. */
 export const certificates = (all: ReadonlyArray<Running>, now: number): typeof Documents.Certificates.Type => ({
   sidecars: all.map(({ head, sidecar }) => {
@@ -53,7 +57,7 @@ export const certificates = (all: ReadonlyArray<Running>, now: number): typeof D
   })
 })
 
-const certificate = (
+export const certificate = (
   { key, notAfter, notBefore, serial, subject }: Certificate.Certificate,
   now: number
 ): Documents.Certificate => ({
