@@ -114,10 +114,24 @@ const merge = (
     }
   }
   return {
-    args: [...args.slice(0, at + 1), ...added, ...args.slice(at + 1)],
+    args: [...args.slice(0, at + 1), ...added, ...lastOnes(args.slice(at + 1))],
     origins,
     strangers: Object.keys(environment).filter(isStranger)
   }
+}
+
+/** Without flags that are given again later, as Go's tools understand it: scripts put what is theirs before what they are given. */
+const lastOnes = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const end = args.indexOf("--")
+  const nameAt = (i: number) => end === -1 || i < end ? /^--([^=]+)/.exec(args[i] ?? "")?.[1] : undefined
+  const isGivenAgain = (i: number) => {
+    const name = nameAt(i)
+    return name !== undefined && names.includes(name) && !lists.includes(name) &&
+      args.some((_, later) => later > i && nameAt(later) === name)
+  }
+  const isValueOf = (i: number) =>
+    !args[i]!.startsWith("-") && i > 0 && !args[i - 1]!.includes("=") && isGivenAgain(i - 1)
+  return args.filter((_, i) => !isGivenAgain(i) && !isValueOf(i))
 }
 
 const excludedBy = (name: string): ReadonlyArray<string> => exclusive.find((group) => group.includes(name)) ?? []

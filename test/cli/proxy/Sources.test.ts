@@ -43,6 +43,19 @@ describe("Sources", () => {
       assert.strictEqual(line, "certs --service web")
     }))
 
+  it.live.each(
+    [
+      ["--service a --service=b --listen :1 --service c", "--listen :1 --service c"],
+      ["--service=a --audit --audit=false --service b", "--audit=false --service b"],
+      ["--upstream a:1 --upstream b:2", "--upstream a:1 --upstream b:2"],
+      ["--service a -- --service b", "--service a -- --service b"]
+    ] as const
+  )("takes the last of a flag that is given several times: %s", ([given, expected]) =>
+    Effect.gen(function*() {
+      const { line } = yield* readable(`proxy ${given}`)
+      assert.strictEqual(line, `proxy ${expected}`)
+    }))
+
   it.live("takes flags over variables over the file", () =>
     Effect.gen(function*() {
       const path = yield* file("sidecar-for: web\nstart-timeout: 1\naudit: true\nserver-header: me\n")
