@@ -93,7 +93,7 @@ const reason = (decision: Decision): string => {
     case "permission":
       return `${verdict} by ${place}`
     case "needs-http":
-      return `${verdict}: ${place} ${decision.detail}`
+      return `${verdict}: ${place === "" ? "" : `${place} `}${decision.detail}`
     case "undecidable":
       return `${verdict}: ${place} cannot be evaluated: ${decision.detail}`
     case "no-intention":

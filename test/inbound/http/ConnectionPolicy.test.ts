@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConnectionPolicy from "../../../src/inbound/http/ConnectionPolicy.ts"
+import * as Decision from "../../../src/intention/Decision.ts"
 import * as Intention from "../../../src/intention/Intention.ts"
 import * as Watched from "../../../src/watch/Watched.ts"
 import * as Certificates from "../../support/certificates.ts"
@@ -8,13 +9,19 @@ import * as Mesh from "../../support/mesh.ts"
 const web = Certificates.service("web")
 const permissions: ReadonlyArray<Intention.Permission> = [{ Action: "allow", HTTP: { PathPrefix: "/" } }]
 
-const connects = (authorizer: ReturnType<typeof Mesh.policy>) =>
-  ConnectionPolicy.intentions(Watched.constant("the intentions", authorizer)).latest()?.connection(web).allowed
+const decision = (authorizer: ReturnType<typeof Mesh.policy>) =>
+  ConnectionPolicy.intentions(Watched.constant("the intentions", authorizer)).latest()!.connection(web)
+
+const connects = (authorizer: ReturnType<typeof Mesh.policy>) => decision(authorizer).allowed
 
 describe("a connection whose requests are judged", () => {
   it("is let in, whatever the intentions say of its caller", () => {
     assert.isTrue(connects(Mesh.requestPolicy("api")))
     assert.isTrue(connects(Mesh.requestPolicy("api", Intention.make("web", "api", "deny"))))
+    assert.strictEqual(
+      Decision.explain(decision(Mesh.requestPolicy("api"))),
+      "allowed: each request is judged by itself"
+    )
   })
 
   it("is judged by itself where the service speaks no HTTP", () => {
