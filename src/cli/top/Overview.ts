@@ -63,9 +63,10 @@ type Connection = typeof Documents.Connection.Type
 /** `before` and `now` are of the same process, or the same. */
 export const make = (before: Reading.Reading, now: Reading.Reading): Overview => {
   const seconds = Math.max(0.001, (now.at - before.at) / 1000)
+  const series = { before: bySides(before.metrics), now: bySides(now.metrics) }
   const running = new Set(now.certificates.sidecars.map(({ name }) => name))
   return {
-    sidecars: now.certificates.sidecars.map((sidecar) => ofSidecar(before, now, seconds, sidecar)),
+    sidecars: now.certificates.sidecars.map((sidecar) => ofSidecar(before, now, { ...series, seconds }, sidecar)),
     absent: now.readiness.sidecars.filter(({ name }) => !running.has(name)),
     watches: {
       all: now.watches.watches.length,
@@ -77,20 +78,24 @@ export const make = (before: Reading.Reading, now: Reading.Reading): Overview =>
 const ofSidecar = (
   before: Reading.Reading,
   now: Reading.Reading,
-  seconds: number,
+  rates: Pick<Measured, "before" | "now" | "seconds">,
   { leaf, name, proxy, roots, service }: (typeof Documents.Certificates.Type)["sidecars"][number]
 ): Sidecar => {
   const of = <S extends { readonly name: string }>({ sidecars }: { readonly sidecars: ReadonlyArray<S> }) =>
     sidecars.find((each) => each.name === name)
   const connections = of(now.connections)?.connections ?? []
   const earlier = new Map((of(before.connections)?.connections ?? []).map((each) => [keyOf(each), each]))
-  const measured: Measured = { before: before.metrics, now: now.metrics, seconds, service, earlier }
+  const measured: Measured = { ...rates, service, earlier }
   return {
     service,
     proxy,
     problems: of(now.readiness)?.problems ?? [],
     secondsLeft: { leaf: leaf.secondsLeft, root: roots.find(({ active }) => active)?.certificate.secondsLeft },
-    callers: callers(measured, connections),
+    callers: callers(
+      measured,
+      connections,
+      Series.values(now.metrics, requests, { direction: "inbound", service }, "source")
+    ),
     upstreams: (of(now.upstreams)?.upstreams ?? []).map((upstream) =>
       ofUpstream(
         measured,
@@ -108,20 +113,33 @@ const ofSidecar = (
         destination: refusal.destination,
         rule: refusal.rule,
         total: refusal.refusals,
-        perSecond: (refusal.refusals - (earlier?.refusals ?? 0)) / seconds
+        perSecond: (refusal.refusals - (earlier?.refusals ?? 0)) / rates.seconds
       }
     })
   }
 }
 
 interface Measured {
-  readonly before: ReadonlyArray<Series.Series>
-  readonly now: ReadonlyArray<Series.Series>
+  readonly before: BySides
+  readonly now: BySides
   readonly seconds: number
   /** Ours. */
   readonly service: string
   readonly earlier: ReadonlyMap<string, Connection>
 }
+
+/** Series by whom they are between: there are some twenty for each of perhaps hundreds of upstreams. */
+type BySides = ReadonlyMap<string, ReadonlyArray<Series.Series>>
+
+const bySides = (all: ReadonlyArray<Series.Series>): BySides =>
+  Map.groupBy(
+    all,
+    ({ labels: { destination = "", direction = "outbound", service = "", source = "" } }) =>
+      sidesOf(direction, service, direction === "inbound" ? source : destination)
+  )
+
+/** `service` is ours. */
+const sidesOf = (direction: string, service: string, other: string): string => `${direction} ${service} ${other}`
 
 const keyOf = ({ listener, openedAt, remote }: Connection): string => `${listener} ${remote} ${openedAt}`
 
@@ -129,17 +147,21 @@ const requests = "mesh_http_requests_total"
 const durations = "mesh_http_request_duration_seconds"
 
 /** One for each service that has called or is connected, the busiest first. */
-const callers = (measured: Measured, connections: ReadonlyArray<Connection>): ReadonlyArray<Line> => {
-  const { now, seconds, service } = measured
+const callers = (
+  measured: Measured,
+  connections: ReadonlyArray<Connection>,
+  /** Those who have made requests. */
+  known: ReadonlyArray<string>
+): ReadonlyArray<Line> => {
+  const { seconds, service } = measured
   const open = Map.groupBy(
     connections.filter(({ direction, peer }) => direction === "inbound" && peer !== null),
     ({ peer }) => serviceOf(peer!)
   )
-  const known = Series.values(now, requests, { direction: "inbound", service }, "source")
   const lines = [...new Set([...open.keys(), ...known])].filter((name) => name !== "").map((name): Line => {
     const theirs = open.get(name) ?? []
     const opened = theirs.filter((each) => !measured.earlier.has(keyOf(each))).length
-    const http = ofRequests(measured, { direction: "inbound", service, source: name })
+    const http = ofRequests(measured, sidesOf("inbound", service, name))
     return {
       service: name,
       open: theirs.length,
@@ -159,12 +181,11 @@ const ofUpstream = (
 ): Upstream => {
   const { seconds, service } = measured
   const isHttp = upstream.protocol !== "tcp"
-  const http = ofRequests(measured, { direction: "outbound", service, destination: upstream.service })
+  const sides = sidesOf("outbound", service, upstream.service)
+  const http = ofRequests(measured, sides)
   const accepted = upstream.accepted - before.accepted
-  const unanswered = { service, destination: upstream.service }
-  const failed = upstream.failed - before.failed +
-    Series.sum(measured.now, "mesh_connections_unanswered_total", unanswered) -
-    Series.sum(measured.before, "mesh_connections_unanswered_total", unanswered)
+  const unanswered = (series: BySides) => Series.sum(series.get(sides) ?? [], "mesh_connections_unanswered_total", {})
+  const failed = upstream.failed - before.failed + unanswered(measured.now) - unanswered(measured.before)
   const instances = upstream.targets?.flatMap(({ instances }) => instances ?? [])
   return {
     service: upstream.service,
@@ -188,17 +209,17 @@ const ofUpstream = (
   }
 }
 
-const ofRequests = ({ before, now, seconds }: Measured, labels: Series.Labels) => {
-  const difference = (more: Series.Labels) =>
-    Series.sum(now, requests, { ...labels, ...more }) - Series.sum(before, requests, { ...labels, ...more })
+const ofRequests = ({ before, now, seconds }: Measured, sides: string) => {
+  const [earlier, current] = [before.get(sides) ?? [], now.get(sides) ?? []]
+  const difference = (more: Series.Labels) => Series.sum(current, requests, more) - Series.sum(earlier, requests, more)
   const all = difference({})
-  const wrong = Series.values(now, requests, labels, "code").filter(isWrong)
+  const wrong = Series.values(current, requests, {}, "code").filter(isWrong)
     .reduce((sum, code) => sum + difference({ code }), 0)
   return {
     perSecond: all / seconds,
     wrong: all === 0 ? undefined : wrong / all,
-    median: Series.quantile(before, now, durations, labels, 0.5),
-    slow: Series.quantile(before, now, durations, labels, 0.95)
+    median: Series.quantile(earlier, current, durations, {}, 0.5),
+    slow: Series.quantile(earlier, current, durations, {}, 0.95)
   }
 }
 

@@ -24,8 +24,12 @@ const parseLabels = (text: string): Readonly<Record<string, string>> =>
 
 export type Labels = Readonly<Record<string, string>>
 
-export const hasLabels = (series: Series, labels: Labels): boolean =>
-  Object.entries(labels).every(([name, value]) => series.labels[name] === value)
+const hasLabels = (series: Series, labels: Labels): boolean => {
+  for (const name in labels) {
+    if (series.labels[name] !== labels[name]) return false
+  }
+  return true
+}
 
 /** Of all that have these labels. */
 export const sum = (all: ReadonlyArray<Series>, name: string, labels: Labels): number =>
