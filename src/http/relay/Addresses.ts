@@ -8,17 +8,12 @@ export interface Addresses {
   readonly remote: string
 }
 
-const kept = new WeakMap<Splice.Stream, Addresses>()
+/** Kept in the socket itself: what a `WeakMap` knows of a socket that is gone lives on until the whole heap is looked at. */
+const key = Symbol("addresses")
 
 /** To be asked for the first time while the connection is open. */
-export const of = (socket: Splice.Stream): Addresses => {
-  let addresses = kept.get(socket)
-  if (addresses === undefined) {
-    addresses = {
-      local: Lines.address(socket.localAddress, socket.localPort),
-      remote: Lines.address(socket.remoteAddress, socket.remotePort)
-    }
-    kept.set(socket, addresses)
+export const of = (socket: Splice.Stream & { [key]?: Addresses }): Addresses =>
+  socket[key] ??= {
+    local: Lines.address(socket.localAddress, socket.localPort),
+    remote: Lines.address(socket.remoteAddress, socket.remotePort)
   }
-  return addresses
-}
