@@ -33,7 +33,7 @@ export class Outbox {
     this.#bytes += piece.length
     if (this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(flush, this)
+    setImmediate(flush, this)
   }
 
   /** Whether more may be added. Where it may not, `drained` is called when it may. */

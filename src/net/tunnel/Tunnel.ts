@@ -190,7 +190,9 @@ export class Tunnel implements TunnelStream.Carrier {
   #schedule(): void {
     if (this.#isScheduled || this.#isOver) return
     this.#isScheduled = true
-    process.nextTick(flush, this)
+    // Others that are read in this turn have their say in the same record. One alone need not wait for them.
+    if (this.size > 1) setImmediate(flush, this)
+    else process.nextTick(flush, this)
   }
 
   flush(): void {
