@@ -77,19 +77,30 @@ export const agentBehind = (port: number, rewrite: (path: string) => string = (p
   Effect.gen(function*() {
     let fault: Fault | undefined
     let isAbout = (_path: string) => true
+    let late = 0
+    let lowered = 0
+    let at = port
     const held = new Set<ServerResponse>()
     const front = yield* badAgent((request, response) => {
       if (fault !== undefined && isAbout(request.url!)) return fault(response)
       held.add(response)
       response.once("close", () => held.delete(response))
       const { headers, method, url } = request
-      const behind = ask({ host: "127.0.0.1", port, path: rewrite(url!), method, headers, agent: false }, (answer) => {
-        response.writeHead(answer.statusCode!, answer.headers)
-        answer.pipe(response)
-      })
-      behind.on("error", () => response.destroy())
-      response.once("close", () => behind.destroy())
-      request.pipe(behind)
+      const pass = () => {
+        const path = rewrite(url!).replace(/(?<=[?&]index=)\d+/, (index) => String(Number(index) + lowered))
+        const behind = ask({ host: "127.0.0.1", port: at, path, method, headers, agent: false }, (answer) => {
+          const index = answer.headers["x-consul-index"]
+          const said = index === undefined ? {} : { "x-consul-index": String(Math.max(1, Number(index) - lowered)) }
+          response.writeHead(answer.statusCode!, { ...answer.headers, ...said })
+          answer.pipe(response)
+        })
+        behind.on("error", () => response.destroy())
+        response.once("close", () => behind.destroy())
+        request.pipe(behind)
+      }
+      if (late === 0) return pass()
+      const timer = setTimeout(pass, late)
+      response.once("close", () => clearTimeout(timer))
     })
     return {
       ...front,
@@ -97,6 +108,20 @@ export const agentBehind = (port: number, rewrite: (path: string) => string = (p
       become: (next: Fault | undefined, about: (path: string) => boolean = () => true) => {
         fault = next
         isAbout = about
+        held.forEach((response) => response.destroy())
+      },
+      /** From now on it thinks for so many milliseconds before each answer. */
+      slow: (millis: number) => {
+        late = millis
+      },
+      /** It starts again, with the same data and an index that is lower by so much. */
+      lower: (by: number) => {
+        lowered = by
+        held.forEach((response) => response.destroy())
+      },
+      /** From now on another agent is behind it. */
+      replace: (by: number) => {
+        at = by
         held.forEach((response) => response.destroy())
       }
     }

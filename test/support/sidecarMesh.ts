@@ -22,6 +22,7 @@ export interface Options {
   /** Default: none. */
   readonly shutdownDelay?: Duration.Input
   readonly marks?: ConsulSidecar.Options["marks"]
+  readonly tunnels?: ConsulSidecar.Options["tunnels"]
 }
 
 export const defaults = (Name: string, Protocol: string): Entry => ({ Kind: "service-defaults", Name, Protocol })
@@ -51,7 +52,7 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     (DestinationName) => Effect.map(agent.freePort, (LocalBindPort) => ({ DestinationName, LocalBindPort }))
   )
   const sidecars = yield* Effect.forEach(["web", ...apps.map((_, index) => `api-${index + 1}`)], () => agent.freePort)
-  yield* Effect.gen(function*() {
+  const register = Effect.gen(function*() {
     yield* write(defaults("api", protocol))
     yield* write(intention({ Action: "allow" }))
     for (const entry of entries) yield* write(entry)
@@ -60,6 +61,7 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     }
     yield* agent.put({ name: "web", port: 1, sidecar: { port: sidecars[0]!, upstreams } })
   }).pipe(Effect.provideContext(consul))
+  yield* register
 
   const scope = yield* Effect.scope
   const start = Effect.fnUntraced(function*(id: string) {
@@ -68,7 +70,8 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
       proxyId: `${id}-sidecar-proxy`,
       drain: options.drain ?? "500 millis",
       shutdownDelay: options.shutdownDelay,
-      marks: options.marks
+      marks: options.marks,
+      tunnels: options.tunnels
     }).pipe(
       Scope.provide(own),
       Effect.provideContext(consul)
@@ -89,6 +92,8 @@ export const make = Effect.fnUntraced(function*({ apps, entries = [], others = [
     agent: running,
     front,
     /** For questions to the agent. */
-    call
+    call,
+    /** Tells the agent everything, as at the start. */
+    register
   }
 })

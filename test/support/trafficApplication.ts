@@ -1,0 +1,64 @@
+/** What `Traffic` calls: it answers with the path and the length of the body; over TCP with what it gets. */
+import * as Http from "node:http"
+import * as Http2 from "node:http2"
+import * as Net from "node:net"
+import { text } from "node:stream/consumers"
+import { Effect, type Scope } from "effect"
+
+export type Protocol = "tcp" | "http" | "http2"
+
+/** What it does with a request, or a new connection over TCP. */
+export type Mood = "well" | "hanging" | "resetting"
+
+export interface TrafficApplication {
+  readonly port: number
+  readonly become: (mood: Mood) => void
+  /** Accepts no more, and has no connection left; or accepts again. */
+  readonly refuse: Effect.Effect<void>
+  readonly accept: Effect.Effect<void>
+}
+
+export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let mood: Mood = "well"
+    const sockets = new Set<Net.Socket>()
+    const isWell = (socket: Net.Socket): boolean => {
+      if (mood === "resetting") socket.resetAndDestroy()
+      return mood === "well"
+    }
+    const answer = (
+      request: Http.IncomingMessage | Http2.Http2ServerRequest,
+      response: Http.ServerResponse | Http2.Http2ServerResponse
+    ): void => {
+      const { socket } = request
+      if (socket instanceof Net.Socket && !isWell(socket)) return
+      void text(request).then((body) => response.end(`${request.url} ${body.length}`), () => {})
+    }
+    const make = (): Net.Server => {
+      switch (protocol) {
+        case "tcp":
+          return Net.createServer((socket) => {
+            if (isWell(socket)) socket.pipe(socket)
+          })
+        case "http":
+          return Http.createServer(answer)
+        case "http2":
+          return Http2.createServer(answer)
+      }
+    }
+    const server = make()
+    server.on("connection", (socket: Net.Socket) => {
+      socket.on("error", () => {})
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    const listen = (port: number) =>
+      Effect.callback<void>((resume) => void server.listen(port, "127.0.0.1", () => resume(Effect.void)))
+    const refuse = Effect.sync(() => {
+      server.close()
+      sockets.forEach((socket) => socket.destroy())
+    })
+    yield* Effect.acquireRelease(listen(0), () => refuse)
+    const { port } = server.address() as Net.AddressInfo
+    return { port, become: (next) => void (mood = next), refuse, accept: listen(port) }
+  })
