@@ -19,6 +19,8 @@ export interface Refusal {
 export type Changes =
   /** Whoever reaches the socket may. */
   | { readonly _tag: "Socket" }
+  /** Whoever reaches the port may, and its own page. */
+  | { readonly _tag: "Anybody" }
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted<string> }
   | { readonly _tag: "Nobody"; readonly why: string }
 
@@ -28,7 +30,8 @@ export const refusal = (request: Request, changes: Changes): Refusal | undefined
     ? pageOfBrowser(request)
     : WebPages.refusal(request, { name: "the admin interface", allowedHosts: [] })
   if (page !== undefined) return page
-  if (request.method === "GET" || request.method === "HEAD" || changes._tag === "Socket") return undefined
+  if (request.method === "GET" || request.method === "HEAD") return undefined
+  if (changes._tag === "Socket" || changes._tag === "Anybody") return undefined
   if (changes._tag === "Nobody") return { status: 403, body: changes.why }
   const presented = /^bearer +(\S+) *$/i.exec(request.headers["authorization"] ?? "")?.[1]
   if (presented === undefined) {

@@ -31,6 +31,8 @@ export class ReadApi extends HttpApiGroup.make("read").add(
     query: which,
     success: HttpApiSchema.StreamSse({ data: Documents.Snapshot })
   }),
+  HttpApiEndpoint.get("graph", "/graph", { success: Documents.Graph }),
+  HttpApiEndpoint.get("graphEvents", "/graph/events", { success: HttpApiSchema.StreamSse({ data: Documents.Graph }) }),
   HttpApiEndpoint.get("logging", "/logging", { success: Documents.Logging }),
   HttpApiEndpoint.get("configuration", "/config", { success: Documents.Configuration })
 ) {}
@@ -52,6 +54,10 @@ export class ControlApi extends HttpApiGroup.make("control").add(
   HttpApiEndpoint.post("rotate", "/rotate", {
     query: which,
     success: [Documents.Renewal, Documents.Renewal.pipe(HttpApiSchema.status(502))]
+  }),
+  HttpApiEndpoint.put("changeIntention", "/intentions", {
+    query: Documents.Changed.fields,
+    success: Documents.Changed
   }),
   HttpApiEndpoint.post("cpuProfile", "/cpuprofile", {
     query: { seconds: Schema.optionalKey(seconds) },

@@ -15,13 +15,17 @@ import * as Access from "./Access.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
 import * as ControlHandlers from "./ControlHandlers.ts"
+import * as MeshPage from "./dashboard/MeshPage.ts"
 import * as Page from "./dashboard/Page.ts"
 import * as ReadHandlers from "./ReadHandlers.ts"
 import * as TokenFile from "./TokenFile.ts"
 
 export interface Options extends ReadHandlers.Options {
   readonly bind: Listening.Bind
-  /** Holds what changes need, unless they come over a Unix socket. Undefined: nobody may change anything. */
+  /**
+   * Holds what changes need, unless they come over a Unix socket. Undefined: nobody may change anything, but for intentions of a
+   * development agent: its own API takes them from everybody.
+   */
   readonly tokenFile?: string | undefined
 }
 
@@ -66,12 +70,16 @@ const routes = (options: Options) =>
       Layer.provide([ReadHandlers.layer(options), ControlHandlers.layer(options)])
     ),
     PrometheusMetrics.layerHttp(),
-    HttpRouter.add("GET", "/", HttpServerResponse.html(Page.html).pipe(HttpServerResponse.setHeaders(Page.headers)))
+    page("/", Page),
+    page("/mesh", MeshPage)
   ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
+
+const page = (path: "/" | "/mesh", { headers, html }: Pick<typeof Page, "headers" | "html">) =>
+  HttpRouter.add("GET", path, HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(headers)))
 
 /** What there is, as `METHOD /path`. */
 const paths: ReadonlyArray<string> = (() => {
-  const found = ["GET /", "GET /metrics"]
+  const found = ["GET /", "GET /mesh", "GET /metrics"]
   HttpApi.reflect(AdminApi.AdminApi, {
     onGroup: () => {},
     onEndpoint: ({ endpoint }) => {
@@ -93,11 +101,13 @@ const checked = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
   })
 
 const changes = (
-  { method }: HttpServerRequest.HttpServerRequest,
-  { bind, tokenFile }: Options
+  { method, url }: HttpServerRequest.HttpServerRequest,
+  { bind, intentions, tokenFile }: Options
 ): Effect.Effect<Access.Changes> =>
   "path" in bind
     ? Effect.succeed({ _tag: "Socket" })
+    : intentions !== undefined && method === "PUT" && url.startsWith("/intentions?")
+    ? Effect.succeed({ _tag: "Anybody" })
     : tokenFile === undefined || method === "GET" || method === "HEAD"
     ? Effect.succeed({ _tag: "Nobody", why: withoutToken })
     : Effect.match(TokenFile.read(tokenFile), {

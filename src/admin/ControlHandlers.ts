@@ -5,16 +5,16 @@ import { HttpApiBuilder } from "effect/http-api"
 import * as LogThreshold from "../observe/LogThreshold.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
-import type * as Fleet from "./Fleet.ts"
+import * as IntentionChange from "./IntentionChange.ts"
+import type { Options } from "./ReadHandlers.ts"
 import * as LogLevels from "./LogLevels.ts"
 import * as Profiles from "./Profiles.ts"
 import * as Views from "./Views.ts"
 
-export interface Options {
-  readonly fleet: Fleet.Fleet
-}
+const elsewhere =
+  "intentions can be changed here only in a mesh of `effect-mesh up` under its development agent: use consul config write"
 
-export const layer = ({ fleet }: Options) =>
+export const layer = ({ fleet, intentions }: Options) =>
   HttpApiBuilder.group(AdminApi.AdminApi, "control", (handlers) => {
     /** Answers 404 where there is no such sidecar. */
     const each = <A>(
@@ -43,23 +43,45 @@ export const layer = ({ fleet }: Options) =>
           }
           return LogLevels.current(threshold)
         }))
-      .handle("drain", ({ query }) =>
-        each(query, (chosen) => Effect.map(Effect.forEach(chosen, drain), (sidecars) => ({ sidecars }))))
-      .handle("reauthorize", ({ query }) =>
-        each(query, (chosen) =>
-          Effect.map(Effect.forEach(chosen, reauthorize), (sidecars) => ({ sidecars }))))
-      .handle("rotate", ({ query }) =>
-        each(query, (chosen) =>
-          Effect.map(Effect.forEach(chosen, renew, { concurrency: "unbounded" }), (all) => {
-            const sidecars = all.map(({ renewal }) =>
-              renewal
+      .handle(
+        "drain",
+        ({ query }) => each(query, (chosen) => Effect.map(Effect.forEach(chosen, drain), (sidecars) => ({ sidecars })))
+      )
+      .handle(
+        "reauthorize",
+        ({ query }) =>
+          each(query, (chosen) => Effect.map(Effect.forEach(chosen, reauthorize), (sidecars) => ({ sidecars })))
+      )
+      .handle(
+        "rotate",
+        ({ query }) =>
+          each(query, (chosen) =>
+            Effect.map(Effect.forEach(chosen, renew, { concurrency: "unbounded" }), (all) => {
+              const sidecars = all.map(({ renewal }) => renewal)
+              return all.every(({ answered }) => answered)
+                ? { sidecars }
+                : HttpServerResponse.jsonUnsafe({ sidecars }, { status: 502 })
+            }))
+      )
+      .handle("changeIntention", ({ query }) => {
+        if (intentions === undefined) {
+          return Effect.succeed(HttpServerResponse.jsonUnsafe({ error: elsewhere }, { status: 403 }))
+        }
+        const { action, destination, source } = query
+        return IntentionChange.apply(intentions, query).pipe(
+          Effect.andThen(
+            Effect.logInfo(
+              action === "remove"
+                ? `the intention ${source} → ${destination} was removed on the page of the mesh`
+                : `the intention ${source} → ${destination} says ${action} now, by the page of the mesh`
             )
-            return all.every(({ answered }) =>
-                answered
-              )
-              ? { sidecars }
-              : HttpServerResponse.jsonUnsafe({ sidecars }, { status: 502 })
-          })))
+          ),
+          Effect.as(query),
+          Effect.catch(({ message }) =>
+            Effect.succeed(HttpServerResponse.jsonUnsafe({ error: message }, { status: 502 }))
+          )
+        )
+      })
       .handle("cpuProfile", ({ query: { seconds = 10 } }) =>
         Profiles.cpu(Duration.seconds(seconds)).pipe(
           Effect.map((profile) =>

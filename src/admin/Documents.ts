@@ -7,6 +7,9 @@ import { Schema } from "effect"
 const count = Schema.Int
 const known = Schema.NullOr
 
+/** What an intention says. */
+const action = Schema.Literals(["allow", "deny", "permissions"])
+
 /** Of a sidecar, in every list of them. */
 const sidecar = {
   /** How it was asked for. */
@@ -78,7 +81,7 @@ export const Intentions = each({
     source: Schema.String,
     destination: Schema.String,
     precedence: count,
-    action: Schema.Literals(["allow", "deny", "permissions"]),
+    action,
     /** As the agent has it. */
     intention: Schema.Json
   })),
@@ -319,6 +322,52 @@ export const Snapshot = Schema.Struct({
   watches: Schema.Array(Watch)
 })
 export type Snapshot = typeof Snapshot.Type
+
+/** From a service to another one. */
+export const Edge = Schema.Struct({
+  source: Schema.String,
+  destination: Schema.String,
+  /** `requests`: each is judged by permissions. Null: it is decided elsewhere. */
+  verdict: known(Schema.Literals(["allow", "deny", "requests"])),
+  because: known(Schema.String),
+  /** The intention that decides. Null: the default policy does. */
+  rule: known(Schema.Struct({ source: Schema.String, destination: Schema.String, precedence: count, action })),
+  /** The source has a local port that leads there. */
+  upstream: Schema.Boolean,
+  ...traffic,
+  requests: known(Requests),
+  refusals: Schema.Array(Refusal)
+})
+export type Edge = typeof Edge.Type
+
+/** The services of a process, and those that they know. */
+export const Graph = Schema.Struct({
+  /** In milliseconds since 1970. */
+  at: Schema.Finite,
+  version: Schema.String,
+  agent: Schema.String,
+  /** Whether `PUT /intentions` is there. */
+  changeable: Schema.Boolean,
+  services: Schema.Array(Schema.Struct({
+    name: Schema.String,
+    /** Its sidecar in this process. Null: it has none. */
+    sidecar: known(Schema.String),
+    ready: known(Schema.Boolean),
+    protocol: known(Schema.String),
+    /** Connections of callers. */
+    open: count,
+    /** Of them, those that a change of policy has ended. */
+    cut: count
+  })),
+  edges: Schema.Array(Edge)
+})
+export type Graph = typeof Graph.Type
+
+export const Changed = Schema.Struct({
+  source: Schema.String,
+  destination: Schema.String,
+  action: Schema.Literals(["allow", "deny", "remove"])
+})
 
 export const Logging = Schema.Struct({ level: LogLevel })
 

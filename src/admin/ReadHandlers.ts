@@ -2,10 +2,12 @@
 import { Clock, Effect, Schedule, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import type * as ConsulClient from "../consul/ConsulClient.ts"
 import * as LogThreshold from "../observe/LogThreshold.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
+import * as Graphs from "./Graphs.ts"
 import type * as Fleet from "./Fleet.ts"
 import * as Health from "./Health.ts"
 import * as LogLevels from "./LogLevels.ts"
@@ -15,6 +17,8 @@ import * as Views from "./Views.ts"
 export interface Options {
   readonly fleet: Fleet.Fleet
   readonly about: About
+  /** Whose intentions can be changed: those of a development agent. Undefined: nobody's. */
+  readonly intentions?: ConsulClient.ConsulClient["Service"] | undefined
 }
 
 /** What the process knows of itself. */
@@ -38,6 +42,20 @@ const snapshot = ({ about, fleet }: Options, name: string | undefined) =>
       sidecars: Health.readiness(members, now).sidecars,
       sidecar: chosen === undefined ? null : Snapshots.summary(chosen, context, now),
       watches: Views.watches(Watched.followed(context), now).watches
+    }
+    return document
+  })
+
+const graph = ({ about, fleet, intentions }: Options) =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const context = yield* Effect.context<never>()
+    const document: Documents.Graph = {
+      at: now,
+      version: about.version,
+      agent: about.agent,
+      changeable: intentions !== undefined,
+      ...Graphs.of({ members: fleet.members(), context, now })
     }
     return document
   })
@@ -73,6 +91,17 @@ export const layer = (options: Options) =>
             Effect.provideContext(snapshot(options, query.sidecar), context),
             Schedule.spaced("1 second")
           )))
+      .handle("graph", () =>
+        graph(options))
+      .handle("graphEvents", () =>
+        Effect.map(
+          Effect.context<never>(),
+          (context) =>
+            Stream.fromEffectSchedule(
+              Effect.provideContext(graph(options), context),
+              Schedule.spaced("1 second")
+            )
+        ))
       .handle("logging", () =>
         Effect.map(LogThreshold.LogThreshold, LogLevels.current))
       .handle("configuration", () =>

@@ -19,6 +19,13 @@ export const up = Command.make(
       Flag.withDescription("Port of the development agent, when no agent is given; 0 takes any free one"),
       Flag.withDefault(8500)
     ),
+    adminBind: Flag.String("admin-bind").pipe(
+      Flag.withDescription(
+        "Where the dashboard of the mesh is: 127.0.0.1:PORT or unix:/path/to/socket; default: any free port of 127.0.0.1"
+      ),
+      Flag.withMetavar("ADDRESS"),
+      Flag.withDefault("127.0.0.1:0")
+    ),
     allowHost,
     enableScriptChecks,
     audit: Flag.String("audit").pipe(
@@ -53,6 +60,7 @@ export const up = Command.make(
 
 const run = Effect.fn(function*(
   options: Log.Options & Consul.Flags & {
+    readonly adminBind: string
     readonly agentPort: number
     readonly allowHost: ReadonlyArray<string>
     readonly enableScriptChecks: boolean
@@ -62,7 +70,10 @@ const run = Effect.fn(function*(
 ) {
   yield* OpenFiles.warnIfFew()
   // Loaded here, so that a sidecar does not carry the development agent around.
-  const [Matrix, Mesh] = yield* Effect.promise(() => Promise.all([import("./up/Matrix.ts"), import("./up/Mesh.ts")]))
+  const [Dashboard, Matrix, Mesh] = yield* Effect.promise(() =>
+    Promise.all([import("./up/Dashboard.ts"), import("./up/Matrix.ts"), import("./up/Mesh.ts")])
+  )
+  const bind = yield* Dashboard.address(options.adminBind)
   const mesh = yield* Mesh.make({
     files: options.files,
     consul: Consul.settings(options),
@@ -71,7 +82,12 @@ const run = Effect.fn(function*(
     enableScriptChecks: options.enableScriptChecks,
     audit: options.audit
   })
-  yield* Log.announce(options, `\nThe mesh is up. Consul's API is at ${mesh.address}.`, { address: mesh.address })
+  const dashboard = yield* Dashboard.open(mesh, bind)
+  yield* Log.announce(
+    options,
+    `\nThe mesh is up. Consul's API is at ${mesh.address}, its dashboard at ${dashboard}.`,
+    { address: mesh.address, dashboard }
+  )
   for (const { sidecar } of mesh.sidecars) {
     yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
   }

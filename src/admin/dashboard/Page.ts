@@ -2,7 +2,7 @@
  * The dashboard: one page that needs nothing else, no build step, no script, style or font from elsewhere. It shows what `/events`
  * tells.
  */
-import { createHash } from "node:crypto"
+import * as Policy from "./Policy.ts"
 import { script } from "./script.ts"
 import { style } from "./style.ts"
 
@@ -75,19 +75,4 @@ ${clock("root")}
 </html>
 `
 
-const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
-
-/** Nothing but this script and this style, and nothing from elsewhere. */
-export const headers = {
-  "content-security-policy": [
-    "default-src 'none'",
-    `script-src ${hashOf(script)}`,
-    `style-src ${hashOf(style)}`,
-    "connect-src 'self'",
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'"
-  ].join("; "),
-  "referrer-policy": "no-referrer"
-}
+export const headers = Policy.headers({ script, style })

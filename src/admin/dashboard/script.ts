@@ -4,7 +4,7 @@
  */
 
 /** Counts become rates: of the last seconds for what is shown, of the last minute for times and failures. */
-const numbers = `
+export const numbers = `
 "use strict";
 const byId = (id) => document.getElementById(id);
 const histories = new Map();
@@ -93,7 +93,7 @@ const span = (seconds) => {
 `
 
 /** Elements are made once, and changed where their text is another one. */
-const elements = `
+export const elements = `
 const make = (name, attributes, ...children) => {
   const made = name === "svg" || name === "path" || name === "circle" || name === "line" ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) if (value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
