@@ -14,6 +14,7 @@
  */
 import { Clock, Context, Duration, Effect, Pull, Random, Schedule, Stream } from "effect"
 import * as ConsulError from "./ConsulError.ts"
+import * as SameAnswer from "./SameAnswer.ts"
 
 /** One thing heard from a source. `at` is in milliseconds since the epoch. */
 export type Observation<A> =
@@ -32,6 +33,8 @@ export type Query<A, C> = (known: {
   readonly cursor: C | undefined
   /** As the API takes it: `300000ms`. */
   readonly wait: string
+  /** Handed on with the request, it spares decoding an answer that is repeated. */
+  readonly memory: SameAnswer.Memory
 }) => Effect.Effect<Answer<A, C>, ConsulError.ConsulError>
 
 export interface Policy {
@@ -73,17 +76,17 @@ export const byHash = <A>(what: string, query: Query<A, string>): Stream.Stream<
 export const polled = <A>(
   what: string,
   every: Duration.Input,
-  ask: Effect.Effect<A, ConsulError.ConsulError>
+  ask: (memory: SameAnswer.Memory) => Effect.Effect<A, ConsulError.ConsulError>
 ): Stream.Stream<Observation<A>> =>
   Stream.unwrap(Effect.map(Policy, (policy) => {
     const most = Duration.fromInputUnsafe(every)
     const pause = Effect.flatMap(Random.next, (share) => Effect.sleep(Duration.times(most, 1 - share / 10)))
     return make(
       what,
-      ({ cursor }) =>
+      ({ cursor, memory }) =>
         Effect.andThen(
           cursor === undefined ? Effect.void : pause,
-          Effect.map(ask, (value) => ({ value, cursor: true as const }))
+          Effect.map(ask(memory), (value) => ({ value, cursor: true as const }))
         ),
       () => true as const
     ).pipe(Stream.provideService(Policy, {
@@ -118,8 +121,10 @@ const make = <A, C>(
     const take = makeBucket(policy.burst, Duration.toMillis(policy.interval))
     const waitText = `${Math.max(1, Math.round(Duration.toMillis(wait)))}ms`
 
+    const memory = SameAnswer.memory()
+    let last: { readonly value: A; readonly cursor: C } | undefined
     const ask = (cursor: C | undefined) =>
-      query({ cursor, wait: waitText }).pipe(
+      query({ cursor, wait: waitText, memory }).pipe(
         Effect.timeoutOrElse({
           duration: patience,
           orElse: () => Effect.fail(ConsulError.timedOut(what, patience))
@@ -135,14 +140,23 @@ const make = <A, C>(
       Effect.gen(function*() {
         yield* Effect.sleep(state.delay)
         yield* Effect.sleep(take(yield* Clock.currentTimeMillis))
-        const result = yield* Effect.result(ask(state.cursor))
+        memory.heard = undefined
+        const before = last
+        const result = yield* Effect.result(
+          before === undefined
+            ? ask(state.cursor)
+            : Effect.catchIf(ask(state.cursor), () => SameAnswer.isRepeated(memory), () => Effect.succeed(before))
+        )
         const at = yield* Clock.currentTimeMillis
         if (result._tag === "Success") {
-          const { cursor, value } = result.success
+          last = result.success
+          memory.known = memory.heard
+          const { cursor, value } = last
           const answered: State<C> = { ...start, cursor: next(state.cursor, cursor) }
           return [{ _tag: "Answer", value, at } as Observation<A>, answered] as const
         }
         const backoff = state.backoff ?? (yield* Schedule.toStep(policy.backoff))
+        last = memory.known = undefined
         const [, delay] = yield* Pull.catchDone(
           backoff(at, result.failure),
           () => Effect.succeed([undefined, Duration.minutes(1)] as const)

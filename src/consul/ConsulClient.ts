@@ -28,13 +28,18 @@ import * as Connections from "./Connections.ts"
 import * as ConsulApi from "./ConsulApi.ts"
 import * as ConsulError from "./ConsulError.ts"
 import * as Credentials from "./Credentials.ts"
+import * as SameAnswer from "./SameAnswer.ts"
 import * as Settings from "./Settings.ts"
 import * as TransportFailure from "./TransportFailure.ts"
 
-export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi>
+export type Api = HttpApiClient.ForApi<typeof ConsulApi.ConsulApi, SameAnswer.SameAnswer>
 
 /** What a call of a derived method may fail with. */
-export type CallError = ApiError.ApiError | HttpClientError.HttpClientError | Schema.SchemaError
+export type CallError =
+  | ApiError.ApiError
+  | HttpClientError.HttpClientError
+  | Schema.SchemaError
+  | SameAnswer.SameAnswer
 
 export class ConsulClient extends Context.Service<ConsulClient, {
   /** Where requests go, for logs: never with credentials. */
@@ -73,6 +78,8 @@ export class ConsulClient extends Context.Service<ConsulClient, {
 export interface Known<out C> {
   readonly cursor: C | undefined
   readonly wait: string
+  /** Of whoever asks this very question again and again: an answer that is repeated fails instead of being decoded. */
+  readonly memory?: SameAnswer.Memory | undefined
 }
 
 /**
@@ -164,7 +171,11 @@ export const make = (
           ? atLeisure(held(ways.many), held(ways.many, turn))
           : inTime(held(ways.vital), Effect.andThen(pause(sharing, known.wait), ask))
         // A span for each wait of minutes would be of no use.
-        return Effect.provideService(told(once, true), HttpClient.TracerDisabledWhen, Function.constTrue)
+        return Effect.provideService(
+          SameAnswer.remembered(known.memory, told(once, true)),
+          HttpClient.TracerDisabledWhen,
+          Function.constTrue
+        )
       }
     })
   })
@@ -216,7 +227,8 @@ const deriveApi = (
           ))
       ),
       // Spans carry headers: not this one.
-      HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken))
+      HttpClient.transform((effect) => Effect.updateService(effect, Headers.CurrentRedactedNames, redactToken)),
+      SameAnswer.recognize
     )
   })
 
@@ -398,6 +410,7 @@ const toConsulError = (
   if (Schema.isSchemaError(error)) {
     return ConsulError.undecodable(what, error.message.split("\n").slice(0, 3).join(" ").slice(0, 256))
   }
+  if (error._tag === "SameAnswer") return ConsulError.undecodable(what, error.message)
   return ConsulError.fromStatus(what, statusOf[error._tag], error.body)
 }
 

@@ -10,6 +10,7 @@ import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as CompleteAnswer from "../consul/CompleteAnswer.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
+import type * as SameAnswer from "../consul/SameAnswer.ts"
 import * as Watched from "./Watched.ts"
 
 /** One sidecar, as it is registered. */
@@ -44,15 +45,16 @@ export const layer: Layer.Layer<NodeProxies, never, ConsulClient.ConsulClient> =
       name,
       Effect.suspend(() => {
         let known: ReadonlyArray<NodeProxy> = []
-        const ask = consul.hold(
-          name,
-          "vital",
-          { cursor: undefined, wait: "0ms" },
-          (api) => api.agent.services({ query: { filter } })
-        ).pipe(Effect.map(({ body, headers }) => {
-          known = heard(known, Object.values(body), CompleteAnswer.isFiltered(headers))
-          return known
-        }))
+        const ask = (memory: SameAnswer.Memory) =>
+          consul.hold(
+            name,
+            "vital",
+            { cursor: undefined, wait: "0ms", memory },
+            (api) => api.agent.services({ query: { filter } })
+          ).pipe(Effect.map(({ body, headers }) => {
+            known = heard(known, Object.values(body), CompleteAnswer.isFiltered(headers))
+            return known
+          }))
         return Watched.make({ what, watch: "registration", subject: "*" }, BlockingQuery.polled(name, every, ask))
       })
     )

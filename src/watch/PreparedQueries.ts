@@ -74,7 +74,7 @@ const execute = (consul: ConsulClient.ConsulClient["Service"], request: Request,
         )
       return Watched.make(
         { what: `the instances of the prepared query ${query}`, watch: "query", subject: query },
-        BlockingQuery.polled(name, every, once)
+        BlockingQuery.polled(name, every, () => once)
       )
     })
   )

@@ -189,7 +189,7 @@ describe("BlockingQuery.polled", () => {
         askedAt.push(yield* Clock.currentTimeMillis)
         return yield* answers(askedAt.length)
       })
-      yield* BlockingQuery.polled("GET /v1/x", "30 seconds", ask).pipe(
+      yield* BlockingQuery.polled("GET /v1/x", "30 seconds", () => ask).pipe(
         Stream.runForEach((o) => Effect.sync(() => seen.push(o._tag === "Answer" ? o.value : o.error.reason._tag))),
         Effect.provideService(BlockingQuery.Policy, policy),
         Effect.forkChild({ startImmediately: true })
