@@ -4,7 +4,7 @@
  * connection; the others are served on.
  */
 import { TLSSocket } from "node:tls"
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as Http1Connections from "./Http1Connections.ts"
 import * as Http2Sessions from "./Http2Sessions.ts"
 import type * as HttpExchange from "./HttpExchange.ts"
@@ -12,6 +12,7 @@ import * as HttpLimits from "./HttpLimits.ts"
 import * as ServedConnections from "./ServedConnections.ts"
 import * as SniffProtocol from "./SniffProtocol.ts"
 import type * as Splice from "../net/Splice.ts"
+import * as Sweep from "../net/Sweep.ts"
 import * as TunnelStream from "../net/tunnel/TunnelStream.ts"
 
 export type Protocol = SniffProtocol.Protocol
@@ -72,8 +73,7 @@ export const make = Effect.fnUntraced(
     }
     const http1 = yield* (speakHttp1 ?? Http1Connections.make)(observer)
     const http2 = yield* Http2Sessions.make({ ...observer, streams: streams ?? false })
-    const sweep = Effect.sync(() => open.sweep(performance.now()))
-    yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(HttpLimits.interval(limits))))
+    yield* Sweep.every(() => HttpLimits.interval(limits), () => open.sweep(performance.now()))
 
     const take = (connection: Connection, protocol: Protocol) => {
       const served = protocol === "h2" ? http2.take(connection) : http1.take(connection, announced)

@@ -10,6 +10,7 @@
  */
 import { Duration, Effect, type Scope } from "effect"
 import type * as Splice from "./Splice.ts"
+import * as Sweep from "./Sweep.ts"
 
 export interface Options {
   /** How long a connection may last. Default: no limit. */
@@ -99,7 +100,7 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
   let limits = complete(options, retire === undefined)
   const lives = new Map<C, Life>()
   const retired = { lifetime: 0, idle: 0 }
-  const sweep = Effect.sync(() => {
+  const sweep = () => {
     if (shortest(limits) === Infinity) return
     const now = performance.now()
     for (const [connection, life] of lives) {
@@ -114,10 +115,8 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
       } else if (due.act === "reset") connection.reset()
       else socket.end()
     }
-  })
-  yield* Effect.forkScoped(
-    Effect.forever(Effect.andThen(Effect.suspend(() => Effect.sleep(interval(limits))), sweep))
-  )
+  }
+  yield* Sweep.every(() => interval(limits), sweep)
   return {
     track: (connection) => {
       lives.set(connection, begin(performance.now(), Math.random()))

@@ -1,10 +1,11 @@
 /** The connections of a sidecar to its application: over HTTP/1.1, and over HTTP/2 where the application speaks both. */
-import { Effect, FiberSet, Schedule, type Scope } from "effect"
+import { Effect, FiberSet, type Scope } from "effect"
 import * as Circuit from "../../http/relay/Circuit.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as Http1Connections from "../../http/relay/Http1Connections.ts"
 import * as Http2Connections from "../../http/relay/Http2Connections.ts"
 import * as Listening from "../../net/Listening.ts"
+import * as Sweep from "../../net/Sweep.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Application from "../Application.ts"
 import * as TransportFailure from "../log/TransportFailure.ts"
@@ -56,14 +57,11 @@ export const make = Effect.fnUntraced(function*(
   }
   let current = open(first)
   yield* Effect.addFinalizer(() => Effect.andThen(current.http1.destroy, current.http2.destroy))
-  yield* Effect.forkScoped(Effect.schedule(
-    Effect.sync(() => {
-      const now = performance.now()
-      current.http1.sweep(now)
-      current.http2.sweep(now)
-    }),
-    Schedule.spaced("500 millis")
-  ))
+  yield* Sweep.every(() => 500, () => {
+    const now = performance.now()
+    current.http1.sweep(now)
+    current.http2.sweep(now)
+  })
   return {
     of: (version) => version === "2" ? current.http2 : current.http1,
     update: (settings) => {

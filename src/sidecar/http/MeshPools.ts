@@ -1,11 +1,12 @@
 /** The connections of a sidecar to the instances of an upstream, over HTTP/1.1 or HTTP/2 as the protocol of the service has it. */
-import { Context, Effect, Schedule, type Scope, Stream } from "effect"
+import { Context, Effect, type Scope, Stream } from "effect"
 import * as Circuit from "../../http/relay/Circuit.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as Http1Connections from "../../http/relay/Http1Connections.ts"
 import * as Http2Connections from "../../http/relay/Http2Connections.ts"
 import type * as Instance from "../../http/relay/Instance.ts"
 import * as Listening from "../../net/Listening.ts"
+import * as Sweep from "../../net/Sweep.ts"
 import * as TcpOptions from "../../net/TcpOptions.ts"
 import * as Connect from "../../outbound/Connect.ts"
 import * as Destination from "../../outbound/Destination.ts"
@@ -42,13 +43,10 @@ export const make = Effect.fnUntraced(function*(
     if (circuit === undefined) circuits.set(target, circuit = Circuit.make(limits))
     return circuit
   }
-  yield* Effect.forkScoped(Effect.schedule(
-    Effect.sync(() => {
-      const now = performance.now()
-      for (const pool of pools) pool.sweep(now)
-    }),
-    Schedule.spaced("1 second")
-  ))
+  yield* Sweep.every(() => 1000, () => {
+    const now = performance.now()
+    for (const pool of pools) pool.sweep(now)
+  })
   // Connections are of the certificate that they were made with.
   const first = contexts.current()
   yield* Effect.forkScoped(Stream.runForEach(contexts.changes, (material) =>
