@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto"
 import { Clock, Effect, Result } from "effect"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
+import * as ConsulError from "../../consul/ConsulError.ts"
 import * as Certificate from "../../identity/Certificate.ts"
 import * as SpiffeId from "../../identity/SpiffeId.ts"
 import type * as TrustBundle from "../../identity/TrustBundle.ts"
@@ -43,11 +44,34 @@ export const check = Effect.fnUntraced(function*(
     ] as const
     : judgeLeaf(LeafCertificate.toLeaf(leafAnswer.success.body), service, now)
   if (roots === undefined || leaf === undefined) return { findings: [ofRoots, ofLeaf], material: undefined }
+  const right = yield* mayRenew(ask, service, leaf)
   const material = SecureContexts.material(leaf, roots, now, spiffe)
   const fit = Result.isFailure(material)
     ? Finding.broken(material.failure.message, "Look at the certificate authority: consul connect ca get-config")
     : judgeChain(leaf, roots)
-  return { findings: [ofRoots, ofLeaf, fit], material: Result.getOrElse(material, () => undefined) }
+  return { findings: [ofRoots, ofLeaf, ...right, fit], material: Result.getOrElse(material, () => undefined) }
+})
+
+/**
+ * Agents have been seen to give a certificate from their cache to tokens that could not get it otherwise (1.21). Another question
+ * needs the same right, and is judged each time.
+ */
+const mayRenew = Effect.fnUntraced(function*(
+  ask: Asking.Asking["ask"],
+  service: string,
+  { certificate, identity }: LeafCertificate.Leaf
+) {
+  const answer = yield* ask("POST /v1/agent/connect/authorize", (api) =>
+    api.agent.authorize({
+      query: {},
+      payload: { Target: service, ClientCertURI: SpiffeId.format(identity), ClientCertSerial: certificate.serial }
+    }))
+  return Result.isFailure(answer) && ConsulError.isRefused(answer.failure)
+    ? [Finding.broken(
+      `the token may not get certificates for ${service}: this one comes from the agent's cache, and nobody will renew it`,
+      `Give its policies service:write on ${service}`
+    )]
+    : []
 })
 
 const until = ({ notAfter }: Certificate.Certificate, now: number): string => {

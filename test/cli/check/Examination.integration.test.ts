@@ -186,6 +186,12 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("an examinati
         /^broken: cannot get a certificate for web.* the token may not → .*service:write on web/
       ],
       [
+        "a token that gets a certificate from the agent's cache only",
+        "/v1/agent/connect/authorize",
+        { status: 403, body: "Permission denied" },
+        /^broken: the token may not get certificates for web.* → .*service:write on web/
+      ],
+      [
         "a token that may not read intentions",
         "/v1/connect/intentions/match",
         { status: 403, body: "Permission denied" },
