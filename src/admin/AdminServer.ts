@@ -52,17 +52,23 @@ export const make = Effect.fnUntraced(function*(
     HttpMiddleware.TracerDisabledWhen,
     Function.constTrue
   )
-  server.on("request", handler)
-  const bound = yield* Effect.acquireRelease(
-    Listening.listen(server, options.bind),
-    () =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
+  const answers = new Set<Http.ServerResponse>()
+  server.on("request", (request, response) => {
+    answers.add(response)
+    response.once("close", () => answers.delete(response))
+    handler(request, response)
+  })
+  const bound = yield* Effect.acquireRelease(Listening.listen(server, options.bind), () => close(server, answers))
   return { bound }
 })
+
+/** Streams end. Other answers have their time: the process may end because of the one that is being written. */
+const close = (server: Http.Server, answers: ReadonlySet<Http.ServerResponse>): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+    server.closeIdleConnections()
+    for (const answer of answers) if (!answer.writableEnded) answer.destroy()
+  }).pipe(Effect.timeoutOption("1 second"), Effect.andThen(Effect.sync(() => server.closeAllConnections())))
 
 const routes = (options: Options) =>
   Layer.mergeAll(

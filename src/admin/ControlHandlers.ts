@@ -1,7 +1,9 @@
 /** What the process can be told to do. */
-import { Duration, Effect } from "effect"
-import { HttpServerResponse } from "effect/http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Duration, Effect, LogLevel } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import type { EventEmitter } from "node:events"
 import * as LogThreshold from "../observe/LogThreshold.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
@@ -37,16 +39,17 @@ export const layer = ({ fleet, intentions }: Options) =>
         Effect.gen(function*() {
           const threshold = yield* LogThreshold.LogThreshold
           const before = LogLevels.current(threshold)
+          const line = before.level === query.level
+            ? Effect.void
+            : Effect.logInfo(`the log level was ${before.level}, and is ${query.level} now`)
+          // While the log takes such lines, before the change or after it.
+          const isHeard = LogLevel.isLessThanOrEqualTo(threshold.level(), "Info")
+          if (isHeard) yield* line
           threshold.set(LogLevels.of(query.level))
-          if (before.level !== query.level) {
-            yield* Effect.logInfo(`the log level was ${before.level}, and is ${query.level} now`)
-          }
+          if (!isHeard) yield* line
           return LogLevels.current(threshold)
         }))
-      .handle(
-        "drain",
-        ({ query }) => each(query, (chosen) => Effect.map(Effect.forEach(chosen, drain), (sidecars) => ({ sidecars })))
-      )
+      .handle("drain", ({ query, request }) => each(query, (chosen) => drain(request, chosen)))
       .handle(
         "reauthorize",
         ({ query }) =>
@@ -105,12 +108,28 @@ const download = (extension: string) => ({
   "content-disposition": `attachment; filename="effect-mesh-${process.pid}.${extension}"`
 })
 
-/** Begins to leave. Once it has left it is gone from here, and the process may be, too. */
-const drain = ({ head, sidecar }: Views.Running) =>
-  Effect.map(
-    Effect.forkDetach(sidecar.leave, { startImmediately: true }),
-    () => ({ ...head, phase: sidecar.status().phase })
+/** Begins once the answer has gone out: the process may end when the sidecar has left. */
+const drain = (request: HttpServerRequest.HttpServerRequest, chosen: ReadonlyArray<Views.Running>) =>
+  Effect.as(
+    Effect.forkDetach(
+      Effect.andThen(
+        closed(NodeHttpServerRequest.toServerResponse(request)),
+        Effect.forEach(chosen, ({ sidecar }) => sidecar.leave, { concurrency: "unbounded", discard: true })
+      ),
+      { startImmediately: true }
+    ),
+    {
+      sidecars: chosen.map(({ head, status: { phase } }) => ({
+        ...head,
+        phase: phase === "serving" ? "leaving" : phase
+      }))
+    }
   )
+
+const closed = (response: EventEmitter): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    response.once("close", () => resume(Effect.void))
+  })
 
 const reauthorize = Effect.fnUntraced(function*({ head, sidecar, status }: Views.Running) {
   const inbound = status.listeners.filter(({ direction }) => direction === "inbound")

@@ -94,7 +94,7 @@ describe("what the admin interface can be told to do", () => {
       const drained = yield* admin.ask("POST", "/drain?sidecar=api", { authorization })
       assert.strictEqual(drained.status, 202)
       assert.deepStrictEqual(JSON.parse(drained.text), {
-        sidecars: [{ name: "api", proxy: "api-1-sidecar-proxy", service: "api", phase: "draining" }]
+        sidecars: [{ name: "api", proxy: "api-1-sidecar-proxy", service: "api", phase: "leaving" }]
       })
       const ready = yield* admin.ask("GET", "/ready")
       assert.strictEqual(ready.status, 503)

@@ -44,7 +44,7 @@ export interface Answer {
 }
 
 /** As any program may ask, whatever it says of itself. */
-const request = (options: Http.RequestOptions): Effect.Effect<Answer> =>
+export const request = (options: Http.RequestOptions): Effect.Effect<Answer> =>
   Effect.callback((resume) => {
     const asked = Http.request({ ...options, agent: false }, (response) => {
       let text = ""

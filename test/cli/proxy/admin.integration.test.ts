@@ -1,0 +1,81 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { join } from "node:path"
+import * as Admin from "../../support/admin.ts"
+import * as consul from "../../support/consul.ts"
+import { run } from "../../support/meshCommand.ts"
+import * as SidecarProcess from "../../support/sidecarProcess.ts"
+import { eventually } from "../../support/sockets.ts"
+import { folder } from "../../support/temporary.ts"
+
+/** Registered for the scope, and its sidecar as a process of its own, with a socket for operators. */
+const proxy = Effect.gen(function*() {
+  const name = consul.fresh("admin")
+  yield* consul.register({ name, port: 1, sidecar: { port: yield* consul.freePort } })
+  const socketPath = join(yield* folder, "admin.sock")
+  const running = yield* SidecarProcess.start({
+    args: ["--sidecar-for", name, "--admin-bind", `unix:${socketPath}`, "--shutdown-delay", "0", "--audit"],
+    env: { ...(yield* consul.variables), CONSUL_HTTP_TOKEN: "a-token-that-nobody-may-see" }
+  })
+  const ask = (method: string, path: string) => Admin.request({ socketPath, method, path })
+  return { ...running, ask, name }
+})
+
+describe("effect-mesh proxy --admin-bind", () => {
+  it.live("says of each setting where it comes from, and no token anywhere", () =>
+    Effect.gen(function*() {
+      const { ask, name } = yield* proxy
+      const config = JSON.parse((yield* ask("GET", "/config")).text) as {
+        readonly settings: ReadonlyArray<{ readonly name: string; readonly value: unknown; readonly from: string }>
+      }
+      const of = (setting: string) => config.settings.find((each) => each.name === setting)
+      assert.deepStrictEqual(of("sidecar-for"), { name: "sidecar-for", value: [name], from: "flag" })
+      assert.deepStrictEqual(of("audit"), { name: "audit", value: true, from: "flag" })
+      assert.deepStrictEqual(of("token"), { name: "token", value: "(secret)", from: "CONSUL_HTTP_TOKEN" })
+      assert.deepStrictEqual(of("spiffe"), { name: "spiffe", value: "strict", from: "default" })
+      for (const path of ["/config", "/certs", "/snapshot", "/graph", "/watches", "/intentions", "/metrics", "/"]) {
+        const { status, text } = yield* ask("GET", path)
+        assert.strictEqual(status, 200, path)
+        assert.notInclude(text, "nobody-may-see", path)
+        assert.notInclude(text, "PRIVATE KEY", path)
+      }
+    }).pipe(Effect.provide(consul.layer)))
+
+  it.live("changes what the process logs, while it runs", () =>
+    Effect.gen(function*() {
+      const { ask, output } = yield* proxy
+      assert.strictEqual((yield* ask("POST", "/logging?level=error")).status, 200)
+      yield* eventually(() => output().includes("the log level was info, and is error now"))
+      assert.strictEqual((yield* ask("POST", "/logging?level=debug")).status, 200)
+      yield* eventually(() => output().includes("the log level was error, and is debug now"))
+    }).pipe(Effect.provide(consul.layer)))
+
+  it.live("drains on request, and ends when it has left", () =>
+    Effect.gen(function*() {
+      const { ask, exited } = yield* proxy
+      assert.strictEqual((yield* ask("GET", "/ready")).status, 200)
+      assert.strictEqual((yield* ask("POST", "/drain")).status, 202)
+      assert.strictEqual(yield* exited, 0)
+    }).pipe(Effect.provide(consul.layer)))
+
+  it.live.each(
+    [
+      [
+        ["--admin-bind", "0.0.0.0:19000"],
+        /--admin-bind is "0.0.0.0:19000", which other machines may reach: .*--admin-allow-remote/
+      ],
+      [["--admin-bind", "nowhere"], /--admin-bind is "nowhere": write 127.0.0.1:PORT/],
+      [["--admin-token-file", "/none"], /Add --admin-bind/],
+      [
+        ["--admin-bind", "127.0.0.1:0", "--admin-token-file", "/none"],
+        /--admin-token-file names \/none, which cannot be read: ENOENT/
+      ]
+    ] as const
+  )("ends with one clear line for %j", ([args, line]) =>
+    Effect.gen(function*() {
+      const { code, printed } = yield* run("proxy", "--sidecar-for", "web", ...args)
+      assert.strictEqual(code, 1, printed)
+      assert.match(printed, line)
+      assert.notInclude(printed, "    at ")
+    }))
+})
