@@ -20,13 +20,13 @@ export const doubt = (what: string, remedy: string): Finding => ({ state: "doubt
 export const broken = (what: string, remedy: string): Finding => ({ state: "broken", what, remedy })
 export const unknown = (what: string): Finding => ({ state: "unknown", what })
 
-/** A request that `right` is needed for has failed. `purpose` continues "cannot": `read the CA roots`. */
+/** A request has failed that needs `right`; empty: any token. `purpose` continues "cannot": `read the CA roots`. */
 export const ofError = (purpose: string, right: string, { reason }: ConsulError.ConsulError): Finding => {
   switch (reason._tag) {
     case "PermissionDenied":
       return reason.body.includes("ACL not found")
         ? broken(`cannot ${purpose}: the agent does not know the token`, tokenRemedy)
-        : broken(`cannot ${purpose}: the token may not`, `Give its policies ${right}`)
+        : broken(`cannot ${purpose}: the token may not`, right === "" ? tokenRemedy : `Give its policies ${right}`)
     case "Filtered":
       return broken(
         `cannot ${purpose} completely: the agent leaves out what the token may not read`,

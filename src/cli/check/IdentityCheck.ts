@@ -35,7 +35,7 @@ export const check = Effect.fnUntraced(function*(
     )
   ], { concurrency: 2 })
   const [roots, ofRoots] = Result.isFailure(rootsAnswer)
-    ? [undefined, Finding.ofError("read the CA roots", "a policy at all", rootsAnswer.failure)] as const
+    ? [undefined, Finding.ofError("read the CA roots", "", rootsAnswer.failure)] as const
     : judgeRoots(CaRoots.toBundle(rootsAnswer.success.body), now)
   const [leaf, ofLeaf] = Result.isFailure(leafAnswer)
     ? [

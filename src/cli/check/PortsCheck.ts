@@ -67,7 +67,8 @@ const ofPublic = Effect.fnUntraced(function*(options: Options, listen: ProxyRegi
     ...listen,
     host: listen.host === "0.0.0.0" ? "127.0.0.1" : listen.host === "::" ? "::1" : listen.host
   }
-  const remedy = "End the program that has the port, or register the proxy with another one"
+  const remedy =
+    "If it is the sidecar, look at its log; if it is another program, end it, or register the proxy with another port"
   if (material === undefined) {
     return {
       runs: undefined,

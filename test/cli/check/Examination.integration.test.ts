@@ -295,7 +295,9 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("an examinati
       yield* agent.register({ name: web, port: 1, sidecar: { port: other.port, upstreams } })
       says(
         yield* beside(web),
-        new RegExp(`^broken: 0.0.0.0:${other.port} is not answered by the sidecar: .* → End the program`),
+        new RegExp(
+          `^broken: 0.0.0.0:${other.port} is not answered by the sidecar: .* → .*if it is another program, end it`
+        ),
         new RegExp(
           `^broken: 127.0.0.1:${second.port}, where the upstream ${api} is called, is taken, and not by the sidecar`
         )
