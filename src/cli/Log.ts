@@ -29,7 +29,9 @@ export interface Options {
   readonly logJson: boolean
 }
 
-export const layer = (options: Options) => LogThreshold.layer([options.logJson ? forMachines : forPeople])
+/** `others` hear the same. */
+export const layer = (options: Options, others: ReadonlyArray<Logger.Logger<unknown, unknown>> = []) =>
+  LogThreshold.layer([options.logJson ? forMachines : forPeople, ...others])
 
 /**
  * The message of a command that has started: on standard output for people, an entry of the log for machines, which then read

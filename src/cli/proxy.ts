@@ -7,6 +7,7 @@ import * as Log from "./Log.ts"
 import { flags, type Options } from "./proxy/Flags.ts"
 import { print } from "./proxy/PrintConfig.ts"
 import { serve } from "./proxy/Serve.ts"
+import * as Telemetry from "./proxy/Telemetry.ts"
 import * as Refusals from "./refusals.ts"
 
 const run = Effect.fnUntraced(function*(options: Options) {
@@ -19,12 +20,18 @@ export const proxy = Command.make(
   flags,
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
+    const telemetry = options.printConfig
+      ? Telemetry.none
+      : yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))
     // The scope closes inside: what has to be said to the agent at the end needs the client.
     yield* run(options).pipe(
       Effect.scoped,
-      Effect.provide(Layer.mergeAll(Consul.layer(options), Log.layer(options), Refusals.layer(options)))
+      Effect.provide(
+        Layer.mergeAll(Consul.layer(options), Log.layer(options, telemetry.loggers), Refusals.layer(options))
+      ),
+      Effect.provideContext(telemetry.context)
     )
-  })
+  }, Effect.scoped)
 ).pipe(
   Command.withDescription(
     "Run the sidecar proxy of a service: it accepts callers from the mesh, and opens a local port for each upstream, as " +

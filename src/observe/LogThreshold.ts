@@ -10,12 +10,12 @@ export class LogThreshold extends Context.Service<LogThreshold, {
 }>()("effect-mesh/observe/LogThreshold") {}
 
 /** Begins with the `MinimumLogLevel` that is in force where the layer is built. */
-export const layer = (loggers: ReadonlyArray<Logger.Logger<unknown, void>>): Layer.Layer<LogThreshold> =>
+export const layer = (loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>): Layer.Layer<LogThreshold> =>
   Layer.unwrap(Effect.map(References.MinimumLogLevel, (initial) => {
     let level: LogLevel.LogLevel = initial
     const heard = loggers.map((logger) =>
       Logger.make<unknown, void>((entry) => {
-        if (LogLevel.isGreaterThanOrEqualTo(entry.logLevel, level)) logger.log(entry)
+        if (LogLevel.isGreaterThanOrEqualTo(entry.logLevel, level)) void logger.log(entry)
       })
     )
     return Layer.mergeAll(
