@@ -34,6 +34,9 @@ export interface AdminServer {
   readonly bound: Listening.Bind
 }
 
+/** Collectors, probes and pages are few: whoever opens more must not cost the sidecars theirs. */
+const mostConnections = 200
+
 /** Listens once it returns, until the scope closes. */
 export const make = Effect.fnUntraced(function*(
   options: Options
@@ -45,6 +48,7 @@ export const make = Effect.fnUntraced(function*(
   if (options.tokenFile !== undefined) yield* TokenFile.read(options.tokenFile)
   const app = yield* HttpRouter.toHttpEffect(routes(options))
   const server = Http.createServer({ headersTimeout: 10_000 })
+  server.maxConnections = mostConnections
   const scope = yield* Effect.scope
   // Scrapes would be most of the spans, and tokens could be in them.
   const handler = yield* Effect.provideService(

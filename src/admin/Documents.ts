@@ -76,6 +76,8 @@ export const Intentions = each({
   /** Whether requests are judged. Otherwise connections are. */
   byRequest: Schema.Boolean,
   defaultPolicy: Schema.Literals(["allow", "deny"]),
+  /** Nothing is enforced: refusals are only recorded. */
+  audited: Schema.Boolean,
   /** In the order in which they decide. */
   intentions: Schema.Array(Schema.Struct({
     source: Schema.String,
@@ -291,6 +293,8 @@ export const Summary = Schema.Struct({
   /** Where callers connect. Null: nobody may. */
   listen: known(Schema.String),
   phase,
+  /** Nothing is enforced: refusals are only recorded. */
+  audited: Schema.Boolean,
   leaf: Certificate,
   /** The one that signs. */
   root: Certificate,

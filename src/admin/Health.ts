@@ -1,21 +1,39 @@
 /** Whether the sidecars of a process can serve, and what is in the way. */
 import type * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
+import type * as Watched from "../watch/Watched.ts"
 import type * as Documents from "./Documents.ts"
 import type * as Fleet from "./Fleet.ts"
 
 /** `now` in milliseconds. Ready is a process that has sidecars, all of which can serve. */
-export const readiness = (members: ReadonlyArray<Fleet.Member>, now: number): Documents.Readiness => {
+export const readiness = (
+  members: ReadonlyArray<Fleet.Member>,
+  watches: ReadonlyArray<Watched.Followed>,
+  now: number
+): Documents.Readiness => {
   const sidecars = members.map((member) => {
-    const problems = problemsOf(member, now)
+    const problems = problemsOf(member, watches, now)
     return { name: member.name, ready: problems.length === 0, problems }
   })
   return { ready: sidecars.length > 0 && sidecars.every(({ ready }) => ready), sidecars }
 }
 
-const problemsOf = ({ sidecar, why }: Fleet.Member, now: number): ReadonlyArray<string> =>
+const problemsOf = (
+  { sidecar, why }: Fleet.Member,
+  watches: ReadonlyArray<Watched.Followed>,
+  now: number
+): ReadonlyArray<string> =>
   sidecar === undefined
-    ? [why ?? "it starts: the agent, certificates or intentions have not arrived, or a port is not open yet"]
+    ? why === undefined ? [`it starts${awaited(watches)}; the log says more`] : [why]
     : problems(sidecar, now)
+
+/** What has not arrived, and why. */
+const awaited = (watches: ReadonlyArray<Watched.Followed>): string => {
+  const missing = watches.flatMap(({ freshness, what }) => {
+    const { answeredAt, lastError } = freshness()
+    return answeredAt === undefined && lastError !== undefined ? [`, without ${what}: ${lastError}`] : []
+  })
+  return missing[0] ?? ""
+}
 
 /** Nothing that passes unnoticed: an agent that is away changes nothing for traffic, and an expired leaf does. */
 export const problems = (sidecar: ConsulSidecar.ConsulSidecar, now: number): ReadonlyArray<string> => {

@@ -33,15 +33,16 @@ const snapshot = ({ about, fleet }: Options, name: string | undefined) =>
     const members = fleet.members()
     const running = Views.running(members)
     const chosen = name === undefined ? running[0] : running.find((each) => Views.isNamed(each, name))
+    const watches = Watched.followed(context)
     const document: Documents.Snapshot = {
       at: now,
       version: about.version,
       agent: about.agent,
       uptimeSeconds: process.uptime(),
       logLevel: LogLevels.current(threshold).level,
-      sidecars: Health.readiness(members, now).sidecars,
+      sidecars: Health.readiness(members, watches, now).sidecars,
       sidecar: chosen === undefined ? null : Snapshots.summary(chosen, context, now),
-      watches: Views.watches(Watched.followed(context), now).watches
+      watches: Views.watches(watches, now).watches
     }
     return document
   })
@@ -66,8 +67,9 @@ export const layer = (options: Options) =>
     const running = () => Views.running(fleet.members())
     return handlers
       .handle("ready", () =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const readiness = Health.readiness(fleet.members(), now)
+        Effect.gen(function*() {
+          const watches = Watched.followed(yield* Effect.context<never>())
+          const readiness = Health.readiness(fleet.members(), watches, yield* Clock.currentTimeMillis)
           return readiness.ready ? readiness : HttpServerResponse.jsonUnsafe(readiness, { status: 503 })
         }))
       .handle("live", () => Effect.sync(() => ({ live: true as const, uptimeSeconds: process.uptime() })))

@@ -25,6 +25,7 @@ export const summary = (
     application: Listening.format(registration.application),
     listen: inbound.find(({ name }) => name === "public")?.address ?? null,
     phase: status.phase,
+    audited: sidecar.authorizer.latest()?.audited ?? false,
     leaf: Views.certificate(leaf.certificate, now),
     root: Views.certificate((roots.roots.find(({ active }) => active) ?? roots.roots[0]).certificate, now),
     inbound: inboundOf(inbound),

@@ -78,10 +78,13 @@ export const intentions = (all: ReadonlyArray<Running>): typeof Documents.Intent
 
 const encodeIntention = Schema.encodeSync(Schema.toCodecJson(Intention.Intention))
 
-const policy = ({ defaultPolicy, destination, http, intentions, warnings }: Authorizer.Authorizer) => ({
+const policy = (
+  { audited = false, defaultPolicy, destination, http, intentions, warnings }: Authorizer.Authorizer
+) => ({
   protocol: destination.protocol,
   byRequest: http,
   defaultPolicy,
+  audited,
   intentions: intentions.map((each) => {
     const { action, destination, precedence, source } = Source.rule(each)
     return { source, destination, precedence, action, intention: encodeIntention(each) }

@@ -45,6 +45,7 @@ export const authorizer = (scope: Scope, authorizer: Authorizer.Authorizer): Aut
   isOn(scope, authorizer.destination.service)
     ? {
       ...authorizer,
+      audited: true,
       connection: (source) => letThrough(authorizer.connection(source)),
       request: (source, request, tokens) => letThrough(authorizer.request(source, request, tokens))
     }

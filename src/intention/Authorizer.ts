@@ -67,6 +67,8 @@ export interface Authorizer {
   /** The intentions for this destination, in the order in which they decide. */
   readonly intentions: ReadonlyArray<Intention.Intention>
   readonly warnings: ReadonlyArray<Warning>
+  /** Nothing is enforced: refusals are only recorded. See `Audit`. */
+  readonly audited?: boolean
   /**
    * May this caller's connection carry bytes that are not inspected? A connection shows neither permissions nor tokens. An
    * intention with permissions therefore refuses. At a service that speaks HTTP, so does one that allows with a token only. At

@@ -1,6 +1,7 @@
 /** Binding and releasing servers of Node: what all listeners share. */
 import { chmod, unlink } from "node:fs/promises"
 import * as Net from "node:net"
+import { isMainThread } from "node:worker_threads"
 import { Effect, Schema } from "effect"
 import { NetAddress } from "effect/net"
 import * as LineLimit from "../observe/LineLimit.ts"
@@ -83,16 +84,28 @@ const open = (server: Net.Server, bind: Bind): Effect.Effect<void, ListenError> 
     const failed = (cause: Error) => resume(Effect.fail(listenError(bind, cause)))
     server.once("error", failed)
     try {
-      server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
-        server.off("error", failed)
-        resume(Effect.void)
-      })
+      withMode(bind, () =>
+        server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
+          server.off("error", failed)
+          resume(Effect.void)
+        }))
     } catch (cause) {
       // Node throws what it takes for a mistake of the program, such as a port above 65535.
       server.off("error", failed)
       resume(Effect.fail(listenError(bind, cause)))
     }
   })
+
+/** A socket file is there from this call on: from then on it has to be closed to others. Threads have no mask of their own. */
+const withMode = (bind: Bind, listen: () => void): void => {
+  if (!("path" in bind) || bind.mode === undefined || !isMainThread) return listen()
+  const before = process.umask(0o777 & ~bind.mode)
+  try {
+    listen()
+  } finally {
+    process.umask(before)
+  }
+}
 
 const isAbandoned = (path: string): Effect.Effect<boolean> =>
   Effect.callback((resume) => {

@@ -196,7 +196,7 @@ describe("the admin interface", () => {
       const waiting = yield* Effect.forkChild(fleet.start("web", Effect.never), { startImmediately: true })
       const { status, text } = yield* admin.ask("GET", "/ready")
       assert.strictEqual(status, 503)
-      assert.match(text, /"name":"web","ready":false,"problems":\["it starts/)
+      assert.match(text, /"name":"web","ready":false,"problems":\["it starts.*; the log says more"\]/)
       assert.strictEqual((yield* admin.ask("GET", "/live")).status, 200)
       assert.isFalse(waiting.pollUnsafe() !== undefined)
       const { admin: other } = yield* make()

@@ -351,6 +351,7 @@ const showHead = ({ sidecar, sidecars, ...process }) => {
   const state = byId("state");
   say(state, !own ? "starting" : own.ready ? "ready" : sidecar && sidecar.phase !== "serving" ? sidecar.phase : "not ready");
   set(state, "class", "pill " + (!own ? "" : own.ready ? "ok" : sidecar && sidecar.phase !== "serving" ? "warn" : "bad"));
+  byId("audited").hidden = !(sidecar && sidecar.audited);
   say(byId("identity"), sidecar ? sidecar.identity : "");
   byId("identity").title = sidecar ? sidecar.identity : "";
   const problems = sidecars.flatMap((each) => each.ready ? [] : each.problems.map((problem) => (sidecars.length > 1 ? each.name + ": " : "") + problem));

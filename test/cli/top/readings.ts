@@ -72,6 +72,7 @@ export const reading = (given: Given = {}): Reading.Reading => {
         protocol: "http",
         byRequest: true,
         defaultPolicy: "deny",
+        audited: false,
         intentions: [],
         warnings: [],
         refusals: given.refusals === undefined ? [] : [{
