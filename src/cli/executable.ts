@@ -1,14 +1,25 @@
 /** What every executable of this package does with its output and its signals. */
 import * as Log from "./Log.ts"
 
+let reopening: ReadonlySet<() => void> | undefined
+
+/** From now on SIGHUP calls these, for a program that writes log files. */
+export const reopenOnHangup = (all: ReadonlySet<() => void>): void => {
+  reopening = all
+}
+
 /**
  * A reader that has gone away, or a full disk, must not end a data plane: what cannot be written is lost.
- * A closed terminal ends the program like SIGTERM; a second signal ends it without waiting.
+ * A closed terminal ends the program like SIGTERM; a second signal ends it without waiting. Without a terminal SIGHUP says that
+ * log files were moved away, to those who have any.
  */
 export const prepare = (say: Log.Say = Log.say({ logJson: false })): void => {
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
-  process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+  process.on("SIGHUP", () => {
+    if (reopening === undefined || process.stdin.isTTY) process.kill(process.pid, "SIGTERM")
+    else for (const reopen of reopening) reopen()
+  })
   let signals = 0
   const stop = () => {
     signals++

@@ -2,7 +2,9 @@
 import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
 import * as Consul from "./consul.ts"
+import { reopenOnHangup } from "./executable.ts"
 import * as Log from "./Log.ts"
 import { flags, type Options } from "./proxy/Flags.ts"
 import { print } from "./proxy/PrintConfig.ts"
@@ -20,6 +22,7 @@ export const proxy = Command.make(
   flags,
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
+    reopenOnHangup(yield* AccessLogWriter.Reopening)
     const telemetry = options.printConfig
       ? Telemetry.none
       : yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))

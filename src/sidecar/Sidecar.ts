@@ -25,6 +25,7 @@ import * as ExposedListener from "./ExposedListener.ts"
 import * as Leaving from "./Leaving.ts"
 import type * as Listener from "./Listener.ts"
 import * as AccessLogWriter from "./log/AccessLogWriter.ts"
+import type * as Choice from "./log/Choice.ts"
 import * as PublicListener from "./PublicListener.ts"
 import * as Supervised from "./Supervised.ts"
 import * as UpstreamListener from "./UpstreamListener.ts"
@@ -34,6 +35,8 @@ export interface Options extends Leaving.Options {
   readonly reauthorize?: Schedule.Schedule<unknown> | undefined
   /** When a listener that could not bind is tried again. Default: every 3 seconds. */
   readonly rebind?: Schedule.Schedule<unknown> | undefined
+  /** What is wanted of its access log, besides what is registered. */
+  readonly accessLog?: Choice.Choice | undefined
   /** What it says of itself in headers. Default: what Envoy's sidecars do. */
   readonly marks?: Partial<Marks.Marks> | undefined
   /** Whether connections between sidecars may share one: see docs/tunnel.md. Default: true. */
@@ -103,7 +106,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const fail = (part: string) => Deferred.fail(failure, new SidecarFailed({ part }))
   const warn = warnOnce()
   // Before the listeners, so that it ends after them.
-  const accessLog = yield* AccessLogWriter.make
+  const accessLog = yield* AccessLogWriter.make({ service, choice: options.accessLog })
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<Services>()
 

@@ -3,6 +3,7 @@ import { type Command, Flag } from "effect/cli"
 import * as Consul from "../consul.ts"
 import * as Log from "../Log.ts"
 import * as Refusals from "../refusals.ts"
+import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdminFlags from "./AdminFlags.ts"
 import * as LeavingFlags from "./LeavingFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
@@ -106,6 +107,7 @@ export const flags = {
   ...marks,
   ...between,
   ...AdminFlags.flags,
+  ...AccessLogFlags.flags,
   stale: Flag.Boolean("stale").pipe(
     Flag.withDescription("Let any Consul server answer, not only the leader; its answers may be a moment old"),
     Flag.withDefault(false)

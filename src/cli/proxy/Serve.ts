@@ -14,6 +14,7 @@ import * as Sidecars from "../../sidecar/Sidecars.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import type * as Watched from "../../watch/Watched.ts"
 import * as Log from "../Log.ts"
+import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
 import type * as Flags from "./Flags.ts"
@@ -81,6 +82,7 @@ const announce = (options: Flags.Options, sidecar: ConsulSidecar.ConsulSidecar) 
 const settings = (options: Flags.Options): ConsulSidecar.Options => ({
   readyWithin: `${options.startTimeout} seconds`,
   spiffe: options.spiffe,
+  accessLog: AccessLogFlags.choice(options),
   marks: {
     ...(options.withoutEnvoyHeaders ? Marks.none : Marks.envoy),
     server: options.serverHeader === "" ? undefined : options.serverHeader

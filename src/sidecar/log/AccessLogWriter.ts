@@ -6,11 +6,12 @@
  *     facts ─▶ line ─▶ stream, of which 1 MiB may wait ─▶ file
  */
 import * as Fs from "node:fs"
-import { Effect, FiberSet, Result, type Scope } from "effect"
+import { Context, Effect, FiberSet, Result, type Scope } from "effect"
 import * as AccessLog from "../../observe/AccessLog.ts"
 import * as LineLimit from "../../observe/LineLimit.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
 import type * as AccessLogs from "../../watch/registration/AccessLogs.ts"
+import * as Choice from "./Choice.ts"
 
 export type Log = (facts: Substitution.Facts) => void
 
@@ -32,8 +33,22 @@ const reopenMillis = 5000
 /** For what waits when the sidecar stops. */
 const flushMillis = 1000
 
+export interface Options {
+  /** For lines that no format is registered for. */
+  readonly service: string
+  readonly choice?: Choice.Choice | undefined
+}
+
+/** Whoever moves log files away calls all of these then: a file is opened anew, by its name, with the next line. */
+export const Reopening = Context.Reference<Set<() => void>>("effect-mesh/sidecar/log/AccessLogWriter/Reopening", {
+  defaultValue: () => new Set()
+})
+
 /** Writes what waits when the scope closes. */
-export const make: Effect.Effect<AccessLogWriter, never, Scope.Scope> = Effect.gen(function*() {
+export const make = Effect.fnUntraced(function*(
+  { choice = {}, service }: Options
+): Effect.fn.Return<AccessLogWriter, never, Scope.Scope> {
+  const reopening = yield* Reopening
   const run = yield* FiberSet.makeRuntime()
   const limit = LineLimit.make()
   const warn = (name: string, why: string) => {
@@ -44,11 +59,17 @@ export const make: Effect.Effect<AccessLogWriter, never, Scope.Scope> = Effect.g
   let current: AccessLogs.AccessLogs | undefined
   let sink: Sink | undefined
   let log: Log | undefined
+  const reopen = () => sink?.reopen()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => reopening.add(reopen)),
+    () => Effect.sync(() => reopening.delete(reopen))
+  )
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.suspend(() => sink?.close ?? Effect.void), flushMillis))
   return {
     log: () => log,
     listenerLog: () => current?.listenerLogs === true ? log : undefined,
-    follow: (next) => {
+    follow: (registered) => {
+      const next = Choice.apply(choice, registered, service)
       if (nameOf(next) !== nameOf(current)) {
         if (sink !== undefined) run(Effect.timeoutOption(sink.close, flushMillis))
         sink = next === undefined ? undefined : makeSink(next.to, (why) => warn(nameOf(next), why))
@@ -60,7 +81,9 @@ export const make: Effect.Effect<AccessLogWriter, never, Scope.Scope> = Effect.g
         return
       }
       const format = formatOf(next.format)
-      log = (facts) => into.write(format(facts))
+      log = (facts) => {
+        if (Choice.isKept(choice, facts, Math.random())) into.write(format(facts))
+      }
     }
   }
 })
@@ -74,6 +97,8 @@ const formatOf = (format: AccessLogs.AccessLogs["format"]): AccessLog.Format =>
 
 interface Sink {
   readonly write: (line: string) => void
+  /** Closes a file, once what waits is written, and opens it with the next line. */
+  readonly reopen: () => void
   /** Waits for what is on its way. */
   readonly close: Effect.Effect<void>
 }
@@ -104,6 +129,12 @@ const makeSink = (to: AccessLogs.AccessLogs["to"], lost: (why: string) => void):
       if (stream === undefined) return
       if (stream.writableLength + line.length > waitingBytes) return lost("its receiver is too slow")
       stream.write(line)
+    },
+    reopen: () => {
+      if (to.type !== "file") return
+      stream?.end()
+      stream = undefined
+      failedAt = -Infinity
     },
     close: Effect.callback((resume) => {
       isClosed = true

@@ -1,57 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Schema } from "effect"
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
-import * as DevelopmentAgent from "../../../src/agent/DevelopmentAgent.ts"
+import { Effect } from "effect"
 import * as Collector from "../../support/collector.ts"
-import * as agent from "../../support/consul.ts"
 import { mesh, meshWith } from "../../support/meshCommand.ts"
 import { eventually } from "../../support/sockets.ts"
-
-const application = Effect.acquireRelease(
-  Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
-    const server = createServer((_, response) => response.end("hello"))
-    server.listen(
-      0,
-      "127.0.0.1",
-      () => resume(Effect.succeed({ port: (server.address() as AddressInfo).port, close: () => server.close() }))
-    )
-  }),
-  ({ close }) => Effect.sync(close)
-)
-
-/** `web` calls `api` over HTTP, at this port. */
-const services = Effect.gen(function*() {
-  const { address } = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "allow" })
-  const { port } = yield* application
-  const [api, web, upstream] = [yield* agent.freePort, yield* agent.freePort, yield* agent.freePort]
-  const put = (path: string, body: Schema.JsonObject) =>
-    Effect.promise(() => fetch(`${address}${path}`, { method: "PUT", body: JSON.stringify(body) }))
-  yield* put("/v1/config", { Kind: "service-defaults", Name: "api", Protocol: "http" })
-  yield* put("/v1/agent/service/register", {
-    Name: "api",
-    Port: port,
-    Connect: { SidecarService: { Port: api, Checks: [{ Name: "always", TTL: "1h", Status: "passing" }] } }
-  })
-  yield* put("/v1/agent/service/register", {
-    Name: "web",
-    Port: 1,
-    Connect: {
-      SidecarService: {
-        Port: web,
-        Proxy: { Upstreams: [{ DestinationName: "api", LocalBindPort: upstream }] }
-      }
-    }
-  })
-  return { address, upstream }
-})
-
-/** Waits until it is answered as it should be. */
-const call = (port: number, headers: Readonly<Record<string, string>> = {}) =>
-  agent.eventually(Effect.tryPromise(async () => {
-    const response = await fetch(`http://127.0.0.1:${port}/`, { headers })
-    if (response.status !== 200) throw new Error(String(response.status))
-  }))
+import * as TwoServices from "../../support/twoServices.ts"
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -59,7 +11,7 @@ describe("effect-mesh proxy, telemetry", () => {
   it.live("goes to the collector that the variables of OpenTelemetry name: traces, metrics and logs of each service", () =>
     Effect.gen(function*() {
       const collector = yield* Collector.make
-      const { address, upstream } = yield* services
+      const { address, upstream } = yield* TwoServices.make
       const proxy = yield* meshWith(
         {
           OTEL_EXPORTER_OTLP_ENDPOINT: collector.address,
@@ -74,7 +26,7 @@ describe("effect-mesh proxy, telemetry", () => {
         "--http-addr",
         address
       )
-      yield* call(upstream, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` })
+      yield* TwoServices.call(upstream, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` })
       const ours = () => collector.spans.filter((span) => span.traceId === traceId)
       const labels = (name: string) =>
         collector.metrics.filter((metric) => metric.name === name).flatMap(({ gauge, histogram, sum }) =>
@@ -99,9 +51,9 @@ describe("effect-mesh proxy, telemetry", () => {
 
   it.live("goes nowhere without them", () =>
     Effect.gen(function*() {
-      const { address, upstream } = yield* services
+      const { address, upstream } = yield* TwoServices.make
       const proxy = yield* mesh("proxy", "--node", "--http-addr", address)
-      yield* call(upstream)
+      yield* TwoServices.call(upstream)
       assert.notInclude(proxy.printed(), "go to")
     }))
 

@@ -3,10 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { TestConsole } from "effect/testing"
 import { execFileSync, spawn } from "node:child_process"
-import { closeSync, constants, openSync, readFileSync } from "node:fs"
+import { closeSync, constants, existsSync, openSync, readFileSync, renameSync } from "node:fs"
 import { join } from "node:path"
 import * as AccessLogWriter from "../../../src/sidecar/log/AccessLogWriter.ts"
 import { factsOf } from "../../support/facts.ts"
+import { eventually } from "../../support/sockets.ts"
 import { folder } from "../../support/temporary.ts"
 
 const logs = (path: string, text: string) => ({
@@ -20,13 +21,35 @@ describe("AccessLogWriter", () => {
     Effect.gen(function*() {
       const path = join(yield* folder, "access.log")
       yield* Effect.scoped(Effect.gen(function*() {
-        const writer = yield* AccessLogWriter.make
+        const writer = yield* AccessLogWriter.make({ service: "web" })
         assert.isUndefined(writer.log())
         writer.follow(logs(path, "%REQ(:METHOD)%"))
         assert.isUndefined(writer.listenerLog())
         for (let i = 0; i < 1000; i++) writer.log()?.(factsOf({ request: { ":method": "GET" } }))
       }))
       assert.strictEqual(readFileSync(path, "utf8"), "GET\n".repeat(1000))
+    }))
+
+  it.live("opens a file anew when it was moved away, and loses nothing", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "access.log")
+      const reopening = new Set<() => void>()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const writer = yield* AccessLogWriter.make({ service: "web" })
+        writer.follow(logs(path, "%REQ(:PATH)%"))
+        const write = (from: number) => {
+          for (let i = from; i < from + 1000; i++) writer.log()?.(factsOf({ request: { ":path": String(i) } }))
+        }
+        write(0)
+        yield* eventually(() => existsSync(path))
+        renameSync(path, `${path}.1`)
+        for (const reopen of reopening) reopen()
+        write(1000)
+      })).pipe(Effect.provideService(AccessLogWriter.Reopening, reopening))
+      const numbers = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n").map(Number)
+      assert.deepStrictEqual(numbers(`${path}.1`), Array.from({ length: 1000 }, (_, i) => i))
+      assert.deepStrictEqual(numbers(path), Array.from({ length: 1000 }, (_, i) => 1000 + i))
+      assert.strictEqual(reopening.size, 0)
     }))
 
   it.live("drops what a receiver that does not read leaves waiting, and says so", () =>
@@ -39,7 +62,7 @@ describe("AccessLogWriter", () => {
       const written = 4096
       const read = Deferred.makeUnsafe<string>()
       yield* Effect.scoped(Effect.gen(function*() {
-        const writer = yield* AccessLogWriter.make
+        const writer = yield* AccessLogWriter.make({ service: "web" })
         writer.follow(logs(path, line))
         for (let i = 0; i < written; i++) writer.log()?.(factsOf({}))
         // From now on it is read.
@@ -66,7 +89,7 @@ describe("AccessLogWriter", () => {
         JSON.stringify(new URL("../../../src/sidecar/log/AccessLogWriter.ts", import.meta.url))
       }
         import { factsOf } from ${JSON.stringify(new URL("../../support/facts.ts", import.meta.url))}
-        await Effect.runPromise(Effect.scoped(Effect.map(AccessLogWriter.make, (writer) => {
+        await Effect.runPromise(Effect.scoped(Effect.map(AccessLogWriter.make({ service: "web" }), (writer) => {
           writer.follow({ to: { type: "stdout" }, format: { text: "%RESPONSE_CODE%" }, listenerLogs: false })
           writer.log()(factsOf({ RESPONSE_CODE: 200 }))
         })))`
