@@ -71,6 +71,10 @@ export class Tunnel implements TunnelStream.Carrier {
   /** When a byte of the peer came last, and when it was asked for one. */
   heardAt = performance.now()
   #askedAt: number | undefined
+  /** Pings without an answer. */
+  #asked = 0
+  /** It has said that it takes no more streams, and still takes those that were on their way. */
+  #isLeaving = false
   /** When it was ended. */
   #endedAt: number | undefined
 
@@ -86,7 +90,7 @@ export class Tunnel implements TunnelStream.Carrier {
       reset: (id, reason) => this.#reset(id, reason),
       credit: (id, bytes) => this.#of(id, (stream) => stream.credited(bytes)),
       ping: (token) => this.control(Frame.pong(token)),
-      pong: () => {},
+      pong: () => this.#answered(),
       goAway: () => this.#retire(),
       hello: (hello) => this.#greeted(hello),
       fault: () => this.destroy()
@@ -122,10 +126,16 @@ export class Tunnel implements TunnelStream.Carrier {
     return stream
   }
 
-  /** No more streams: tells the peer so, and closes once the last one has. */
+  /**
+   * No more streams: tells the peer so, and closes once the last one has. Those that the peer has opened before it heard of that are
+   * served: its answer to a ping comes after them.
+   */
   retire(): void {
-    if (!this.#isRetired) this.control(Frame.goAway())
-    this.#retire()
+    if (this.#isRetired || this.#isLeaving) return
+    this.control(Frame.goAway())
+    if (this.#options.maxStreams === 0) return this.#retire()
+    this.#isLeaving = true
+    this.#ask()
   }
 
   /** Cuts all streams. */
@@ -143,7 +153,7 @@ export class Tunnel implements TunnelStream.Carrier {
       this.#askedAt = undefined
     } else if (this.#askedAt === undefined || this.heardAt > this.#askedAt) {
       this.#askedAt = now
-      this.control(Frame.ping(randomBytes(8)))
+      this.#ask()
     } else if (now - this.#askedAt >= silenceMillis) this.destroy()
   }
 
@@ -296,13 +306,24 @@ export class Tunnel implements TunnelStream.Carrier {
     if (!this.#cuts.take(performance.now())) this.destroy()
   }
 
+  #ask(): void {
+    this.#asked++
+    this.control(Frame.ping(randomBytes(8)))
+  }
+
+  #answered(): void {
+    if (this.#asked > 0) this.#asked--
+    if (this.#isLeaving && this.#asked === 0) this.#retire()
+  }
+
   #greeted(hello: Frame.Hello): void {
     this.#hello ??= hello
   }
 
   #retire(): void {
+    const isFirst = !this.#isRetired
     this.#isRetired = true
-    this.#options.retired()
+    if (isFirst) this.#options.retired()
     if (this.size === 0) this.#close()
   }
 

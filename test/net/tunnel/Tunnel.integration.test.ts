@@ -237,6 +237,20 @@ describe("Tunnel", () => {
       assert.deepStrictEqual([far.heard, last.error], ["still", undefined])
     }))
 
+  it.live("serves the streams that were on their way when it retires", () =>
+    Effect.gen(function*() {
+      const { acceptor, accepted, dialler } = yield* Tunnels.pair((stream) => void stream.pipe(stream))
+      // Neither has heard of the other.
+      const late = new Side(dialler.open(""))
+      late.write("late")
+      acceptor.retire()
+      yield* Sockets.eventually(() => late.heard === "late")
+      assert.deepStrictEqual([accepted.size, dialler.hasRoom], [1, false])
+      late.end()
+      yield* Sockets.eventually(() => dialler.socket.destroyed && acceptor.socket.destroyed)
+      assert.deepStrictEqual([late.heardEnd, late.error], [true, undefined])
+    }))
+
   it.live("asks a peer that is silent for a word, and cuts one that has none", () =>
     Effect.gen(function*() {
       const { acceptor, dialler, far } = yield* Tunnels.pair()

@@ -115,7 +115,7 @@ describe("Tunnels", () => {
       const before = yield* reach
       yield* served(before)
       yield* listener.stop
-      yield* Sockets.eventuallyEffect(Effect.map(Effect.exit(reach), (exit) => exit._tag === "Failure"))
+      yield* Sockets.eventuallyEffect(Effect.map(Effect.exit(Effect.scoped(reach)), (exit) => exit._tag === "Failure"))
       yield* served(before, "not yet")
       before.socket.end()
       assert.strictEqual(yield* before.record.ending, "ended")
