@@ -28,6 +28,8 @@ export interface Options {
   readonly maxAgeMillis?: number
   /** Where each request goes before it goes to the instance, if it may. */
   readonly first?: Exchange.Connections
+  /** Whether it may go to the instance once more. */
+  readonly again?: boolean
   /** Called with each request before it goes on. True: it waits until `begin` is called. */
   readonly hold?: (begin: () => void) => boolean
   /** Whether the request is refused instead of relayed. */
@@ -58,7 +60,7 @@ const planOf = (
   start: RequestStart.RequestStart,
   connections: Exchange.Connections,
   budget: RetryBudget.RetryBudget,
-  { denies, first, retry, timeoutMillis }: Options,
+  { again, denies, first, retry, timeoutMillis }: Options,
   finished: (report: Relay.Report) => void
 ): Relay.Plan => {
   const to = (connections: Exchange.Connections): Relay.Destination => ({
@@ -80,7 +82,7 @@ const planOf = (
     timeoutMillis,
     idleMillis: timeoutMillis,
     next: () => denies?.(start.path) === true ? OwnAnswers.denied : to(first ?? connections),
-    elsewhere: first === undefined ? undefined : () => to(connections),
+    elsewhere: (mayBeSame) => first !== undefined || (mayBeSame && again === true) ? to(connections) : undefined,
     answer: (head, tookMillis) =>
       AnswerFields.head(head, { method: start.method, version: server.version, marks: Marks.envoy, tookMillis }),
     own: (answer) => OwnAnswer.sent(answer, server, Marks.envoy),

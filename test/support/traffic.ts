@@ -80,7 +80,7 @@ export const http = (port: number, rate: number): Traffic => {
         response.on("error", ({ message }) => resolve(`cut: ${message}`))
         response.on("end", () => {
           const whole = response.statusCode === 200 && text === `/${number} ${sent.length}`
-          resolve(whole ? undefined : `${response.statusCode} ${text}`)
+          resolve(whole ? undefined : `${sent === "" ? "GET" : "POST"}: ${response.statusCode} ${text}`)
         })
       })
       request.on("error", ({ message }) => resolve(`${number % 2 === 0 ? "new" : "kept"}: ${message}`))

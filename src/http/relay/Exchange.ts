@@ -79,7 +79,12 @@ export type Failure =
   /** The peer says that it has not looked at the request. */
   | { readonly _tag: "Refused" }
   /** The connection, or the stream, has ended. */
-  | { readonly _tag: "Reset"; readonly why: "connection" | "stream" }
+  | {
+    readonly _tag: "Reset"
+    readonly why: "connection" | "stream"
+    /** It had been kept for another request, and ended in order instead of an answer: mostly just as the request was sent. */
+    readonly wasKept?: boolean | undefined
+  }
   /** What came is no HTTP. */
   | { readonly _tag: "Malformed"; readonly why: string }
   /** A limit of ours is reached. */

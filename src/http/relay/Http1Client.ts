@@ -56,6 +56,8 @@ export class Http1Client implements Exchange.Outbound {
   /** The instance has ended its side. What it has sent before may still wait here. */
   #peerEnded = false
   #mayStay = true
+  /** It has carried a request before the one at hand. */
+  #isKept = false
   #over = false
 
   constructor(side: Splice.Side, owner: Owner) {
@@ -219,6 +221,7 @@ export class Http1Client implements Exchange.Outbound {
     // What follows the answer is none to the next request.
     const reused = this.#mayStay && this.#sent && !this.#tunnel && !this.#peerEnded && this.#decoder.waiting === 0
     this.#release()
+    this.#isKept = true
     this.since = performance.now()
     // First the answer goes on, then the connection takes another request.
     attempt.end(undefined)
@@ -253,7 +256,8 @@ export class Http1Client implements Exchange.Outbound {
   #endedIn(attempt: Exchange.Attempt): void {
     if (this.#decoder.end()?._tag === "End") return this.#endedWhole(attempt)
     const left = this.#decoder.left().toString("latin1", 0, protocol.length)
-    this.#fail(this.#answered || protocol.startsWith(left) ? cut : noHttp)
+    if (this.#answered || !protocol.startsWith(left)) return this.#fail(this.#answered ? cut : noHttp)
+    this.#fail(this.#isKept && left === "" ? keptCut : cut)
   }
 
   /** An answer that lasts until the end of the connection, or a tunnel. */
@@ -275,6 +279,7 @@ export class Http1Client implements Exchange.Outbound {
 }
 
 const cut: Exchange.Failure = { _tag: "Reset", why: "connection" }
+const keptCut: Exchange.Failure = { _tag: "Reset", why: "connection", wasKept: true }
 const noHttp: Exchange.Failure = { _tag: "Malformed", why: "the answer begins with no status line" }
 
 /** How an answer begins. */

@@ -6,7 +6,8 @@
  *                 └── failed, and the route allows another one ──┘        otherwise the proxy answers itself
  *
  * A request is sent again only while nothing of an answer has gone to the client and all of its body is still at hand. One that
- * no instance has seen, as the connection was refused, may go elsewhere whatever the route says.
+ * no instance has seen, as the connection was refused, may go elsewhere whatever the route says; so may one that is idempotent, once,
+ * where a connection that was kept has ended just then.
  * Memory: what the two sockets may buffer, and what `RequestBody` keeps of a body that may have to be sent again.
  */
 import * as Retry from "../../route/Retry.ts"
@@ -32,8 +33,8 @@ export interface Destination {
 export interface Plan {
   /** The next attempt. */
   readonly next: () => Destination | OwnAnswer.OwnAnswer
-  /** Another instance for a request that none has seen. Undefined: there is none that was not asked. */
-  readonly elsewhere?: (() => Destination | undefined) | undefined
+  /** Another instance, or where it may be the same one, that one for want of others. Undefined: there is none. */
+  readonly elsewhere?: ((mayBeSame: boolean) => Destination | undefined) | undefined
   readonly retry: Retry.Retry | undefined
   readonly budget: RetryBudget.RetryBudget
   /** From the end of the request on. Undefined: as long as it takes. */
@@ -107,6 +108,8 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
   #retryTimer: NodeJS.Timeout | undefined
   /** No instance has seen the attempt that is to be followed by another one. */
   #isFree = false
+  /** A connection that was kept has ended instead of an answer. */
+  #metKept = false
   #isOver = false
 
   constructor(server: Exchange.ServerExchange, plan: Plan, deadlines: Deadlines.Deadlines) {
@@ -237,9 +240,16 @@ export class Relay implements Exchange.Attempt, RequestBody.Owner, Deadlines.Wat
     this.#destinationSettled(outcome)
     if (this.#status > 0) return this.abort("cut")
     if (this.#mayRetry(outcome)) return this.#retry()
-    const elsewhere = isUnseen(failure) && this.#body.canReplay ? this.#plan.elsewhere?.() : undefined
+    const elsewhere = this.#body.canReplay ? this.#elsewhere(failure) : undefined
     if (elsewhere !== undefined) return this.#send(elsewhere)
     this.#answerItself(OwnAnswers.failed(failure))
+  }
+
+  #elsewhere(failure: Exchange.Failure): Destination | undefined {
+    if (isUnseen(failure)) return this.#plan.elsewhere?.(false)
+    if (this.#metKept || !wasKept(failure) || !idempotent.has(this.#server.request.method)) return undefined
+    this.#metKept = true
+    return this.#plan.elsewhere?.(true)
   }
 
   #attempt(): void {
@@ -336,6 +346,11 @@ const keptOf = ({ elsewhere, retry }: Plan): number =>
 /** It was refused at once, by whoever is there. What takes its time to fail may have taken all of it. */
 const isUnseen = (failure: Exchange.Failure): boolean =>
   failure._tag === "Refused" || (failure._tag === "NotConnected" && !failure.timedOut)
+
+const wasKept = (failure: Exchange.Failure): boolean => failure._tag === "Reset" && failure.wasKept === true
+
+/** RFC 9110, 9.2.2: these may be sent again by whoever sends them. */
+const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
 const outcomeOf = ({ fields, status }: Head.Answer): Retry.Outcome => {
   const grpcStatus = fields.indexOf("grpc-status")

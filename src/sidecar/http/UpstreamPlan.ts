@@ -109,13 +109,13 @@ export class UpstreamPlan implements Relay.Plan {
     return "resource" in instance ? this.#goOn(first, instance) : OwnAnswers.noHealthyInstance
   }
 
-  elsewhere(): Relay.Destination | undefined {
+  elsewhere(mayBeSame: boolean): Relay.Destination | undefined {
     const first = this.#first
     if (!("upstream" in first)) return undefined
     const tried = this.#remembered()
     const instance = first.upstream.pick(tried, first.hashed.hash)
     if (!("resource" in instance)) return undefined
-    if (!tried.has(instance.id)) return this.#goOn(first, instance)
+    if (mayBeSame || !tried.has(instance.id)) return this.#goOn(first, instance)
     instance.end()
     return undefined
   }

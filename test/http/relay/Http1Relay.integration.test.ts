@@ -289,6 +289,39 @@ const refusing = (failure: Exchange.Failure, after = 0): Exchange.Connections =>
 const post = (bytes: number) =>
   `POST /it HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`
 
+describe("a connection that was kept, and ends just as the next request comes", () => {
+  const asked = Effect.fnUntraced(function*(request: string, ending: string) {
+    const answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    // Each connection answers one request, and ends in order at the next one.
+    const seen = new WeakSet<Net.Socket>()
+    const server = yield* instance((socket) => {
+      if (seen.has(socket)) return void socket.end()
+      seen.add(socket)
+      socket.write(answer)
+    })
+    const proxy = yield* Relays.make(server.port, { again: true })
+    const client = yield* Sockets.connect(proxy.port)
+    const heard = Sockets.record(client)
+    client.write(get("/one"))
+    yield* heard.until("{}")
+    client.write(request)
+    yield* Sockets.eventually(() => proxy.reports.length === 2)
+    yield* heard.until(ending)
+    return { statuses: statuses(heard.text()), connections: server.sockets.length }
+  })
+
+  it.live("costs nothing where the request may be sent again", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked(get("/two"), "{}"), { statuses: ["200", "200"], connections: 2 })
+    }))
+
+  it.live("is a 503 otherwise", () =>
+    Effect.gen(function*() {
+      const { statuses } = yield* asked(post(0), "connection termination")
+      assert.deepStrictEqual(statuses, ["200", "503"])
+    }))
+})
+
 describe("a request that no instance has seen", () => {
   /** Tells how long the body was. */
   const counting = Sockets.server((socket) => {
