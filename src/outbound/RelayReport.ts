@@ -1,4 +1,4 @@
-/** What the log and the metrics say of relayed connections that came to nothing. */
+/** What the log and the metrics say of relayed connections and requests that came to nothing. */
 import { Effect } from "effect"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
@@ -15,6 +15,8 @@ export interface RelayReport {
   readonly unreachable: (error: DialError.DialError) => Effect.Effect<void>
   /** The other side cut the connection before its first byte. `code` is Node's, or `closed`. */
   readonly unanswered: (connection: Connect.Reached, code: string) => Effect.Effect<void>
+  /** A request was answered as sidecars refuse them. `remote`: the instance that did. */
+  readonly refused: (destination: string, remote: string) => Effect.Effect<void>
 }
 
 /** `caller` is the service in whose name connections are made. */
@@ -33,6 +35,13 @@ export const make = Effect.fnUntraced(function*(caller = "of this caller"): Effe
   return {
     unreachable: ({ message, reason, service }) =>
       warn(reason._tag, message, { reason: reason._tag, destination: service }),
+    refused: (destination, remote) =>
+      warn(
+        `${destination} refused`,
+        `${destination} (${remote}) has refused a request in the words of a sidecar (RBAC: access denied): an intention, or a ` +
+          `token that it asks for. Check the intentions ${caller} → ${destination}; the log of the other side says which`,
+        { destination, remote, reason: "denied" }
+      ),
     unanswered: ({ peer, remote }, code) => {
       const destination = SpiffeId.display(peer)
       const keys = { destination, remote, code }

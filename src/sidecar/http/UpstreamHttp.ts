@@ -19,6 +19,7 @@ import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import type * as DestinationStatus from "../../outbound/DestinationStatus.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
+import * as RelayReport from "../../outbound/RelayReport.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
@@ -75,6 +76,8 @@ export const make = Effect.fnUntraced(function*(
   let followed: Followed | undefined
   const tracer = yield* Tracing.collector
   const routed = routedBy(resolver.name, context)
+  const report = yield* RelayReport.make(caller)
+  const refused = (remote: string): void => void run(report.refused(resolver.name, remote))
   const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
 
   const protocol = () => upstream.protocol ?? chain?.latest()?.Protocol
@@ -120,7 +123,7 @@ export const make = Effect.fnUntraced(function*(
       followed = {
         key,
         scope: own,
-        shared: { source: caller, upstream: made, marks, budget, metrics, routed, tracer, log }
+        shared: { source: caller, upstream: made, marks, budget, metrics, routed, tracer, refused, log }
       }
       if (left !== undefined) run(leave(left))
     },

@@ -39,6 +39,8 @@ export interface Shared {
   readonly routed: (route: string, target: string, code: number | string) => void
   /** Undefined: nobody collects spans. */
   readonly tracer: Tracer.Tracer | undefined
+  /** Hears of a request that the mesh has refused, by the address of the instance. */
+  readonly refused: (remote: string) => void
   /** Undefined: there is no access log. */
   readonly log: () => AccessLogWriter.Log | undefined
 }
@@ -69,6 +71,8 @@ export class UpstreamPlan implements Relay.Plan {
   /** Where it has been, once that matters. */
   #tried: Tried.Attempts | undefined
   #instance: Instance | undefined
+  /** The address of the instance that was asked last. */
+  #reached: string | undefined
   /** Of the last attempt. */
   #target: Instance["target"] | undefined
   #answer: Exchange.AnswerHead | undefined
@@ -134,6 +138,7 @@ export class UpstreamPlan implements Relay.Plan {
 
   #to(first: Picked, instance: Instance): Relay.Destination {
     this.#target = instance.target
+    this.#reached = instance.address
     return {
       connections: instance.resource,
       head: this.#head(first, instance),
@@ -172,6 +177,9 @@ export class UpstreamPlan implements Relay.Plan {
       this.#shared.routed(way === undefined ? "" : routeName(way.route), this.#target.id, code)
     }
     this.#span?.end(report)
+    if (this.#reached !== undefined && this.#answer !== undefined && isRefusal(this.#answer)) {
+      this.#shared.refused(this.#reached)
+    }
     const log = this.#shared.log()
     if (log === undefined) return
     const answer = this.#answer
@@ -286,6 +294,17 @@ export class UpstreamPlan implements Relay.Plan {
     }
   }
 }
+
+/** Applications that answer 403 have words of their own. */
+const isRefusal = (answer: Exchange.AnswerHead): boolean => {
+  const field = RequestStart.reader(answer)
+  return answer.status === 403
+    ? field("content-length") === String(denied.length) && field("content-type") === "text/plain"
+    : answer.status === 200 && answer.body === "none" && field("grpc-status") === "7" &&
+      field("grpc-message")?.replaceAll("%20", " ") === denied
+}
+
+const denied = "RBAC: access denied"
 
 const clusterOf = (picked: ReturnType<Upstream.Upstream<MeshPools.MeshPool>["pick"]>): string | undefined =>
   "upstream" in picked
