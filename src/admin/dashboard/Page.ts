@@ -35,7 +35,7 @@ export const html = `<!doctype html>
 <body>
 <header>
 <div class="who"><h1 id="service">effect-mesh</h1><span id="state" class="pill" role="status">connecting</span><span id="audited" class="pill warn" hidden>audit: nothing is enforced</span><span id="identity" class="identity"></span></div>
-<label id="pick" hidden>Sidecar <select id="sidecar"></select></label>
+<span id="pick" hidden><label>Sidecar <select id="sidecar"></select></label> <a href="/mesh">all together</a></span>
 <input id="filter" type="search" placeholder="Filter by name" aria-label="Filter by name" autocomplete="off">
 <div class="facts"><span>agent <b id="agent">–</b></span><span>log <b id="level">–</b></span><span>up <b id="uptime">–</b></span><span id="live" role="status">connecting</span></div>
 </header>
