@@ -1,7 +1,7 @@
 /**
- * Pairs of relays side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours, plain
- * `node:tls`/`node:net` with the same garbage collection and with V8's own, and HAProxy where it is installed. Rounds of the competitors alternate, medians count.
- * Runs alone too: `node test/bench/relay.ts`.
+ * Pairs of relays side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours with tunnels and without,
+ * plain `node:tls`/`node:net` with the same garbage collection and with V8's own, and HAProxy and Envoy where they are found: `HAPROXY_BIN`,
+ * `ENVOY_BIN`, or on the PATH. Rounds of the competitors alternate, medians count. Runs alone too: `node test/bench/relay.ts`.
  */
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -12,6 +12,7 @@ import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import { ciphers } from "../../src/tls/SecureContexts.ts"
 import { issue, root, service } from "../support/certificates.ts"
 import { accepts, cpuSeconds, freePort, medians, told } from "./processes.ts"
+import * as Envoy from "./http/envoy.ts"
 import * as Haproxy from "./relay/haproxy.ts"
 import * as Load from "./relay/load.ts"
 import * as Pair from "./relay/Pair.ts"
@@ -32,7 +33,7 @@ export interface Row {
   readonly values: Readonly<Record<string, number>>
 }
 
-const rounds = 3
+const rounds = 5
 const seconds = 1.5
 const idleConnections = 1000
 
@@ -42,12 +43,12 @@ const loads: ReadonlyArray<{
   readonly scale: number
   readonly run: (port: number) => Promise<Load.Result>
 }> = [
-  {
-    what: "small requests, 16 kept connections",
+  ...[1, 32, 256].map((connections) => ({
+    what: `small requests, ${connections} kept connection${connections === 1 ? "" : "s"}`,
     unit: "/s",
     scale: 1,
-    run: (port) => Load.requests(port, 16, seconds)
-  },
+    run: (port: number) => Load.requests(port, connections, seconds)
+  })),
   { what: "new connections, 8 at a time", unit: "/s", scale: 1, run: (port) => Load.connections(port, 8, seconds) },
   { what: "bulk, 4 connections", unit: " MiB/s", scale: 1 / 1_048_576, run: (port) => Load.bulk(port, 4, seconds) }
 ]
@@ -61,7 +62,7 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
     const target = (await told<Pair.Listening>(application)).port
     const sides = await certificates()
     const competitors: Array<Competitor> = []
-    for (const start of [ours, raw, rawByDefault, haproxy]) {
+    for (const start of [ours, apart, raw, rawByDefault, haproxy, envoy]) {
       const competitor = await start(sides, target, folder)
       if (competitor === undefined) continue
       children.push(...competitor.children)
@@ -76,22 +77,22 @@ export const run = async (): Promise<ReadonlyArray<Row>> => {
 
 export const format = (rows: ReadonlyArray<Row>): string => {
   const names = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
+  const others = ["node", "haproxy", "envoy"].filter((name) => names.includes(name))
   const cells = rows.map((row) => [
     row.what,
     ...names.map((name) => {
       const value = row.values[name]
       return value === undefined ? "-" : `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
     }),
-    ratio(row)
+    ...others.map((other) => ratio(row, other))
   ])
-  const lines = table([["", ...names, "sidecar / node"], ...cells])
+  const lines = table([["", ...names, ...others.map((other) => `sidecar / ${other}`)], ...cells])
   return `${lines}\n\nsidecar and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`
 }
 
-const ratio = ({ more, values }: Row): string => {
-  const [mine, other] = [values["sidecar"], values["node"]]
-  if (mine === undefined || other === undefined || other <= 0) return "-"
-  return `${(mine / other).toFixed(2)}${more ? "" : " (less is better)"}`
+const ratio = ({ values }: Row, name: string): string => {
+  const [mine, other] = [values["sidecar"], values[name]]
+  return mine === undefined || other === undefined || other <= 0 ? "-" : (mine / other).toFixed(2)
 }
 
 const underLoad = async (competitors: ReadonlyArray<Competitor>): Promise<ReadonlyArray<Row>> => {
@@ -150,10 +151,10 @@ const certificates = async (): Promise<Sides> => {
 }
 
 const nodePair =
-  (name: string, script: string, flags: ReadonlyArray<string> = []) =>
+  (name: string, script: string, flags: ReadonlyArray<string> = [], args: ReadonlyArray<string> = []) =>
   async (sides: Sides, target: number): Promise<Competitor> => {
     const start = async (role: Pair.Side["role"], to: number) => {
-      const child = fork(file(script), { execArgv: ["--expose-gc", ...flags] })
+      const child = fork(file(script), args, { execArgv: ["--expose-gc", ...flags] })
       child.send({ ...sides[role], role, target: to } satisfies Pair.Side)
       return { child, port: (await told<Pair.Listening>(child)).port }
     }
@@ -162,31 +163,54 @@ const nodePair =
     return { name, port: outbound.port, children: [inbound.child, outbound.child] }
   }
 
-const ours = nodePair("sidecar", "sidecar.ts")
+const ours = nodePair("sidecar", "sidecar.ts", [], ["tunnels"])
+const apart = nodePair("sidecar, no tunnels", "sidecar.ts")
 const raw = nodePair("node", "raw.ts", Pair.collectorFlags)
 const rawByDefault = nodePair("node, V8's defaults", "raw.ts")
 
-const haproxy = async (sides: Sides, target: number, folder: string): Promise<Competitor | undefined> => {
-  if (spawnSync("haproxy", ["-v"]).error !== undefined) {
-    process.stderr.write("HAProxy is not installed, hence not compared (Debian: apt-get install haproxy)\n")
+/** A program that is started once for each side, from files that `prepare` writes for it. */
+const program = (
+  name: string,
+  version: string,
+  prepare: (
+    of: { readonly role: Pair.Side["role"]; readonly side: Pair.Side; readonly port: number; readonly path: string }
+  ) => ReadonlyArray<string>
+) =>
+async (sides: Sides, target: number, folder: string): Promise<Competitor | undefined> => {
+  const bin = process.env[`${name.toUpperCase()}_BIN`] ?? name
+  if (spawnSync(bin, [version]).error !== undefined) {
+    process.stderr.write(`${name} is not found, hence not compared: set ${name.toUpperCase()}_BIN\n`)
     return undefined
   }
   const start = async (role: Pair.Side["role"], to: number) => {
-    const pem = join(folder, `${role}.pem`)
-    const ca = join(folder, `${role}-ca.pem`)
-    const cfg = join(folder, `${role}.cfg`)
     const port = await freePort()
-    writeFileSync(pem, sides[role].chainPem + sides[role].keyPem)
-    writeFileSync(ca, sides[role].rootPem)
-    writeFileSync(cfg, Haproxy.config(role, { pem, ca }, { port, target: to }))
-    const child = spawn("haproxy", ["-db", "-q", "-f", cfg], { stdio: ["ignore", "ignore", "inherit"] })
-    await accepts(port)
+    const args = prepare({
+      role,
+      side: { ...sides[role], role, target: to },
+      port,
+      path: join(folder, `${name}-${role}`)
+    })
+    const child = spawn(bin, [...args], { stdio: ["ignore", "ignore", "inherit"] })
+    await accepts(port, 20)
     return { child, port }
   }
   const inbound = await start("inbound", target)
   const outbound = await start("outbound", inbound.port)
-  return { name: "haproxy", port: outbound.port, children: [inbound.child, outbound.child] }
+  return { name, port: outbound.port, children: [inbound.child, outbound.child] }
 }
+
+const haproxy = program("haproxy", "-v", ({ path, port, role, side }) => {
+  const files = { pem: `${path}.pem`, ca: `${path}-ca.pem` }
+  writeFileSync(files.pem, side.chainPem + side.keyPem)
+  writeFileSync(files.ca, side.rootPem)
+  writeFileSync(`${path}.cfg`, Haproxy.config(role, files, { port, target: side.target }))
+  return ["-db", "-q", "-f", `${path}.cfg`]
+})
+
+const envoy = program("envoy", "--version", ({ path, port, side }) => {
+  writeFileSync(`${path}.json`, Envoy.tcpConfig(side, port, SpiffeId.format(service("api"))))
+  return Envoy.args(`${path}.json`)
+})
 
 const file = (name: string): string => new URL(`./relay/${name}`, import.meta.url).pathname
 

@@ -141,10 +141,60 @@ const outbound = (side: Pair.Side, { between, peer, port }: Options) => ({
 
 /** What Envoy starts from: JSON. */
 export const config = (side: Pair.Side, options: Options): string =>
+  configOf(side, side.role === "inbound" ? inbound(side, options) : outbound(side, options))
+
+const configOf = (side: Pair.Side, resources: object): string =>
   JSON.stringify({
     node: { id: `${side.role}-sidecar-proxy`, cluster: side.role },
-    static_resources: side.role === "inbound" ? inbound(side, options) : outbound(side, options)
+    static_resources: resources
   })
+
+/** The same for bytes, where nothing of the protocol is known. `uri`: as `Options.peer`. */
+export const tcpConfig = (side: Pair.Side, port: number, uri: string): string => {
+  const isInbound = side.role === "inbound"
+  const relayed = isInbound ? "local_app" : "api"
+  return configOf(side, {
+    listeners: [{
+      name: relayed,
+      address: loopback(port),
+      filter_chains: [{
+        filters: [
+          ...(isInbound
+            ? [extension("envoy.filters.network.rbac", "filters.network.rbac.v3.RBAC", {
+              rules: { action: "DENY" },
+              stat_prefix: "connect_authz"
+            })]
+            : []),
+          extension("envoy.filters.network.tcp_proxy", "filters.network.tcp_proxy.v3.TcpProxy", {
+            stat_prefix: relayed,
+            cluster: relayed
+          })
+        ],
+        ...(isInbound
+          ? {
+            transport_socket: extension("tls", "transport_sockets.tls.v3.DownstreamTlsContext", {
+              common_tls_context: certificates(side),
+              require_client_certificate: true
+            })
+          }
+          : {})
+      }]
+    }],
+    clusters: [
+      cluster(
+        relayed,
+        side.target,
+        isInbound ? {} : {
+          transport_socket: extension("tls", "transport_sockets.tls.v3.UpstreamTlsContext", {
+            common_tls_context: certificates(side, {
+              match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact: uri } }]
+            })
+          })
+        }
+      )
+    ]
+  })
+}
 
 /** As Consul starts it, with one worker. */
 export const args = (file: string): ReadonlyArray<string> => [

@@ -6,6 +6,7 @@ import * as TrustBundle from "../../../src/identity/TrustBundle.ts"
 import * as Authorizer from "../../../src/intention/Authorizer.ts"
 import * as Intention from "../../../src/intention/Intention.ts"
 import * as MeshDialer from "../../../src/outbound/MeshDialer.ts"
+import * as Tunnels from "../../../src/outbound/tunnel/Tunnels.ts"
 import * as GarbageCollection from "../../../src/sidecar/GarbageCollection.ts"
 import * as Sidecar from "../../../src/sidecar/Sidecar.ts"
 import * as SecureContexts from "../../../src/tls/SecureContexts.ts"
@@ -79,8 +80,10 @@ const sidecar = Effect.fnUntraced(function*(side: Pair.Side) {
     defaultPolicy: "deny"
   })
   const instances = [{ id: "api", address: { host: "127.0.0.1", port: side.target }, weight: 1 }]
-  const layer = Sidecar.layer().pipe(
+  const tunnels = process.argv.includes("tunnels")
+  const layer = Sidecar.layer({ tunnels }).pipe(
     Layer.provide(MeshDialer.layer),
+    Layer.provide(tunnels ? Tunnels.layer : Layer.empty),
     Layer.provide(SecureContexts.layer),
     Layer.provide([
       Layer.succeed(CaRoots.CaRoots, Watched.constant("roots", { trustDomain: identity.trustDomain, roots: [root] })),
