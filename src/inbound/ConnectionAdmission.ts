@@ -65,14 +65,13 @@ export const make = <S extends Socket>(
   const connection = (
     side: Splice.Side,
     { arrival, caller, carrier }: Identified,
-    { decision }: ConnectionJudge.Verdict,
-    since: number
+    { decision }: ConnectionJudge.Verdict
   ) => ({
     ...side,
     caller,
     decision,
     remote: arrival.remote,
-    since,
+    since: arrival.since,
     carrier
   })
   return {
@@ -89,17 +88,19 @@ export const make = <S extends Socket>(
       const side = Splice.tls(socket, arrival.transport)
       decide(side, identified, (verdict) => {
         if (Result.isFailure(verdict)) return turnAway(verdict.failure)
-        enter(connection(side, identified, verdict.success, arrival.since), verdict.success, arrival)
+        enter(connection(side, identified, verdict.success), verdict.success, arrival)
       })
     },
-    opened: (side, identified, cut) =>
+    opened: (side, { arrival, ...caller }, cut) => {
+      // It is as young as a connection of its own would be.
+      const identified = { ...caller, arrival: { ...arrival, since: performance.now() } }
       decide(side, identified, (verdict) => {
         if (Result.isSuccess(verdict)) {
-          const admitted = connection(side, identified, verdict.success, performance.now())
-          return enter(admitted, verdict.success, undefined)
+          return enter(connection(side, identified, verdict.success), verdict.success, undefined)
         }
-        refuse(verdict.failure, identified.arrival.remote, side.socket, true)
+        refuse(verdict.failure, arrival.remote, side.socket, true)
         cut(verdict.failure)
       })
+    }
   }
 }

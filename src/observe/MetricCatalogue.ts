@@ -76,6 +76,12 @@ export const connectionsOpen = gauge(
   sum,
   "Connections with a verified peer that are open now"
 )
+export const tunnelsOpen = gauge(
+  "mesh_tunnels_open",
+  ["direction"],
+  sum,
+  "TLS connections that carry many connections of the mesh"
+)
 export const connectionsCut = counter(
   "mesh_connections_cut_total",
   ["direction"],
@@ -238,6 +244,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   dials,
   connections,
   connectionsOpen,
+  tunnelsOpen,
   connectionsCut,
   connectionsRetired,
   connectionsFailed,

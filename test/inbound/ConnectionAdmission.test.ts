@@ -87,6 +87,48 @@ describe("ConnectionAdmission", () => {
     assert.strictEqual(resets(), 1)
   })
 
+  it("judges a stream of a tunnel from its own beginning, and cuts it alone", () => {
+    const { arrival, resets } = arrive()
+    const socket = new Socket()
+    const stream = new Socket()
+    const candidates: Array<ConnectionJudge.Candidate> = []
+    const entered: Array<Parameters<ConnectionAdmission.Stages<Socket>["enter"]>> = []
+    const refusals: Array<readonly [Refusal.Refusal, boolean]> = []
+    const cuts: Array<Refusal.Refusal> = []
+    let identified: ConnectionAdmission.Identified | undefined
+    let verdict = allow
+    const admission = ConnectionAdmission.make({
+      tunnelled: (_, who) => {
+        identified = who
+        return true
+      },
+      presented: () => presented(),
+      judge: {
+        decide: (candidate, then) => {
+          candidates.push(candidate)
+          then(Result.succeed(verdict))
+        }
+      },
+      enter: (...details) => entered.push(details),
+      refuse: (refusal, _, __, isStream) => refusals.push([refusal, isStream])
+    })
+    admission.finished(socket, { ...arrival, since: performance.now() - 60_000 })
+    if (identified === undefined) return assert.fail("nobody was identified")
+    assert.deepStrictEqual([candidates, entered], [[], []])
+    const open = (who: ConnectionAdmission.Identified) =>
+      admission.opened({ socket: stream, reset: () => {} }, who, (refusal) => cuts.push(refusal))
+    const before = performance.now()
+    open(identified)
+    assert.isAtLeast(candidates[0]!.arrival.since, before)
+    const [[connection, , of] = assert.fail("it did not enter")] = entered
+    assert.deepStrictEqual([connection.socket, connection.carrier, of], [stream, socket, undefined])
+    assert.isAtLeast(connection.since, before)
+    verdict = deny
+    open(identified)
+    const refusal = { _tag: "Denied", caller: Certificates.service("web"), decision: deny.decision }
+    assert.deepStrictEqual<unknown>([cuts, refusals, entered.length, resets()], [[refusal], [[refusal, true]], 1, 0])
+  })
+
   it("hands over a caller once it was let in, with who it is and why", () => {
     let answer: Parameters<ConnectionJudge.ConnectionJudge["decide"]>[1] = Doubles.untouchable(
       "an answer before its question"

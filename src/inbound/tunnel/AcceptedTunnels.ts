@@ -6,6 +6,8 @@ import type { TLSSocket } from "node:tls"
 import { Effect, Schedule, type Scope } from "effect"
 import * as Splice from "../../net/Splice.ts"
 import * as Tunnel from "../../net/tunnel/Tunnel.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
+import * as Meter from "../../observe/Meter.ts"
 import type * as Refusal from "../../tls/Refusal.ts"
 import type * as ConnectionAdmission from "../ConnectionAdmission.ts"
 
@@ -51,6 +53,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<AcceptedTunnels, never, Scope.Scope> {
   const tunnels = new Map<Tunnel.Tunnel, Open>()
   let isRetired = false
+  yield* Meter.follow(MetricCatalogue.tunnelsOpen, { direction: "inbound" }, () => tunnels.size)
   yield* Effect.forkScoped(Effect.schedule(
     Effect.sync(() => {
       const now = performance.now()

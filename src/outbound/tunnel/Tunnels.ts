@@ -10,6 +10,8 @@
 import { Context, Deferred, Effect, Exit, Layer, Schedule, Stream } from "effect"
 import * as Tunnel from "../../net/tunnel/Tunnel.ts"
 import * as Listening from "../../net/Listening.ts"
+import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
+import * as Meter from "../../observe/Meter.ts"
 import * as SecureContexts from "../../tls/SecureContexts.ts"
 import * as Connect from "../Connect.ts"
 import * as DialError from "../DialError.ts"
@@ -54,6 +56,7 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
     const context = yield* Effect.context<never>()
     const known = new Map<string, Known>()
     const open = new Set<Peer>()
+    yield* Meter.follow(MetricCatalogue.tunnelsOpen, { direction: "outbound" }, () => open.size)
 
     const adopt = (connection: Connect.Connection, of: Known): Peer => {
       const peer: Peer = {
