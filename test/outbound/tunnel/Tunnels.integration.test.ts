@@ -115,7 +115,15 @@ describe("Tunnels", () => {
       const before = yield* reach
       yield* served(before)
       yield* listener.stop
-      yield* Sockets.eventuallyEffect(Effect.map(Effect.exit(Effect.scoped(reach)), (exit) => exit._tag === "Failure"))
+      // One that is on its way is let in.
+      const isTurnedAway = Effect.match(reach, {
+        onFailure: () => true,
+        onSuccess: ({ reset }) => {
+          reset()
+          return false
+        }
+      })
+      yield* Sockets.eventuallyEffect(isTurnedAway)
       yield* served(before, "not yet")
       before.socket.end()
       assert.strictEqual(yield* before.record.ending, "ended")
