@@ -61,7 +61,7 @@ ${clock("root")}
 </section>
 <section class="panel" aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals <small id="refusals-count"></small></h2><div id="refusals-list"></div></section>
 <section class="panel" aria-labelledby="watches-title"><h2 id="watches-title">Watches <small id="watches-state"></small></h2>
-<div class="kinds" id="watches-kinds"></div><ul class="stale" id="stale"></ul></section>
+<ul class="stale" id="stale"></ul><div class="kinds" id="watches-kinds"></div></section>
 </div>
 <footer><span>effect-mesh <span id="version"></span></span>${
   links.map((name) => `<a href="/${name}">/${name}</a>`).join("")

@@ -210,7 +210,7 @@ const showColumn = (name, views, at) => {
   const changed = matching.length !== column.order.length || matching.some(({ key }) => !known.has(key));
   if (changed || (!busy && at - column.sortedAt > 5000)) {
     column.sortedAt = at;
-    column.order = matching.sort((a, b) => rank[a.state] - rank[b.state] || Math.round(b.weight) - Math.round(a.weight) || a.name.localeCompare(b.name)).map(({ key }) => key);
+    column.order = matching.sort((a, b) => rank[a.state] - rank[b.state] || Math.round(b.weight) - Math.round(a.weight) || a.name.localeCompare(b.name, "en", { numeric: true })).map(({ key }) => key);
   }
   const byKey = new Map(matching.map((view) => [view.key, view]));
   const dense = column.order.length > 9;
@@ -336,13 +336,29 @@ const showWatches = ({ watches }) => {
   say(byId("watches-state"), stale.length > 0 ? "▲ " + plural(stale.length, "is", "are") + " not current" : waits.length > 0 ? plural(waits.length, "waits", "wait") + " for a first answer" : "all current");
   set(byId("watches-state"), "class", stale.length > 0 ? "new" : "");
   byId("watches-kinds").replaceChildren(...[...kinds].sort(([a, one], [b, other]) => one.length - other.length || a.localeCompare(b)).flatMap(([kind, list]) => {
-    const oldest = Math.max(...list.map(({ secondsSinceAnswer }) => secondsSinceAnswer === null ? 0 : secondsSinceAnswer));
+    const oldest = oldestOf(list);
     return [make("span", {}, kind), make("span", { class: "cells" + (list.length > 60 ? " tiny" : ""), "aria-hidden": "true" }, ...list.slice(0, 400).map((each) => make("i", { class: each.current ? "" : each.failures > 0 ? "bad" : "waits",
       title: each.what + (each.subject === "*" ? "" : " (" + each.subject + ")") + ": " + (each.secondsSinceAnswer === null ? "no answer yet" : "answered " + span(each.secondsSinceAnswer) + " ago") + (each.lastError ? ", " + each.lastError : "") }))),
       make("span", { class: "quiet" }, list.length + ", answered " + span(oldest) + " ago")];
   }));
-  byId("stale").replaceChildren(...stale.slice(0, 30).map(({ lastError, secondsSinceAnswer, subject, what }) =>
-    make("li", {}, what + (subject === "*" || what.includes(subject) ? "" : " (" + subject + ")") + ": " + (secondsSinceAnswer === null ? "no answer yet" : "no answer for " + span(secondsSinceAnswer)) + (lastError ? ". " + lastError : ""))));
+  byId("stale").replaceChildren(...reasonsOf(stale).map(([reason, list]) => {
+    const names = list.map(({ subject, what }) => what + (subject === "*" || what.includes(subject) ? "" : " (" + subject + ")"));
+    const never = list.every(({ secondsSinceAnswer }) => secondsSinceAnswer === null);
+    return make("li", {}, names.slice(0, 3).join(", ") + (names.length > 3 ? " and " + (names.length - 3) + " more" : "") + ": " + (never ? "no answer yet" : "no answer for " + span(oldestOf(list))) + (reason === "" ? "" : ", " + reason));
+  }));
+};
+
+const oldestOf = (list) => Math.max(0, ...list.map(({ secondsSinceAnswer }) => secondsSinceAnswer === null ? 0 : secondsSinceAnswer));
+const first = ["intentions", "leaf", "roots", "registration"];
+/** What fails for one reason is one line, with what matters most in front. Which request it was says less than why it failed. */
+const reasonsOf = (stale) => {
+  const reasons = new Map();
+  const placeOf = ({ watch }) => first.includes(watch) ? first.indexOf(watch) : first.length;
+  for (const each of [...stale].sort((a, b) => placeOf(a) - placeOf(b))) {
+    const reason = (each.lastError || "").replace(/^[A-Z]+ .* at [^ ]+: /, "");
+    reasons.set(reason, [...(reasons.get(reason) || []), each]);
+  }
+  return [...reasons].sort(([, a], [, b]) => b.length - a.length).slice(0, 20);
 };
 
 const showHead = ({ sidecar, sidecars, ...process }) => {
@@ -369,7 +385,10 @@ const showHead = ({ sidecar, sidecars, ...process }) => {
     select.replaceChildren(...sidecars.map((each, i) => make("option", { value: each.name }, names[i])));
   }
   if (name !== undefined && select.value !== name) select.value = name;
-  say(byId("agent"), process.agent.replace(/^http:[/][/]/, ""));
+  const failing = process.watches.filter(({ current, failures }) => !current && failures > 0);
+  const away = failing.length > 0 && failing.length > process.watches.length * .8;
+  say(byId("agent"), process.agent.replace(/^http:[/][/]/, "") + (away ? " ▲ does not answer" : ""));
+  set(byId("agent"), "class", away ? "new" : "");
   say(byId("level"), process.logLevel);
   say(byId("uptime"), span(process.uptimeSeconds));
   say(byId("version"), process.version);

@@ -23,7 +23,7 @@ h1 { font-size: 19px; line-height: 1.2; }
 header .who { display: flex; align-items: center; gap: 10px; min-width: 0; }
 header .identity { color: var(--soft); font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 44ch; }
 header .facts { margin-left: auto; display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--soft); font-size: 13px; }
-header .facts b { color: var(--text); font-weight: 600; }
+header .facts b { color: var(--text); font-weight: 600; } header .facts b.new { color: var(--bad); }
 .pill { border-radius: 20px; padding: 2px 11px; font-weight: 600; font-size: 13px; background: var(--line); white-space: nowrap; }
 .pill.ok { background: var(--good-back); color: var(--ok); } .pill.warn { background: var(--warn-back); color: var(--warn); }
 .pill.bad { background: var(--bad-back); color: var(--bad); }
@@ -42,7 +42,7 @@ main { position: relative; display: grid; grid-template-columns: minmax(230px, 1
 .column h2, .panel h2 { font-size: 13px; font-weight: 600; margin-bottom: 6px; display: flex; gap: 8px; align-items: baseline; }
 .column h2 small:last-child { margin-left: auto; }
 .rows { overflow-y: auto; display: flex; flex-direction: column; gap: 6px; min-height: 0; padding: 2px; scrollbar-width: thin; margin-block: auto; width: 100%; }
-.rows.full { margin-block: 0; }
+.rows.full { margin-block: 0; } .rows:empty { display: none; }
 .row { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 10px; align-items: center; background: var(--card);
   border: 1px solid var(--line); border-left: 4px solid var(--idle); border-radius: 7px; padding: 5px 10px; cursor: pointer; flex: none; }
 #upstreams .row { border-left-width: 1px; border-right: 4px solid var(--idle); }
@@ -91,7 +91,7 @@ td.number, th.number { text-align: right; white-space: nowrap; } tr:last-child t
 .cells { display: flex; flex-wrap: wrap; gap: 2px; } .cells i { width: 9px; height: 9px; border-radius: 2px; background: var(--ok); }
 .cells i.bad { background: var(--bad); border-radius: 50%; } .cells i.waits { background: none; border: 1.5px solid var(--idle); }
 .cells.tiny { gap: 1px; } .cells.tiny i { width: 5px; height: 5px; border-radius: 1px; }
-.stale { color: var(--bad); font-size: 12px; margin-top: 6px; overflow-wrap: anywhere; } .stale li::before { content: "▲ "; }
+.stale { color: var(--bad); font-size: 12px; margin-bottom: 6px; overflow-wrap: anywhere; } .stale li::before { content: "▲ "; }
 .quiet { color: var(--soft); }
 footer { padding: 6px 18px; border-top: 1px solid var(--line); font-size: 12px; color: var(--soft); display: flex; flex-wrap: wrap; gap: 2px 14px; }
 footer kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 5px; background: var(--card); font: inherit; }
