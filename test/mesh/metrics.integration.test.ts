@@ -10,8 +10,13 @@ import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as scrape from "../support/scrape.ts"
 import { connect, record, server } from "../support/sockets.ts"
 
-/** Native services have none of these: test/sidecar/http. */
-const ofSidecars: ReadonlySet<object> = new Set([MetricCatalogue.routedRequests, MetricCatalogue.retriesRefused])
+/** Native services have none of these: test/sidecar. */
+const ofSidecars: ReadonlySet<object> = new Set([
+  MetricCatalogue.routedRequests,
+  MetricCatalogue.retriesRefused,
+  MetricCatalogue.sidecarRunning,
+  MetricCatalogue.sidecarRestarts
+])
 
 const quiet = { disableLogger: true, disableListenLog: true }
 
