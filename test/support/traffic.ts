@@ -95,6 +95,7 @@ class Echoed {
   #text = ""
   #ended: string | undefined
   #heard = () => {}
+  readonly #since = performance.now()
   messages = 0
 
   constructor(port: number) {
@@ -105,6 +106,11 @@ class Echoed {
     })
     this.#socket.on("error", ({ message }) => this.#end(message))
     this.#socket.on("close", () => this.#end("it was closed"))
+  }
+
+  /** Whether its client should leave it. */
+  get isOld(): boolean {
+    return this.messages >= most.messages || performance.now() - this.#since > most.millis
   }
 
   /** Undefined: the message came back. */
@@ -137,8 +143,8 @@ class Echoed {
   }
 }
 
-/** Messages of one kept connection, which its client ends then. */
-const messages = 40
+/** Of one kept connection: long before a sidecar that leaves cuts it. */
+const most = { messages: 40, millis: 2000 }
 
 /** Messages to an application that sends them back. Every other one has a connection of its own. */
 export const tcp = (port: number, rate: number): Traffic => {
@@ -151,7 +157,7 @@ export const tcp = (port: number, rate: number): Traffic => {
     const connection = idle.pop() ?? new Echoed(port)
     const what = await connection.say(`kept ${number}`)
     if (what !== undefined) return what
-    if (connection.messages >= messages) return connection.close()
+    if (connection.isOld) return connection.close()
     idle.unshift(connection)
     return undefined
   }
