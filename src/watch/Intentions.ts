@@ -47,14 +47,16 @@ export const layer = (
         ? yield* ServiceProtocol.watch(options.destination)
         : Watched.constant("the protocol", options.protocol)
       const trustDomain = Watched.map(yield* CaRoots.CaRoots, "the trust domain", (bundle) => bundle.trustDomain)
-      return Watched.map(
-        Watched.zip(policies, Watched.zip(protocol, trustDomain, what), what),
-        what,
-        ([policy, [protocol, trustDomain]]) =>
-          Audit.authorizer(
-            audit,
-            Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
-          )
+      return yield* Watched.shared(
+        Watched.map(
+          Watched.zip(policies, Watched.zip(protocol, trustDomain, what), what),
+          what,
+          ([policy, [protocol, trustDomain]]) =>
+            Audit.authorizer(
+              audit,
+              Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
+            )
+        )
       )
     })
   )

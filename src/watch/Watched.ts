@@ -249,6 +249,20 @@ export const switchMap = <A, B>(
     return fromOptions(what, ref, () => freshness())
   })
 
+/**
+ * The same for many followers: what is derived of several values costs each follower of its changes a follower of all of those. Here
+ * one does it for them, in the scope.
+ */
+export const shared = <A>(self: Watched<A>): Effect.Effect<Watched<A>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const ref = yield* SubscriptionRef.make(Option.none<A>())
+    yield* Effect.forkScoped(
+      Stream.runForEach(self.changes, (value) => SubscriptionRef.set(ref, Option.some(value))),
+      { startImmediately: true }
+    )
+    return { ...self, changes: fromOptions(self.what, ref, self.freshness).changes }
+  })
+
 /** Keeps the last result, for a function of a value that is asked for much more often than it changes. */
 const memoize = <A, B>(f: (value: A) => B, same: (a: A, b: A) => boolean) => {
   let last: { readonly from: A; readonly to: B } | undefined

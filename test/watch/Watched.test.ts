@@ -167,6 +167,29 @@ describe("Watched", () => {
       assert.strictEqual(both.freshness().failures, 1)
     }))
 
+  it.effect("is followed once for many who follow it, if it is shared", () =>
+    Effect.gen(function*() {
+      const { answer, watched } = yield* spoken
+      let followers = 0
+      const counted = Stream.suspend(() => {
+        followers++
+        return watched.changes
+      })
+      const shared = yield* Watched.shared({ ...watched, changes: counted })
+      const [one, other] = [yield* follow(shared), yield* follow(shared)]
+      yield* answer("a")
+      yield* answer("b")
+      const late = yield* follow(shared)
+      yield* answer("c")
+      assert.deepStrictEqual([one, other, late].map((seen) => seen.map(({ name }) => name).join("")), [
+        "abc",
+        "abc",
+        "bc"
+      ])
+      assert.strictEqual(shared.latest(), watched.latest())
+      assert.strictEqual(followers, 1)
+    }))
+
   it.effect("follows a reference in tests", () =>
     Effect.gen(function*() {
       const ref = yield* SubscriptionRef.make({ name: "a" })
