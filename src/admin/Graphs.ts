@@ -28,9 +28,10 @@ const most = 60
 /** Several sidecars of one service count as the first of them. */
 export const of = ({ context, members, now }: Options): Pick<Documents.Graph, "services" | "edges"> => {
   const services = new Map<string, Service>()
+  const requests = Snapshots.requestCounts(context)
   for (const running of Views.running(members)) {
     const { service } = running.head
-    if (!services.has(service)) services.set(service, { running, summary: Snapshots.summary(running, context, now) })
+    if (!services.has(service)) services.set(service, { running, summary: Snapshots.summary(running, requests, now) })
   }
   const names = new Set([
     ...services.keys(),

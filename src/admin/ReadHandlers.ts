@@ -41,7 +41,7 @@ const snapshot = ({ about, fleet }: Options, name: string | undefined) =>
       uptimeSeconds: process.uptime(),
       logLevel: LogLevels.current(threshold).level,
       sidecars: Health.readiness(members, watches, now).sidecars,
-      sidecar: chosen === undefined ? null : Snapshots.summary(chosen, context, now),
+      sidecar: chosen === undefined ? null : Snapshots.summary(chosen, Snapshots.requestCounts(context), now),
       watches: Views.watches(watches, now).watches
     }
     return document

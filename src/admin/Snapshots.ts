@@ -8,15 +8,15 @@ import type * as Sidecar from "../sidecar/Sidecar.ts"
 import type * as Documents from "./Documents.ts"
 import * as Views from "./Views.ts"
 
-/** `now` in milliseconds. `context` holds the registry of metrics. */
+/** `now` in milliseconds. */
 export const summary = (
   { head, sidecar, status }: Views.Running,
-  context: Context.Context<never>,
+  requestsOf: RequestCounts,
   now: number
 ): Documents.Summary => {
   const { registration } = status
   const { leaf, roots } = sidecar.material()
-  const requests = requestsOf(head.service, context)
+  const requests = (direction: MetricCatalogue.Direction, other: string) => requestsOf(head.service, direction, other)
   const inbound = status.listeners.filter(({ direction }) => direction === "inbound")
   return {
     ...head,
@@ -89,6 +89,13 @@ const upstreamOf = (
   }
 }
 
+/** Of a service, in one direction, with the service on the other side. Null: there were none. */
+export type RequestCounts = (
+  service: string,
+  direction: MetricCatalogue.Direction,
+  other: string
+) => Documents.Requests | null
+
 type Mutable = {
   total: number
   failed: number
@@ -96,8 +103,8 @@ type Mutable = {
   durations: Documents.Requests["durations"]
 }
 
-/** By direction and the service on the other side, from one look at the registry. Null: there were none. */
-const requestsOf = (service: string, context: Context.Context<never>) => {
+/** From one look at the registry of metrics, which the context holds: there may be many services, and many series. */
+export const requestCounts = (context: Context.Context<never>): RequestCounts => {
   const found = new Map<string, Mutable>()
   const of = (key: string): Mutable => {
     const known = found.get(key) ?? { total: 0, failed: 0, codes: {}, durations: [] }
@@ -105,18 +112,17 @@ const requestsOf = (service: string, context: Context.Context<never>) => {
     return known
   }
   for (const { attributes = {}, id, state } of Metric.snapshotUnsafe(context)) {
-    if (attributes["service"] !== service) continue
+    if (id !== MetricCatalogue.requests.name && id !== MetricCatalogue.requestDuration.name) continue
     const other = attributes["direction"] === "inbound" ? attributes["source"] : attributes["destination"]
-    const key = `${attributes["direction"]} ${other}`
-    if (id === MetricCatalogue.requests.name && "count" in state) {
+    const requests = of(`${attributes["service"]} ${attributes["direction"]} ${other}`)
+    if ("buckets" in state) requests.durations = state.buckets
+    else if ("count" in state) {
       const code = attributes["code"] ?? ""
       const count = Number(state.count)
-      const requests = of(key)
       requests.total += count
       if (!/^[1-4]/.test(code)) requests.failed += count
       requests.codes[code] = (requests.codes[code] ?? 0) + count
-    } else if (id === MetricCatalogue.requestDuration.name && "buckets" in state) of(key).durations = state.buckets
+    }
   }
-  return (direction: MetricCatalogue.Direction, other: string): Documents.Requests | null =>
-    found.get(`${direction} ${other}`) ?? null
+  return (service, direction, other) => found.get(`${service} ${direction} ${other}`) ?? null
 }
