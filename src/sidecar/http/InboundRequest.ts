@@ -148,6 +148,12 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
     }
   }
 
+  /** There is one application: only a connection to it can be another one. */
+  elsewhere(mayBeSame: boolean): Relay.Destination | undefined {
+    const next = mayBeSame ? this.next() : undefined
+    return next !== undefined && "connections" in next ? next : undefined
+  }
+
   answer(head: Head.Answer, tookMillis: number | undefined): Exchange.AnswerHead {
     const { request, version } = this.server
     return this.#answer = AnswerFields.head(head, {
