@@ -36,6 +36,7 @@ describe("Settings", () => {
           address: "https://consul.example:8501",
           ssl: true,
           sslVerify: false,
+          stale: false,
           token: "s3cr3t",
           tokenFile: "/run/token",
           basicAuth: "user:pass",

@@ -107,6 +107,18 @@ export const list: ReadonlyArray<Purpose> = [
     instead: { "seen[0].headers.accept": ["a", "b"] }
   },
   {
+    scenario: "resilience/connect failure without retries",
+    requests: [0],
+    reason: "Instances that can not be reached are passed over",
+    instead: { "counts.half-1": 10, "counts.status 503": null }
+  },
+  {
+    scenario: "resolver/failover does not see errors",
+    requests: [0],
+    reason: "Instances that can not be reached are passed over",
+    instead: { "counts.admin-1": 4, "counts.status 503": null }
+  },
+  {
     scenario: "accesslog/default json of refusals",
     requests: [4],
     reason: "Refused callers do not reach the application",
