@@ -25,8 +25,8 @@ if (!(minutes > 0 && minutes <= 120)) {
 /** For code to be compiled, and pools to be filled, before anything is compared. */
 const warmUpSeconds = 20
 
-/** For connections that are kept to reach the end of their idle time: 30 s to instances. */
-const quietSeconds = 45
+/** For connections that are kept to reach the end of their idle time, 30 s to instances, and for the agent to drop rotated roots. */
+const quietSeconds = 75
 
 const measure = async (subject: ChildProcess): Promise<Subject.Told> => {
   const told = Processes.told<Subject.Told>(subject)
@@ -112,7 +112,7 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
 }
 
 const children = [
-  fork(new URL("../bench/watches/agent.ts", import.meta.url).pathname),
+  fork(new URL("./agent.ts", import.meta.url).pathname),
   fork(new URL("./subject.ts", import.meta.url).pathname, { execArgv: ["--expose-gc"] })
 ] as const
 try {
