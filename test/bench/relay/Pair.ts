@@ -13,12 +13,13 @@ export interface Side {
 }
 
 /**
- * What the sidecar tells V8 in `src/sidecar/GarbageCollection.ts`: nothing but to version 13. Plain Node is compared under it too,
+ * What the sidecar tells V8 in `src/sidecar/GarbageCollection.ts`. Plain Node is compared under it too,
  * as what a flag does is no merit of the sidecar.
  */
-export const collectorFlags: ReadonlyArray<string> = Number.parseInt(process.versions.v8) === 13
-  ? ["--scavenger-max-new-space-capacity-mb=4"]
-  : []
+export const collectorFlags: ReadonlyArray<string> = [
+  "--no-parallel-scavenge",
+  ...(Number.parseInt(process.versions.v8) === 13 ? ["--scavenger-max-new-space-capacity-mb=4"] : [])
+]
 
 /** Sent by a child once it listens. */
 export interface Listening {
