@@ -58,7 +58,8 @@ export const make = Effect.fnUntraced(function*(
     Effect.sync(() => {
       const now = performance.now()
       for (const [tunnel, { expires, idleSince }] of tunnels) {
-        if (Date.now() > expires) tunnel.destroy()
+        // Nor does one last whose end could not be read.
+        if (!(Date.now() <= expires)) tunnel.destroy()
         else tunnel.sweep(now, silenceMillis)
         if (now - idleSince > idleMillis) tunnel.retire()
       }

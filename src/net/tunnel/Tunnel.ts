@@ -109,10 +109,6 @@ export class Tunnel implements TunnelStream.Carrier {
     return this.#streams.size
   }
 
-  get streams(): Iterable<TunnelStream.TunnelStream> {
-    return this.#streams.values()
-  }
-
   /** Whether another stream can be opened. Before the peer has said how many it takes, some may. */
   get hasRoom(): boolean {
     return !this.#isRetired && !this.#isOver && this.#last < 2 ** 32 - 1 && this.size < (this.#hello?.maxStreams ?? 100)

@@ -78,6 +78,20 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
       return peer
     }
 
+    /** The first stream of a new tunnel. One that was made while the certificate changed gets no other. */
+    const begin = (
+      connection: Connect.Connection,
+      of: Known,
+      options: Connect.Options,
+      made: SecureContexts.Material
+    ) => {
+      const peer = adopt(connection, of)
+      of.peer ??= peer
+      const stream = streamOf(peer, options)
+      if (made !== contexts.current()) peer.tunnel.retire()
+      return stream
+    }
+
     /** Offers a tunnel, unless the peer hangs up on that. */
     const dial = (options: Connect.Options, of: Known): Effect.Effect<Connect.Connection, DialError.Reason> => {
       const material = contexts.current()
@@ -93,13 +107,11 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
     const first = (options: Connect.Options, of: Known): Effect.Effect<Connect.Reached, DialError.Reason> => {
       const opening = Deferred.makeUnsafe<void, DialError.Reason>()
       of.opening = opening
+      const material = contexts.current()
       return dial(options, of).pipe(
         Effect.map((connection) => {
           of.isPlain = connection.socket.alpnProtocol !== Tunnel.protocol
-          if (of.isPlain) return connection
-          const peer = adopt(connection, of)
-          of.peer = peer
-          return streamOf(peer, options)
+          return of.isPlain ? connection : begin(connection, of, options, material)
         }),
         Effect.onExit((exit) => {
           of.opening = undefined
@@ -119,14 +131,14 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
       })
 
     /** Each for itself. Whoever finds that the peer has learned to take tunnels says so. */
-    const plainly = (options: Connect.Options, of: Known): Effect.Effect<Connect.Reached, DialError.Reason> =>
-      Effect.map(dial(options, of), (connection) => {
+    const plainly = (options: Connect.Options, of: Known): Effect.Effect<Connect.Reached, DialError.Reason> => {
+      const material = contexts.current()
+      return Effect.map(dial(options, of), (connection) => {
         if (connection.socket.alpnProtocol !== Tunnel.protocol) return connection
         of.isPlain = false
-        const peer = adopt(connection, of)
-        of.peer ??= peer
-        return streamOf(peer, options)
+        return begin(connection, of, options, material)
       })
+    }
 
     const knownOf = (options: Connect.Options): Known => {
       const key = keyOf(options)

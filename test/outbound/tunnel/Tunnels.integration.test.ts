@@ -109,6 +109,21 @@ describe("Tunnels", () => {
       yield* Sockets.eventually(() => listener.stats().open === 0 && listener.stats().handshaking === 0)
     }))
 
+  it.live("take no other stream if the certificate has changed while they were made", () =>
+    Effect.gen(function*() {
+      const { ca, reach, web } = yield* start()
+      const next = yield* Effect.promise(() => Certificates.leafOf(ca, "web"))
+      const dialling = yield* Effect.forkChild(reach)
+      yield* Effect.yieldNow
+      yield* SubscriptionRef.set(web.leaf, next)
+      const before = yield* Fiber.join(dialling)
+      yield* Sockets.eventuallyEffect(Effect.map(reach, (after) => {
+        after.socket.end()
+        return after.port !== before.port
+      }))
+      yield* served(before, "the first one lasts")
+    }))
+
   it.live("are told to go elsewhere when the listener stops, and finish what they have", () =>
     Effect.gen(function*() {
       const { listener, reach } = yield* start()
