@@ -19,6 +19,7 @@ const order = [
   "mesh",
   "native",
   "sidecar",
+  "gateway",
   "policy",
   "agent",
   "admin",

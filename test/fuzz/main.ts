@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import * as Codec from "./codec.ts"
+import * as Hello from "./hello.ts"
 import * as Mesh from "./mesh.ts"
 import * as Relay from "./relay.ts"
 
@@ -19,7 +20,7 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
 }
 
 /** Each part gets its share of the time. */
-const parts = 5
+const parts = 6
 const until = (name: string): (runs: number) => boolean => {
   const end = performance.now() + minutes * 60_000 / parts
   let told = performance.now()
@@ -52,3 +53,10 @@ for (const [name, reader] of Object.entries(Mesh.readers)) {
 }
 const relay = await Effect.runPromise(Relay.run(seed, until("relay")))
 tell("relay", relay.runs, `${relay.requests} requests relayed`, relay.differences)
+const hello = await Hello.run(seed, until("hello"))
+tell(
+  "hello",
+  hello.runs,
+  `${hello.agreed} names found as OpenSSL finds them, ${hello.refused} refused that it takes`,
+  hello.differences
+)
