@@ -10,19 +10,20 @@ describe("npm run bench -- http", () => {
       assert.deepStrictEqual(result.missing, [])
       assert.deepStrictEqual(result.added["direct"], [])
       assert.deepStrictEqual(result.added["node"], ["x-request-id", "x-forwarded-client-cert"])
-      for (const { values, what } of result.rows.filter(({ more }) => more)) {
-        for (const name of Http.short.competitors) assert.isAbove(values[name]!, 0, `${what}: ${name}`)
+      for (const { samples, what } of result.rows.filter(({ more }) => more)) {
+        for (const name of Http.short.competitors) assert.isAbove(samples[name]![0]!, 0, `${what}: ${name}`)
       }
     },
     180_000
   )
 
-  it("divides by Envoy's and HAProxy's, and says which is not found", () => {
-    const rows = [{ what: "small", unit: "/s", more: true, values: { sidecars: 300, "envoy, http/1.1": 200 } }]
+  it("divides by Envoy's rounds, and says who is not found", () => {
+    const samples = { sidecars: [300, 100, 480], "envoy, http/1.1": [200, 100, 240] }
+    const rows = [{ what: "small", unit: "/s", more: true, samples }]
     const added = { sidecars: [], "envoy, http/1.1": ["x-request-id"] }
     const text = Http.format({ rows, found: ["sidecars", "envoy, http/1.1"], missing: ["haproxy"], added })
-    assert.match(text, /^small +300\/s +200\/s +not found +1\.50 +-$/m)
-    assert.match(text, /^small +1\.50 +1\.00 +-$/m)
+    assert.match(text, /^small +300\/s +200\/s +not found$/m)
+    assert.match(text, /^small +1\.50 \(1\.00 to 2\.00\)$/m)
     assert.include(text, "OUR SIDECARS WORK AT LAYER 4")
   })
 

@@ -2,27 +2,30 @@
  * HTTP through pairs of proxies side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours are two
  * `effect-mesh proxy` under the development agent, for services of protocol http. Beside them: Envoy as Consul configures it, with HTTP/1.1
  * and with HTTP/2 between, HAProxy in mode http, and plain `node:http`; and the application without any. Each proxy, the load and the
- * application are processes of their own, and a proxy has one worker. Rounds of the competitors alternate, medians count.
+ * application are processes of their own, and a proxy has one worker. Rounds of the competitors alternate; ratios are of rounds, with their
+ * spread.
  *
  * Envoy and HAProxy are used where they are found: `ENVOY_BIN`, `HAPROXY_BIN`, or on the PATH. `MESH_BIN` names another executable of ours, such
  * as `dist/cli/bin.js`: Node needs some 40 MiB a side to read TypeScript. `BEFORE_BIN` names one for a further column, to see in one run what
  * a change does. On a machine that does other work, trust the CPU for each request before the requests per second.
  *
- * Runs alone too: `node test/bench/http.ts`. `--quick` takes two minutes instead of seven, `--short` only sees that everything works.
- * `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
+ * `--quick` takes two minutes instead of seven, `--short` only sees that everything works. `--load` and `--peer` choose, `--json FILE` writes
+ * everything that was measured. `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { pathToFileURL } from "node:url"
 import { Schema } from "effect"
+import * as Comparison from "./comparison.ts"
+import * as Flags from "./flags.ts"
 import type * as Load from "./http/load.ts"
 import * as Profile from "./http/profile.ts"
 import * as Proxies from "./http/proxies.ts"
 import * as Processes from "./processes.ts"
+import * as Programs from "./programs.ts"
 import * as Pair from "./relay/Pair.ts"
 import { table } from "./table.ts"
 
@@ -40,19 +43,11 @@ export interface Settings {
   /** Loads with more connections have this many. */
   readonly mostConnections: number
   readonly competitors: ReadonlyArray<Name>
-}
-
-export interface Row {
-  readonly what: string
-  readonly unit: string
-  /** Whether more is better. */
-  readonly more: boolean
-  /** By competitor. */
-  readonly values: Readonly<Record<string, number>>
+  readonly loads: typeof loads
 }
 
 export interface Result {
-  readonly rows: ReadonlyArray<Row>
+  readonly rows: ReadonlyArray<Comparison.Row>
   readonly found: ReadonlyArray<Name>
   readonly missing: ReadonlyArray<Name>
   /** What the application saw that the load did not send, by competitor. */
@@ -76,12 +71,22 @@ export type Name = keyof typeof starts
 
 const names = Object.keys(starts) as ReadonlyArray<Name>
 
+const loads: ReadonlyArray<{ readonly what: string; readonly kind: Load.Kind; readonly connections: number }> = [
+  { what: "small requests, 1 kept connection", kind: "small", connections: 1 },
+  { what: "small requests, 32 kept connections", kind: "small", connections: 32 },
+  { what: "small requests, 256 kept connections", kind: "small", connections: 256 },
+  { what: "answers of 64 KiB, 32 kept connections", kind: "answer", connections: 32 },
+  { what: "requests of 64 KiB, 32 kept connections", kind: "upload", connections: 32 },
+  { what: "a new connection for each, 16 at a time", kind: "new", connections: 16 }
+]
+
 const full: Settings = {
   rounds: 5,
   warmups: 1,
   seconds: 1.5,
   mostConnections: 256,
-  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined)
+  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined),
+  loads
 }
 
 const quick: Settings = { ...full, rounds: 3, seconds: 0.7 }
@@ -92,17 +97,9 @@ export const short: Settings = {
   warmups: 0,
   seconds: 0.05,
   mostConnections: 8,
-  competitors: ["direct", "sidecars", "node"]
+  competitors: ["direct", "sidecars", "node"],
+  loads
 }
-
-const loads: ReadonlyArray<{ readonly what: string; readonly kind: Load.Kind; readonly connections: number }> = [
-  { what: "small requests, 1 kept connection", kind: "small", connections: 1 },
-  { what: "small requests, 32 kept connections", kind: "small", connections: 32 },
-  { what: "small requests, 256 kept connections", kind: "small", connections: 256 },
-  { what: "answers of 64 KiB, 32 kept connections", kind: "answer", connections: 32 },
-  { what: "requests of 64 KiB, 32 kept connections", kind: "upload", connections: 32 },
-  { what: "a new connection for each, 16 at a time", kind: "new", connections: 16 }
-]
 
 interface Competitor extends Proxies.Proxies {
   readonly name: Name
@@ -139,7 +136,7 @@ const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: Run) => Promise<A>) =>
     return child
   }
   try {
-    const mesh = await Proxies.mesh(folder, keep)
+    const mesh = await Proxies.mesh(folder, keep, "http")
     const load = keep(fork(new URL("./http/load.ts", import.meta.url).pathname))
     return await use(mesh, runWith(load))
   } finally {
@@ -161,15 +158,11 @@ export const run = (settings: Settings = full): Promise<Result> =>
     if (settings.competitors.includes("sidecars") && layerOf(added["sidecars"]!) < expectedLayer) {
       throw new Error(`our sidecars work at layer 4: the application saw only ${added["sidecars"]!.join(", ")}`)
     }
-    const rest = residentMebibytes(competitors)
+    const rest = memory("memory of one, at rest", competitors)
     const measured = await underLoad(competitors, settings, run)
     const found = competitors.map(({ name }) => name)
     return {
-      rows: [
-        ...measured,
-        { what: "memory at rest, both sides", unit: " MiB", more: false, values: rest },
-        { what: "memory after load, both sides", unit: " MiB", more: false, values: residentMebibytes(competitors) }
-      ],
+      rows: [...measured, rest, memory("memory of one, after load", competitors)],
       found,
       missing: settings.competitors.filter((name) => !found.includes(name)),
       added
@@ -178,12 +171,15 @@ export const run = (settings: Settings = full): Promise<Result> =>
 
 const underLoad = async (
   competitors: ReadonlyArray<Competitor>,
-  { mostConnections, rounds, seconds, warmups }: Settings,
+  { loads, mostConnections, rounds, seconds, warmups }: Settings,
   run: Run
-): Promise<ReadonlyArray<Row>> => {
-  const rows: Array<Row> = []
+): Promise<ReadonlyArray<Comparison.Row>> => {
+  const rows: Array<Comparison.Row> = []
   for (const { connections, kind, what } of loads) {
-    const [rates, p50s, p99s, costs] = [samples(), samples(), samples(), samples()]
+    const rates = Comparison.sampler(what, "/s", true)
+    const p50s = Comparison.sampler("  50th percentile", " µs", false)
+    const p99s = Comparison.sampler("  99th percentile", " µs", false)
+    const costs = Comparison.sampler("  CPU of the pair for each", " µs", false)
     for (let round = 0; round < warmups + rounds; round++) {
       for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
         let before = 0
@@ -197,33 +193,19 @@ const underLoad = async (
         if (children.length > 0) costs.add(name, (Processes.cpuSeconds(children) - before) * 1e6 / ran.count)
       }
     }
-    rows.push({ what, unit: "/s", more: true, values: rates.medians() })
-    rows.push({ what: "  50th percentile", unit: " µs", more: false, values: p50s.medians() })
-    rows.push({ what: "  99th percentile", unit: " µs", more: false, values: p99s.medians() })
-    rows.push({ what: "  CPU of the pair for each", unit: " µs", more: false, values: costs.medians() })
+    rows.push(...[rates, p50s, p99s, costs].map(({ row }) => row))
   }
   return rows
 }
 
-const samples = () => {
-  const map = new Map<string, Array<number>>()
-  return {
-    add: (name: string, value: number) => void map.set(name, [...map.get(name) ?? [], value]),
-    medians: () => Processes.medians(map)
+/** Nobody is asked to collect garbage first, as not everybody can be. */
+const memory = (what: string, competitors: ReadonlyArray<Competitor>): Comparison.Row => {
+  const { add, row } = Comparison.sampler(what, " MiB", false)
+  for (const { children, name } of competitors) {
+    if (children.length > 0) add(name, Processes.residentMebibytes(children) / children.length)
   }
+  return row
 }
-
-/** As the operating system counts it. Nobody is asked to collect garbage first, as not everybody can be. */
-const residentMebibytes = (competitors: ReadonlyArray<Competitor>): Record<string, number> =>
-  Object.fromEntries(
-    competitors.filter(({ children }) => children.length > 0).map(({ children, name }) => [
-      name,
-      children.reduce((sum, { pid }) => {
-        const status = readFileSync(`/proc/${pid}/status`, "utf8")
-        return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
-      }, 0)
-    ])
-  )
 
 const Lines = Schema.Array(Schema.String)
 
@@ -255,32 +237,30 @@ const seen = async (port: number): Promise<ReadonlyArray<string>> => {
 const layerOf = (added: ReadonlyArray<string>): Layer =>
   added.includes("x-request-id") && added.includes("x-forwarded-client-cert") ? 7 : 4
 
+/** Whom our pair is measured by. */
+const others: ReadonlyArray<Name> = ["envoy, http/1.1", "envoy, h2", "haproxy"]
+
 export const format = ({ added, found, missing, rows }: Result): string => {
   const columns = names.filter((name) => found.includes(name) || missing.includes(name))
-  const others: ReadonlyArray<Name> = [
-    "envoy, http/1.1",
-    "haproxy",
-    ...(found.includes("before") ? ["before" as const] : [])
-  ]
   const cells = rows.map((row) => [
     row.what,
-    ...columns.map((name) => {
-      const value = row.values[name]
-      if (value === undefined) return missing.includes(name) ? "not found" : "-"
-      return `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
-    }),
-    ...others.map((other) => ratio(row, "sidecars", other))
+    ...columns.map((name) => missing.includes(name) ? "not found" : Comparison.formatValue(row, name))
   ])
-  const beside = (other: Name) => [
-    [`requests per second, ${other} = 1`, ...columns],
-    ...rows.filter(({ more }) => more).map((row) => [row.what, ...columns.map((name) => ratio(row, name, other))])
-  ]
+  const beside = [...others, ...(found.includes("before") ? ["before" as const] : [])].filter((name) =>
+    found.includes(name)
+  )
   const layer = layerOf(added["sidecars"] ?? [])
   return [
-    table([["", ...columns, ...others.map((other) => `sidecars / ${other}`)], ...cells]),
-    ...(["envoy, http/1.1", "haproxy"] as const).filter((name) => found.includes(name)).map((name) =>
-      table(beside(name))
-    ),
+    table([["", ...columns], ...cells]),
+    ...(found.includes("sidecars") && beside.length > 0
+      ? [table([
+        ["our sidecars as a multiple of (and the least and the most of a round)", ...beside],
+        ...rows.map((row) => [
+          row.what,
+          ...beside.map((other) => Comparison.formatRatio(Comparison.ratio(row, "sidecars", other)))
+        ])
+      ])]
+      : []),
     [
       "What the application sees that was not sent:",
       ...found.map((name) => `  ${name}: ${added[name]?.join(", ") || "nothing"}`)
@@ -294,11 +274,6 @@ export const format = ({ added, found, missing, rows }: Result): string => {
       : []),
     ...(layer > expectedLayer ? [`Hold them to it: expectedLayer in test/bench/http.ts.`] : [])
   ].join("\n\n")
-}
-
-const ratio = ({ values }: Row, one: string, other: string): string => {
-  const [a, b] = [values[one], values[other]]
-  return a === undefined || b === undefined || b <= 0 ? "-" : (a / b).toFixed(2)
 }
 
 /** Where the time of our sidecars goes, load by load. The profiles stay in the folder. */
@@ -331,12 +306,24 @@ export const profile = (seconds = 5): Promise<string> =>
     return [...texts, `The profiles are in ${folder}. How to read them: test/bench/http/profile.ts.`].join("\n\n")
   })
 
-/** As the arguments ask. */
-export const main = async (args: ReadonlyArray<string>): Promise<string> =>
-  args.includes("--profile")
-    ? profile()
-    : format(await run(args.includes("--short") ? short : args.includes("--quick") ? quick : full))
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  process.stdout.write(`${await main(process.argv.slice(2))}\n`)
+/** As the flags ask. */
+export const main = async (flags: Flags.Flags): Promise<Comparison.Report | string> => {
+  if (flags.profile) return profile()
+  const settings = flags.short ? short : flags.quick ? quick : full
+  const result = await run({
+    ...settings,
+    rounds: flags.rounds ?? settings.rounds,
+    competitors: settings.competitors.filter((name) => flags.peer.length === 0 || flags.peer.includes(name)),
+    loads: Flags.chosen(settings.loads, flags)
+  })
+  return {
+    text: format(result),
+    data: {
+      versions: Programs.versions(),
+      seconds: settings.seconds,
+      missing: result.missing,
+      added: result.added,
+      rows: Comparison.data(result.rows, "sidecars", others)
+    }
+  }
 }

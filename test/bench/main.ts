@@ -1,13 +1,16 @@
 /**
- * Every benchmark, one after the other: `npm run bench`. A name as argument runs that one only. Flags, which only `http` has, come after it:
- * `npm run bench -- http --profile`.
+ * Every benchmark, one after the other: `npm run bench`. Names as arguments run those only. Flags come after them, and are said in
+ * `flags.ts`: `npm run bench -- http --profile`, `npm run bench -- relay http --json figures.json`. Figures for programs are those of `relay`
+ * and `http`, which compare with the proxies of others.
  */
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
 import * as Balancing from "./balancing.ts"
 import * as BulkHttp from "./bulk-http.ts"
 import * as Chaos from "./chaos.ts"
+import * as Comparison from "./comparison.ts"
 import * as Deny from "./deny.ts"
+import * as Flags from "./flags.ts"
 import * as Http from "./http.ts"
 import * as HttpChanges from "./http-changes.ts"
 import * as Policy from "./policy.ts"
@@ -18,10 +21,11 @@ import * as Rotation from "./rotation.ts"
 import * as Services from "./services.ts"
 import * as Watches from "./watches.ts"
 
-const args = process.argv.slice(2)
-const flags = args.filter((arg) => arg.startsWith("--"))
+const flags = Flags.parse(process.argv.slice(2))
 
-const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Promise<string>]>> = {
+const benchmarks: Readonly<
+  Record<string, readonly [title: string, run: () => Promise<string | Comparison.Report>]>
+> = {
   authorization: [
     "One authorization, beside a Map lookup",
     () => Promise.resolve(Authorization.format(Authorization.run()))
@@ -60,8 +64,8 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
     async () => Rotation.format(await Rotation.run())
   ],
   relay: [
-    "Relaying through a pair: sidecars, plain node:tls and node:net, HAProxy",
-    async () => Relay.format(await Relay.run())
+    "Bytes through a pair: sidecars, Envoy, HAProxy, Consul's own proxy, plain node:tls and node:net",
+    () => Relay.main(flags)
   ],
   chaos: [
     "10,000 requests to instances that fail, hang up and die, with retries",
@@ -81,8 +85,16 @@ const benchmarks: Readonly<Record<string, readonly [title: string, run: () => Pr
   ]
 }
 
-const wanted = args.filter((arg) => !flags.includes(arg))
+const unknown = flags.names.filter((name) => !(name in benchmarks))
+if (unknown.length > 0) {
+  throw new Error(`there is no benchmark ${unknown.join(", ")}; there are ${Object.keys(benchmarks).join(", ")}`)
+}
+const figures: Record<string, object> = {}
 for (const [name, [title, run]] of Object.entries(benchmarks)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
-  process.stdout.write(`\n${title}\n\n${await run()}\n`)
+  if (flags.names.length > 0 && !flags.names.includes(name)) continue
+  const report = await run()
+  process.stdout.write(`\n${title}\n\n${typeof report === "string" ? report : report.text}\n`)
+  if (typeof report === "string" || flags.json === undefined) continue
+  figures[name] = report.data
+  Comparison.write(flags.json, figures)
 }

@@ -38,12 +38,6 @@ export const quantile = (values: ReadonlyArray<number>, share: number): number =
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
 }
 
-/** By name. */
-export const medians = (map: ReadonlyMap<string, ReadonlyArray<number>>): Record<string, number> =>
-  Object.fromEntries(
-    [...map].map(([name, values]) => [name, values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!])
-  )
-
 /** Free a moment ago, for a program that has to be told its port. */
 export const freePort = (): Promise<number> =>
   new Promise((resolve) => {
@@ -72,6 +66,13 @@ export const cpuSeconds = (children: ReadonlyArray<ChildProcess>): number =>
   children.reduce((sum, { pid }) => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
     return sum + (Number(fields[11]) + Number(fields[12])) / 100
+  }, 0)
+
+/** What they hold, as the operating system counts it. */
+export const residentMebibytes = (children: ReadonlyArray<ChildProcess>): number =>
+  children.reduce((sum, { pid }) => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8")
+    return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
   }, 0)
 
 /** The agent at `address`, spoken to without Effect. */

@@ -1,238 +1,239 @@
 /**
- * Pairs of relays side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours with tunnels and without,
- * plain `node:tls`/`node:net` with the same garbage collection and with V8's own, and HAProxy and Envoy where they are found: `HAPROXY_BIN`,
- * `ENVOY_BIN`, or on the PATH. Rounds of the competitors alternate, medians count. Runs alone too: `node test/bench/relay.ts`.
+ * Bytes through pairs of proxies side by side, on loopback: application ◀─ inbound ◀═ mutual TLS ═ outbound ◀─ load. Ours are two
+ * `effect-mesh proxy` under the development agent, with tunnels and without. Beside them: Envoy as Consul configures it for bytes, HAProxy in
+ * mode tcp, the proxy that is built into Consul, under an agent of its own, and plain `node:tls` and `node:net`. Each proxy and the
+ * application are processes of their own, and a proxy has one worker. Rounds of the competitors alternate; ratios are of rounds, with their
+ * spread.
+ *
+ * The others are used where they are found: `ENVOY_BIN`, `HAPROXY_BIN`, `CONSUL_BIN`, or on the PATH. `MESH_BIN` and `BEFORE_BIN` are as in
+ * `http.ts`, and so are `--load`, `--peer`, `--rounds`, `--short` and `--json`.
  */
-import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import type { ChildProcess } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
-import * as SpiffeId from "../../src/identity/SpiffeId.ts"
-import { ciphers } from "../../src/tls/SecureContexts.ts"
-import { issue, root, service } from "../support/certificates.ts"
-import { accepts, cpuSeconds, freePort, medians, told } from "./processes.ts"
-import * as Envoy from "./http/envoy.ts"
-import * as Haproxy from "./relay/haproxy.ts"
+import { setTimeout as sleep } from "node:timers/promises"
+import * as Comparison from "./comparison.ts"
+import * as Flags from "./flags.ts"
+import * as Proxies from "./http/proxies.ts"
+import * as Processes from "./processes.ts"
+import * as Programs from "./programs.ts"
 import * as Load from "./relay/load.ts"
 import * as Pair from "./relay/Pair.ts"
 import { table } from "./table.ts"
 
-interface Competitor {
-  readonly name: string
-  readonly port: number
-  readonly children: ReadonlyArray<ChildProcess>
+const starts = {
+  sidecars: Proxies.sidecars({ bin: process.env["MESH_BIN"] }),
+  "without tunnels": Proxies.sidecars({
+    bin: process.env["MESH_BIN"],
+    suffix: "-apart",
+    args: ["--without-tunnels"]
+  }),
+  before: (mesh) => {
+    const bin = process.env["BEFORE_BIN"]
+    return bin === undefined ? Promise.resolve(undefined) : Proxies.sidecars({ bin, suffix: "-before" })(mesh)
+  },
+  node: Proxies.node,
+  haproxy: Proxies.haproxy,
+  envoy: Proxies.envoy("http/1.1"),
+  consul: Proxies.consul
+} satisfies Record<string, Proxies.Start>
+
+export type Name = keyof typeof starts
+
+const names = Object.keys(starts) as ReadonlyArray<Name>
+
+/** Whom our pair is measured by. */
+const others: ReadonlyArray<Name> = ["haproxy", "envoy", "consul"]
+
+interface Competitor extends Proxies.Proxies {
+  readonly name: Name
 }
 
-export interface Row {
-  readonly what: string
-  readonly unit: string
-  /** Whether more is better. */
-  readonly more: boolean
-  /** By competitor. */
-  readonly values: Readonly<Record<string, number>>
-}
-
-const rounds = 5
-const seconds = 1.5
-const idleConnections = 1000
-
-const loads: ReadonlyArray<{
+interface ALoad {
   readonly what: string
   readonly unit: string
   readonly scale: number
-  readonly run: (port: number) => Promise<Load.Result>
-}> = [
-  ...[1, 32, 256].map((connections) => ({
-    what: `small requests, ${connections} kept connection${connections === 1 ? "" : "s"}`,
-    unit: "/s",
-    scale: 1,
-    run: (port: number) => Load.requests(port, connections, seconds)
-  })),
-  { what: "new connections, 8 at a time", unit: "/s", scale: 1, run: (port) => Load.connections(port, 8, seconds) },
-  { what: "bulk, 4 connections", unit: " MiB/s", scale: 1 / 1_048_576, run: (port) => Load.bulk(port, 4, seconds) }
-]
+  readonly run: (port: number, seconds: number) => Promise<Load.Result>
+}
 
-export const run = async (): Promise<ReadonlyArray<Row>> => {
+export interface Settings {
+  readonly rounds: number
+  /** Rounds that do not count: Node compiles meanwhile. */
+  readonly warmups: number
+  /** Of each load in a round. */
+  readonly seconds: number
+  readonly idleConnections: number
+  readonly competitors: ReadonlyArray<Name>
+  readonly loads: ReadonlyArray<ALoad>
+}
+
+const memory = "memory"
+
+const full: Settings = {
+  rounds: 5,
+  warmups: 1,
+  seconds: 1.5,
+  idleConnections: 1000,
+  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined),
+  loads: [
+    ...[1, 32, 256].map((connections) => ({
+      what: `small requests, ${connections} kept connection${connections === 1 ? "" : "s"}`,
+      unit: "/s",
+      scale: 1,
+      run: (port: number, seconds: number) => Load.requests(port, connections, seconds)
+    })),
+    {
+      what: "new connections, 8 at a time",
+      unit: "/s",
+      scale: 1,
+      run: (port, seconds) => Load.connections(port, 8, seconds)
+    },
+    {
+      what: "bulk, 4 connections",
+      unit: " MiB/s",
+      scale: 1 / 1_048_576,
+      run: (port, seconds) => Load.bulk(port, 4, seconds)
+    }
+  ]
+}
+
+/** Says only that everything works. */
+export const short: Settings = {
+  ...full,
+  rounds: 1,
+  warmups: 0,
+  seconds: 0.05,
+  idleConnections: 10,
+  competitors: ["sidecars", "without tunnels", "node"]
+}
+
+export interface Result {
+  readonly rows: ReadonlyArray<Comparison.Row>
+  readonly missing: ReadonlyArray<Name>
+}
+
+export const run = async (settings: Settings = full, holds = true): Promise<Result> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-mesh-bench-"))
   const children: Array<ChildProcess> = []
+  const keep: Proxies.Keep = (child) => {
+    children.push(child)
+    return child
+  }
   try {
-    const application = fork(file("application.ts"))
-    children.push(application)
-    const target = (await told<Pair.Listening>(application)).port
-    const sides = await certificates()
+    const mesh = await Proxies.mesh(folder, keep, "tcp")
     const competitors: Array<Competitor> = []
-    for (const start of [ours, apart, raw, rawByDefault, haproxy, envoy]) {
-      const competitor = await start(sides, target, folder)
-      if (competitor === undefined) continue
-      children.push(...competitor.children)
-      competitors.push(competitor)
+    for (const name of settings.competitors) {
+      const proxies = await starts[name](mesh)
+      if (proxies === undefined) continue
+      await Load.answers(proxies.port)
+      competitors.push({ name, ...proxies })
     }
-    return [...await memory(competitors), ...await underLoad(competitors)]
+    const rows = [
+      ...(holds ? await held(competitors, settings) : []),
+      ...await underLoad(competitors, settings)
+    ]
+    return { rows, missing: settings.competitors.filter((name) => !competitors.some((it) => it.name === name)) }
   } finally {
-    for (const child of children) child.kill()
+    for (const child of children) child.kill("SIGKILL")
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-export const format = (rows: ReadonlyArray<Row>): string => {
-  const names = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
-  const others = ["node", "haproxy", "envoy"].filter((name) => names.includes(name))
-  const cells = rows.map((row) => [
-    row.what,
-    ...names.map((name) => {
-      const value = row.values[name]
-      return value === undefined ? "-" : `${value.toFixed(value < 100 ? 1 : 0)}${row.unit}`
-    }),
-    ...others.map((other) => ratio(row, other))
-  ])
-  const lines = table([["", ...names, ...others.map((other) => `sidecar / ${other}`)], ...cells])
-  return `${lines}\n\nsidecar and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`
-}
-
-const ratio = ({ values }: Row, name: string): string => {
-  const [mine, other] = [values["sidecar"], values[name]]
-  return mine === undefined || other === undefined || other <= 0 ? "-" : (mine / other).toFixed(2)
-}
-
-const underLoad = async (competitors: ReadonlyArray<Competitor>): Promise<ReadonlyArray<Row>> => {
-  const rows: Array<Row> = []
+const underLoad = async (
+  competitors: ReadonlyArray<Competitor>,
+  { loads, rounds, seconds, warmups }: Settings
+): Promise<ReadonlyArray<Comparison.Row>> => {
+  const rows: Array<Comparison.Row> = []
   for (const load of loads) {
-    const rates = new Map<string, Array<number>>()
-    const costs = new Map<string, Array<number>>()
-    const tails = new Map<string, Array<number>>()
-    for (let round = 0; round < rounds; round++) {
+    const rates = Comparison.sampler(load.what, load.unit, true)
+    const p50s = Comparison.sampler("  50th percentile", " µs", false)
+    const p99s = Comparison.sampler("  99th percentile", " µs", false)
+    const costs = Comparison.sampler("  CPU of the pair for each", " µs", false)
+    for (let round = 0; round < warmups + rounds; round++) {
       for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
-        const before = cpuSeconds(children)
-        const { count, latencies, seconds } = await load.run(port)
+        const before = Processes.cpuSeconds(children)
+        const { count, latencies, seconds: spent } = await load.run(port, seconds)
+        if (round < warmups) continue
         const scaled = count * load.scale
-        add(rates, name, scaled / seconds)
-        add(costs, name, (cpuSeconds(children) - before) * 1e6 / scaled)
-        if (latencies.length > 0) {
-          const sorted = latencies.toSorted((a, b) => a - b)
-          add(tails, name, sorted[Math.floor(sorted.length * 0.99)]! * 1000)
-        }
+        rates.add(name, scaled / spent)
+        costs.add(name, (Processes.cpuSeconds(children) - before) * 1e6 / scaled)
+        if (latencies.length === 0) continue
+        p50s.add(name, Processes.quantile(latencies, 0.5) * 1000)
+        p99s.add(name, Processes.quantile(latencies, 0.99) * 1000)
       }
     }
-    rows.push({ what: load.what, unit: load.unit, more: true, values: medians(rates) })
-    rows.push({ what: "  CPU of the pair for each", unit: " µs", more: false, values: medians(costs) })
-    if (tails.size > 0) rows.push({ what: "  99th percentile", unit: " µs", more: false, values: medians(tails) })
+    rows.push(
+      ...[rates, p50s, p99s, costs].map(({ row }) => row).filter(({ samples }) => Object.keys(samples).length > 0)
+    )
   }
   return rows
 }
 
-const memory = async (competitors: ReadonlyArray<Competitor>): Promise<ReadonlyArray<Row>> => {
-  const start: Record<string, number> = {}
-  const rest: Record<string, number> = {}
-  const held: Record<string, number> = {}
+/** Of each, one after the other and once. Nobody is asked to collect garbage first, as not everybody can be. */
+const held = async (
+  competitors: ReadonlyArray<Competitor>,
+  { idleConnections, seconds }: Settings
+): Promise<ReadonlyArray<Comparison.Row>> => {
+  const start = Comparison.sampler(`${memory} of one, at the start`, " MiB", false)
+  const rest = Comparison.sampler(`${memory} of one, after new connections`, " MiB", false)
+  const idle = Comparison.sampler(`${memory} of one for ${idleConnections} idle connections`, " MiB", false)
   for (const { children, name, port } of competitors) {
-    start[name] = await residentMebibytes(children)
+    const ofOne = async () => {
+      await sleep(500)
+      return Processes.residentMebibytes(children) / children.length
+    }
+    start.add(name, await ofOne())
     await Load.connections(port, 8, 2 * seconds)
-    rest[name] = await residentMebibytes(children)
-    const full = await Load.idle(port, idleConnections, () => residentMebibytes(children))
-    held[name] = full - rest[name]
+    const before = await ofOne()
+    rest.add(name, before)
+    idle.add(name, await Load.idle(port, idleConnections, ofOne) - before)
   }
+  return [start.row, rest.row, idle.row]
+}
+
+export const format = ({ missing, rows }: Result): string => {
+  const columns = names.filter((name) => missing.includes(name) || rows.some(({ samples }) => name in samples))
+  const found = (name: Name) => columns.includes(name) && !missing.includes(name)
+  const cells = rows.map((row) => [
+    row.what,
+    ...columns.map((name) => missing.includes(name) ? "not found" : Comparison.formatValue(row, name))
+  ])
+  const beside = (["haproxy", "envoy", "consul", "node", "before", "without tunnels"] as const).filter(found)
+  const ratios = rows.map((row) => {
+    const best = Comparison.best(row, others)
+    return [
+      row.what,
+      best === undefined ? "-" : `${Comparison.formatRatio(Comparison.ratio(row, "sidecars", best))} ${best}`,
+      ...beside.map((other) => Comparison.formatRatio(Comparison.ratio(row, "sidecars", other)))
+    ]
+  })
   return [
-    { what: "memory at the start, both sides", unit: " MiB", more: false, values: start },
-    { what: "memory at rest, after some load, both sides", unit: " MiB", more: false, values: rest },
-    { what: "memory of 1,000 idle connections, both sides", unit: " MiB", more: false, values: held }
-  ]
+    table([["", ...columns], ...cells]),
+    table([
+      ["our sidecars as a multiple of (and the least and the most of a round)", "the best of the others", ...beside],
+      ...ratios
+    ]),
+    `Ours and node run with ${Pair.collectorFlags.join(" ") || "V8's defaults"}.`
+  ].join("\n\n")
 }
 
-type Sides = Readonly<Record<Pair.Side["role"], Omit<Pair.Side, "role" | "target">>>
-
-const certificates = async (): Promise<Sides> => {
-  const ca = await root("bench")
-  const side = async (name: string) => {
-    const { chainPem, keyPem } = await issue(ca, { uris: [SpiffeId.format(service(name))] })
-    return { chainPem, keyPem, rootPem: ca.pem, ciphers }
-  }
-  return { inbound: await side("api"), outbound: await side("web") }
-}
-
-const nodePair =
-  (name: string, script: string, flags: ReadonlyArray<string> = [], args: ReadonlyArray<string> = []) =>
-  async (sides: Sides, target: number): Promise<Competitor> => {
-    const start = async (role: Pair.Side["role"], to: number) => {
-      const child = fork(file(script), args, { execArgv: ["--expose-gc", ...flags] })
-      child.send({ ...sides[role], role, target: to } satisfies Pair.Side)
-      return { child, port: (await told<Pair.Listening>(child)).port }
-    }
-    const inbound = await start("inbound", target)
-    const outbound = await start("outbound", inbound.port)
-    return { name, port: outbound.port, children: [inbound.child, outbound.child] }
-  }
-
-const ours = nodePair("sidecar", "sidecar.ts", [], ["tunnels"])
-const apart = nodePair("sidecar, no tunnels", "sidecar.ts")
-const raw = nodePair("node", "raw.ts", Pair.collectorFlags)
-const rawByDefault = nodePair("node, V8's defaults", "raw.ts")
-
-/** A program that is started once for each side, from files that `prepare` writes for it. */
-const program = (
-  name: string,
-  version: string,
-  prepare: (
-    of: { readonly role: Pair.Side["role"]; readonly side: Pair.Side; readonly port: number; readonly path: string }
-  ) => ReadonlyArray<string>
-) =>
-async (sides: Sides, target: number, folder: string): Promise<Competitor | undefined> => {
-  const bin = process.env[`${name.toUpperCase()}_BIN`] ?? name
-  if (spawnSync(bin, [version]).error !== undefined) {
-    process.stderr.write(`${name} is not found, hence not compared: set ${name.toUpperCase()}_BIN\n`)
-    return undefined
-  }
-  const start = async (role: Pair.Side["role"], to: number) => {
-    const port = await freePort()
-    const args = prepare({
-      role,
-      side: { ...sides[role], role, target: to },
-      port,
-      path: join(folder, `${name}-${role}`)
-    })
-    const child = spawn(bin, [...args], { stdio: ["ignore", "ignore", "inherit"] })
-    await accepts(port, 20)
-    return { child, port }
-  }
-  const inbound = await start("inbound", target)
-  const outbound = await start("outbound", inbound.port)
-  return { name, port: outbound.port, children: [inbound.child, outbound.child] }
-}
-
-const haproxy = program("haproxy", "-v", ({ path, port, role, side }) => {
-  const files = { pem: `${path}.pem`, ca: `${path}-ca.pem` }
-  writeFileSync(files.pem, side.chainPem + side.keyPem)
-  writeFileSync(files.ca, side.rootPem)
-  writeFileSync(`${path}.cfg`, Haproxy.config(role, files, { port, target: side.target }))
-  return ["-db", "-q", "-f", `${path}.cfg`]
-})
-
-const envoy = program("envoy", "--version", ({ path, port, side }) => {
-  writeFileSync(`${path}.json`, Envoy.tcpConfig(side, port, SpiffeId.format(service("api"))))
-  return Envoy.args(`${path}.json`)
-})
-
-const file = (name: string): string => new URL(`./relay/${name}`, import.meta.url).pathname
-
-const residentMebibytes = async (children: ReadonlyArray<ChildProcess>): Promise<number> => {
-  for (const child of children) {
-    if (child.send === undefined || !child.connected) continue
-    for (let times = 0; times < 2; times++) {
-      const collected = told(child)
-      child.send("gc")
-      await collected
+/** As the flags ask. */
+export const main = async (flags: Flags.Flags): Promise<Comparison.Report> => {
+  const settings = flags.short ? short : full
+  const result = await run({
+    ...settings,
+    rounds: flags.rounds ?? settings.rounds,
+    competitors: settings.competitors.filter((name) => flags.peer.length === 0 || flags.peer.includes(name)),
+    loads: Flags.chosen(settings.loads, flags)
+  }, flags.load.length === 0 || flags.load.some((text) => memory.includes(text)))
+  return {
+    text: format(result),
+    data: {
+      versions: Programs.versions(),
+      seconds: settings.seconds,
+      missing: result.missing,
+      rows: Comparison.data(result.rows, "sidecars", others)
     }
   }
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  return children.reduce((sum, { pid }) => {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8")
-    return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
-  }, 0)
-}
-
-const add = (map: Map<string, Array<number>>, name: string, value: number) =>
-  map.set(name, [...map.get(name) ?? [], value])
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  process.stdout.write(`${format(await run())}\n`)
 }

@@ -1,10 +1,12 @@
-/** How the pairs start, each proxy a process of its own with one worker, all with certificates of one authority. */
-import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process"
+/** How the pairs start, each proxy a process of its own with one worker, with certificates of one authority for all but Consul's. */
+import { type ChildProcess, fork, spawn, type StdioOptions } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Schema } from "effect"
 import { ciphers } from "../../../src/tls/SecureContexts.ts"
 import * as Processes from "../processes.ts"
+import * as Programs from "../programs.ts"
 import * as Haproxy from "../relay/haproxy.ts"
 import * as Pair from "../relay/Pair.ts"
 import * as Envoy from "./envoy.ts"
@@ -13,6 +15,8 @@ import * as Envoy from "./envoy.ts"
 export interface Mesh {
   /** Address of the development agent. */
   readonly agent: string
+  /** Of the service: what the application speaks, and how deep the proxies look. */
+  readonly protocol: "http" | "tcp"
   /** Port of the application. */
   readonly application: number
   readonly sides: Readonly<Record<Pair.Side["role"], Omit<Pair.Side, "role" | "target">>>
@@ -44,9 +48,16 @@ const command = (
 ): ChildProcess =>
   keep(spawn(process.execPath, [...flags, executable, ...args], { stdio: ["ignore", "ignore", "inherit"] }))
 
+const scripts = {
+  http: { application: "./application.ts", node: "./raw.ts" },
+  tcp: { application: "../relay/application.ts", node: "../relay/raw.ts" }
+} as const
+
+const pathOf = (script: string): string => new URL(script, import.meta.url).pathname
+
 /** A development agent that denies nothing, and an application. */
-export const mesh = async (folder: string, keep: Keep): Promise<Mesh> => {
-  const application = keep(fork(new URL("./application.ts", import.meta.url).pathname))
+export const mesh = async (folder: string, keep: Keep, protocol: Mesh["protocol"]): Promise<Mesh> => {
+  const application = keep(fork(pathOf(scripts[protocol].application)))
   const { port } = await Processes.told<Pair.Listening>(application)
   const agentPort = await Processes.freePort()
   command(keep, ["agent", "--port", String(agentPort), "--default-policy", "allow", "--log-level", "error"])
@@ -63,6 +74,7 @@ export const mesh = async (folder: string, keep: Keep): Promise<Mesh> => {
   const sni = `api.default.dc1.internal.${roots.TrustDomain}`
   return {
     agent,
+    protocol,
     application: port,
     sides: { inbound: api.side, outbound: web.side },
     peer: { uri: api.uri, sni },
@@ -81,10 +93,11 @@ const Leaf = Schema.Struct({ CertPEM: Schema.String, PrivateKeyPEM: Schema.Strin
 const register = async (
   consul: ReturnType<typeof Processes.consulAt>,
   name: string,
+  protocol: Mesh["protocol"],
   service: object,
   proxy: object
 ): Promise<void> => {
-  await consul.entry("service-defaults", name, { Protocol: "http" })
+  await consul.entry("service-defaults", name, { Protocol: protocol })
   await consul.ask("PUT", "/v1/agent/service/register", {
     Name: name,
     Address: "127.0.0.1",
@@ -107,19 +120,21 @@ export interface Sidecars {
   readonly suffix?: string
   /** For Node. */
   readonly flags?: (role: Pair.Side["role"]) => ReadonlyArray<string>
+  /** For the command. */
+  readonly args?: ReadonlyArray<string>
 }
 
 /** Two sidecars of ours. They may start again in place of others with the same names that have ended. */
 export const sidecars =
-  ({ bin, flags = () => [], suffix = "" }: Sidecars = {}) => async (mesh: Mesh): Promise<Proxies> => {
+  ({ args = [], bin, flags = () => [], suffix = "" }: Sidecars = {}) => async (mesh: Mesh): Promise<Proxies> => {
     const consul = Processes.consulAt(mesh.agent)
     const [web, api] = [`web${suffix}`, `api${suffix}`]
     const port = await Processes.freePort()
-    await register(consul, api, { Port: mesh.application }, {})
-    await register(consul, web, {}, { Upstreams: [{ DestinationName: api, LocalBindPort: port }] })
+    await register(consul, api, mesh.protocol, { Port: mesh.application }, {})
+    await register(consul, web, mesh.protocol, {}, { Upstreams: [{ DestinationName: api, LocalBindPort: port }] })
     const start = (role: Pair.Side["role"], service: string) => {
-      const args = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
-      return command(mesh.keep, args, flags(role), bin)
+      const own = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
+      return command(mesh.keep, [...own, ...args], flags(role), bin)
     }
     const children = [start("inbound", api), start("outbound", web)]
     await Processes.accepts(port, 60)
@@ -128,29 +143,35 @@ export const sidecars =
 
 export const node: Start = async (mesh) => {
   const start = async (role: Pair.Side["role"], target: number) => {
-    const script = new URL("./raw.ts", import.meta.url).pathname
-    const child = mesh.keep(fork(script, { execArgv: [...Pair.collectorFlags] }))
+    const child = mesh.keep(fork(pathOf(scripts[mesh.protocol].node), { execArgv: [...Pair.collectorFlags] }))
     child.send({ ...mesh.sides[role], role, target } satisfies Pair.Side)
     return { child, port: (await Processes.told<Pair.Listening>(child)).port }
   }
   return pair(mesh, start)
 }
 
+/** `between`: what the two speak to each other, where it is HTTP. */
 export const envoy = (between: Envoy.Between): Start => async (mesh) => {
-  const program = found("envoy", "--version")
+  const program = Programs.find("envoy")
   if (program === undefined) return undefined
   return pair(mesh, async (role, target) => {
     const port = await Processes.freePort()
+    const side = { ...mesh.sides[role], role, target }
     const file = join(mesh.folder, `envoy-${between.replace("/", "-")}-${role}.json`)
-    writeFileSync(file, Envoy.config({ ...mesh.sides[role], role, target }, { between, port, peer: mesh.peer }))
-    const child = mesh.keep(spawn(program, Envoy.args(file), { stdio: ["ignore", "ignore", "inherit"] }))
+    writeFileSync(
+      file,
+      mesh.protocol === "tcp"
+        ? Envoy.tcpConfig(side, port, mesh.peer.uri)
+        : Envoy.config(side, { between, port, peer: mesh.peer })
+    )
+    const child = mesh.keep(spawn(program.path, Envoy.args(file), { stdio: ["ignore", "ignore", "inherit"] }))
     await Processes.accepts(port, 20)
     return { child, port }
   })
 }
 
 export const haproxy: Start = async (mesh) => {
-  const program = found("haproxy", "-v")
+  const program = Programs.find("haproxy")
   if (program === undefined) return undefined
   return pair(mesh, async (role, target) => {
     const port = await Processes.freePort()
@@ -159,13 +180,68 @@ export const haproxy: Start = async (mesh) => {
     writeFileSync(file(".pem"), `${side.chainPem}\n${side.keyPem}`)
     writeFileSync(file("-ca.pem"), side.rootPem)
     const files = { pem: file(".pem"), ca: file("-ca.pem") }
-    writeFileSync(file(".cfg"), Haproxy.config(role, files, { port, target, mode: "http" }))
+    writeFileSync(file(".cfg"), Haproxy.config(role, files, { port, target, mode: mesh.protocol }))
     const child = mesh.keep(
-      spawn(program, ["-db", "-q", "-f", file(".cfg")], { stdio: ["ignore", "ignore", "inherit"] })
+      spawn(program.path, ["-db", "-q", "-f", file(".cfg")], { stdio: ["ignore", "ignore", "inherit"] })
     )
     await Processes.accepts(port, 20)
     return { child, port }
   })
+}
+
+/** The proxy that is built into Consul, for bytes only, under an agent of its own: it asks that for each connection. */
+export const consul: Start = async (mesh) => {
+  const program = Programs.find("consul")
+  if (program === undefined) return undefined
+  const one = {
+    stdio: ["ignore", "ignore", "inherit"] as const satisfies StdioOptions,
+    env: { ...process.env, GOMAXPROCS: "1" }
+  }
+  const [http, server, lan, wan, port] = [
+    await Processes.freePort(),
+    await Processes.freePort(),
+    await Processes.freePort(),
+    await Processes.freePort(),
+    await Processes.freePort()
+  ]
+  const settings = {
+    ports: { http, server, serf_lan: lan, serf_wan: wan, grpc: -1, grpc_tls: -1, dns: -1 },
+    limits: { http_max_conns_per_client: 10_000 },
+    log_level: "error"
+  }
+  mesh.keep(
+    spawn(program.path, ["agent", "-dev", "-bind", "127.0.0.1", "-node", "n", "-hcl", JSON.stringify(settings)], {
+      stdio: "ignore"
+    })
+  )
+  await Processes.accepts(http, 30)
+  const agent = Processes.consulAt(`http://127.0.0.1:${http}`)
+  await patiently(() => agent.ask("GET", "/v1/agent/connect/ca/roots"))
+  await register(agent, "api", "tcp", { Port: mesh.application }, {})
+  await register(agent, "web", "tcp", {}, { Upstreams: [{ DestinationName: "api", LocalBindPort: port }] })
+  const children = ["api", "web"].map((service) =>
+    mesh.keep(
+      spawn(program.path, [
+        ...["connect", "proxy", "-sidecar-for", service, "-log-level", "error"],
+        ...["-http-addr", `http://127.0.0.1:${http}`]
+      ], one)
+    )
+  )
+  await Processes.accepts(port, 30)
+  return { port, children }
+}
+
+/** Until it succeeds, for half a minute. */
+const patiently = async (ask: () => Promise<Schema.Json>): Promise<void> => {
+  for (let attempt = 0;; attempt++) {
+    try {
+      await ask()
+      return
+    } catch (error) {
+      if (attempt === 300) throw error
+      await sleep(100)
+    }
+  }
 }
 
 type Side = { readonly child: ChildProcess; readonly port: number }
@@ -177,10 +253,4 @@ const pair = async (
   const inbound = await start("inbound", mesh.application)
   const outbound = await start("outbound", inbound.port)
   return { port: outbound.port, children: [inbound.child, outbound.child] }
-}
-
-/** As `ENVOY_BIN` or `HAPROXY_BIN` says, or on the PATH. */
-const found = (name: string, version: string): string | undefined => {
-  const program = process.env[`${name.toUpperCase()}_BIN`] ?? name
-  return spawnSync(program, [version], { timeout: 10_000 }).status === 0 ? program : undefined
 }

@@ -2,8 +2,9 @@
 import type * as Pair from "./Pair.ts"
 
 /**
- * `pem` holds chain and key of the side, `ca` the root; `port` is where it listens. In mode `http`, requests of all connections share
- * kept ones to the next hop, as in other proxies, with the cipher suite that these agree on, and get an id where they have none.
+ * `pem` holds chain and key of the side, `ca` the root; `port` is where it listens. The cipher suite is the one that the other proxies
+ * agree on. In mode `http`, requests of all connections share kept ones to the next hop, as in other proxies, and get an id where they
+ * have none.
  */
 export const config = (role: Pair.Side["role"], files: { readonly pem: string; readonly ca: string }, options: {
   readonly port: number
@@ -12,9 +13,8 @@ export const config = (role: Pair.Side["role"], files: { readonly pem: string; r
 }): string => {
   const inbound = role === "inbound"
   const http = options.mode === "http"
-  const tls = `ssl crt ${files.pem} ca-file ${files.ca} verify required no-tls-tickets${
-    http ? " ciphersuites TLS_AES_128_GCM_SHA256" : ""
-  }`
+  const tls =
+    `ssl crt ${files.pem} ca-file ${files.ca} verify required no-tls-tickets ciphersuites TLS_AES_128_GCM_SHA256`
   return `
 global
   nbthread 1

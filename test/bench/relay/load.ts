@@ -1,5 +1,6 @@
 /** The loads that a pair of relays is put under. Each returns what it counted and how long that took. */
 import * as Net from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { Readable } from "node:stream"
 
 export interface Result {
@@ -17,6 +18,7 @@ const open = (port: number): Promise<Net.Socket> =>
   new Promise((resolve, reject) => {
     const socket = Net.connect({ host: "127.0.0.1", port, noDelay: true })
     socket.once("error", reject)
+    socket.once("close", () => reject(new Error(`the connection to port ${port} was closed before an answer`)))
     socket.once("connect", () => socket.write(message))
     let received = 0
     const answered = (chunk: Buffer) => {
@@ -27,6 +29,18 @@ const open = (port: number): Promise<Net.Socket> =>
     }
     socket.on("data", answered)
   })
+
+/** Waits until a message is echoed: instances may not be known yet. */
+export const answers = async (port: number, seconds = 30): Promise<void> => {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const echoed = open(port).then(closed)
+    const done = await Promise.race([echoed.then(() => true, () => false), sleep(5000).then(() => false)])
+    if (done) return
+    if (performance.now() > deadline) throw new Error(`no answer through port ${port}`)
+    await sleep(100)
+  }
+}
 
 const closed = (socket: Net.Socket): Promise<void> =>
   new Promise((resolve) => {
