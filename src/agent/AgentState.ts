@@ -1,10 +1,15 @@
 /** Everything that a running agent is made of, for the handlers of its API. */
 import { type Duration, Effect, type Scope } from "effect"
+import type { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
 import * as Health from "../consul/Health.ts"
 import * as CatalogStore from "./CatalogStore.ts"
 import type * as CertificateAuthority from "./CertificateAuthority.ts"
 import * as ConfigEntries from "./config/ConfigEntries.ts"
+import type * as Federation from "./federation/Federation.ts"
+import * as GatewayDirectory from "./federation/GatewayDirectory.ts"
+import * as Replication from "./federation/Replication.ts"
+import * as SecondaryRoots from "./federation/SecondaryRoots.ts"
 import * as Leaves from "./Leaves.ts"
 import * as LocalServices from "./LocalServices.ts"
 import * as PreparedQueries from "./query/PreparedQueries.ts"
@@ -19,6 +24,19 @@ export interface Settings {
   readonly defaultIntentionPolicy: "allow" | "deny" | undefined
   readonly leafTtl: Duration.Duration
   readonly enableScriptChecks: boolean
+  /** Of the sidecars that get their port here. */
+  readonly sidecarPorts: LocalServices.Ports
+}
+
+/** A datacenter as the others reach it. */
+export interface Member {
+  readonly state: AgentState
+  /** Its API: past the checks that are made where a request arrives. */
+  readonly api: Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    unknown,
+    HttpServerRequest.HttpServerRequest | Scope.Scope
+  >
 }
 
 export interface AgentState {
@@ -30,19 +48,34 @@ export interface AgentState {
   readonly roots: Roots.Roots
   readonly leaves: Leaves.Leaves
   readonly queries: PreparedQueries.PreparedQueries
+  readonly federation: Federation.Federation<Member>
+  /** The mesh gateways of all datacenters. */
+  readonly gateways: GatewayDirectory.GatewayDirectory
 }
 
 /** The version of Consul whose answers these are. */
 export const consulVersion = "1.21.4"
 
-/** As an agent that has just elected itself: one node, alive, with the service of the servers. */
+/**
+ * As an agent that has just elected itself: one node, alive, with the service of the servers. The primary datacenter of the
+ * federation is made first.
+ */
 export const make = Effect.fnUntraced(function*(
-  settings: Settings
+  settings: Settings,
+  federation: Federation.Federation<Member>
 ): Effect.fn.Return<AgentState, CertificateAuthority.IssueError, Scope.Scope> {
   const store = Store.make()
   const catalog = CatalogStore.make(store)
   const config = ConfigEntries.make({ store, datacenter: settings.datacenter })
-  const roots = yield* Roots.make({ store, clusterId: randomUUID(), leafTtl: settings.leafTtl })
+  const primary = federation.member(federation.primary)?.state
+  const roots = primary === undefined
+    ? yield* Roots.make({ store, clusterId: randomUUID(), leafTtl: settings.leafTtl })
+    : yield* SecondaryRoots.make({
+      store,
+      leafTtl: settings.leafTtl,
+      primary,
+      crossing: federation.wan.crossing(federation.primary, settings.datacenter)
+    })
   const leaves = yield* Leaves.make({ store, roots, datacenter: settings.datacenter })
   const node = settings.nodeName
   catalog.change((transaction) => {
@@ -79,7 +112,27 @@ export const make = Effect.fnUntraced(function*(
     catalog,
     node,
     datacenter: settings.datacenter,
-    scripts: settings.enableScriptChecks
+    scripts: settings.enableScriptChecks,
+    sidecarPorts: settings.sidecarPorts
   })
-  return { settings, store, catalog, services, config, roots, leaves, queries: PreparedQueries.make(store) }
+  if (primary !== undefined) {
+    yield* Replication.follow({
+      from: primary.store,
+      topics: ConfigEntries.topics,
+      crossing: federation.wan.crossing(federation.primary, settings.datacenter),
+      copy: Effect.sync(() => config.replicate(primary.config.all()))
+    })
+  }
+  return {
+    settings,
+    store,
+    catalog,
+    services,
+    config,
+    roots,
+    leaves,
+    queries: PreparedQueries.make(store),
+    federation,
+    gateways: GatewayDirectory.make({ store, catalog, datacenter: settings.datacenter })
+  }
 })

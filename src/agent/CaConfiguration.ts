@@ -10,6 +10,7 @@ export interface CaConfiguration {
   readonly key: CertificateAuthority.KeyType
   readonly leafTtl: Duration.Duration
   readonly rootTtl: Duration.Duration
+  readonly intermediateTtl: Duration.Duration
   /** As it was written. */
   readonly shown: { readonly [key: string]: Schema.Json }
 }
@@ -19,6 +20,7 @@ export const initial = (leafTtl: Duration.Duration): CaConfiguration => ({
   key: { type: "ec", bits: 256 },
   leafTtl,
   rootTtl: Duration.hours(87_600),
+  intermediateTtl: Duration.hours(8760),
   shown: {
     IntermediateCertTTL: "8760h",
     LeafCertTTL: GoDuration.format(leafTtl).replace(/(?<=h)0m0s$|(?<=m)0s$/, ""),
@@ -71,6 +73,7 @@ export const update = (
     key: key.success,
     leafTtl: leafTtl.success,
     rootTtl: rootTtl.success,
+    intermediateTtl: intermediateTtl.success,
     shown: { ...defaults, ...config }
   })
 }

@@ -24,6 +24,8 @@ export interface CatalogStore {
   readonly node: (name: string) => NodeRecord | undefined
   /** The instances of a service; with `connect` those through which the mesh reaches it. */
   readonly instances: (service: string, connect: boolean) => ReadonlyArray<Health.ServiceEntry>
+  /** The instances of a kind, whatever they are called. */
+  readonly ofKind: (kind: string) => ReadonlyArray<Health.ServiceEntry>
   readonly change: (change: (transaction: Transaction) => void) => void
 }
 
@@ -37,21 +39,25 @@ export const make = (store: Store.Store): CatalogStore => {
   const records = new Map<string, MutableNode>()
   const sorted = () => [...records.values()].sort((a, b) => a.node.Node < b.node.Node ? -1 : 1)
 
+  const having = (belongs: (candidate: Health.NodeService) => boolean): ReadonlyArray<Health.ServiceEntry> =>
+    sorted().flatMap(({ checks, node, services }) =>
+      servicesOf({ services }).filter(belongs).map((found) => ({
+        Node: node,
+        Service: found,
+        Checks: checksOf(checks, found.ID)
+      }))
+    )
+
   return {
     nodes: sorted,
     node: (name) => records.get(keyOf(name)),
     instances: (service, connect) => {
       const name = service.toLowerCase()
-      const belongs = (candidate: Health.NodeService) =>
+      return having((candidate) =>
         connect ? meshName(candidate)?.toLowerCase() === name : candidate.Service.toLowerCase() === name
-      return sorted().flatMap(({ checks, node, services }) =>
-        servicesOf({ services }).filter(belongs).map((found) => ({
-          Node: node,
-          Service: found,
-          Checks: checksOf(checks, found.ID)
-        }))
       )
     },
+    ofKind: (kind) => having(({ Kind }) => Kind === kind),
     change: (apply) =>
       store.commit((index) => {
         const change = new Change(records, index)

@@ -15,7 +15,6 @@ export const register = (
   registration: Catalog.Registration
 ): Result.Result<void, ApiError.InternalError> => {
   const { catalog, settings } = state
-  if (registration.Datacenter && registration.Datacenter !== settings.datacenter) return refuse("No path to datacenter")
   if (registration.Node === "") return refuse("Must provide node")
   const known = catalog.node(registration.Node)
   if (!registration.Address && (registration.SkipNodeUpdate !== true || known === undefined)) {
@@ -69,12 +68,9 @@ export const register = (
 }
 
 export const deregister = (
-  { catalog, settings }: AgentState.AgentState,
+  { catalog }: AgentState.AgentState,
   deregistration: Catalog.Deregistration
 ): Result.Result<void, ApiError.InternalError> => {
-  if (deregistration.Datacenter && deregistration.Datacenter !== settings.datacenter) {
-    return refuse("No path to datacenter")
-  }
   if (deregistration.Node === "") return refuse("Must provide node")
   catalog.change((transaction) => {
     if (deregistration.ServiceID) transaction.removeService(deregistration.Node, deregistration.ServiceID)

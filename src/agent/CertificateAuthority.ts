@@ -92,6 +92,33 @@ export const crossSign = (options: {
     return pem(certificate)
   })
 
+/** An authority under `signer`, for another datacenter. Without a name, as Consul's: the keys' identifiers tell them apart. */
+export const makeIntermediate = (options: {
+  readonly trustDomain: string
+  readonly signer: Authority
+  readonly serial: number
+  readonly key: KeyType
+  readonly now: number
+  /** Milliseconds. */
+  readonly ttl: number
+}): Effect.Effect<Authority, IssueError> =>
+  issue(`an intermediate certificate of ${options.trustDomain}`, async () => {
+    const keys = await generateKeys(options.key)
+    const keyId = await identifierOf(keys.publicKey)
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: serialHex(options.serial),
+      subject: "",
+      issuer: options.signer.certificate.subjectName,
+      notBefore: seconds(options.now - minute),
+      notAfter: seconds(Math.min(options.now - minute + options.ttl, options.signer.notAfter.getTime())),
+      publicKey: keys.publicKey,
+      signingKey: options.signer.keys.privateKey,
+      signingAlgorithm: signatureOf(options.signer.key),
+      extensions: authorityExtensions(options.trustDomain, keyId, bytes(options.signer.keyId), 0)
+    })
+    return authority(certificate, keys, options.key, options.serial, keyId)
+  })
+
 /** A leaf with a key of its own: always EC P-256, whatever signs it. */
 export const issueLeaf = (options: {
   readonly signer: Authority
@@ -172,12 +199,17 @@ const signatureOf = (key: KeyType) =>
     ? { name: "ECDSA", hash: key.bits === 256 ? "SHA-256" : key.bits === 384 ? "SHA-384" : "SHA-512" }
     : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }
 
-const authorityExtensions = (trustDomain: string, keyId: Uint8Array, signerKeyId: Uint8Array) => [
+const authorityExtensions = (
+  trustDomain: string,
+  keyId: Uint8Array,
+  signerKeyId: Uint8Array,
+  pathLength?: number
+) => [
   new x509.KeyUsagesExtension(
     x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
     true
   ),
-  new x509.BasicConstraintsExtension(true, undefined, true),
+  new x509.BasicConstraintsExtension(true, pathLength, true),
   new x509.SubjectKeyIdentifierExtension(hex(keyId)),
   new x509.AuthorityKeyIdentifierExtension(hex(signerKeyId)),
   new x509.SubjectAlternativeNameExtension([{ type: "url", value: `spiffe://${trustDomain}` }])

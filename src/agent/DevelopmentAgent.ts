@@ -14,12 +14,18 @@ import * as Os from "node:os"
 import { randomUUID } from "node:crypto"
 import { ConsulApi } from "../consul/ConsulApi.ts"
 import * as AgentState from "./AgentState.ts"
+import * as Federation from "./federation/Federation.ts"
+import * as Forwarding from "./federation/Forwarding.ts"
+import * as LocalServices from "./LocalServices.ts"
 import * as AclHandlers from "./http/AclHandlers.ts"
 import * as AgentHandlers from "./http/AgentHandlers.ts"
 import * as CatalogHandlers from "./http/CatalogHandlers.ts"
 import * as ConfigHandlers from "./http/ConfigHandlers.ts"
 import * as ConnectHandlers from "./http/ConnectHandlers.ts"
+import { DevelopmentApi } from "./http/DevelopmentApi.ts"
+import * as DevelopmentHandlers from "./http/DevelopmentHandlers.ts"
 import * as HealthHandlers from "./http/HealthHandlers.ts"
+import * as InternalHandlers from "./http/InternalHandlers.ts"
 import * as RequestChecks from "./http/RequestChecks.ts"
 import * as QueryHandlers from "./http/QueryHandlers.ts"
 
@@ -45,6 +51,8 @@ export interface Options {
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Checks may run programs, which every client of the API may choose. Default: false. */
   readonly enableScriptChecks?: boolean | undefined
+  /** Where sidecars without a port of their own get one. Default: 21000 to 21255. */
+  readonly sidecarPorts?: LocalServices.Ports | undefined
 }
 
 export interface DevelopmentAgent {
@@ -74,27 +82,34 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
 }
 
 /** Listens once it returns. Closing the scope closes the listener and every connection, also those that wait. */
-export const make = Effect.fnUntraced(function*(
-  options: Options = {}
+export const make = (options: Options = {}): Effect.Effect<DevelopmentAgent, AgentError, Scope.Scope> =>
+  Effect.suspend(() => join(options, Federation.make(options.datacenter ?? "dc1")))
+
+/** As a datacenter of a federation, whose primary is made first. */
+export const join = Effect.fnUntraced(function*(
+  options: Options,
+  federation: Federation.Federation<AgentState.Member>
 ): Effect.fn.Return<DevelopmentAgent, AgentError, Scope.Scope> {
   const host = options.host ?? "127.0.0.1"
   const port = options.port ?? 8500
   const settings = {
-    datacenter: options.datacenter ?? "dc1",
+    datacenter: options.datacenter ?? federation.primary,
     nodeName: options.nodeName ?? Os.hostname(),
     nodeId: randomUUID(),
     defaultIntentionPolicy: options.defaultIntentionPolicy,
     leafTtl: Duration.fromInputUnsafe(options.leafTtl ?? "72 hours"),
-    enableScriptChecks: options.enableScriptChecks ?? false
+    enableScriptChecks: options.enableScriptChecks ?? false,
+    sidecarPorts: options.sidecarPorts ?? LocalServices.sidecarPorts
   }
   const state = yield* Effect.mapError(
-    AgentState.make(settings),
+    AgentState.make(settings, federation),
     (cause) => new AgentError({ attempted: "start the development agent", reason: cause.message, remedy: "", cause })
   )
   const api = yield* HttpRouter.toHttpEffect(handlers(state)).pipe(
     // Names may be as long as the line of the request, which Node limits.
     Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: Number.MAX_SAFE_INTEGER })
   )
+  federation.join(settings.datacenter, { state, api })
   const nodeServer = Http.createServer({ keepAliveTimeout: 0 })
   const server = yield* Effect.mapError(
     NodeHttpServer.make(() => nodeServer, { host, port }),
@@ -102,10 +117,11 @@ export const make = Effect.fnUntraced(function*(
   )
   const checks: RequestChecks.Settings = {
     datacenter: settings.datacenter,
+    others: () => federation.datacenters(settings.datacenter),
     requireToken: options.requireToken,
     allowedHosts: [host, ...options.allowedHosts ?? []]
   }
-  yield* server.serve(checked(api, checks)).pipe(
+  yield* server.serve(checked((request) => Forwarding.answer(state, api, request), checks)).pipe(
     // Spans would last as long as requests wait, and could carry tokens.
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, Function.constTrue)
   )
@@ -135,7 +151,7 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options: Options = {}): Layer.Layer<Agent, AgentError> => Layer.effect(Agent, make(options))
 
 const handlers = (state: AgentState.AgentState) =>
-  HttpApiBuilder.layer(ConsulApi).pipe(
+  Layer.mergeAll(HttpApiBuilder.layer(ConsulApi), HttpApiBuilder.layer(DevelopmentApi)).pipe(
     Layer.provide([
       AclHandlers.layer,
       AgentHandlers.layer(state),
@@ -143,6 +159,8 @@ const handlers = (state: AgentState.AgentState) =>
       ConnectHandlers.layer(state),
       HealthHandlers.layer(state),
       ConfigHandlers.layer(state),
+      InternalHandlers.layer(state),
+      DevelopmentHandlers.layer(state),
       QueryHandlers.layer(state)
     ]),
     Layer.provide(NodeHttpServer.layerHttpServices)
@@ -150,7 +168,9 @@ const handlers = (state: AgentState.AgentState) =>
 
 /** Around every request: what is refused, the header that every answer has, and what no handler foresaw. */
 const checked = <E, R>(
-  api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  api: (
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
   settings: RequestChecks.Settings
 ) =>
   Effect.gen(function*() {
@@ -178,7 +198,9 @@ const readHeaders = {
 
 /** Reads the body first, which the handlers then have at hand: none of them is to forget its limit. */
 const answered = <E, R>(
-  api: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  api: (
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
   request: HttpServerRequest.HttpServerRequest
 ) =>
   Effect.gen(function*() {
@@ -191,7 +213,7 @@ const answered = <E, R>(
         return text(413, `Request body too large: this agent takes up to ${ByteSize.format(maximumBody)}`)
       }
     }
-    return yield* api.pipe(
+    return yield* api(request).pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, request),
       Effect.catchCause(unforeseen)
     )

@@ -37,6 +37,7 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly datacenter: string
   /** Whether checks may run programs. */
   readonly scripts: boolean
+  readonly sidecarPorts: Ports
 }): Effect.fn.Return<LocalServices, never, Scope.Scope> {
   const { catalog, node, store } = options
   const definitions = new Map<string, ServiceDefinition.ServiceDefinition>()
@@ -56,7 +57,8 @@ export const make = Effect.fnUntraced(function*(options: {
     const made = yield* Effect.fromResult(
       ServiceDefinition.make(registration, {
         datacenter: options.datacenter,
-        sidecarPort: (id) => sidecarPort(definitions, id),
+        sidecarPort: (id) => sidecarPort(definitions, id, options.sidecarPorts),
+        sidecarPorts: options.sidecarPorts,
         scripts: options.scripts
       })
     )
@@ -157,18 +159,23 @@ export const make = Effect.fnUntraced(function*(options: {
 })
 
 /** `sidecar_min_port` and `sidecar_max_port` of an agent's configuration. */
-const minimumPort = 21_000
-const maximumPort = 21_255
+export interface Ports {
+  readonly from: number
+  readonly to: number
+}
+
+export const sidecarPorts: Ports = { from: 21_000, to: 21_255 }
 
 /** The port that the sidecar has, else the lowest that no service has. */
 const sidecarPort = (
   definitions: ReadonlyMap<string, ServiceDefinition.ServiceDefinition>,
-  sidecarId: string
+  sidecarId: string,
+  { from, to }: Ports
 ): number | undefined => {
   const before = definitions.get(sidecarId)?.service.Port
-  if (before !== undefined && before >= minimumPort && before <= maximumPort) return before
+  if (before !== undefined && before >= from && before <= to) return before
   const taken = new Set([...definitions.values()].map(({ service }) => service.Port))
-  for (let port = minimumPort; port <= maximumPort; port++) if (!taken.has(port)) return port
+  for (let port = from; port <= to; port++) if (!taken.has(port)) return port
   return undefined
 }
 

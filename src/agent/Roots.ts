@@ -34,6 +34,11 @@ export interface Roots {
   readonly list: () => ConsulCa.Roots
   /** All certificates as one PEM text. */
   readonly pem: () => string
+  /** An authority of another datacenter, signed by the root that signs now. */
+  readonly makeIntermediate: (
+    key: CertificateAuthority.KeyType,
+    ttl: Duration.Duration
+  ) => Effect.Effect<CertificateAuthority.Authority, CertificateAuthority.IssueError>
   /** Puts a new key of the same kind into service. */
   readonly rotate: (options: { readonly crossSign: boolean }) => Effect.Effect<void, CertificateAuthority.IssueError>
   readonly configuration: () => ConsulCa.Configuration
@@ -127,6 +132,16 @@ export const make = Effect.fnUntraced(function*(options: {
       Roots: roots.map((root) => describe(root, options.clusterId))
     }),
     pem: () => roots.map((root) => root.authority.pem + root.intermediates.join("")).join(""),
+    makeIntermediate: Effect.fnUntraced(function*(key, ttl) {
+      return yield* CertificateAuthority.makeIntermediate({
+        trustDomain,
+        signer: active().authority,
+        serial: ++serial,
+        key,
+        now: yield* Clock.currentTimeMillis,
+        ttl: Duration.toMillis(ttl)
+      })
+    }),
     rotate,
     configuration: () => ({
       Provider: "consul",

@@ -32,7 +32,7 @@ export const member = ({ settings }: AgentState.AgentState): Agent.Member => ({
 export const self = (state: AgentState.AgentState): Agent.Self => ({
   Config: {
     Datacenter: state.settings.datacenter,
-    PrimaryDatacenter: state.settings.datacenter,
+    PrimaryDatacenter: state.federation.primary,
     NodeName: state.settings.nodeName,
     NodeID: state.settings.nodeId,
     Revision: "effect-mesh",
@@ -45,8 +45,8 @@ export const self = (state: AgentState.AgentState): Agent.Self => ({
     ACLsEnabled: false,
     ConnectCAProvider: "consul",
     ConnectEnabled: true,
-    ConnectSidecarMaxPort: 21_255,
-    ConnectSidecarMinPort: 21_000,
+    ConnectSidecarMaxPort: state.settings.sidecarPorts.to,
+    ConnectSidecarMinPort: state.settings.sidecarPorts.from,
     Datacenter: state.settings.datacenter,
     DefaultIntentionPolicy: state.settings.defaultIntentionPolicy ?? "",
     DevMode: true,
@@ -54,7 +54,7 @@ export const self = (state: AgentState.AgentState): Agent.Self => ({
     NodeID: state.settings.nodeId,
     NodeName: state.settings.nodeName,
     PeeringEnabled: false,
-    PrimaryDatacenter: state.settings.datacenter,
+    PrimaryDatacenter: state.federation.primary,
     ServerMode: true,
     Version: AgentState.consulVersion
   },

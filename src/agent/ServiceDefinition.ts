@@ -20,6 +20,8 @@ type Refusal = ApiError.BadRequest | ApiError.InternalError
 export interface Options {
   readonly datacenter: string
   readonly sidecarPort: (sidecarId: string) => number | undefined
+  /** Those that `sidecarPort` chooses from. */
+  readonly sidecarPorts: { readonly from: number; readonly to: number }
   /** Whether checks may run programs. */
   readonly scripts: boolean
 }
@@ -60,7 +62,8 @@ const sidecarOf = (
     }
     const port = sidecar.Port === undefined || sidecar.Port === 0 ? options.sidecarPort(id) : sidecar.Port
     if (port === undefined) {
-      return yield* badRequest("Invalid SidecarService: none left to allocate in configured range [21000, 21255]")
+      const { from, to } = options.sidecarPorts
+      return yield* badRequest(`Invalid SidecarService: none left to allocate in configured range [${from}, ${to}]`)
     }
     const proxy = sidecar.Proxy ?? {}
     const completed: AgentService.SidecarService = {
@@ -254,8 +257,11 @@ export const validationProblems = (registration: {
 }): ReadonlyArray<string> => {
   const problems: Array<string> = []
   if (registration.Locality?.Zone && !registration.Locality.Region) problems.push("zone cannot be set without region")
-  if (registration.Kind !== "connect-proxy") return problems
   const proxy = registration.Proxy ?? {}
+  if (registration.Kind !== undefined && gatewayKinds.has(registration.Kind)) {
+    return [...problems, ...gatewayProblems(registration.Kind, registration.Port ?? 0, proxy)]
+  }
+  if (registration.Kind !== "connect-proxy") return problems
   if (registration.Connect?.Native === true) {
     problems.push("A Proxy cannot also be Connect Native, only typical services")
   }
@@ -269,6 +275,29 @@ export const validationProblems = (registration: {
     problems.push("Proxy.DestinationServiceName must not be a wildcard for Connect proxy services")
   }
   return [...problems, ...upstreamProblems(proxy.Upstreams ?? [])]
+}
+
+const gatewayKinds: ReadonlySet<string> = new Set([
+  "mesh-gateway",
+  "terminating-gateway",
+  "ingress-gateway",
+  "api-gateway"
+])
+
+/** A gateway stands for no service of its own. */
+const gatewayProblems = (kind: string, port: number, proxy: Proxy.Registration): ReadonlyArray<string> => {
+  const set = [
+    ["DestinationServiceName", proxy.DestinationServiceName],
+    ["DestinationServiceID", proxy.DestinationServiceID],
+    ["LocalServiceAddress", proxy.LocalServiceAddress],
+    ["LocalServicePort", proxy.LocalServicePort],
+    ["LocalServiceSocketPath", proxy.LocalServiceSocketPath],
+    ["Upstreams", proxy.Upstreams?.length]
+  ].filter(([, value]) => value !== undefined && value !== "" && value !== 0)
+  return [
+    ...(port === 0 ? [`Port must be non-zero for a ${kind}`] : []),
+    ...set.map(([name]) => `The Proxy.${name} configuration is invalid for a ${kind}`)
+  ]
 }
 
 const upstreamProblems = (upstreams: ReadonlyArray<Proxy.UpstreamRegistration>): ReadonlyArray<string> => {

@@ -15,6 +15,7 @@ export type Topic =
   | "services"
   | "checks"
   | "queries"
+  | "gateways"
   | `service:${string}`
   | `connect:${string}`
   | `leaf:${string}`
@@ -31,6 +32,8 @@ export interface Store {
   readonly changed: (topics: ReadonlyArray<Topic>, seen: number) => Effect.Effect<void>
   /** Forgets a topic without waiting readers, as if it had never changed. */
   readonly forget: (topic: Topic) => void
+  /** The same for another datacenter, which is no reader. */
+  readonly followed: (topics: ReadonlyArray<Topic>, seen: number) => Effect.Effect<void>
   /** How many readers are waiting. */
   readonly waiting: () => number
 }
@@ -39,13 +42,23 @@ export const make = (): Store => {
   // Low numbers belong to the bootstrap of a real cluster.
   let index = 1
   const changes = new Map<Topic, number>()
-  const waiters = new Set<{ readonly topics: ReadonlyArray<Topic>; readonly wake: () => void }>()
+  const waiters = new Set<
+    { readonly topics: ReadonlyArray<Topic>; readonly wake: () => void; readonly reads: boolean }
+  >()
 
   const indexOf = (topics: Iterable<Topic>): number => {
     let latest = 0
     for (const topic of topics) latest = Math.max(latest, changes.get(topic) ?? 0)
     return latest
   }
+
+  const changed = (topics: ReadonlyArray<Topic>, seen: number, reads: boolean) =>
+    Effect.callback<void>((resume) => {
+      if (indexOf(topics) !== seen) return resume(Effect.void)
+      const waiter = { topics, reads, wake: () => resume(Effect.void) }
+      waiters.add(waiter)
+      return Effect.sync(() => waiters.delete(waiter))
+    })
 
   return {
     index: () => index,
@@ -62,16 +75,11 @@ export const make = (): Store => {
       }
       return value
     },
-    changed: (topics, seen) =>
-      Effect.callback<void>((resume) => {
-        if (indexOf(topics) !== seen) return resume(Effect.void)
-        const waiter = { topics, wake: () => resume(Effect.void) }
-        waiters.add(waiter)
-        return Effect.sync(() => waiters.delete(waiter))
-      }),
+    changed: (topics, seen) => changed(topics, seen, true),
+    followed: (topics, seen) => changed(topics, seen, false),
     forget: (topic) => {
       changes.delete(topic)
     },
-    waiting: () => waiters.size
+    waiting: () => [...waiters].filter(({ reads }) => reads).length
   }
 }

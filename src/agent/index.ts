@@ -1,1 +1,2 @@
+export * as Datacenters from "./Datacenters.ts"
 export * as DevelopmentAgent from "./DevelopmentAgent.ts"

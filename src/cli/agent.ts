@@ -17,6 +17,25 @@ export const enableScriptChecks = Flag.Boolean("enable-script-checks").pipe(
   Flag.withDefault(false)
 )
 
+export const datacenters = Flag.String("datacenters").pipe(
+  Flag.withDescription(
+    "Names of several datacenters that share one mesh, such as dc1,dc2; the first is the primary. Each has an API of its " +
+      "own, a thousand ports above the one before"
+  ),
+  Flag.withMetavar("NAMES"),
+  Flag.mapTryCatch(
+    (text) => {
+      const names = text.split(",").map((name) => name.trim())
+      if (new Set(names).size < names.length || !names.every((name) => /^[a-z0-9_-]+$/.test(name))) {
+        throw new Error(text)
+      }
+      return names as [string, ...Array<string>]
+    },
+    () => "--datacenters takes names of lower-case letters, digits, _ and -, each once, with commas between them"
+  ),
+  Flag.optional
+)
+
 const duration = (name: string) =>
   Flag.String(name).pipe(
     Flag.mapTryCatch(
@@ -38,6 +57,7 @@ export const agent = Command.make(
       Flag.withDefault(8500)
     ),
     datacenter: Flag.String("datacenter").pipe(Flag.withDescription("Name of the datacenter"), Flag.withDefault("dc1")),
+    datacenters,
     node: Flag.String("node").pipe(Flag.withDescription("Name of the node; default: the host's"), Flag.optional),
     defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
       Flag.withDescription("The answer if no intention matches"),
@@ -53,23 +73,30 @@ export const agent = Command.make(
   Effect.fn("cli.agent")(
     function*(options) {
       // Loaded here, so that a sidecar does not carry it around.
-      const DevelopmentAgent = yield* Effect.promise(() => import("../agent/DevelopmentAgent.ts"))
-      const running = yield* DevelopmentAgent.make({
+      const Datacenters = yield* Effect.promise(() => import("../agent/Datacenters.ts"))
+      const { agents } = yield* Datacenters.make({
         host: options.bind,
         port: options.port,
-        datacenter: options.datacenter,
+        datacenters: Option.getOrElse(options.datacenters, () => [options.datacenter] as const),
         defaultIntentionPolicy: options.defaultPolicy,
         leafTtl: options.leafTtl,
         allowedHosts: options.allowHost,
         enableScriptChecks: options.enableScriptChecks,
         ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
       })
+      const [running, ...others] = agents
       yield* Log.announce(
         options,
         `The development agent answers at ${running.address}. It keeps everything in memory, and loses it when it stops.\n` +
+          (others.length === 0
+            ? ""
+            : agents.map(({ address, datacenter }) => `  ${datacenter} ${address}\n`).join("")) +
           `  export CONSUL_HTTP_ADDR=${running.address}\n` +
           "Stop it with Ctrl-C.",
-        { address: running.address }
+        {
+          address: running.address,
+          ...Object.fromEntries(others.map(({ address, datacenter }) => [`address.${datacenter}`, address]))
+        }
       )
       return yield* Effect.never
     },
@@ -84,6 +111,7 @@ export const agent = Command.make(
   Command.withShortDescription("Run the development agent by itself"),
   Command.withExamples([
     { command: "effect-mesh agent", description: "Where Consul's tools expect an agent" },
+    { command: "effect-mesh agent --datacenters dc1,dc2", description: "Two datacenters, at ports 8500 and 9500" },
     { command: "effect-mesh agent --port 0 --leaf-ttl \"10 seconds\"", description: "Any free port, fast rotation" }
   ])
 )

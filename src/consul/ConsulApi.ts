@@ -12,6 +12,7 @@ import { AgentApi } from "./AgentApi.ts"
 import { CatalogApi, HealthApi, StatusApi } from "./CatalogApi.ts"
 import { ConfigApi, DiscoveryChainApi } from "./ConfigApi.ts"
 import { ConnectApi } from "./ConnectApi.ts"
+import { InternalApi } from "./InternalApi.ts"
 import { QueryApi } from "./QueryApi.ts"
 
 export class ConsulApi extends HttpApi.make("consul")
@@ -23,5 +24,6 @@ export class ConsulApi extends HttpApi.make("consul")
   .add(ConfigApi)
   .add(DiscoveryChainApi)
   .add(QueryApi)
+  .add(InternalApi)
   .add(AclApi)
 {}

@@ -4,7 +4,12 @@ import * as ServiceDefinition from "../../src/agent/ServiceDefinition.ts"
 import type * as AgentService from "../../src/consul/AgentService.ts"
 
 const make = (registration: AgentService.ServiceRegistration) =>
-  ServiceDefinition.make(registration, { datacenter: "dc1", sidecarPort: () => 21_000, scripts: false })
+  ServiceDefinition.make(registration, {
+    datacenter: "dc1",
+    sidecarPort: () => 21_000,
+    sidecarPorts: { from: 21_000, to: 21_255 },
+    scripts: false
+  })
 
 const sidecar = (sidecar: AgentService.SidecarService): AgentService.ServiceRegistration => ({
   Name: "bad",

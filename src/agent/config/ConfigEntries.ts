@@ -14,6 +14,8 @@ export interface ConfigEntries {
   /** False when the compare-and-set was lost. The same content again changes nothing. Fails with the refusal's text. */
   readonly write: (entry: StoredEntry, cas?: bigint) => Result.Result<boolean, string>
   readonly remove: (kind: string, name: string, cas?: bigint) => Result.Result<boolean, string>
+  /** Takes over what another datacenter has, under indexes of its own. */
+  readonly replicate: (from: EntrySet.EntrySet) => void
 }
 
 export const topics: ReadonlyArray<Store.Topic> = ["config"]
@@ -60,7 +62,28 @@ export const make = (options: { readonly store: Store.Store; readonly datacenter
           replace(after)
           return [true, topics]
         })
+      }),
+    replicate: (from) => {
+      const isKnown = ([key, entry]: readonly [string, StoredEntry]) => {
+        const before = entries.get(key)
+        return before !== undefined && Equal.equals(withoutIndexes(before), withoutIndexes(entry))
+      }
+      if (from.size === entries.size && [...from].every(isKnown)) return
+      options.store.commit((index) => {
+        replace(
+          new Map([...from].map(([key, entry]) => {
+            const before = entries.get(key)
+            return [
+              key,
+              before !== undefined && isKnown([key, entry])
+                ? before
+                : { ...entry, CreateIndex: before?.CreateIndex ?? index, ModifyIndex: index }
+            ]
+          }))
+        )
+        return [undefined, topics]
       })
+    }
   }
 }
 

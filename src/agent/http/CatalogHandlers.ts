@@ -43,17 +43,19 @@ export const layer = (state: AgentState.AgentState) =>
             ? { Services: [] }
             : { Node: found.node, Services: CatalogStore.servicesOf(found).filter(keep) }))
       .handle("datacenters", () =>
-        Effect.succeed(Answer.plain([state.settings.datacenter])))
+        Effect.sync(() =>
+          Answer.plain(state.federation.datacenters(state.settings.datacenter))
+        ))
       .handleRaw("register", ({ request }) =>
         Effect.gen(function*() {
           const registration = yield* Answer.body(request, Registration, { snakeCase: false })
-          yield* Effect.fromResult(CatalogWrite.register(state, registration))
+          yield* Effect.fromResult(CatalogWrite.register(yield* inDatacenter(state, registration), registration))
           return Answer.plain(true)
         }))
       .handleRaw("deregister", ({ request }) =>
         Effect.gen(function*() {
           const deregistration = yield* Answer.body(request, Deregistration, { snakeCase: false })
-          yield* Effect.fromResult(CatalogWrite.deregister(state, deregistration))
+          yield* Effect.fromResult(CatalogWrite.deregister(yield* inDatacenter(state, deregistration), deregistration))
           return Answer.plain(true)
         })))
 
@@ -87,6 +89,15 @@ const onNode = <A>(
     ["nodes", "services"],
     (keep) => read(state.catalog.node(node), keep)
   )
+
+/** Writes say in their body where they belong; without that it is here. */
+const inDatacenter = Effect.fnUntraced(function*(
+  { federation, settings }: AgentState.AgentState,
+  { Datacenter }: { readonly Datacenter?: string }
+) {
+  const member = yield* federation.reach(settings.datacenter, Datacenter || settings.datacenter)
+  return member === undefined ? yield* Answer.internal("No path to datacenter") : member.state
+})
 
 /** Without the required fields: a real agent says itself which one is missing. */
 const optionalNode = { Node: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed(""))) }

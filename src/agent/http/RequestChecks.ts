@@ -7,9 +7,12 @@ import { HttpApi, type HttpApiEndpoint } from "effect/http-api"
 import { ConsulApi } from "../../consul/ConsulApi.ts"
 import * as GoDuration from "../../consul/GoDuration.ts"
 import * as WebPages from "../../http/WebPages.ts"
+import { DevelopmentApi } from "./DevelopmentApi.ts"
 
 export interface Settings {
   readonly datacenter: string
+  /** Those that can be asked besides. Absent: none. */
+  readonly others?: (() => ReadonlyArray<string>) | undefined
   /** When there is one, requests without it are denied. */
   readonly requireToken: string | undefined
   /** Names under which it may be asked, besides IP addresses and localhost. */
@@ -43,21 +46,24 @@ interface Endpoint {
 
 const endpoints: ReadonlyArray<Endpoint> = (() => {
   const found: Array<Endpoint> = []
-  HttpApi.reflect(ConsulApi, {
-    onGroup: () => {},
-    onEndpoint: ({ endpoint, group }) => {
-      const segments = endpoint.path.split("/")
-      found.push({
-        method: endpoint.method,
-        // A parameter may be empty: what is missing is then said by name.
-        path: new RegExp(`^${segments.map((segment) => segment.startsWith(":") ? "[^/]*" : segment).join("/")}$`),
-        literals: segments.filter((segment) => !segment.startsWith(":")).length,
-        ...parametersOf(endpoint),
-        group: group.identifier,
-        name: `${group.identifier}.${endpoint.identifier}`
-      })
-    }
-  })
+  const add = (endpoint: HttpApiEndpoint.Top, group: string) => {
+    const segments = endpoint.path.split("/")
+    found.push({
+      method: endpoint.method,
+      // A parameter may be empty: what is missing is then said by name.
+      path: new RegExp(`^${segments.map((segment) => segment.startsWith(":") ? "[^/]*" : segment).join("/")}$`),
+      literals: segments.filter((segment) => !segment.startsWith(":")).length,
+      ...parametersOf(endpoint),
+      group,
+      name: `${group}.${endpoint.identifier}`
+    })
+  }
+  for (const api of [ConsulApi, DevelopmentApi]) {
+    HttpApi.reflect(api as typeof ConsulApi, {
+      onGroup: () => {},
+      onEndpoint: ({ endpoint, group }) => add(endpoint, group.identifier)
+    })
+  }
   return found.sort((a, b) => b.literals - a.literals)
 })()
 
@@ -242,10 +248,38 @@ const checkQuery = (query: URLSearchParams, endpoint: Endpoint, settings: Settin
   for (const name of ["by", "source", "destination"]) {
     if (takes(name) && query.getAll(name).length > 1) return refuse(500, `required query parameter '${name}' not set`)
   }
-  const datacenter = query.get("dc") ?? ""
-  return endpoint.group !== "agent" && takes("dc") && datacenter !== "" && datacenter !== settings.datacenter
-    ? refuse(500, "No path to datacenter")
-    : undefined
+  const datacenter = asked(endpoint, query) ?? settings.datacenter
+  return datacenter === settings.datacenter || settings.others?.().includes(datacenter) === true
+    ? undefined
+    : noPath
+}
+
+export const noPath: Refusal = refuse(500, "No path to datacenter")
+
+/** Written in the primary datacenter, whatever the request says, and copied from there to all. */
+const writtenInPrimary: ReadonlySet<string> = new Set([
+  "config.write",
+  "config.delete",
+  "connect.createIntention",
+  "connect.setIntention",
+  "connect.deleteIntention"
+])
+
+/** The datacenter that a request names. What is about the agent itself, or about all datacenters, is never somewhere else. */
+const asked = (endpoint: Endpoint, query: URLSearchParams): string | undefined =>
+  endpoint.group === "agent" || !endpoint.parameters.has("dc") || writtenInPrimary.has(endpoint.name)
+    ? undefined
+    : query.get("dc") || undefined
+
+/** Which datacenter answers a request that `check` lets go on. Undefined: the agent's own. */
+export const datacenterOf = (
+  { method, url }: Pick<Request, "method" | "url">,
+  primary: string
+): string | undefined => {
+  const [path, search] = split(url)
+  const endpoint = endpointsAt(path).find((endpoint) => endpoint.method === method)
+  if (endpoint === undefined) return undefined
+  return writtenInPrimary.has(endpoint.name) ? primary : asked(endpoint, new URLSearchParams(search))
 }
 
 /**

@@ -1,0 +1,19 @@
+/** How one datacenter follows another: it copies, waits for news, and copies again once the line between them is open. */
+import { Effect, type Scope } from "effect"
+import type * as Store from "../Store.ts"
+
+export const follow = (options: {
+  readonly from: Store.Store
+  readonly topics: ReadonlyArray<Store.Topic>
+  /** See `Wan`. */
+  readonly crossing: Effect.Effect<void>
+  readonly copy: Effect.Effect<void>
+}): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    while (true) {
+      yield* options.crossing
+      const seen = options.from.indexOf(options.topics)
+      yield* options.copy
+      yield* options.from.followed(options.topics, seen)
+    }
+  }).pipe(Effect.forkScoped({ startImmediately: true }), Effect.asVoid)
