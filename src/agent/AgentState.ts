@@ -3,8 +3,8 @@ import { type Duration, Effect, type Scope } from "effect"
 import type { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
 import * as Health from "../consul/Health.ts"
+import type * as Provider from "./ca/Provider.ts"
 import * as CatalogStore from "./CatalogStore.ts"
-import type * as CertificateAuthority from "./CertificateAuthority.ts"
 import * as ConfigEntries from "./config/ConfigEntries.ts"
 import type * as Federation from "./federation/Federation.ts"
 import * as GatewayDirectory from "./federation/GatewayDirectory.ts"
@@ -63,7 +63,7 @@ export const consulVersion = "1.21.4"
 export const make = Effect.fnUntraced(function*(
   settings: Settings,
   federation: Federation.Federation<Member>
-): Effect.fn.Return<AgentState, CertificateAuthority.IssueError, Scope.Scope> {
+): Effect.fn.Return<AgentState, Provider.ProviderError, Scope.Scope> {
   const store = Store.make()
   const catalog = CatalogStore.make(store)
   const config = ConfigEntries.make({ store, datacenter: settings.datacenter })

@@ -1,37 +1,20 @@
 /**
  * Issues certificates as Consul's built-in certificate authority does (`agent/connect/generate.go`,
- * `agent/connect/ca/provider_consul.go`). No state: roots are values, their keys included.
+ * `agent/connect/ca/provider_consul.go`). No state: authorities are values, their keys included.
  */
 import { Effect, Schema } from "effect"
-import { createHash, KeyObject, randomUUID, webcrypto } from "node:crypto"
+import { createHash, webcrypto } from "node:crypto"
+import { colonHex } from "../identity/Certificate.ts"
 import * as x509 from "../identity/x509.ts"
+import * as Keys from "./ca/Keys.ts"
+import * as Requests from "./ca/Requests.ts"
 
-export type KeyType =
-  | { readonly type: "ec"; readonly bits: 256 | 384 | 521 }
-  | { readonly type: "rsa"; readonly bits: 2048 | 4096 }
-
+/** A certificate that may sign others, and its key. */
 export interface Authority {
-  /** SHA-1 fingerprint, colon hex: what Consul calls the id of a root. */
-  readonly id: string
-  readonly serial: number
-  /** The key's identifier, colon hex. */
-  readonly keyId: string
-  readonly key: KeyType
-  readonly notBefore: Date
-  readonly notAfter: Date
+  readonly key: Keys.KeyType
   readonly pem: string
   readonly certificate: x509.X509Certificate
-  readonly keys: webcrypto.CryptoKeyPair
-}
-
-export interface Leaf {
-  readonly serial: string
-  /** The leaf alone. */
-  readonly certificatePem: string
-  /** SEC1. */
-  readonly privateKeyPem: string
-  readonly notBefore: Date
-  readonly notAfter: Date
+  readonly privateKey: webcrypto.CryptoKey
 }
 
 /** A certificate could not be made. */
@@ -45,16 +28,16 @@ export class IssueError extends Schema.TaggedError<IssueError>()("IssueError", {
 /** A self-signed root of the trust domain. `now` is in milliseconds. */
 export const makeRoot = (options: {
   readonly trustDomain: string
-  readonly serial: number
-  readonly key: KeyType
+  readonly serial: bigint
+  readonly key: Keys.KeyType
   readonly now: number
   /** Milliseconds. */
   readonly ttl: number
 }): Effect.Effect<Authority, IssueError> =>
   issue(`a root certificate of ${options.trustDomain}`, async () => {
-    const keys = await generateKeys(options.key)
-    const name = `CN=pri-${randomUUID().slice(0, 8)}.consul.ca.${options.trustDomain.slice(0, 8)}.consul`
-    const keyId = await identifierOf(keys.publicKey)
+    const keys = await Keys.generate(options.key)
+    const name = Requests.commonName("pri", options.trustDomain)
+    const keyId = Keys.identifier(await webcrypto.subtle.exportKey("spki", keys.publicKey))
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialHex(options.serial),
       subject: name,
@@ -63,85 +46,114 @@ export const makeRoot = (options: {
       notAfter: seconds(options.now + options.ttl),
       publicKey: keys.publicKey,
       signingKey: keys.privateKey,
-      signingAlgorithm: signatureOf(options.key),
-      extensions: authorityExtensions(options.trustDomain, keyId, keyId)
+      signingAlgorithm: Keys.signatureOf(options.key),
+      extensions: [
+        ...authorityExtensions(keyId, undefined),
+        new x509.AuthorityKeyIdentifierExtension(keyId),
+        Requests.trustDomainName(options.trustDomain)
+      ]
     })
-    return authority(certificate, keys, options.key, options.serial, keyId)
+    return { key: options.key, pem: pem(certificate), certificate, privateKey: keys.privateKey }
   })
 
-/** The certificate by which those who trust `signer` can come to trust `subject`. Valid for a week, as Consul's. */
+/**
+ * Another certificate for the name and the key of `subject`, an authority: those who trust `signer` come to trust it too.
+ * All of it is kept but issuer and serial number. Valid for a week, as Consul's.
+ */
 export const crossSign = (options: {
-  readonly trustDomain: string
   readonly signer: Authority
-  readonly subject: Authority
-  readonly serial: number
+  /** PEM. */
+  readonly subject: string
+  readonly serial: bigint
   readonly now: number
 }): Effect.Effect<string, IssueError> =>
   issue("a cross-signed certificate", async () => {
+    const subject = new x509.X509Certificate(options.subject)
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialHex(options.serial),
-      subject: options.subject.certificate.subjectName,
+      subject: subject.subjectName,
       issuer: options.signer.certificate.subjectName,
       notBefore: seconds(options.now - minute),
-      notAfter: seconds(options.now + 7 * 24 * 60 * minute),
-      publicKey: options.subject.keys.publicKey,
-      signingKey: options.signer.keys.privateKey,
-      signingAlgorithm: signatureOf(options.signer.key),
-      extensions: authorityExtensions(options.trustDomain, bytes(options.subject.keyId), bytes(options.signer.keyId))
+      notAfter: within(options.signer, options.now + 7 * 24 * 60 * minute),
+      publicKey: subject.publicKey,
+      signingKey: options.signer.privateKey,
+      signingAlgorithm: Keys.signatureOf(options.signer.key),
+      extensions: [
+        ...subject.extensions.filter(({ type }) => type !== authorityKeyIdentifier),
+        ...issuedBy(options.signer)
+      ]
     })
     return pem(certificate)
   })
 
-/** An authority under `signer`, for another datacenter. Without a name, as Consul's: the keys' identifiers tell them apart. */
-export const makeIntermediate = (options: {
-  readonly trustDomain: string
+/** An authority below `signer` that may sign leaves, and no authorities. */
+export const signAuthority = (options: {
   readonly signer: Authority
-  readonly serial: number
-  readonly key: KeyType
+  readonly trustDomain: string
+  /** PEM. Its URI, if it has one, has to be the trust domain's. */
+  readonly csr: string
+  readonly serial: bigint
   readonly now: number
   /** Milliseconds. */
   readonly ttl: number
-}): Effect.Effect<Authority, IssueError> =>
+}): Effect.Effect<string, IssueError> =>
   issue(`an intermediate certificate of ${options.trustDomain}`, async () => {
-    const keys = await generateKeys(options.key)
-    const keyId = await identifierOf(keys.publicKey)
+    const { csr, uris } = await Requests.read(options.csr)
+    const domain = `spiffe://${options.trustDomain}`
+    if (uris.length > 1) throw new Error(`incoming CSR has unexpected number of URIs: ${uris.length}`)
+    if (uris[0] !== undefined && uris[0].toLowerCase() !== domain.toLowerCase()) {
+      throw new Error(`incoming CSR domain ${JSON.stringify(uris[0])} is not valid for our domain "${domain}"`)
+    }
+    if (!maySignAuthorities(options.signer.certificate)) {
+      throw new Error("the certificate of this authority lets it sign leaves only (its path length is 0)")
+    }
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialHex(options.serial),
-      subject: "",
+      subject: csr.subjectName,
       issuer: options.signer.certificate.subjectName,
       notBefore: seconds(options.now - minute),
-      notAfter: seconds(Math.min(options.now - minute + options.ttl, options.signer.notAfter.getTime())),
-      publicKey: keys.publicKey,
-      signingKey: options.signer.keys.privateKey,
-      signingAlgorithm: signatureOf(options.signer.key),
-      extensions: authorityExtensions(options.trustDomain, keyId, bytes(options.signer.keyId), 0)
+      notAfter: within(options.signer, options.now - minute + options.ttl),
+      publicKey: csr.publicKey,
+      signingKey: options.signer.privateKey,
+      signingAlgorithm: Keys.signatureOf(options.signer.key),
+      extensions: [
+        ...authorityExtensions(Keys.identifier(csr.publicKey.rawData), 0),
+        ...issuedBy(options.signer),
+        Requests.trustDomainName(options.trustDomain, csr.subject === "")
+      ]
     })
-    return authority(certificate, keys, options.key, options.serial, keyId)
+    return pem(certificate)
   })
 
-/** A leaf with a key of its own: always EC P-256, whatever signs it. */
-export const issueLeaf = (options: {
+/** A leaf for the one name and the key of a request. */
+export const signLeaf = (options: {
   readonly signer: Authority
-  readonly uri: string
-  readonly serial: number
+  /** PEM. */
+  readonly csr: string
+  readonly serial: bigint
   readonly now: number
   /** Milliseconds. */
   readonly ttl: number
-}): Effect.Effect<Leaf, IssueError> =>
-  issue(`a certificate for ${options.uri}`, async () => {
-    const keys = await generateKeys({ type: "ec", bits: 256 })
+}): Effect.Effect<string, IssueError> =>
+  issue("a leaf certificate", async () => {
+    const { csr, uris } = await Requests.read(options.csr)
+    const [uri, ...others] = uris
+    if (uri === undefined || others.length > 0) {
+      throw new Error(`CSR SAN contains an invalid number of URIs: ${uris.length}`)
+    }
     const notBefore = seconds(options.now - backdate(options.ttl))
-    const notAfter = seconds(notBefore.getTime() + options.ttl + (options.ttl < hour ? backdate(options.ttl) + 999 : 0))
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialHex(options.serial),
-      // An empty subject makes the alternative name critical (RFC 5280, 4.2.1.6).
       subject: "",
       issuer: options.signer.certificate.subjectName,
       notBefore,
-      notAfter,
-      publicKey: keys.publicKey,
-      signingKey: options.signer.keys.privateKey,
-      signingAlgorithm: signatureOf(options.signer.key),
+      notAfter: within(
+        options.signer,
+        notBefore.getTime() + options.ttl + (options.ttl < hour ? backdate(options.ttl) + 999 : 0)
+      ),
+      publicKey: csr.publicKey,
+      signingKey: options.signer.privateKey,
+      signingAlgorithm: Keys.signatureOf(options.signer.key),
       extensions: [
         new x509.KeyUsagesExtension(
           x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment |
@@ -150,20 +162,27 @@ export const issueLeaf = (options: {
         ),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth]),
         new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.SubjectKeyIdentifierExtension(hex(await identifierOf(keys.publicKey))),
-        new x509.AuthorityKeyIdentifierExtension(hex(bytes(options.signer.keyId))),
-        new x509.SubjectAlternativeNameExtension([{ type: "url", value: options.uri }], true)
+        new x509.SubjectKeyIdentifierExtension(Keys.identifier(csr.publicKey.rawData)),
+        ...issuedBy(options.signer),
+        new x509.SubjectAlternativeNameExtension([{ type: "url", value: uri }], true)
       ]
     })
-    return {
-      serial: colons(serialBytes(options.serial)),
-      certificatePem: pem(certificate),
-      privateKeyPem: KeyObject.from(keys.privateKey).export({ type: "sec1", format: "pem" })
-        .toString(),
-      notBefore,
-      notAfter
-    }
+    return pem(certificate)
   })
+
+/** Whether what it signs may sign in turn. */
+export const maySignAuthorities = (certificate: x509.X509Certificate): boolean => {
+  const constraints = certificate.getExtension(x509.BasicConstraintsExtension)
+  return constraints?.ca === true && constraints.pathLength !== 0
+}
+
+/** The identifier by which those below name its key: colon hex, empty where it has none. */
+export const signingKeyId = (certificate: x509.X509Certificate): string =>
+  colonHex(certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId ?? "")
+
+/** SHA-1 fingerprint, colon hex: what Consul calls the id of a root. */
+export const fingerprint = (certificate: x509.X509Certificate): string =>
+  colonHex(createHash("sha1").update(new Uint8Array(certificate.rawData)).digest("hex"))
 
 const minute = 60_000
 const hour = 60 * minute
@@ -180,73 +199,31 @@ const seconds = (millis: number): Date => new Date(Math.floor(millis / 1000) * 1
 const issue = <A>(what: string, make: () => Promise<A>): Effect.Effect<A, IssueError> =>
   Effect.tryPromise({ try: make, catch: (cause) => new IssueError({ what, cause }) })
 
-const generateKeys = (key: KeyType): Promise<webcrypto.CryptoKeyPair> =>
-  key.type === "ec"
-    ? webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: `P-${key.bits}` }, true, ["sign", "verify"])
-    : webcrypto.subtle.generateKey(
-      {
-        name: "RSASSA-PKCS1-v1_5",
-        modulusLength: key.bits,
-        publicExponent: new Uint8Array([1, 0, 1]),
-        hash: "SHA-256"
-      },
-      true,
-      ["sign", "verify"]
-    )
-
-const signatureOf = (key: KeyType) =>
-  key.type === "ec"
-    ? { name: "ECDSA", hash: key.bits === 256 ? "SHA-256" : key.bits === 384 ? "SHA-384" : "SHA-512" }
-    : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }
-
-const authorityExtensions = (
-  trustDomain: string,
-  keyId: Uint8Array,
-  signerKeyId: Uint8Array,
-  pathLength?: number
-) => [
+const authorityExtensions = (keyId: string, pathLength: number | undefined) => [
   new x509.KeyUsagesExtension(
     x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
     true
   ),
   new x509.BasicConstraintsExtension(true, pathLength, true),
-  new x509.SubjectKeyIdentifierExtension(hex(keyId)),
-  new x509.AuthorityKeyIdentifierExtension(hex(signerKeyId)),
-  new x509.SubjectAlternativeNameExtension([{ type: "url", value: `spiffe://${trustDomain}` }])
+  new x509.SubjectKeyIdentifierExtension(keyId)
 ]
 
-/** SHA-256 of the subject public key info, which is longer than the SHA-1 that RFC 5280 suggests. */
-const identifierOf = async (key: webcrypto.CryptoKey): Promise<Uint8Array> =>
-  createHash("sha256").update(new Uint8Array(await webcrypto.subtle.exportKey("spki", key))).digest()
+/** Empty where the signer's certificate does not say how its key is called. */
+const issuedBy = (signer: Authority) => {
+  const keyId = signer.certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId
+  return keyId === undefined ? [] : [new x509.AuthorityKeyIdentifierExtension(keyId)]
+}
 
-const authority = (
-  certificate: x509.X509Certificate,
-  keys: webcrypto.CryptoKeyPair,
-  key: KeyType,
-  serial: number,
-  keyId: Uint8Array
-): Authority => ({
-  id: colons(createHash("sha1").update(new Uint8Array(certificate.rawData)).digest("hex")),
-  serial,
-  keyId: colons(hex(keyId)),
-  key,
-  notBefore: certificate.notBefore,
-  notAfter: certificate.notAfter,
-  pem: pem(certificate),
-  certificate,
-  keys
-})
+const authorityKeyIdentifier = "2.5.29.35"
+
+/** Nothing outlives what it was signed by. */
+const within = (signer: Authority, notAfter: number): Date =>
+  seconds(Math.min(notAfter, signer.certificate.notAfter.getTime()))
 
 const pem = (certificate: x509.X509Certificate): string => `${certificate.toString("pem")}\n`
-const hex = (value: Uint8Array): string => Buffer.from(value).toString("hex")
-const bytes = (colonHex: string): Uint8Array => Buffer.from(colonHex.replaceAll(":", ""), "hex")
-const colons = (value: string): string => value.replace(/..(?!$)/g, "$&:")
-const serialBytes = (serial: number): string => {
-  const digits = serial.toString(16)
-  return digits.length % 2 === 0 ? digits : `0${digits}`
-}
 /** As an ASN.1 integer: a first bit that is set would make it negative. */
-const serialHex = (serial: number): string => {
-  const octets = serialBytes(serial)
+const serialHex = (serial: bigint): string => {
+  const digits = serial.toString(16)
+  const octets = digits.length % 2 === 0 ? digits : `0${digits}`
   return parseInt(octets.slice(0, 2), 16) < 0x80 ? octets : `00${octets}`
 }

@@ -5,13 +5,16 @@
  *
  * Consul spreads the renewals after a rotation over 30 seconds, to spare its servers. Here the agent is the server.
  */
-import { Clock, Duration, Effect, FiberSet, Random, type Scope } from "effect"
+import { Clock, Duration, Effect, FiberSet, Random, Schedule, type Scope } from "effect"
 import * as ApiError from "../consul/ApiError.ts"
 import type * as ConsulCa from "../consul/CertificateAuthority.ts"
+import * as Certificate from "../identity/Certificate.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as BlockingRead from "./BlockingRead.ts"
-import * as CertificateAuthority from "./CertificateAuthority.ts"
-import * as Roots from "./Roots.ts"
+import * as Provider from "./ca/Provider.ts"
+import * as Requests from "./ca/Requests.ts"
+import * as RootView from "./ca/RootView.ts"
+import type * as Roots from "./Roots.ts"
 import type * as Store from "./Store.ts"
 
 export interface Leaves {
@@ -25,12 +28,15 @@ export interface Leaves {
 interface Issued {
   readonly leaf: ConsulCa.Leaf
   readonly signerId: string
+  /** Milliseconds of the epoch. */
+  readonly expires: number
 }
 
 /** The leaf of one service: from the first reader until there are none, or until its renewal fails. */
 interface Kept {
   issued?: Issued
-  failed?: CertificateAuthority.IssueError
+  /** Why there is no newer one. */
+  failed?: Provider.ProviderError
   readers: number
   /** Milliseconds of the epoch: when a reader came or went. */
   lastRead: number
@@ -38,6 +44,9 @@ interface Kept {
 
 /** How many lives of its leaf a service is remembered without readers. */
 const unreadLives = 2
+
+/** How long a provider is left alone that could not sign. */
+const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
 
 export const make = Effect.fnUntraced(function*(options: {
   readonly store: Store.Store
@@ -54,25 +63,64 @@ export const make = Effect.fnUntraced(function*(options: {
   const issue = Effect.fnUntraced(function*(service: string, kept: Kept) {
     const signer = roots.signer()
     const uri = uriOf(service)
-    const leaf = yield* CertificateAuthority.issueLeaf({
-      signer: signer.authority,
-      uri,
-      serial: roots.nextSerial(),
-      now: yield* Clock.currentTimeMillis,
-      ttl: Duration.toMillis(signer.leafTtl)
-    })
+    const request = yield* Requests.forLeaf(uri)
+    const pem = yield* signer.sign(request.csr)
+    const certificate = yield* Effect.mapError(
+      Effect.fromResult(Certificate.parse(pem, `the certificate for ${uri}`)),
+      ({ message }) => new Provider.ProviderError({ why: message })
+    )
     store.commit((index) => {
-      kept.issued = { signerId: signer.authority.id, leaf: shown(leaf, signer, service, uri, index) }
+      delete kept.failed
+      kept.issued = {
+        signerId: signer.id,
+        expires: certificate.notAfter.getTime(),
+        leaf: {
+          SerialNumber: certificate.serial,
+          CertPEM: pem,
+          PrivateKeyPEM: Requests.sec1(request),
+          Service: service,
+          ServiceURI: uri,
+          ValidAfter: RootView.rfc3339(certificate.notBefore),
+          ValidBefore: RootView.rfc3339(certificate.notAfter),
+          CreateIndex: index,
+          ModifyIndex: index
+        }
+      }
       return [undefined, [`leaf:${service}`]]
     })
-    return { notBefore: leaf.notBefore.getTime(), notAfter: leaf.notAfter.getTime(), signerId: signer.authority.id }
+    return { notBefore: certificate.notBefore.getTime(), notAfter: certificate.notAfter.getTime(), signerId: signer.id }
   })
+
+  /** Tries again while the leaf before holds: readers are served that one meanwhile. Fails without one. */
+  const renew = (service: string, kept: Kept) =>
+    issue(service, kept).pipe(
+      Effect.tapError((error) =>
+        Effect.gen(function*() {
+          if (kept.issued === undefined || kept.issued.expires <= (yield* Clock.currentTimeMillis)) return
+          if (kept.failed === undefined) {
+            yield* Effect.logWarning(
+              `no new leaf certificate for ${service}: ${error.message}. The one before is served meanwhile`
+            )
+          }
+          // Readers that wait for one by another root are to stop.
+          store.commit(() => {
+            kept.failed = error
+            return [undefined, [`leaf:${service}`]]
+          })
+        })
+      ),
+      Effect.retry({
+        schedule: again,
+        while: () =>
+          Effect.map(Clock.currentTimeMillis, (now) => kept.issued !== undefined && kept.issued.expires > now)
+      })
+    )
 
   /** Issues, waits until it is time again, and so on while there are readers. */
   const keep = (service: string, kept: Kept): Effect.Effect<void> =>
     Effect.gen(function*() {
       while (true) {
-        const { notAfter, notBefore, signerId } = yield* issue(service, kept)
+        const { notAfter, notBefore, signerId } = yield* renew(service, kept)
         const renewal = renewAt(notBefore, notAfter, yield* Random.next)
         const now = yield* Clock.currentTimeMillis
         yield* Effect.timeoutOption(rotated(signerId), Duration.millis(Math.max(0, renewal - now)))
@@ -85,6 +133,7 @@ export const make = Effect.fnUntraced(function*(options: {
     }).pipe(
       Effect.catch((error) =>
         Effect.sync(() => {
+          delete kept.issued
           kept.failed = error
           all.delete(service)
           store.commit(() => [undefined, [`leaf:${service}`]])
@@ -95,16 +144,21 @@ export const make = Effect.fnUntraced(function*(options: {
   /** Returns when another root signs than `signerId`. */
   const rotated = (signerId: string): Effect.Effect<void> =>
     Effect.suspend(() =>
-      roots.signer().authority.id === signerId
+      roots.signer().id === signerId
         ? Effect.flatMap(store.changed(["roots"], store.indexOf(["roots"])), () => rotated(signerId))
         : Effect.void
     )
 
-  /** The leaf by the root that signs now: waits for the first one, and for the one after a rotation. */
+  /**
+   * The leaf by what signs now: waits for the first one, and for the one after a rotation. One of before, where none can be had.
+   */
   const fresh = (service: string, kept: Kept): Effect.Effect<Issued, ApiError.InternalError> =>
     Effect.suspend(() => {
-      if (kept.failed !== undefined) return Effect.fail(new ApiError.InternalError({ body: kept.failed.message }))
-      if (kept.issued?.signerId === roots.signer().authority.id) return Effect.succeed(kept.issued)
+      const { failed, issued } = kept
+      if (issued !== undefined && (failed !== undefined || issued.signerId === roots.signer().id)) {
+        return Effect.succeed(issued)
+      }
+      if (failed !== undefined) return Effect.fail(new ApiError.InternalError({ body: failed.message }))
       const topic = [`leaf:${service}`, "roots"] as const
       return Effect.flatMap(store.changed(topic, store.indexOf(topic)), () => fresh(service, kept))
     })
@@ -148,25 +202,6 @@ export const make = Effect.fnUntraced(function*(options: {
         )
         : Effect.acquireUseRelease(enter(service), (kept) => read(service, request, kept), leave)
   }
-})
-
-/** A leaf as the API shows it. */
-const shown = (
-  leaf: CertificateAuthority.Leaf,
-  signer: Roots.Signer,
-  service: string,
-  uri: string,
-  index: number
-): ConsulCa.Leaf => ({
-  SerialNumber: leaf.serial,
-  CertPEM: leaf.certificatePem + signer.intermediates.join(""),
-  PrivateKeyPEM: leaf.privateKeyPem,
-  Service: service,
-  ServiceURI: uri,
-  ValidAfter: Roots.rfc3339(leaf.notBefore),
-  ValidBefore: Roots.rfc3339(leaf.notAfter),
-  CreateIndex: index,
-  ModifyIndex: index
 })
 
 /**

@@ -1,51 +1,49 @@
 /**
- * The roots of the agent's mesh over time: exactly one signs, the ones before it stay trusted until no leaf of theirs can
- * be in use any more.
+ * The roots of the agent's mesh over time, and the provider that signs for it: exactly one root is active, the ones before it
+ * stay trusted until no leaf under them can be in use any more.
+ *
+ *   configure, rotate → Provider → cross-signed by the one before → Store.commit → leaves are issued again
  */
-import { Clock, Duration, Effect, type Scope, Semaphore } from "effect"
+import { Duration, Effect, Equal, Exit, Scope, Semaphore } from "effect"
 import type * as ConsulCa from "../consul/CertificateAuthority.ts"
 import * as ApiError from "../consul/ApiError.ts"
+import * as Provider from "./ca/Provider.ts"
+import * as Providers from "./ca/Providers.ts"
+import * as RootView from "./ca/RootView.ts"
 import * as CaConfiguration from "./CaConfiguration.ts"
-import * as CertificateAuthority from "./CertificateAuthority.ts"
 import type * as Store from "./Store.ts"
 
-interface Root {
-  readonly authority: CertificateAuthority.Authority
-  /** The certificate by which the former root vouches for this one. */
-  readonly intermediates: ReadonlyArray<string>
-  readonly active: boolean
-  readonly createIndex: number
-  readonly modifyIndex: number
-}
-
-/** What a leaf is signed with. */
+/** What signs leaves now. */
 export interface Signer {
-  readonly authority: CertificateAuthority.Authority
-  /** To be sent along with every leaf. */
-  readonly intermediates: ReadonlyArray<string>
+  /** Another one: leaves are to be issued again. */
+  readonly id: string
   readonly leafTtl: Duration.Duration
+  /** A leaf for a request, PEM, and all that has to be sent along with it. */
+  readonly sign: (csr: string) => Effect.Effect<string, Provider.ProviderError>
 }
 
 export interface Roots {
   readonly trustDomain: string
   readonly signer: () => Signer
-  readonly nextSerial: () => number
   /** As the API shows them. */
   readonly list: () => ConsulCa.Roots
   /** All certificates as one PEM text. */
   readonly pem: () => string
-  /** An authority of another datacenter, signed by the root that signs now. */
-  readonly makeIntermediate: (
-    key: CertificateAuthority.KeyType,
-    ttl: Duration.Duration
-  ) => Effect.Effect<CertificateAuthority.Authority, CertificateAuthority.IssueError>
-  /** Puts a new key of the same kind into service. */
-  readonly rotate: (options: { readonly crossSign: boolean }) => Effect.Effect<void, CertificateAuthority.IssueError>
+  /** An authority of another datacenter, then what leads from it to the root: PEM each. */
+  readonly signIntermediate: (csr: string) => Effect.Effect<ReadonlyArray<string>, Provider.ProviderError>
+  /** Another key signs, and where the provider has made a root for it, another root. */
+  readonly rotate: (options: { readonly crossSign: boolean }) => Effect.Effect<void, Provider.ProviderError>
   readonly configuration: () => ConsulCa.Configuration
-  /** A changed kind of key rotates the root. */
+  /** Another provider, or kind of key, rotates the root. */
   readonly configure: (
     update: ConsulCa.ConfigurationUpdate
   ) => Effect.Effect<void, ApiError.BadRequest | ApiError.InternalError>
+}
+
+/** A provider, and how long what it holds lives. */
+interface Current {
+  readonly provider: Provider.Provider
+  readonly scope: Scope.Closeable
 }
 
 export const make = Effect.fnUntraced(function*(options: {
@@ -53,140 +51,142 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly clusterId: string
   /** May be shorter than the hour that Consul insists on. */
   readonly leafTtl: Duration.Duration
-}): Effect.fn.Return<Roots, CertificateAuthority.IssueError, Scope.Scope> {
-  const { store } = options
+}): Effect.fn.Return<Roots, Provider.ProviderError, Scope.Scope> {
+  const { clusterId, store } = options
   const scope = yield* Effect.scope
-  const trustDomain = `${options.clusterId}.consul`
-  const rotating = yield* Semaphore.make(1)
   // Consul's first root has the serial number of the Raft index that it is stored under.
-  let serial = 6
+  let serial = 6n
+  const mesh: Provider.Mesh = { trustDomain: `${clusterId}.consul`, nextSerial: () => ++serial }
+  const changing = yield* Semaphore.make(1)
+
+  /** In a scope of its own, which is closed where nothing comes of it. */
+  const opened = <E>(make: Effect.Effect<Provider.Provider, E, Scope.Scope>): Effect.Effect<Current, E> =>
+    Effect.flatMap(Scope.fork(scope), (own) =>
+      Scope.provide(make, own).pipe(
+        Effect.map((provider) => ({ provider, scope: own })),
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      ))
+
   let config = CaConfiguration.initial(options.leafTtl)
   let configIndex = 0
-
-  const makeAuthority = Effect.gen(function*() {
-    return yield* CertificateAuthority.makeRoot({
-      trustDomain,
-      serial: ++serial,
-      key: config.key,
-      now: yield* Clock.currentTimeMillis,
-      ttl: Duration.toMillis(config.rootTtl)
-    })
-  })
-
-  const first = yield* makeAuthority
-  let roots: ReadonlyArray<Root> = store.commit((index) => {
+  let current = yield* opened(Providers.make(mesh, config))
+  let roots: ReadonlyArray<RootView.Kept> = store.commit((index) => {
     configIndex = index
-    return [
-      [{ authority: first, intermediates: [], active: true, createIndex: index, modifyIndex: index }],
-      ["roots", "ca-config"]
-    ]
+    return [[RootView.make(current.provider, [], index)], ["roots", "ca-config"]]
   })
 
-  const active = (): Root => {
+  const active = (): RootView.Kept => {
     const root = roots.find((root) => root.active)
     if (root === undefined) throw new Error("the agent has no active root certificate")
     return root
   }
 
   /** Consul drops a rotated root once two leaf lifetimes have passed (`pruneCARoots`). */
-  const prune = (id: string) =>
+  const prune = (id: string, rotatedAt: number, leafTtl: Duration.Duration) =>
     Effect.sync(() =>
       store.commit(() => {
-        roots = roots.filter((root) => root.active || root.authority.id !== id)
+        // It may have been active again meanwhile.
+        roots = roots.filter((root) => root.active || root.id !== id || root.modifyIndex !== rotatedAt)
         return [undefined, ["roots"]]
       })
-    ).pipe(Effect.delay(Duration.times(config.leafTtl, 2)), Effect.forkIn(scope))
+    ).pipe(Effect.delay(Duration.times(leafTtl, 2)), Effect.forkIn(scope))
+
+  /** Makes `next` sign. Its root, where it is another one, is vouched for by the former one first. */
+  const install = Effect.fnUntraced(function*(
+    next: Current,
+    change: { readonly crossSign: boolean; readonly config: CaConfiguration.CaConfiguration }
+  ) {
+    const before = current
+    const former = active()
+    const same = RootView.idOf(next.provider.root) === former.id
+    const crossed = same
+      ? former.crossed
+      : !change.crossSign
+      ? []
+      : before.provider.crossSign === undefined
+      ? yield* new Provider.ProviderError({ why: noCrossSigning })
+      : yield* before.provider.crossSign(next.provider.root)
+    const leafTtl = Duration.max(config.leafTtl, change.config.leafTtl)
+    yield* Effect.uninterruptible(Effect.gen(function*() {
+      const rotatedAt = store.commit((index) => {
+        const view = RootView.make(next.provider, crossed, index)
+        const others = roots.filter(({ active, id }) => !active && id !== view.id)
+        roots = same
+          ? [...others, { ...view, createIndex: former.createIndex }]
+          : [...others, { ...former, active: false, modifyIndex: index }, view]
+        current = next
+        if (change.config === config) return [index, ["roots"]]
+        config = change.config
+        configIndex = index
+        return [index, ["roots", "ca-config"]]
+      })
+      if (!same) yield* prune(former.id, rotatedAt, leafTtl)
+      if (next.scope !== before.scope) yield* Scope.close(before.scope, Exit.void)
+    }))
+  })
 
   const rotate = (request: { readonly crossSign: boolean }) =>
-    rotating.withPermit(Effect.gen(function*() {
-      const former = active()
-      const authority = yield* makeAuthority
-      const intermediates = request.crossSign
-        ? [
-          yield* CertificateAuthority.crossSign({
-            trustDomain,
-            signer: former.authority,
-            subject: authority,
-            serial: ++serial,
-            now: yield* Clock.currentTimeMillis
-          })
-        ]
-        : []
-      store.commit((index) => {
-        roots = [
-          ...roots.map((root) => root.active ? { ...root, active: false, modifyIndex: index } : root),
-          { authority, intermediates, active: true, createIndex: index, modifyIndex: index }
-        ]
-        return [undefined, ["roots"]]
-      })
-      yield* prune(former.authority.id)
+    changing.withPermit(Effect.gen(function*() {
+      const provider = yield* current.provider.rotate
+      yield* install({ provider, scope: current.scope }, { ...request, config })
     }))
 
+  const configure = Effect.fnUntraced(function*(update: ConsulCa.ConfigurationUpdate) {
+    const next = yield* Effect.fromResult(CaConfiguration.update(update, config))
+    if (next.provider === config.provider && Equal.equals(next.shown, config.shown)) return
+    const failed = (prefix: string) => ({ why }: Provider.ProviderError) =>
+      new ApiError.InternalError({ body: `${prefix}${why}` })
+    const made = yield* Effect.mapError(
+      opened(
+        next.provider === config.provider ? current.provider.configure(next) : Providers.make(mesh, next)
+      ),
+      failed("error configuring provider: ")
+    )
+    yield* install(made, { crossSign: update.ForceWithoutCrossSigning !== true, config: next }).pipe(
+      Effect.onError((cause) => Scope.close(made.scope, Exit.failCause(cause))),
+      Effect.mapError(failed(""))
+    )
+  })
+
   return {
-    trustDomain,
-    signer: () => ({ ...active(), leafTtl: config.leafTtl }),
-    nextSerial: () => ++serial,
+    trustDomain: mesh.trustDomain,
+    signer: () => {
+      const { provider } = current
+      const root = active()
+      return {
+        id: `${root.id} ${root.signingKeyId}`,
+        leafTtl: config.leafTtl,
+        sign: (csr) =>
+          Effect.map(
+            provider.sign({ csr, ttl: config.leafTtl }),
+            (leaf) => leaf + provider.authorities.join("") + root.crossed.join("")
+          )
+      }
+    },
     list: () => ({
-      ActiveRootID: active().authority.id,
-      TrustDomain: trustDomain,
-      Roots: roots.map((root) => describe(root, options.clusterId))
+      ActiveRootID: active().id,
+      TrustDomain: mesh.trustDomain,
+      Roots: roots.map((root) => RootView.shown(root, clusterId))
     }),
-    pem: () => roots.map((root) => root.authority.pem + root.intermediates.join("")).join(""),
-    makeIntermediate: Effect.fnUntraced(function*(key, ttl) {
-      return yield* CertificateAuthority.makeIntermediate({
-        trustDomain,
-        signer: active().authority,
-        serial: ++serial,
-        key,
-        now: yield* Clock.currentTimeMillis,
-        ttl: Duration.toMillis(ttl)
-      })
-    }),
+    pem: () => roots.map((root) => root.pem + RootView.intermediates(root).join("")).join(""),
+    signIntermediate: (csr) =>
+      Effect.suspend(() =>
+        Effect.map(current.provider.signIntermediate(csr), (path) => [...path, ...active().crossed])
+      ),
     rotate,
     configuration: () => ({
-      Provider: "consul",
+      Provider: config.provider,
       Config: config.shown,
       State: null,
       ForceWithoutCrossSigning: false,
       CreateIndex: 1,
       ModifyIndex: configIndex
     }),
-    configure: Effect.fnUntraced(function*(update) {
-      const next = yield* Effect.fromResult(CaConfiguration.update(update))
-      const before = config.key
-      config = next
-      store.commit((index) => {
-        configIndex = index
-        return [undefined, ["ca-config"]]
-      })
-      if (next.key.type !== before.type || next.key.bits !== before.bits) {
-        yield* rotate({ crossSign: update.ForceWithoutCrossSigning !== true }).pipe(
-          Effect.mapError((error) => new ApiError.InternalError({ body: error.message }))
-        )
-      }
-    })
+    configure: (update) => changing.withPermit(configure(update))
   }
 })
 
-const describe = (
-  { active, authority, createIndex, intermediates, modifyIndex }: Root,
-  clusterId: string
-): ConsulCa.Root => ({
-  ID: authority.id,
-  Name: "Consul CA Primary Cert",
-  SerialNumber: authority.serial,
-  SigningKeyID: authority.keyId,
-  ExternalTrustDomain: clusterId,
-  NotBefore: rfc3339(authority.notBefore),
-  NotAfter: rfc3339(authority.notAfter),
-  RootCert: authority.pem,
-  IntermediateCerts: intermediates,
-  Active: active,
-  PrivateKeyType: authority.key.type,
-  PrivateKeyBits: authority.key.bits,
-  CreateIndex: createIndex,
-  ModifyIndex: modifyIndex
-})
-
-/** As Go prints it: without fractions of a second. */
-export const rfc3339 = (date: Date): string => date.toISOString().replace(/\.\d+Z$/, "Z")
+/** Consul's words. */
+const noCrossSigning =
+  "The current CA Provider does not support cross-signing. You can try again with ForceWithoutCrossSigningSet but this " +
+  "may cause disruption - see documentation for more."

@@ -161,7 +161,7 @@ describe("Datacenters", () => {
         const chain = CertPEM.split(/(?<=-----END CERTIFICATE-----\n)/).filter((pem: string) => pem !== "")
           .map((pem: string) => new X509Certificate(pem)) as Array<X509Certificate>
         const [own] = chain
-        const intermediate = chain.at(-1)!
+        const intermediate = chain.find((each) => own!.checkIssued(each))!
         assert.strictEqual(ServiceURI, `spiffe://${before.TrustDomain}/ns/default/dc/dc2/svc/web`)
         assert.isTrue(own!.verify(intermediate.publicKey))
         assert.isTrue(intermediate.ca)

@@ -49,6 +49,8 @@ export interface AuthorityOptions {
   readonly uris?: ReadonlyArray<string> | undefined
   /** Default: a new one. */
   readonly keys?: webcrypto.CryptoKeyPair | undefined
+  /** How many authorities may be below it. Default: any number. */
+  readonly pathLength?: number | undefined
 }
 
 /** A certificate with its key, as `node:tls` and `openssl` take them. */
@@ -70,7 +72,7 @@ export const root = async (
     ...validity(options),
     signingAlgorithm: algorithm,
     keys,
-    extensions: await authorityExtensions(keys, options?.uris)
+    extensions: await authorityExtensions(keys, options)
   })
   return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
 }
@@ -154,7 +156,7 @@ const signAuthority = async (
   keys: webcrypto.CryptoKeyPair,
   options?: AuthorityOptions
 ): Promise<Authority> => {
-  const extensions = await authorityExtensions(keys, options?.uris)
+  const extensions = await authorityExtensions(keys, options)
   const certificate = await sign(issuer, `CN=${name}`, keys, options, extensions)
   return { name, keys, certificate, pem: `${certificate.toString("pem")}\n` }
 }
@@ -177,11 +179,14 @@ const sign = async (
     extensions: [...extensions, await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey)]
   })
 
-const authorityExtensions = async (keys: webcrypto.CryptoKeyPair, uris: ReadonlyArray<string> = []) => [
+const authorityExtensions = async (
+  keys: webcrypto.CryptoKeyPair,
+  { pathLength, uris = [] }: AuthorityOptions = {}
+) => [
   ...(uris.length === 0
     ? []
     : [new x509.SubjectAlternativeNameExtension(uris.map((value) => ({ type: "url", value })))]),
-  new x509.BasicConstraintsExtension(true, undefined, true),
+  new x509.BasicConstraintsExtension(true, pathLength, true),
   new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
   await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)
 ]
@@ -194,7 +199,7 @@ const validity = (options?: Pick<AuthorityOptions, "notBefore" | "notAfter">) =>
 const generateKeys = (): Promise<webcrypto.CryptoKeyPair> =>
   webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
 
-const keyToPem = async (key: webcrypto.CryptoKey): Promise<string> => {
+export const keyToPem = async (key: webcrypto.CryptoKey): Promise<string> => {
   const base64 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key)).toString("base64")
   return `-----BEGIN PRIVATE KEY-----\n${base64.match(/.{1,64}/g)!.join("\n")}\n-----END PRIVATE KEY-----\n`
 }
