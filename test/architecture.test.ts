@@ -14,6 +14,7 @@ const order = [
   "tls",
   "net",
   "http",
+  "xds",
   "inbound",
   "outbound",
   "mesh",
