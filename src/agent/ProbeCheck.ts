@@ -1,5 +1,5 @@
 /** One run of a TCP or HTTP check: what it says, never a failure. */
-import { Agent, request } from "@effect/platform-node/Undici"
+import { Agent } from "@effect/platform-node/Undici"
 import { Data, Duration, Effect } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -54,7 +54,9 @@ export const http = (run: Run<"Http">): Effect.Effect<Outcome> =>
         try: async (signal) => {
           let url = new URL(run.url)
           for (let redirects = 0;; redirects++) {
-            const response = await request(url, {
+            const response = await dispatcher.request({
+              origin: url.origin,
+              path: url.pathname + url.search,
               method: run.method.toUpperCase(),
               headers: {
                 "user-agent": "Consul Health Check",
@@ -62,7 +64,6 @@ export const http = (run: Run<"Http">): Effect.Effect<Outcome> =>
                 ...Object.fromEntries(Object.entries(run.headers).map(([name, values]) => [name, [...values]]))
               },
               ...(run.body !== "" && { body: run.body }),
-              dispatcher,
               signal
             })
             const location = response.headers["location"]

@@ -4,31 +4,14 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Layer, Option, Result, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import * as Teardown from "../native/Teardown.ts"
-import { agent } from "./agent.ts"
 import * as Arguments from "./Arguments.ts"
-import { certs } from "./certs.ts"
-import { check } from "./check.ts"
-import { demo } from "./demo.ts"
+import * as Commands from "./Commands.ts"
 import { prepare } from "./executable.ts"
 import * as Log from "./Log.ts"
-import { policy } from "./policy.ts"
-import { proxy } from "./proxy.ts"
 import { UsageError } from "./proxy/Registered.ts"
 import * as Sources from "./proxy/Sources.ts"
-import { route } from "./route.ts"
-import { top } from "./top.ts"
-import { up } from "./up.ts"
 import * as Usage from "./Usage.ts"
 import { version } from "./version.ts"
-
-const command = Command.make("effect-mesh").pipe(
-  Command.withDescription(
-    "A service-mesh data plane for Consul.\n\n" +
-      "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
-      "question about policy is no, or check has found something broken; 3 not everything that the answer depends on could be read."
-  ),
-  Command.withSubcommands([demo, up, proxy, check, top, agent, certs, policy, route])
-)
 
 const written = Arguments.normalize(process.argv.slice(2))
 const sourced = await Sources.read(written, process.env)
@@ -38,6 +21,15 @@ const { origins, strangers, ...rest } = Result.getOrElse(
 )
 const args = Arguments.normalize(rest.args)
 const say = Log.say({ logJson: Arguments.wantsJson(args) })
+
+const command = Command.make("effect-mesh").pipe(
+  Command.withDescription(
+    "A service-mesh data plane for Consul.\n\n" +
+      "Exit codes: 0 done, or stopped by Ctrl-C or SIGTERM; 1 an error, in the call or while running; 2 the answer to a " +
+      "question about policy is no, or check has found something broken; 3 not everything that the answer depends on could be read."
+  ),
+  Command.withSubcommands(await Commands.load(args))
+)
 
 const report = (error: unknown) =>
   Effect.sync(() => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
+import { packageFolder } from "./packageFolder.ts"
 
-/** Of the package: beside `src/` in the repository, beside `dist/` when installed. */
-export const version: string = (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+/** Of the package. */
+export const version: string = (JSON.parse(readFileSync(new URL("package.json", packageFolder), "utf8")) as {
   readonly version: string
 }).version

@@ -7,11 +7,11 @@ import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as SpiffeId from "../../identity/SpiffeId.ts"
 import * as Decision from "../../intention/Decision.ts"
+import { packageFolder } from "../packageFolder.ts"
 import * as Mesh from "../up/Mesh.ts"
 import { ask, CallFailed, closed, get, open } from "./client.ts"
 
-/** As far from `src/` as from `dist/`. */
-const file = fileURLToPath(new URL("../../../examples/quickstart/mesh.json", import.meta.url))
+const file = fileURLToPath(new URL("examples/quickstart/mesh.json", packageFolder))
 
 /** Where the application web calls its upstreams, as mesh.json says. */
 const apiPort = 9201
