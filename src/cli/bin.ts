@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from "node:v8"
+
 // Checked before anything else is loaded: older versions of Node fail in the middle of a dependency, saying nothing useful.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
@@ -11,5 +13,8 @@ if (!supported) {
   )
   process.exitCode = 1
 } else {
+  // V8 would make what a start makes much of among the oldest objects from then on, for good: buffers and streams of each request among
+  // it, which then wait for a collection of the whole heap. It decides so while modules are loaded.
+  setFlagsFromString("--no-allocation-site-pretenuring")
   await import("./main.ts")
 }

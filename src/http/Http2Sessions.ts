@@ -10,6 +10,7 @@ import type * as HttpLimits from "./HttpLimits.ts"
 import type * as Splice from "../net/Splice.ts"
 import * as StallDetector from "../net/StallDetector.ts"
 import * as StreamAccounting from "./StreamAccounting.ts"
+import * as Turnover from "../net/Turnover.ts"
 
 export interface Http2Sessions<Connection> {
   readonly take: (connection: Connection) => HttpExchange.Served
@@ -156,13 +157,17 @@ export const make = Effect.fnUntraced(
   function*<Connection extends Splice.Side, Verdict>(
     observer: Options<Connection, Verdict>
   ): Effect.fn.Return<Http2Sessions<Connection>, never, Scope.Scope> {
-    const sessions = new Map<Http2.Http2Session, Session<Connection, Verdict>>()
+    const sessions = new Turnover.TurnoverMap<Http2.Http2Session, Session<Connection, Verdict>>()
     // Node announces the session of a connection while it takes it over.
     let handingOver: Connection | undefined
     let taken: HttpExchange.Served = closedBefore
 
     const server = createServer(observer.limits, observer.streams)
-    yield* Effect.addFinalizer(() => Effect.sync(() => sessions.forEach(({ http2 }) => http2.destroy())))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const [, { http2 }] of sessions) http2.destroy()
+      })
+    )
 
     const requests = new Requests(
       observer,

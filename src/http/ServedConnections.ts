@@ -1,6 +1,7 @@
 /** The connections of a server that are open, and when each is cut. Pure but for what it does to them. */
 import type * as HttpExchange from "./HttpExchange.ts"
 import type * as Splice from "../net/Splice.ts"
+import * as Turnover from "../net/Turnover.ts"
 
 interface Entry {
   /** Undefined until the client's version of HTTP is known. */
@@ -14,7 +15,7 @@ export const leaveGraceMillis = 1000
 
 /** `now` is `performance.now()`. */
 export class ServedConnections<Connection extends Splice.Side> {
-  private readonly entries = new Map<Connection, Entry>()
+  private readonly entries = new Turnover.TurnoverMap<Connection, Entry>()
 
   add(connection: Connection): void {
     this.entries.set(connection, { served: undefined, due: Infinity })

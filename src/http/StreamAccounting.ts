@@ -5,6 +5,7 @@
  */
 import type * as HttpLimits from "./HttpLimits.ts"
 import * as TokenBucket from "../net/TokenBucket.ts"
+import * as Turnover from "../net/Turnover.ts"
 
 export type Verdict<Stream> =
   /** Reset the stream, and report the client. */
@@ -45,7 +46,7 @@ const none: ReadonlyArray<never> = []
 
 export class StreamAccounting<Stream> {
   readonly limits: HttpLimits.Limits
-  private readonly streams = new Map<Stream, Entry>()
+  private readonly streams = new Turnover.TurnoverMap<Stream, Entry>()
   /** Streams that the client has ended before they were answered. */
   private readonly resets: TokenBucket.TokenBucket
   /** How many streams began. */

@@ -11,10 +11,11 @@
  *      (TlsServer)       (ConnectionAdmission)     (ConnectionHandler, OpenConnections)
  */
 import type { TLSSocket } from "node:tls"
-import { Duration, Effect, FiberSet, Iterable, Schedule, type Scope } from "effect"
+import { Duration, Effect, Iterable, Schedule, type Scope } from "effect"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import type * as Decision from "../intention/Decision.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
+import * as Fibers from "../net/Fibers.ts"
 import * as Lifetimes from "../net/Lifetimes.ts"
 import type * as Listening from "../net/Listening.ts"
 import type * as Splice from "../net/Splice.ts"
@@ -155,8 +156,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const judge = yield* makeJudge(options, intentions, authorizer, handshakeMillis, (asking) => void run(asking))
   yield* Effect.forkScoped(judge.follow(open))
   yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
-  const fibers = yield* FiberSet.make()
-  const run = yield* FiberSet.runtime(fibers)<R>()
+  const { empty, run } = yield* Fibers.make<R>()
 
   const log = yield* AdmissionLog.make({ service, subject: (remote) => remote, run })
   const refusals = ConnectionRefusals.make({ context, handshakes, log, run })
@@ -195,7 +195,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const stats = () => read({ handler, lifetimes, open, refusals, server, traffic, tunnels })
   yield* ConnectionMetrics.follow("inbound", () => totals(stats()))
   // A caller takes its connection for made while we still look at its last word of the handshake.
-  const idle = Effect.andThen(server.empty, FiberSet.awaitEmpty(fibers))
+  const idle = Effect.andThen(server.empty, empty)
   const stop = Effect.andThen(Effect.sync(tunnels.retire), server.stop)
   const bound = yield* Effect.acquireRelease(
     server.listen({ finished: admission.finished, refused: refusals.refuse, failed: run }),

@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net"
 import { Effect } from "effect"
+import * as Turnover from "../net/Turnover.ts"
 
 /** A transport whose handshake may still be going on. */
 export interface Arrival<out A> {
@@ -28,7 +29,7 @@ export interface PendingHandshakes<in out A> {
 
 /** `host` is where the server listens. */
 export const make = <A>(host: string): PendingHandshakes<A> => {
-  const present = new Map<string, Arrival<A>>()
+  const present = new Turnover.TurnoverMap<string, Arrival<A>>()
   const waiting = new Set<() => void>()
   const anyAddress = ["", "0.0.0.0", "::"].includes(host)
   // Names a TCP connection among those that are open.
@@ -45,7 +46,9 @@ export const make = <A>(host: string): PendingHandshakes<A> => {
       })
     },
     of: (socket) => present.get(keyOf(socket)),
-    destroyAll: () => present.forEach(({ transport }) => transport.destroy()),
+    destroyAll: () => {
+      for (const [, { transport }] of present) transport.destroy()
+    },
     empty: Effect.callback<void>((done) => {
       if (present.size === 0) return done(Effect.void)
       const resume = () => {

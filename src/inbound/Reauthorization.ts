@@ -9,6 +9,7 @@
  * Nothing here waits or writes: `judge` returns what there is to log.
  */
 import * as Decision from "../intention/Decision.ts"
+import * as Turnover from "../net/Turnover.ts"
 
 /** Things of one caller that ended for one reason. */
 export interface Ended<out A> {
@@ -51,7 +52,7 @@ export interface Options<in A> {
 }
 
 export const make = <A, V extends object>({ end, nameOf }: Options<A>): Reauthorization<A, V> => {
-  const open = new Map<A, V>()
+  const open = new Turnover.TurnoverMap<A, V>()
   let admitted = 0
   let ended = 0
   return {

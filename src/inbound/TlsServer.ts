@@ -13,6 +13,7 @@ import * as ArrivalRate from "../net/ArrivalRate.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Tunnel from "../net/tunnel/Tunnel.ts"
 import * as TcpOptions from "../net/TcpOptions.ts"
+import * as Turnover from "../net/Turnover.ts"
 import * as HandshakeFailure from "../tls/HandshakeFailure.ts"
 import * as OrderlyEnd from "../tls/OrderlyEnd.ts"
 import * as PresentedChain from "../tls/PresentedChain.ts"
@@ -87,7 +88,7 @@ export const make = Effect.fnUntraced(function*(
     port.maxConnections = limits.maxConnections || Infinity
   }
   setLimits(options.limits)
-  const handshakes = new Set<Net.Socket>()
+  const handshakes = new Turnover.TurnoverSet<Net.Socket>()
   const rate = ArrivalRate.make()
   const refusalOf = (): Refusal.Refusal | undefined =>
     limits.maxHandshakes > 0 && handshakes.size >= limits.maxHandshakes
@@ -175,7 +176,7 @@ const agreement = ({ alpn, tunnels }: Options): Tls.TlsOptions =>
 const observe = (
   server: Tls.Server,
   arrivals: PendingHandshakes.PendingHandshakes<SecureContexts.Material>,
-  handshakes: Set<Net.Socket>,
+  handshakes: Turnover.TurnoverSet<Net.Socket>,
   { handshakeMillis }: Options,
   { finished, refused }: Observer
 ): void => {

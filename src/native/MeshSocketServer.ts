@@ -21,6 +21,7 @@ import * as LogKeys from "../observe/LogKeys.ts"
 import * as MeshListener from "../inbound/MeshListener.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as Splice from "../net/Splice.ts"
+import * as Turnover from "../net/Turnover.ts"
 
 export interface Options extends Omit<MeshListener.Options<never>, "handle" | "from" | "host" | "keep" | "retire"> {
   /** Where to listen: an IP address. Default: `0.0.0.0`. */
@@ -55,7 +56,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
   ) {
     const context = Context.omit(Scope.Scope)(yield* Effect.context<R>())
-    const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+    const fibers = new Turnover.TurnoverSet<Fiber.Fiber<unknown, unknown>>()
     const serve: Serve = (connection) =>
       Effect.withFiber((fiber) => {
         const { caller, decision, remote } = connection

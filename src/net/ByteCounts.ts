@@ -1,5 +1,6 @@
 /** How many bytes passed. Sockets count by themselves, and are read off the path of the bytes. */
 import type * as Splice from "./Splice.ts"
+import * as Turnover from "./Turnover.ts"
 
 export interface ByteCounts {
   /** Counts what passes a socket on the side of the mesh, until it closes: plain bytes, not those of TLS. */
@@ -9,7 +10,7 @@ export interface ByteCounts {
 }
 
 export const make = (): ByteCounts => {
-  const open = new Set<Splice.Stream>()
+  const open = new Turnover.TurnoverSet<Splice.Stream>()
   let sent = 0
   let received = 0
   return {

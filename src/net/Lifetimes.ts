@@ -11,6 +11,7 @@
 import { Duration, Effect, type Scope } from "effect"
 import type * as Splice from "./Splice.ts"
 import * as Sweep from "./Sweep.ts"
+import * as Turnover from "./Turnover.ts"
 
 export interface Options {
   /** How long a connection may last. Default: no limit. */
@@ -98,7 +99,7 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
   retire: ((connection: C, why: Why) => void) | undefined
 ): Effect.fn.Return<Lifetimes<C>, never, Scope.Scope> {
   let limits = complete(options, retire === undefined)
-  const lives = new Map<C, Life>()
+  const lives = new Turnover.TurnoverMap<C, Life>()
   const retired = { lifetime: 0, idle: 0 }
   const sweep = () => {
     if (shortest(limits) === Infinity) return

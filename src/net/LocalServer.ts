@@ -1,7 +1,9 @@
 /** Accepts plain connections, and runs a fiber for each: what the listeners have in common that speak no TLS. */
 import * as Net from "node:net"
-import { type Duration, Effect, FiberSet, Function, type Scope } from "effect"
+import { type Duration, Effect, Function, type Scope } from "effect"
+import * as Fibers from "./Fibers.ts"
 import * as Listening from "./Listening.ts"
+import * as Turnover from "./Turnover.ts"
 
 export interface Options {
   readonly bind: Listening.Bind
@@ -32,10 +34,9 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<LocalServer, Listening.ListenError, Scope.Scope> {
   let accepted = 0
-  const open = new Map<Net.Socket, number>()
+  const open = new Turnover.TurnoverMap<Net.Socket, number>()
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
-  const connections = yield* FiberSet.make()
-  const run = yield* FiberSet.runtime(connections)()
+  const { empty, run } = yield* Fibers.make()
   const server = serve((socket) => {
     accepted++
     open.set(socket, performance.now())
@@ -43,14 +44,13 @@ export const make = Effect.fnUntraced(function*(
     run(options.serve(socket))
   })
   const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
-  const idle = FiberSet.awaitEmpty(connections)
   const bound = yield* Effect.acquireRelease(
     Listening.listen(server, options.bind),
-    () => stop.pipe(Effect.andThen(idle), Effect.timeoutOption(options.drain ?? "10 seconds"))
+    () => stop.pipe(Effect.andThen(empty), Effect.timeoutOption(options.drain ?? "10 seconds"))
   )
   const failure = Listening.failures(bound)
   server.on("error", (cause) => run(failure(cause)))
-  return { bound, accepted: () => accepted, open: () => open.size, sockets: () => open, stop, idle }
+  return { bound, accepted: () => accepted, open: () => open.size, sockets: () => open, stop, idle: empty }
 })
 
 const serve = (accept: (socket: Net.Socket) => void): Net.Server =>

@@ -3,6 +3,7 @@
  * and a byte a look at a number.
  */
 import { Effect, type Scope } from "effect"
+import * as Turnover from "../../net/Turnover.ts"
 
 /** How often, in milliseconds. */
 const interval = 20
@@ -19,7 +20,7 @@ export interface Watched {
 
 /** Costs nothing while there is nothing to watch. */
 export class Deadlines {
-  readonly #watched = new Set<Watched>()
+  readonly #watched = new Turnover.TurnoverSet<Watched>()
   #timer: NodeJS.Timeout | undefined
   /** `performance.now()`, of the last look. */
   now = performance.now()

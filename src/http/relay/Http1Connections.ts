@@ -4,6 +4,7 @@
  */
 import { Effect, Result } from "effect"
 import type * as Splice from "../../net/Splice.ts"
+import * as Turnover from "../../net/Turnover.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Http1Client from "./Http1Client.ts"
 import * as Instance from "./Instance.ts"
@@ -14,9 +15,9 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   readonly version = "1.1"
   readonly remote: string
   readonly #options: Instance.Options
-  readonly #open = new Set<Http1Client.Http1Client>()
+  readonly #open = new Turnover.TurnoverSet<Http1Client.Http1Client>()
   readonly #idle: Array<Http1Client.Http1Client> = []
-  readonly #waiting = new Set<Instance.Waiting>()
+  readonly #waiting = new Turnover.TurnoverSet<Instance.Waiting>()
   #opening = 0
   #closing = false
   #isDestroyed = false
@@ -66,7 +67,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   }
 
   free(client: Http1Client.Http1Client): void {
-    const [next] = this.#waiting
+    const next = this.#waiting.first()
     client.isOld ||= client.since > client.expires
     if (next !== undefined && !client.isOld) {
       this.#take(next)
@@ -163,7 +164,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
   }
 
   #failFirst(failure: Exchange.Failure): void {
-    const [first] = this.#waiting
+    const first = this.#waiting.first()
     if (first === undefined) return
     this.forget(first)
     first.attempt.failed(failure)

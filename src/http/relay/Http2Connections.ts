@@ -5,6 +5,7 @@
  */
 import { Effect, Result } from "effect"
 import type * as Splice from "../../net/Splice.ts"
+import * as Turnover from "../../net/Turnover.ts"
 import type * as Exchange from "./Exchange.ts"
 import * as Http2Client from "./Http2Client.ts"
 import * as Instance from "./Instance.ts"
@@ -16,8 +17,8 @@ export class Http2Connections implements Exchange.Connections, Http2Client.Owner
   readonly remote: string
   readonly #options: Instance.Options
   /** When each is too old for new requests, as `performance.now()`. */
-  readonly #clients = new Map<Http2Client.Http2Client, number>()
-  readonly #waiting = new Set<Instance.Waiting>()
+  readonly #clients = new Turnover.TurnoverMap<Http2Client.Http2Client, number>()
+  readonly #waiting = new Turnover.TurnoverSet<Instance.Waiting>()
   #opening = 0
   #closing = false
   #emptied: (() => void) | undefined

@@ -1,5 +1,6 @@
 /** What stands before the application, whoever speaks HTTP: judges each request, again at each change of intentions, and counts. */
-import { Effect, FiberSet, type Scope, Stream } from "effect"
+import { Effect, type Scope, Stream } from "effect"
+import * as Fibers from "../../net/Fibers.ts"
 import type * as PathNormalization from "../../intention/PathNormalization.ts"
 import type * as Authorizer from "../../intention/Authorizer.ts"
 import * as Intentions from "../../watch/Intentions.ts"
@@ -41,7 +42,7 @@ export const make = Effect.fnUntraced(function*(
   const service = () => authorizer().destination.service
   const context = yield* Effect.context<never>()
   const tokens = yield* RequestTokens.make
-  const run = yield* FiberSet.makeRuntime()
+  const { run } = yield* Fibers.make()
   const log = yield* AdmissionLog.make({ service, subject: (remote) => `a request of ${remote}`, run })
   const traffic = yield* RequestTraffic.make(log)
   const { again, judge, leave } = RequestJudge.make({

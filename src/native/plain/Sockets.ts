@@ -2,6 +2,7 @@
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import { Effect, Scope } from "effect"
+import * as Turnover from "../../net/Turnover.ts"
 import type * as Connect from "../../outbound/Connect.ts"
 import type * as MeshDialer from "../../outbound/MeshDialer.ts"
 import * as Caller from "./Caller.ts"
@@ -19,7 +20,7 @@ export const make = (
   run: <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
 ): Sockets => {
   /** Each open one, with what resets it. */
-  const open = new Map<Net.Socket, () => void>()
+  const open = new Turnover.TurnoverMap<Net.Socket, () => void>()
 
   const own = ({ peer, reset, socket }: Connect.Connection): Tls.TLSSocket => {
     socket.allowHalfOpen = false

@@ -10,6 +10,7 @@
 import { randomBytes } from "node:crypto"
 import type * as Splice from "../Splice.ts"
 import * as TokenBucket from "../TokenBucket.ts"
+import * as Turnover from "../Turnover.ts"
 import * as Frame from "./Frame.ts"
 import * as TunnelStream from "./TunnelStream.ts"
 
@@ -49,10 +50,10 @@ export class Tunnel implements TunnelStream.Carrier {
   readonly socket: Splice.Stream
   readonly #side: Splice.Side
   readonly #options: Options
-  readonly #streams = new Map<number, TunnelStream.TunnelStream>()
+  readonly #streams = new Turnover.TurnoverMap<number, TunnelStream.TunnelStream>()
   readonly #reader: Frame.Reader
   /** Streams with something to send, in turns. */
-  readonly #ready = new Set<TunnelStream.TunnelStream>()
+  readonly #ready = new Turnover.TurnoverSet<TunnelStream.TunnelStream>()
   /** What goes out with the next write: headers and payloads. */
   #ids: Array<number> = []
   #pieces: Array<Buffer> = []
@@ -342,7 +343,7 @@ export class Tunnel implements TunnelStream.Carrier {
     this.#isOver = true
     this.#reader.stop()
     this.#ready.clear()
-    for (const stream of [...this.#streams.values()]) stream.wasCut("tunnel")
+    for (const [, stream] of this.#streams) stream.wasCut("tunnel")
     this.#streams.clear()
     if (!this.#isRetired) this.#options.retired()
     this.#isRetired = true

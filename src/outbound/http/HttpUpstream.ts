@@ -1,6 +1,7 @@
 /** The instances of one service for requests: waits for their lists, and has a pool of connections for each instance. */
 import * as Crypto from "node:crypto"
-import { Effect, FiberSet, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
+import * as Fibers from "../../net/Fibers.ts"
 import type * as LoadBalancer from "../../balance/LoadBalancer.ts"
 import type * as OutlierDetection from "../../balance/OutlierDetection.ts"
 import * as HashKey from "../../route/HashKey.ts"
@@ -60,7 +61,7 @@ export const make = Effect.fnUntraced(function*<P extends Pooling.Pool>(
   options: Options
 ): Effect.fn.Return<HttpUpstream<P>, never, Resolver.Sources | Scope.Scope> {
   const watch = yield* follow
-  const run = yield* FiberSet.makeRuntime()
+  const { run } = yield* Fibers.make()
   const ejected = yield* Ejections.make(service, "requests")
   const known = () => Destination.known(watch.latest())
   const pools = yield* makePools(

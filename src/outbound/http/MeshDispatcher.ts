@@ -5,7 +5,8 @@
  * route says otherwise.
  */
 import type * as Undici from "@effect/platform-node/Undici"
-import { Context, Effect, FiberSet, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
+import * as Fibers from "../../net/Fibers.ts"
 import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Meter from "../../observe/Meter.ts"
@@ -68,7 +69,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 > {
   const contexts = yield* SecureContexts.SecureContexts
   const context = yield* Effect.context<never>()
-  const run = yield* FiberSet.makeRuntime()
+  const { run } = yield* Fibers.make()
   let closed = false
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

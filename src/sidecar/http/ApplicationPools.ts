@@ -1,9 +1,10 @@
 /** The connections of a sidecar to its application: over HTTP/1.1, and over HTTP/2 where the application speaks both. */
-import { Effect, FiberSet, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as Circuit from "../../http/relay/Circuit.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as Http1Connections from "../../http/relay/Http1Connections.ts"
 import * as Http2Connections from "../../http/relay/Http2Connections.ts"
+import * as Fibers from "../../net/Fibers.ts"
 import * as Listening from "../../net/Listening.ts"
 import * as Sweep from "../../net/Sweep.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
@@ -35,7 +36,7 @@ interface Pools {
 export const make = Effect.fnUntraced(function*(
   first: Settings
 ): Effect.fn.Return<ApplicationPools, never, Scope.Scope> {
-  const run = yield* FiberSet.makeRuntime()
+  const { run } = yield* Fibers.make()
   const open = (settings: Settings): Pools => {
     const circuit = Circuit.make(limitsOf(settings))
     const options = {

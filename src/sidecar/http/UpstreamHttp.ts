@@ -2,7 +2,7 @@
  * HTTP of the application to one upstream: which protocol the service has is looked at when a connection arrives, where a request
  * goes when it does.
  */
-import { type Context, Effect, Exit, FiberSet, Result, Schedule, Scope, Semaphore, Stream } from "effect"
+import { type Context, Effect, Exit, Result, Schedule, Scope, Semaphore, Stream } from "effect"
 import * as Clients from "../../http/relay/Clients.ts"
 import * as Deadlines from "../../http/relay/Deadlines.ts"
 import type * as Exchange from "../../http/relay/Exchange.ts"
@@ -12,6 +12,7 @@ import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
+import * as Fibers from "../../net/Fibers.ts"
 import type * as Splice from "../../net/Splice.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
 import * as Meter from "../../observe/Meter.ts"
@@ -57,6 +58,7 @@ export interface Options {
 interface Followed {
   /** What it was made for: where this changes, another one takes over. */
   readonly key: string
+  readonly version: Exchange.Version
   readonly scope: Scope.Closeable
   readonly shared: UpstreamPlan.Shared
 }
@@ -68,7 +70,7 @@ export const make = Effect.fnUntraced(function*(
   const resolver = resolverOf(registered)
   const context = yield* Effect.context<SecureContexts.SecureContexts | Resolver.Sources>()
   const scope = yield* Effect.scope
-  const run = yield* FiberSet.makeRuntime()
+  const { run } = yield* Fibers.make()
   const deadlines = yield* Deadlines.make
   const chain = resolver.followChain === undefined ? undefined : yield* resolver.followChain
   const turn = Semaphore.makeUnsafe(1)
@@ -77,7 +79,7 @@ export const make = Effect.fnUntraced(function*(
   const tracer = yield* Tracing.collector
   const routed = routedBy(resolver.name, context)
   const report = yield* RelayReport.make(caller)
-  const refused = (remote: string): void => void run(report.refused(resolver.name, remote))
+  const refused = (remote: string): void => run(report.refused(resolver.name, remote))
   const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
 
   const protocol = () => upstream.protocol ?? chain?.latest()?.Protocol
@@ -122,6 +124,7 @@ export const make = Effect.fnUntraced(function*(
       ]).pipe(Scope.provide(own))
       followed = {
         key,
+        version,
         scope: own,
         shared: { source: caller, upstream: made, marks, budget, metrics, routed, tracer, refused, log }
       }
@@ -175,7 +178,8 @@ export const make = Effect.fnUntraced(function*(
       }
       const spoken = version()
       if (spoken === undefined) return undefined
-      yield* follow(spoken)
+      // Other changes are followed as they come: a connection need not look for them.
+      if (followed?.version !== spoken) yield* follow(spoken)
       return clients.serve
     })
   }
