@@ -36,7 +36,7 @@ export type Layer = 4 | 7
 
 export interface Settings {
   readonly rounds: number
-  /** Rounds that do not count: Node compiles meanwhile. */
+  /** Rounds that do not count: Node compiles meanwhile, which takes some seconds of each load. */
   readonly warmups: number
   /** Of each load in a round. */
   readonly seconds: number
@@ -82,7 +82,7 @@ const loads: ReadonlyArray<{ readonly what: string; readonly kind: Load.Kind; re
 
 const full: Settings = {
   rounds: 5,
-  warmups: 1,
+  warmups: 5,
   seconds: 1.5,
   mostConnections: 256,
   competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined),

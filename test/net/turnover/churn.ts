@@ -4,7 +4,7 @@ import * as Turnover from "../../../src/net/Turnover.ts"
 const set = process.argv[2] === "plain" ? new Set<object>() : new Turnover.TurnoverSet<object>()
 const live: Array<object> = []
 const turn = () => {
-  const one = { bytes: new Array(128).fill(0) }
+  const one = { bytes: Array.from({ length: 128 }, () => 0) }
   live.push(one)
   set.add(one)
   if (live.length > 10) set.delete(live.shift()!)
