@@ -10,7 +10,10 @@ import type * as HttpRoutes from "../route/HttpRoutes.ts"
 import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 
 /** As for a listener of the mesh. For an upstream, `accepted` are connections of the application, and none are refused. */
-export type Counts = MeshListener.Stats
+export interface Counts extends Omit<MeshListener.Stats, "refused"> {
+  /** By reason: see `mesh_refusals_total`; of gateways `mesh_gateway_refusals_total`. */
+  readonly refused: Readonly<Partial<Record<string, number>>>
+}
 
 export const none: Counts = {
   open: 0,
@@ -75,13 +78,14 @@ export const noDetails: Details = {
 /** In milliseconds since 1970, of what `performance.now()` had. */
 export const wallClock = (since: number): number => performance.timeOrigin + since
 
-export interface Listener {
+/** `A`: what says how it is to be, such as a registration. */
+export interface Listener<in A = ProxyRegistration.Registration> {
   /** With the port that was given. */
   readonly address: string
   readonly counts: () => Counts
   readonly details: Details
   /** Takes over what can change while it is open. Open connections stay as they are. */
-  readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
+  readonly update: (wanted: A) => Effect.Effect<void>
   /** Tells callers that they are to go elsewhere soon, where their protocol can, and serves them until they do. */
   readonly announce: Effect.Effect<void>
   /** Stops accepting, at once. Open connections go on until the scope closes. */

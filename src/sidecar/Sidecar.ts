@@ -10,9 +10,9 @@
  * Identity, intentions and application belong together. A registration that names another service than the one whose
  * certificate this is would lead the callers of the one to the application of the other: while it does, nothing is open.
  */
-import { Context, Deferred, Effect, FiberSet, Layer, Schedule, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import * as Marks from "../http/relay/Marks.ts"
-import * as Listening from "../net/Listening.ts"
+import type * as Listening from "../net/Listening.ts"
 import type * as MeshDialer from "../outbound/MeshDialer.ts"
 import type * as Resolver from "../outbound/Resolver.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
@@ -23,11 +23,10 @@ import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as ExposedListener from "./ExposedListener.ts"
 import * as Leaving from "./Leaving.ts"
-import type * as Listener from "./Listener.ts"
+import * as ListenerSet from "./ListenerSet.ts"
 import * as AccessLogWriter from "./log/AccessLogWriter.ts"
 import type * as Choice from "./log/Choice.ts"
 import * as PublicListener from "./PublicListener.ts"
-import * as Supervised from "./Supervised.ts"
 import * as UpstreamListener from "./UpstreamListener.ts"
 
 export interface Options extends Leaving.Options {
@@ -43,17 +42,7 @@ export interface Options extends Leaving.Options {
   readonly tunnels?: boolean | undefined
 }
 
-export interface ListenerStatus {
-  /** `public`, `upstream` and its id, or `exposed` and its path. */
-  readonly name: string
-  readonly direction: "inbound" | "outbound"
-  /** Who is reached through it. */
-  readonly service: string
-  readonly address: string
-  readonly state: Supervised.State
-  readonly counts: Listener.Counts
-  readonly details: Listener.Details
-}
+export type ListenerStatus = ListenerSet.ListenerStatus
 
 export interface Status {
   /** The one in force. */
@@ -100,32 +89,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const watched = yield* ProxyRegistration.ProxyRegistration
   const registration = yield* Watched.ready(watched)
   const service = (yield* Watched.ready(yield* Intentions.Intentions))().destination.service
-  const listeners = new Set<Running>()
-  const wanted = new Map<string, Running>()
   const failure = yield* Deferred.make<never, SidecarFailed>()
   const fail = (part: string) => Deferred.fail(failure, new SidecarFailed({ part }))
   const warn = warnOnce()
   // Before the listeners, so that it ends after them.
   const accessLog = yield* AccessLogWriter.make({ service, choice: options.accessLog })
-  const fibers = yield* FiberSet.make<void>()
-  const run = yield* FiberSet.runtime(fibers)<Services>()
-
-  const launch = (
-    plan: Plan,
-    now: ProxyRegistration.Registration,
-    rebind: Schedule.Schedule<unknown> | undefined
-  ) => {
-    const { run: serve, supervised } = Supervised.make({ ...plan, registration: now, rebind })
-    const running: Running = { plan, supervised }
-    listeners.add(running)
-    wanted.set(plan.name, running)
-    const gone = Effect.suspend(() => {
-      listeners.delete(running)
-      return wanted.get(plan.name) === running ? fail(`the listener ${plan.name}`) : Effect.void
-    })
-    run(Effect.ensuring(serve, gone))
-    return running
-  }
+  const listeners = yield* ListenerSet.make<ProxyRegistration.Registration, Services>((name) =>
+    fail(`the listener ${name}`)
+  )
 
   const first = registration()
   let applied = first
@@ -137,29 +108,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     )
   )
 
-  const each = (
-    direction: ListenerStatus["direction"],
-    act: (supervised: Supervised.Supervised) => Effect.Effect<void>
-  ) =>
-    Effect.suspend(() =>
-      Effect.forEach(
-        [...listeners].filter(({ plan }) => plan.direction === direction),
-        ({ supervised }) => act(supervised),
-        { concurrency: "unbounded", discard: true }
-      )
-    )
   const { leave, left, phase } = yield* Leaving.make({
     name: first.proxyId,
-    announce: Effect.andThen(options.announce ?? Effect.void, each("inbound", (supervised) => supervised.announce)),
-    close: (direction) =>
-      Effect.suspend(() => {
-        for (const [name, { plan }] of wanted) if (plan.direction === direction) wanted.delete(name)
-        return each(direction, ({ gone, retire }) => Effect.andThen(retire, gone))
-      }),
-    open: () => [...listeners].reduce((sum, { supervised }) => sum + supervised.counts().open, 0)
+    announce: Effect.andThen(options.announce ?? Effect.void, listeners.announce("inbound")),
+    close: listeners.close,
+    open: listeners.open
   }, options)
 
-  /** Those that go stop first, so that what comes may have their addresses. */
   const apply = Effect.fnUntraced(
     function*(next: ProxyRegistration.Registration, rebind?: Schedule.Schedule<unknown>) {
       movedTo = next.service === service ? undefined : next.service
@@ -168,24 +123,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
         accessLog.follow(next.accessLogs)
       } else yield* sayMoved
       yield* warn(next.ignored)
-      const planned = movedTo === undefined ? plansOf(next, options, accessLog) : []
-      const plans = new Map(planned.map((plan) => [plan.name, plan]))
-      for (const [name, { plan, supervised }] of wanted) {
-        if (plans.get(name)?.key === plan.key) continue
-        wanted.delete(name)
-        yield* supervised.retire
-      }
-      const launched: Array<Running> = []
-      for (const plan of plans.values()) {
-        const running = wanted.get(plan.name)
-        if (running === undefined) launched.push(launch(plan, next, rebind))
-        else yield* running.supervised.update(next)
-      }
-      return launched
+      return yield* listeners.apply(movedTo === undefined ? plansOf(next, options, accessLog) : [], next, rebind)
     }
   )
 
-  for (const { supervised } of yield* apply(first)) yield* supervised.bound
+  for (const { bound } of yield* apply(first)) yield* bound
   let seen = first
   yield* Effect.forkScoped(
     Stream.runForEach(watched.changes, (next) => {
@@ -209,15 +151,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       registration: applied,
       movedTo,
       phase: phase(),
-      listeners: Array.from(listeners, ({ plan, supervised }) => ({
-        name: plan.name,
-        direction: plan.direction,
-        service: plan.service,
-        address: supervised.address() ?? Listening.format(plan.bind),
-        state: supervised.state(),
-        counts: supervised.counts(),
-        details: supervised.details()
-      }))
+      listeners: listeners.status()
     })
   }
 })
@@ -236,7 +170,7 @@ export const run = (options?: Options): Effect.Effect<
 > => Effect.scoped(Effect.andThen(make(options), Effect.never))
 
 /** Says what is not supported, once for each. */
-const warnOnce = () => {
+export const warnOnce = () => {
   const warned = new Set<string>()
   return (lines: ReadonlyArray<string>) =>
     Effect.suspend(() => {
@@ -253,18 +187,7 @@ const moved = (proxyId: string, service: string, to: string): string =>
   `intentions of ${service}: it has closed its ports, and open connections may end. To serve ${to}, start it ` +
   `again; to go on with ${service}, register it as the proxy of ${service}`
 
-/** A listener as the registration wants it. */
-interface Plan extends Pick<ListenerStatus, "name" | "direction" | "service"> {
-  readonly bind: Listening.Bind
-  /** What can not change while it is open. */
-  readonly key: string
-  readonly start: Supervised.Options<Services | Scope.Scope>["start"]
-}
-
-interface Running {
-  readonly plan: Plan
-  readonly supervised: Supervised.Supervised
-}
+type Plan = ListenerSet.Plan<ProxyRegistration.Registration, Services>
 
 const plansOf = (
   registration: ProxyRegistration.Registration,

@@ -7,7 +7,6 @@
  */
 import { Cause, Deferred, Effect, Option, Schedule, Scope, Semaphore } from "effect"
 import type * as Listening from "../net/Listening.ts"
-import type * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Listener from "./Listener.ts"
 
 export type State =
@@ -18,18 +17,17 @@ export type State =
   /** No longer wanted; open connections go on. */
   | { readonly _tag: "Draining" }
 
-export interface Options<R> {
+/** `A`: what says how it is to be, such as a registration. */
+export interface Options<A, R> {
   /** For logs: `upstream api`. */
   readonly name: string
-  readonly registration: ProxyRegistration.Registration
-  readonly start: (
-    registration: ProxyRegistration.Registration
-  ) => Effect.Effect<Listener.Listener, Listening.ListenError, R>
+  readonly wanted: A
+  readonly start: (wanted: A) => Effect.Effect<Listener.Listener<A>, Listening.ListenError, R>
   /** When to try again to bind. Without one, the first failure is the end. */
   readonly rebind: Schedule.Schedule<unknown> | undefined
 }
 
-export interface Supervised {
+export interface Supervised<in A> {
   readonly state: () => State
   /** With the port that was given; undefined while it does not listen. */
   readonly address: () => string | undefined
@@ -37,7 +35,7 @@ export interface Supervised {
   readonly details: () => Listener.Details
   /** Tells callers that it is about to leave, and serves them on. */
   readonly announce: Effect.Effect<void>
-  readonly update: (registration: ProxyRegistration.Registration) => Effect.Effect<void>
+  readonly update: (wanted: A) => Effect.Effect<void>
   /** Stops accepting before it returns. */
   readonly retire: Effect.Effect<void>
   /** Waits until it is gone. */
@@ -47,22 +45,22 @@ export interface Supervised {
 }
 
 /** The listener, and the fiber's work: it ends when the listener is gone, and interrupting it closes the listener. */
-export const make = <R>(
-  plan: Options<R>
-): { readonly supervised: Supervised; readonly run: Effect.Effect<void, never, Exclude<R, Scope.Scope>> } => {
+export const make = <A, R>(
+  plan: Options<A, R>
+): { readonly supervised: Supervised<A>; readonly run: Effect.Effect<void, never, Exclude<R, Scope.Scope>> } => {
   const retired = Deferred.makeUnsafe<void>()
   const stopped = Deferred.makeUnsafe<void>()
   const gone = Deferred.makeUnsafe<void>()
   const bound = Deferred.makeUnsafe<void, Listening.ListenError>()
-  let registration = plan.registration
-  let listener: Listener.Listener | undefined
+  let wanted = plan.wanted
+  let listener: Listener.Listener<A> | undefined
   let state: State = { _tag: "Starting" }
 
   // One at a time, and each of them the latest: none that is older ends last.
   const turn = Semaphore.makeUnsafe(1)
   const adjust = Semaphore.withPermit(
     turn,
-    Effect.suspend(() => listener === undefined ? Effect.void : listener.update(registration))
+    Effect.suspend(() => listener === undefined ? Effect.void : listener.update(wanted))
   )
 
   const failed = (cause: Cause.Cause<Listening.ListenError>) => {
@@ -70,7 +68,7 @@ export const make = <R>(
     state = { _tag: "Failed", message: messageOf(cause) }
     return isFirst ? report(plan, cause) : Effect.void
   }
-  const started = Effect.sandbox(inOwnScope(Effect.suspend(() => plan.start(registration)))).pipe(
+  const started = Effect.sandbox(inOwnScope(Effect.suspend(() => plan.start(wanted)))).pipe(
     Effect.tapError(failed),
     Effect.retry(plan.rebind ?? Schedule.recurs(0)),
     Effect.catch(Effect.failCause)
@@ -84,7 +82,7 @@ export const make = <R>(
     if (Option.isNone(running)) return
     listener = running.value
     state = { _tag: "Listening" }
-    yield* adjust // to what was registered while it was binding
+    yield* adjust // to what was wanted while it was binding
     yield* Effect.logInfo(`${plan.name}: listening on ${listener.address}`)
     yield* Deferred.succeed(bound, undefined)
     yield* Deferred.await(retired)
@@ -113,7 +111,7 @@ export const make = <R>(
       gone: Deferred.await(gone),
       update: (next) =>
         Effect.suspend(() => {
-          registration = next
+          wanted = next
           return adjust
         }),
       retire: Effect.andThen(Deferred.succeed(retired, undefined), Deferred.await(stopped)),
@@ -140,8 +138,8 @@ const messageOf = (cause: Cause.Cause<Listening.ListenError>): string =>
   })
 
 /** Logs the first failed attempt. The only attempt of all fails with its error, which needs no line; a bug always has one. */
-const report = <R>(
-  { name, rebind }: Options<R>,
+const report = <A, R>(
+  { name, rebind }: Options<A, R>,
   cause: Cause.Cause<Listening.ListenError>
 ): Effect.Effect<void> => {
   const isBug = Option.isNone(Cause.findErrorOption(cause))

@@ -31,7 +31,7 @@ const supervise = (
   )
   const made = Supervised.make({
     name: "public",
-    registration: Sidecars.registration("web"),
+    wanted: Sidecars.registration("web"),
     start: () => Effect.andThen(resource, Effect.suspend(() => outcome(++attempts))),
     rebind
   })
