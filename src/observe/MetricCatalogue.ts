@@ -236,6 +236,17 @@ export const sidecarRestarts = counter(
   "Sidecars started again because they could not start, or have failed"
 )
 
+export const gatewayConnections = counter(
+  "mesh_gateway_connections_total",
+  ["destination", "datacenter"],
+  "Connections that a mesh gateway has passed on"
+)
+export const gatewayRefusals = counter(
+  "mesh_gateway_refusals_total",
+  ["reason"],
+  "Connections that a gateway has turned away because of what they asked for"
+)
+
 /** In the order of the documentation. */
 export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   handshakes,
@@ -269,5 +280,7 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   registrationPassing,
   registrationFailures,
   sidecarRunning,
-  sidecarRestarts
+  sidecarRestarts,
+  gatewayConnections,
+  gatewayRefusals
 ]

@@ -4,10 +4,10 @@
  * TLS is a failure, one that does is a success.
  */
 import { Cause, Effect, Exit, Function, Option, type Scope } from "effect"
+import type * as Splice from "../net/Splice.ts"
 import * as Tracing from "../observe/Tracing.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as Endpoints from "../watch/Endpoints.ts"
-import type * as Connect from "./Connect.ts"
 import * as Destination from "./Destination.ts"
 import type * as DestinationStatus from "./DestinationStatus.ts"
 import type * as DestinationWatch from "./DestinationWatch.ts"
@@ -17,9 +17,14 @@ import * as InstancePicker from "./InstancePicker.ts"
 import type * as Resolver from "./Resolver.ts"
 import * as Tried from "./Tried.ts"
 
+/** What is called, and how its instances are found out. */
+export interface Followed<R> extends Pick<Resolver.Resolver, "name" | "patienceMillis"> {
+  readonly follow: Effect.Effect<DestinationWatch.DestinationWatch, never, R | Scope.Scope>
+}
+
 export interface TcpUpstream {
   /** A new connection, made by `open`, which the caller has to close. */
-  readonly connect: <C extends Connect.Reached>(open: Open<C>) => Effect.Effect<C, DialError.DialError>
+  readonly connect: <C extends Splice.Side>(open: Open<C>) => Effect.Effect<C, DialError.DialError>
   /** Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** Undefined until the targets have arrived. */
@@ -27,16 +32,16 @@ export interface TcpUpstream {
 }
 
 /** Connects to an instance of a target. */
-export type Open<C extends Connect.Reached> = (
+export type Open<C extends Splice.Side> = (
   target: TcpRoute.Target,
   endpoint: Endpoints.Endpoint,
   timeoutMillis: number
 ) => Effect.Effect<C, DialError.Reason>
 
 /** Follows the instances in the scope. */
-export const make = Effect.fnUntraced(function*(
-  { follow, name, patienceMillis }: Resolver.Resolver
-): Effect.fn.Return<TcpUpstream, never, Resolver.Sources | Scope.Scope> {
+export const make = Effect.fnUntraced(function*<R = Resolver.Sources>(
+  { follow, name, patienceMillis }: Followed<R>
+): Effect.fn.Return<TcpUpstream, never, R | Scope.Scope> {
   const watch = yield* follow
   const ejected = yield* Ejections.make(name, "connections")
   const pool = InstancePicker.make<void>({ open: Function.constVoid, retire: Function.constVoid })
@@ -47,7 +52,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.fail(new DialError.DialError({ service: name, attempts, reason }))
 
   /** Interrupted only while it waits: from the pick on, a call is counted until it is over. */
-  const attempt = <C extends Connect.Reached>(
+  const attempt = <C extends Splice.Side>(
     open: Open<C>,
     deadline: number,
     tried: Tried.Attempts
@@ -100,7 +105,7 @@ export const make = Effect.fnUntraced(function*(
 /** The call ends when its connection closes. An interrupted attempt says nothing about the instance. */
 const settle = (
   instance: InstancePicker.Instance,
-  exit: Exit.Exit<Connect.Reached, DialError.Reason>,
+  exit: Exit.Exit<Splice.Side, DialError.Reason>,
   ejected: Ejections.Ejected
 ): Effect.Effect<void> =>
   Effect.suspend(() => {

@@ -101,7 +101,9 @@ const watchAs = <A>(
 }
 
 /** All of them, as redirects and failover lead from one to others. */
-const watchResolvers = (consul: ConsulClient.ConsulClient["Service"]) => {
+export const watchResolvers = (
+  consul: ConsulClient.ConsulClient["Service"]
+): Effect.Effect<Watched.Watched<SubsetRoute.Resolvers>, never, Scope.Scope> => {
   const name = "GET /v1/config/service-resolver"
   return consul.share(
     name,

@@ -48,12 +48,17 @@ export const layer: Layer.Layer<Endpoints, never, ConsulClient.ConsulClient | Le
     Effect.gen(function*() {
       const consul = yield* ConsulClient.ConsulClient
       const leaf = yield* LeafCertificate.LeafCertificate
-      return Endpoints.of({
-        watch: (target) =>
-          Effect.flatMap(leaf.get, ({ identity }) => watchInstances(consul, target, identity.datacenter))
-      })
+      return within(consul, Effect.map(leaf.get, ({ identity }) => identity.datacenter))
     })
   )
+
+/** The same for whoever has no leaf, and is in this datacenter. */
+export const within = (
+  consul: ConsulClient.ConsulClient["Service"],
+  datacenter: Effect.Effect<string>
+): Endpoints["Service"] => ({
+  watch: (target) => Effect.flatMap(datacenter, (datacenter) => watchInstances(consul, target, datacenter))
+})
 
 const watchInstances = (
   consul: ConsulClient.ConsulClient["Service"],

@@ -1,10 +1,9 @@
 /** What the sidecar of a service has to do, as its registration in the agent says. */
 import { Context, Effect, Layer, Result, type SubscriptionRef } from "effect"
 import type * as AgentService from "../consul/AgentService.ts"
-import * as BlockingQuery from "../consul/BlockingQuery.ts"
-import * as ConsulClient from "../consul/ConsulClient.ts"
-import * as ConsulError from "../consul/ConsulError.ts"
+import type * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Proxy from "../consul/Proxy.ts"
+import * as AgentRegistration from "./AgentRegistration.ts"
 import * as AccessLogs from "./registration/AccessLogs.ts"
 import * as Addresses from "./registration/Addresses.ts"
 import * as ConnectionSettings from "./registration/ConnectionSettings.ts"
@@ -87,46 +86,8 @@ export const layer = (options: {
 }): Layer.Layer<ProxyRegistration, never, ConsulClient.ConsulClient> =>
   Layer.effect(
     ProxyRegistration,
-    Effect.gen(function*() {
-      const consul = yield* ConsulClient.ConsulClient
-      const name = `GET /v1/agent/service/${options.proxyId}`
-      return yield* consul.share(
-        name,
-        Watched.make(
-          { what, watch: "registration", subject: options.proxyId },
-          BlockingQuery.byHash(name, (known) =>
-            consul.hold(
-              name,
-              { every: "5 seconds", news: Effect.never },
-              known,
-              (api, { cursor, wait }) =>
-                api.agent.service({
-                  params: { id: options.proxyId },
-                  query: cursor === undefined ? {} : { hash: cursor, wait }
-                })
-            ).pipe(
-              Effect.catchReason("ConsulError", "NotFound", (_, { request }) => Effect.fail(unknown(request))),
-              Effect.flatMap(({ body, headers }) =>
-                Effect.fromResult(toRegistration(body)).pipe(
-                  Effect.mapError((why) => ConsulError.undecodable(name, why)),
-                  Effect.map((value) => ({ value, cursor: headers["x-consul-contenthash"] }))
-                )
-              )
-            ))
-        )
-      )
-    })
+    AgentRegistration.watch({ what, id: options.proxyId, whose: "this proxy", decode: toRegistration })
   )
-
-/** Before it is registered, after it was taken out, and from some agents where the token may not read it. */
-const unknown = (request: string): ConsulError.ConsulError =>
-  new ConsulError.ConsulError({
-    request,
-    reason: new ConsulError.NotFound({
-      body:
-        "the agent has no such registration, or the token may not read it (service:read): register it, or stop this proxy"
-    })
-  })
 
 /** The registration means what Consul's documentation of the proxy says, with the defaults of its Envoy integration. */
 export const toRegistration = (service: AgentService.AgentService): Result.Result<Registration, string> => {

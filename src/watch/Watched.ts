@@ -86,6 +86,8 @@ export interface Subject {
     | "files"
     | "resolvers"
     | "query"
+    | "services"
+    | "gateways"
     | "stream"
   /** The attribute `subject`: the service, the target, the id of the registration, the query; `*` where there is but one. */
   readonly subject: string
