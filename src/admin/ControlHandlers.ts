@@ -143,17 +143,22 @@ const cutOf = ({ listeners }: Views.Running["status"]): number =>
   listeners.reduce((sum, { counts }) => sum + counts.cut, 0)
 
 const renew = ({ head, sidecar }: Views.Running) => {
-  const before = sidecar.material().leaf.certificate.serial
+  const leaf = () => sidecar.material?.().leaf.certificate
+  const before = leaf()?.serial ?? null
   const renewal = (why: string): typeof Documents.Renewal.Type["sidecars"][number] => {
-    const { notAfter, serial } = sidecar.material().leaf.certificate
-    const renewed = serial !== before
-    return { ...head, before, after: serial, renewed, notAfter: notAfter.toISOString(), why: renewed ? null : why }
+    const now = leaf()
+    const after = now?.serial ?? null
+    const renewed = after !== before
+    return { ...head, before, after, renewed, notAfter: now?.notAfter.toISOString() ?? null, why: renewed ? null : why }
   }
+  if (sidecar.renew === undefined) return Effect.succeed({ answered: true, renewal: renewal(withoutLeaf) })
   return Effect.match(sidecar.renew, {
     onSuccess: () => ({ answered: true, renewal: renewal(unchanged) }),
     onFailure: ({ message }) => ({ answered: false, renewal: renewal(message) })
   })
 }
+
+const withoutLeaf = "it has none: it opens no TLS"
 
 const unchanged =
   "the agent has no other one: it renews a leaf by itself when its end is near, and when the CA root changes (consul connect ca set-config)"

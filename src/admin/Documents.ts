@@ -53,10 +53,10 @@ export const Root = Schema.Struct({
 })
 
 export const Certificates = each({
-  /** A SPIFFE id. */
-  identity: Schema.String,
-  trustDomain: Schema.String,
-  leaf: Certificate,
+  /** A SPIFFE id. Null, as what follows: a gateway that opens no TLS has none. */
+  identity: known(Schema.String),
+  trustDomain: known(Schema.String),
+  leaf: known(Certificate),
   roots: Schema.Array(Root)
 })
 
@@ -286,18 +286,20 @@ export type UpstreamSummary = typeof UpstreamSummary.Type
 
 export const Summary = Schema.Struct({
   ...sidecar,
-  identity: Schema.String,
+  /** Null: a gateway that opens no TLS has none. */
+  identity: known(Schema.String),
   protocol: Schema.String,
-  /** Where the application listens. */
-  application: Schema.String,
+  /** Where the application listens. Null: a gateway has none. */
+  application: known(Schema.String),
   /** Where callers connect. Null: nobody may. */
   listen: known(Schema.String),
   phase,
   /** Nothing is enforced: refusals are only recorded. */
   audited: Schema.Boolean,
-  leaf: Certificate,
+  /** Null: a gateway that opens no TLS has none. */
+  leaf: known(Certificate),
   /** The one that signs. */
-  root: Certificate,
+  root: known(Certificate),
   inbound: Schema.Struct({
     ...traffic,
     /** Ended by a change of policy. */
@@ -385,12 +387,12 @@ export const Reauthorization = each({
 })
 
 export const Renewal = each({
-  /** Serial numbers. */
-  before: Schema.String,
-  after: Schema.String,
+  /** Serial numbers. Null: it has no leaf. */
+  before: known(Schema.String),
+  after: known(Schema.String),
   renewed: Schema.Boolean,
   /** Of the leaf in force. */
-  notAfter: Schema.String,
+  notAfter: known(Schema.String),
   /** Why there is no new one. */
   why: known(Schema.String)
 })

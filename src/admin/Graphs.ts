@@ -69,7 +69,7 @@ const edgeOf = (
   const to = services.get(destination)
   const caller = to?.summary.callers.find(({ service }) => service === source)
   const upstream = from?.summary.upstreams.find(({ service }) => service === destination)
-  const authorizer = to?.running.sidecar.authorizer.latest()
+  const authorizer = to?.running.sidecar.authorizer?.latest()
   const verdict = to === undefined || authorizer === undefined ? unknown : verdictOf(authorizer, from, to, source)
   if (to === undefined && upstream === undefined) return []
   return [{
@@ -94,8 +94,9 @@ const verdictOf = (
   to: Service,
   source: string
 ): typeof unknown => {
-  const own = to.running.sidecar.material().leaf.identity
-  const identity = from?.running.sidecar.material().leaf.identity ??
+  const own = to.running.sidecar.material?.().leaf.identity
+  if (own === undefined) return unknown
+  const identity = from?.running.sidecar.material?.().leaf.identity ??
     SpiffeId.service({ trustDomain: own.trustDomain, datacenter: own.datacenter, service: source })
   const decision = authorizer.connection(identity)
   const rule = decision.by

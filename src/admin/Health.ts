@@ -1,5 +1,4 @@
 /** Whether the sidecars of a process can serve, and what is in the way. */
-import type * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
 import type * as Watched from "../watch/Watched.ts"
 import type * as Documents from "./Documents.ts"
 import type * as Fleet from "./Fleet.ts"
@@ -36,9 +35,9 @@ const awaited = (watches: ReadonlyArray<Watched.Followed>): string => {
 }
 
 /** Nothing that passes unnoticed: an agent that is away changes nothing for traffic, and an expired leaf does. */
-export const problems = (sidecar: ConsulSidecar.ConsulSidecar, now: number): ReadonlyArray<string> => {
+export const problems = (sidecar: Fleet.Running, now: number): ReadonlyArray<string> => {
   const { listeners, movedTo, phase, registration } = sidecar.status()
-  const { certificate } = sidecar.material().leaf
+  const certificate = sidecar.material?.().leaf.certificate
   return [
     ...(phase === "serving" ? [] : ["it leaves: no new callers, please"]),
     ...(movedTo === undefined ? [] : [
@@ -48,7 +47,7 @@ export const problems = (sidecar: ConsulSidecar.ConsulSidecar, now: number): Rea
     ...listeners.flatMap(({ name, state }) =>
       state._tag === "Failed" ? [`${name}: ${state.message}`] : state._tag === "Starting" ? [`${name}: it starts`] : []
     ),
-    ...(certificate.notAfter.getTime() > now ? [] : [
+    ...(certificate === undefined || certificate.notAfter.getTime() > now ? [] : [
       `the leaf certificate has expired at ${certificate.notAfter.toISOString()}: no handshake succeeds until the agent has a new one`
     ])
   ]

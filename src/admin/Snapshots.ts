@@ -15,19 +15,20 @@ export const summary = (
   now: number
 ): Documents.Summary => {
   const { registration } = status
-  const { leaf, roots } = sidecar.material()
+  const material = sidecar.material?.()
+  const root = material?.roots.roots.find(({ active }) => active) ?? material?.roots.roots[0]
   const requests = (direction: MetricCatalogue.Direction, other: string) => requestsOf(head.service, direction, other)
   const inbound = status.listeners.filter(({ direction }) => direction === "inbound")
   return {
     ...head,
-    identity: SpiffeId.format(leaf.identity),
-    protocol: registration.protocol,
-    application: Listening.format(registration.application),
+    identity: material === undefined ? null : SpiffeId.format(material.leaf.identity),
+    protocol: registration.protocol ?? "tcp",
+    application: registration.application === undefined ? null : Listening.format(registration.application),
     listen: inbound.find(({ name }) => name === "public")?.address ?? null,
     phase: status.phase,
-    audited: sidecar.authorizer.latest()?.audited ?? false,
-    leaf: Views.certificate(leaf.certificate, now),
-    root: Views.certificate((roots.roots.find(({ active }) => active) ?? roots.roots[0]).certificate, now),
+    audited: sidecar.authorizer?.latest()?.audited ?? false,
+    leaf: material === undefined ? null : Views.certificate(material.leaf.certificate, now),
+    root: root === undefined ? null : Views.certificate(root.certificate, now),
     inbound: inboundOf(inbound),
     callers: callersOf(inbound, Views.refusals(status), (caller) => requests("inbound", caller)),
     upstreams: Views.upstreamsOf(status).map(([one, way]) => upstreamOf(one, way, requests("outbound", one.service)))
@@ -39,7 +40,7 @@ const inboundOf = (listeners: ReadonlyArray<Sidecar.ListenerStatus>): Documents.
   const refused: Record<string, number> = {}
   for (const { counts } of listeners) {
     for (const key of ["open", "accepted", "sent", "received", "cut", "failed"] as const) sum[key] += counts[key]
-    for (const [reason, count] of Object.entries(counts.refused)) refused[reason] = (refused[reason] ?? 0) + count
+    for (const [reason, count = 0] of Object.entries(counts.refused)) refused[reason] = (refused[reason] ?? 0) + count
   }
   return { ...sum, refused }
 }

@@ -9,7 +9,6 @@ import * as Source from "../intention/Source.ts"
 import * as Listening from "../net/Listening.ts"
 import type * as DestinationStatus from "../outbound/DestinationStatus.ts"
 import type * as HttpRoutes from "../route/HttpRoutes.ts"
-import type * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
 import type * as Listener from "../sidecar/Listener.ts"
 import type * as Sidecar from "../sidecar/Sidecar.ts"
 import type * as Watched from "../watch/Watched.ts"
@@ -19,8 +18,8 @@ import type * as Fleet from "./Fleet.ts"
 /** A sidecar that runs, and what every list says of it. */
 export interface Running {
   readonly head: { readonly name: string; readonly proxy: string; readonly service: string }
-  readonly sidecar: ConsulSidecar.ConsulSidecar
-  readonly status: Sidecar.Status
+  readonly sidecar: Fleet.Running
+  readonly status: Fleet.Status
 }
 
 export const running = (members: ReadonlyArray<Fleet.Member>): ReadonlyArray<Running> =>
@@ -41,7 +40,9 @@ export const isNamed = ({ head: { name, proxy, service } }: Running, text: strin
 /** `now` in milliseconds. */
 export const certificates = (all: ReadonlyArray<Running>, now: number): typeof Documents.Certificates.Type => ({
   sidecars: all.map(({ head, sidecar }) => {
-    const { leaf, roots } = sidecar.material()
+    const material = sidecar.material?.()
+    if (material === undefined) return { ...head, identity: null, trustDomain: null, leaf: null, roots: [] }
+    const { leaf, roots } = material
     return {
       ...head,
       identity: SpiffeId.format(leaf.identity),
@@ -71,7 +72,7 @@ export const certificate = (
 
 export const intentions = (all: ReadonlyArray<Running>): typeof Documents.Intentions.Type => ({
   sidecars: all.flatMap(({ head, sidecar, status }) => {
-    const authorizer = sidecar.authorizer.latest()
+    const authorizer = sidecar.authorizer?.latest()
     return authorizer === undefined ? [] : [{ ...head, ...policy(authorizer), refusals: refusals(status) }]
   })
 })
@@ -93,7 +94,7 @@ const policy = (
 })
 
 /** Most frequent first. */
-export const refusals = ({ listeners }: Sidecar.Status): ReadonlyArray<typeof Documents.Refusal.Type> =>
+export const refusals = ({ listeners }: Fleet.Status): ReadonlyArray<typeof Documents.Refusal.Type> =>
   listeners.flatMap(({ details }) => details.denials()).toSorted((a, b) => b.refusals - a.refusals)
 
 /** At most `limit` of each sidecar, as they were opened. */
@@ -138,7 +139,7 @@ export const upstreams = (all: ReadonlyArray<Running>): typeof Documents.Upstrea
 
 /** Listeners that lead to a service, and where. */
 export const upstreamsOf = (
-  { listeners }: Sidecar.Status
+  { listeners }: Fleet.Status
 ): ReadonlyArray<readonly [Sidecar.ListenerStatus, Listener.UpstreamDetails | undefined]> =>
   listeners.filter(({ direction }) => direction === "outbound").map((one) => [one, one.details.upstream])
 
@@ -244,7 +245,7 @@ export const registrations = (all: ReadonlyArray<Running>): (typeof Documents.Co
       movedTo: movedTo ?? null,
       registration: json({
         ...rest,
-        application: Listening.format(application),
+        ...(application === undefined ? {} : { application: Listening.format(application) }),
         ...(listen === undefined ? {} : { listen: Listening.format(listen) })
       }),
       ignored

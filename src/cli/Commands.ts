@@ -5,6 +5,7 @@ const loaders = {
   demo: async () => (await import("./demo.ts")).demo,
   up: async () => (await import("./up.ts")).up,
   proxy: async () => (await import("./proxy.ts")).proxy,
+  gateway: async () => (await import("./gateway.ts")).gateway,
   check: async () => (await import("./check.ts")).check,
   top: async () => (await import("./top.ts")).top,
   agent: async () => (await import("./agent.ts")).agent,

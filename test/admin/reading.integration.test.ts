@@ -94,10 +94,10 @@ describe("the admin interface", () => {
     Effect.gen(function*() {
       const { admin, client, mesh } = yield* make()
       const [web] = (yield* client.certificates({})).sidecars
-      assert.match(web!.identity, /\/svc\/web$/)
+      assert.match(web!.identity!, /\/svc\/web$/)
       assert.strictEqual(web!.trustDomain, mesh.agent.trustDomain)
-      assert.isAbove(web!.leaf.secondsLeft, 3600)
-      assert.strictEqual(web!.leaf.serial, mesh.web.material().leaf.certificate.serial)
+      assert.isAbove(web!.leaf!.secondsLeft, 3600)
+      assert.strictEqual(web!.leaf!.serial, mesh.web.material().leaf.certificate.serial)
       assert.deepStrictEqual(web!.roots.map(({ active }) => active), [true])
       assert.notInclude((yield* admin.ask("GET", "/certs")).text, "PRIVATE")
     }))

@@ -1,15 +1,17 @@
-/** `effect-mesh proxy` as a process of its own, as operators run it. */
+/** `effect-mesh proxy`, or a gateway, as a process of its own, as operators run it. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { Effect, Schema, type Scope } from "effect"
 
 export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", { output: Schema.String }) {
-  override readonly message = `effect-mesh proxy did not start: ${this.output}`
+  override readonly message = `effect-mesh did not start: ${this.output}`
 }
 
 export interface Running {
   readonly pid: number
   /** Of both streams, so far. */
   readonly output: () => string
+  /** SIGKILL. */
+  readonly kill: Effect.Effect<number | null>
   /** SIGTERM, and the exit code. */
   readonly stop: Effect.Effect<number | null>
   /** Waits for its end: the exit code. */
@@ -26,6 +28,8 @@ const exited = (child: ChildProcess): Effect.Effect<number | null> =>
 
 export interface Options {
   readonly args: ReadonlyArray<string>
+  /** Default: `proxy`. */
+  readonly command?: "proxy" | "gateway"
   readonly env?: Readonly<Record<string, string>>
   /** What it is run by, such as `unshare --fork`. */
   readonly under?: ReadonlyArray<string>
@@ -33,9 +37,9 @@ export interface Options {
 
 /** Ready when it has told that it listens. It is gone when the scope has closed. */
 export const start = Effect.fnUntraced(function*(
-  { args, env = {}, under = [] }: Options
+  { args, command: subcommand = "proxy", env = {}, under = [] }: Options
 ): Effect.fn.Return<Running, NotStarted, Scope.Scope> {
-  const [command, ...rest] = [...under, process.execPath, program, "proxy", ...args]
+  const [command, ...rest] = [...under, process.execPath, program, subcommand, ...args]
   let output = ""
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(command!, rest, { stdio: "pipe", env: { ...process.env, ...env } })),
@@ -48,7 +52,7 @@ export const start = Effect.fnUntraced(function*(
   yield* Effect.callback<void, NotStarted>((resume) => {
     const read = (chunk: Buffer) => {
       output += chunk.toString()
-      if (/ is spiffe:/.test(output)) resume(Effect.void)
+      if (/ is spiffe:| is an? [a-z]+-gateway/.test(output)) resume(Effect.void)
     }
     child.stdout.on("data", read)
     child.stderr.on("data", read)
@@ -59,6 +63,10 @@ export const start = Effect.fnUntraced(function*(
     pid: child.pid!,
     output: () => output,
     exited: exited(child),
+    kill: Effect.suspend(() => {
+      child.kill("SIGKILL")
+      return exited(child)
+    }),
     stop: Effect.suspend(() => {
       child.kill("SIGTERM")
       return exited(child)

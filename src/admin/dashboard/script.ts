@@ -288,7 +288,7 @@ const showCenter = ({ sidecar, at }) => {
   say(byId("service"), sidecar.service);
   say(byId("middle"), sidecar.service);
   say(byId("protocol"), sidecar.protocol);
-  say(byId("where"), (sidecar.listen === null ? "nobody may call" : "callers connect to " + sidecar.listen) + " · application at " + sidecar.application);
+  say(byId("where"), (sidecar.listen === null ? "nobody may call" : "callers connect to " + sidecar.listen) + (sidecar.application === null ? "" : " · application at " + sidecar.application));
   const inward = showWay("in", { ...sidecar.inbound, ...together(sidecar.callers) }, at);
   const outward = showWay("out", { open: total(sidecar.upstreams, "open"), accepted: total(sidecar.upstreams, "accepted"), sent: total(sidecar.upstreams, "sent"),
     received: total(sidecar.upstreams, "received"), ...together(sidecar.upstreams) }, at);
@@ -368,8 +368,8 @@ const showHead = ({ sidecar, sidecars, ...process }) => {
   say(state, !own ? "starting" : own.ready ? "ready" : sidecar && sidecar.phase !== "serving" ? sidecar.phase : "not ready");
   set(state, "class", "pill " + (!own ? "" : own.ready ? "ok" : sidecar && sidecar.phase !== "serving" ? "warn" : "bad"));
   byId("audited").hidden = !(sidecar && sidecar.audited);
-  say(byId("identity"), sidecar ? sidecar.identity : "");
-  byId("identity").title = sidecar ? sidecar.identity : "";
+  say(byId("identity"), (sidecar && sidecar.identity) || "");
+  byId("identity").title = (sidecar && sidecar.identity) || "";
   const problems = sidecars.flatMap((each) => each.ready ? [] : each.problems.map((problem) => (sidecars.length > 1 ? each.name + ": " : "") + problem));
   byId("problems").hidden = problems.length === 0;
   const said = problems.slice(0, 5).concat(problems.length > 5 ? ["and " + (problems.length - 5) + " more"] : []).join("\\n");
@@ -404,8 +404,9 @@ const show = (next) => {
   showColumn("callers", sidecar.callers.map((caller) => viewOfCaller(caller, next.at)), next.at);
   showColumn("upstreams", sidecar.upstreams.map((upstream) => viewOfUpstream(upstream, next.at)), next.at);
   showCenter(next);
-  showClock(byId("leaf"), sidecar.leaf, "Leaf");
-  showClock(byId("root"), sidecar.root, "Root");
+  byId("leaf").hidden = byId("root").hidden = sidecar.leaf === null;
+  if (sidecar.leaf !== null) showClock(byId("leaf"), sidecar.leaf, "Leaf");
+  if (sidecar.root !== null) showClock(byId("root"), sidecar.root, "Root");
   showRefusals(next);
   showWatches(next);
   drawLinks();

@@ -124,7 +124,7 @@ export const parseUpstream = (text: string): Result.Result<Proxy.Upstream, strin
   })
 
 /** `HOST:PORT`, `:PORT` or `[IPv6]:PORT`. */
-const hostPort = (
+export const hostPort = (
   what: string,
   text: string,
   noHost: string

@@ -1,16 +1,19 @@
-/** Opens the admin interface of `effect-mesh proxy`. */
+/** Opens the admin interface of a process of sidecars, or of a gateway. */
 import { Effect, Option } from "effect"
 import * as Address from "../../admin/Address.ts"
 import type * as Fleet from "../../admin/Fleet.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
+import type { Command } from "effect/cli"
 import * as Listening from "../../net/Listening.ts"
 import { version } from "../version.ts"
-import type * as Flags from "./Flags.ts"
+import type * as AdminFlags from "./AdminFlags.ts"
 import * as PrintConfig from "./PrintConfig.ts"
 import * as Registered from "./Registered.ts"
 
+type Options = Command.Command.Config.Infer<typeof AdminFlags.flags> & Parameters<typeof PrintConfig.settings>[0]
+
 /** Before the sidecars start, so that it can tell what they wait for. */
-export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: Fleet.Fleet) {
+export const open = Effect.fnUntraced(function*(options: Options, fleet: Fleet.Fleet) {
   const { adminAllowRemote, adminTokenFile } = options
   const address = addressOf(options)
   if (address === undefined) {
@@ -45,7 +48,7 @@ export const open = Effect.fnUntraced(function*(options: Flags.Options, fleet: F
   )
 })
 
-const addressOf = ({ adminBind, pprofAddr }: Flags.Options) =>
+const addressOf = ({ adminBind, pprofAddr }: Options) =>
   Option.isSome(adminBind)
     ? { flag: "--admin-bind", text: adminBind.value }
     : Option.isSome(pprofAddr)

@@ -36,7 +36,8 @@ const secret = "(secret)"
 /** These are about this call. */
 const ofTheCall: ReadonlyArray<string> = ["config", "print-config"]
 
-export const settings = Effect.fnUntraced(function*(options: Flags.Options) {
+/** Of a command, with the values that it has been given. */
+export const settings = Effect.fnUntraced(function*(options: Consul.Flags & Readonly<Record<string, unknown>>) {
   const origins = yield* Sources.Origins
   const agent = yield* Settings.fromEnvironment(Consul.settings(options))
   const level = (yield* LogThreshold.LogThreshold).level()

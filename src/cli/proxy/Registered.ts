@@ -73,15 +73,20 @@ export const now = (
       return chosen.map(({ proxyId }) => proxyId)
     })
 
+const sidecarOf = (service: string, seconds: number) => patiently(registeredFor(service), seconds)
+
 /** Waits for the agent and for the registration, which may come up after us. */
-const sidecarOf = (service: string, seconds: number) => {
+export const patiently = <R>(
+  asking: Effect.Effect<string, Failure, R>,
+  seconds: number
+): Effect.Effect<string, Failure, R> => {
   let told = false
-  const patiently = Effect.tapError(registeredFor(service), (error) => {
+  const telling = Effect.tapError(asking, (error) => {
     if (told || !passes(error)) return Effect.void
     told = true
     return Effect.logWarning(`${error.message}. Asking again for ${seconds} seconds`)
   })
-  return Effect.retry(patiently, {
+  return Effect.retry(telling, {
     schedule: Schedule.max([Schedule.spaced("1 second"), Schedule.during(`${seconds} seconds`)]),
     while: passes
   })

@@ -1,5 +1,5 @@
 /**
- * Settings of `effect-mesh proxy`, and of those who look at one, from the environment and from a file, as flags: what is written there reads as if it stood on
+ * Settings of `effect-mesh proxy`, of those who look at one, and of `effect-mesh gateway`, from the environment and from a file, as flags: what is written there reads as if it stood on
  * the command line, and is checked in the same way.
  *
  *     flag  over  EFFECT_MESH_<FLAG>, then the variable that Consul's tools have for it  over  the file
@@ -9,7 +9,8 @@
 import { Context, Result } from "effect"
 import { readFile } from "node:fs/promises"
 import * as TransportFailure from "../../consul/TransportFailure.ts"
-import { flags } from "./Flags.ts"
+import * as GatewayFlags from "../gateway/Flags.ts"
+import * as Flags from "./Flags.ts"
 
 /** Where a value comes from: `flag`, the name of a variable, or the path of a file. By flag, without dashes. */
 export type Origins = ReadonlyMap<string, string>
@@ -28,7 +29,14 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** `sidecarFor` is set by `--sidecar-for`. */
 export const flagOf = (option: string): string => option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-const names: ReadonlyArray<string> = [...Object.keys(flags).map(flagOf), "log-level"]
+const namesOf = (flags: object): ReadonlyArray<string> => [...Object.keys(flags).map(flagOf), "log-level"]
+
+/** The flags of each command that takes settings. */
+const byCommand: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["proxy", namesOf(Flags.flags)],
+  ["check", namesOf(Flags.flags)],
+  ["gateway", namesOf(GatewayFlags.flags)]
+])
 
 /** May be given more than once; in a variable with commas or spaces in between. */
 const lists: ReadonlyArray<string> = ["sidecar-for", "upstream"]
@@ -81,13 +89,10 @@ export const read = async (
   return Result.map(file, (settings) => merge(args, at, environment, settings))
 }
 
-/** Those that take the command line of a proxy. */
-const commands: ReadonlyArray<string> = ["proxy", "check"]
-
 /** Where the command stands, if it is one of them. */
 const commandAt = (args: ReadonlyArray<string>): number | undefined => {
   const at = args.findIndex((arg, i) => !arg.startsWith("-") && args[i - 1] !== "--log-level")
-  return at !== -1 && commands.includes(args[at]!) ? at : undefined
+  return at !== -1 && byCommand.has(args[at]!) ? at : undefined
 }
 
 const valueOf = (args: ReadonlyArray<string>, name: string): string | undefined => {
@@ -101,11 +106,12 @@ const merge = (
   environment: Environment,
   file: ReadonlyArray<Setting>
 ): Sourced => {
+  const names = byCommand.get(args[at]!)!
   const end = args.indexOf("--")
   const given = (end === -1 ? args : args.slice(0, end)).flatMap((arg) => /^--(?:no-)?([^=]+)/.exec(arg)?.[1] ?? [])
   const origins = new Map(given.filter((name) => names.includes(name)).map((name) => [name, "flag"]))
   const added: Array<string> = []
-  for (const settings of [fromEnvironment(environment), file]) {
+  for (const settings of [fromEnvironment(names, environment), file]) {
     const taken = new Set([...origins.keys()].flatMap((name) => [name, ...excludedBy(name)]))
     for (const { name, origin, values } of settings) {
       if (taken.has(name)) continue
@@ -114,14 +120,14 @@ const merge = (
     }
   }
   return {
-    args: [...args.slice(0, at + 1), ...added, ...lastOnes(args.slice(at + 1))],
+    args: [...args.slice(0, at + 1), ...added, ...lastOnes(names, args.slice(at + 1))],
     origins,
-    strangers: Object.keys(environment).filter(isStranger)
+    strangers: Object.keys(environment).filter((variable) => isStranger(names, variable))
   }
 }
 
 /** Without flags that are given again later, as Go's tools understand it: scripts put what is theirs before what they are given. */
-const lastOnes = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+const lastOnes = (names: ReadonlyArray<string>, args: ReadonlyArray<string>): ReadonlyArray<string> => {
   const end = args.indexOf("--")
   const nameAt = (i: number) => end === -1 || i < end ? /^--([^=]+)/.exec(args[i] ?? "")?.[1] : undefined
   const isGivenAgain = (i: number) => {
@@ -137,7 +143,7 @@ const lastOnes = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
 const excludedBy = (name: string): ReadonlyArray<string> => exclusive.find((group) => group.includes(name)) ?? []
 
 /** An empty variable is as good as none. */
-const fromEnvironment = (environment: Environment): ReadonlyArray<Setting> =>
+const fromEnvironment = (names: ReadonlyArray<string>, environment: Environment): ReadonlyArray<Setting> =>
   names.flatMap((name): ReadonlyArray<Setting> => {
     const own = [variableOf(name), connectVariables[name]].find((variable) => variable && environment[variable])
     if (own !== undefined) {
@@ -152,7 +158,7 @@ const fromEnvironment = (environment: Environment): ReadonlyArray<Setting> =>
 /** Kubernetes has such variables for a Service that is called effect-mesh. */
 const ofKubernetes = /^EFFECT_MESH(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$/
 
-const isStranger = (variable: string): boolean =>
+const isStranger = (names: ReadonlyArray<string>, variable: string): boolean =>
   variable.startsWith(prefix) && !ofKubernetes.test(variable) && !names.some((name) => variableOf(name) === variable)
 
 /** A YAML or JSON map of flags, without dashes. Names that do not exist are found by whoever checks flags. */

@@ -16,7 +16,7 @@ export interface Sidecar {
   /** Empty: it is ready. */
   readonly problems: ReadonlyArray<string>
   /** Of the leaf, and of the root that signs. */
-  readonly secondsLeft: { readonly leaf: number; readonly root: number | undefined }
+  readonly secondsLeft: { readonly leaf: number | undefined; readonly root: number | undefined }
   readonly callers: ReadonlyArray<Line>
   readonly upstreams: ReadonlyArray<Upstream>
   readonly refusals: ReadonlyArray<Refusal>
@@ -90,7 +90,7 @@ const ofSidecar = (
     service,
     proxy,
     problems: of(now.readiness)?.problems ?? [],
-    secondsLeft: { leaf: leaf.secondsLeft, root: roots.find(({ active }) => active)?.certificate.secondsLeft },
+    secondsLeft: { leaf: leaf?.secondsLeft, root: roots.find(({ active }) => active)?.certificate.secondsLeft },
     callers: callers(
       measured,
       connections,

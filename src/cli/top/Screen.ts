@@ -96,8 +96,8 @@ const ofSidecar = (
   [
     problems.length === 0 ? ["green", "● "] : ["red", "✗ "],
     ["bold", `${service}  `],
-    ["dim", `${proxy} · `],
-    left("leaf", secondsLeft.leaf, 3600),
+    ["dim", proxy],
+    ...(secondsLeft.leaf === undefined ? [] : [["dim", " · "] as const, left("leaf", secondsLeft.leaf, 3600)]),
     ...(secondsLeft.root === undefined ? [] : [["dim", " · "] as const, left("root", secondsLeft.root, 30 * 86_400)])
   ],
   ...problems.map(ofProblem),

@@ -27,9 +27,11 @@ export interface Options extends Pick<Downstream.Downstream, "peer" | "identity"
   readonly log: () => AccessLogWriter.Log | undefined
   /** Whoever has connected. Addresses are read at once: those of a socket that is closed are not known any more. */
   readonly downstream: Splice.Stream
+  /** What it has asked for, where TLS is passed on unopened. */
+  readonly serverName?: string | undefined
 }
 
-export const begin = ({ downstream, identity, log, peer }: Options): ConnectionLine => {
+export const begin = ({ downstream, identity, log, peer, serverName }: Options): ConnectionLine => {
   const startTime = Date.now()
   const direct = Lines.address(downstream.remoteAddress, downstream.remotePort)
   const local = Lines.address(downstream.localAddress, downstream.localPort)
@@ -61,6 +63,8 @@ export const begin = ({ downstream, identity, log, peer }: Options): ConnectionL
               return duration
             case "RESPONSE_CODE":
               return 0
+            case "REQUESTED_SERVER_NAME":
+              return serverName
             default:
               return ofEnd(name, ended) ?? ofUpstream(name, upstream) ?? Downstream.valueOf(client, name)
           }

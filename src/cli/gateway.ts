@@ -1,0 +1,44 @@
+/** `effect-mesh gateway`: a door of the mesh. */
+import { Effect, Layer } from "effect"
+import { Command } from "effect/cli"
+import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
+import * as Consul from "./consul.ts"
+import { reopenOnHangup } from "./executable.ts"
+import { flags } from "./gateway/Flags.ts"
+import { serve } from "./gateway/Serve.ts"
+import * as Log from "./Log.ts"
+import * as Telemetry from "./proxy/Telemetry.ts"
+import * as Refusals from "./refusals.ts"
+
+export const gateway = Command.make(
+  "gateway",
+  flags,
+  Effect.fn("cli.gateway")(function*(options) {
+    yield* GarbageCollection.tuneForRelaying
+    reopenOnHangup(yield* AccessLogWriter.Reopening)
+    const telemetry = yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))
+    // The scope closes inside: what has to be said to the agent at the end needs the client.
+    yield* serve(options).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Layer.mergeAll(Consul.layer(options), Log.layer(options, telemetry.loggers), Refusals.layer(options))
+      ),
+      Effect.provideContext(telemetry.context)
+    )
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Run a gateway, as it is registered with the local Consul agent or as flags describe it. A mesh gateway is the door between " +
+      "datacenters: it reads the name that a TLS client asks for, and passes its bytes on unopened, to a healthy instance " +
+      "here or to a gateway there. It replaces `consul connect envoy -gateway=mesh`."
+  ),
+  Command.withShortDescription("Run a gateway of the mesh"),
+  Command.withExamples([
+    { command: "effect-mesh gateway --mesh", description: "The mesh gateway that is registered at the agent" },
+    {
+      command: "effect-mesh gateway --mesh --register --address 10.0.0.5:8443 --wan-address 198.51.100.7:443",
+      description: "One that is registered while it runs"
+    }
+  ])
+)

@@ -1,0 +1,60 @@
+/** Runs the gateway that the options name or describe, until it is interrupted, fails or has left. */
+import { Effect, type Scope } from "effect"
+import * as Fleet from "../../admin/Fleet.ts"
+import type * as ConsulClient from "../../consul/ConsulClient.ts"
+import type * as Gateway from "../../gateway/Gateway.ts"
+import * as MeshGateway from "../../gateway/MeshGateway.ts"
+import type * as LogThreshold from "../../observe/LogThreshold.ts"
+import * as OpenFiles from "../../sidecar/OpenFiles.ts"
+import * as GatewayRegistration from "../../watch/GatewayRegistration.ts"
+import * as Log from "../Log.ts"
+import * as AccessLogFlags from "../proxy/AccessLogFlags.ts"
+import * as Admin from "../proxy/Admin.ts"
+import type * as Registered from "../proxy/Registered.ts"
+import type * as Flags from "./Flags.ts"
+import * as GatewayRegistered from "./Registered.ts"
+
+type Failure =
+  | Registered.Failure
+  | MeshGateway.Failure
+  | Gateway.GatewayFailed
+  | Effect.Error<ReturnType<typeof Admin.open>>
+
+/** What goes wrong at its start, or with it as a whole, ends the program. */
+export const serve = Effect.fn(function*(
+  options: Flags.Options
+): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | LogThreshold.LogThreshold | Scope.Scope> {
+  yield* OpenFiles.warnIfFew()
+  const kind = yield* Effect.fromResult(GatewayRegistered.kindOf(options))
+  const described = yield* Effect.fromResult(GatewayRegistered.described(kind, options))
+  const fleet = Fleet.single()
+  yield* Admin.open(options, fleet)
+  const start = Effect.gen(function*() {
+    const source = described === undefined
+      ? GatewayRegistration.layer({ kind, proxyId: yield* GatewayRegistered.find(kind, options) })
+      : GatewayRegistration.layerDescribed(described.registration)
+    return yield* Effect.provide(MeshGateway.make(settings(options)), source)
+  })
+  const gateway = yield* fleet.start(kind, start)
+  if (described !== undefined) yield* GatewayRegistered.keep(described)
+  yield* Log.announce(options, describe(gateway.status()), keys(gateway.status()))
+  yield* Effect.raceFirst(gateway.failed, gateway.left)
+})
+
+const settings = (options: Flags.Options): Omit<Gateway.Options, "announce"> => ({
+  readyWithin: `${options.startTimeout} seconds`,
+  accessLog: AccessLogFlags.choice(options),
+  shutdownDelay: options.shutdownDelay,
+  drain: options.drainTimeout
+})
+
+/** What it is and where it listens, a line for each. */
+const describe = ({ listeners, registration: { kind, proxyId } }: Gateway.Status): string =>
+  [`${proxyId} is a ${kind}`, ...listeners.map(({ address, name }) => `  ${name} → ${address}`)].join("\n")
+
+/** The same as keys of a log entry. */
+const keys = ({ listeners, registration: { kind, proxyId } }: Gateway.Status): Readonly<Record<string, unknown>> => ({
+  gateway: proxyId,
+  kind,
+  listeners: listeners.map(({ address, name }) => ({ name, address }))
+})

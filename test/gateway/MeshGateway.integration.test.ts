@@ -1,0 +1,250 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import * as Gateways from "../support/gateways.ts"
+import * as Hellos from "../support/clientHellos.ts"
+import * as scrape from "../support/scrape.ts"
+import * as sockets from "../support/sockets.ts"
+import * as agent from "../support/consul.ts"
+
+const { call, connect, eventually, say } = Gateways
+
+const serviceOf = (peer: string) => peer.slice(peer.indexOf("/dc/"))
+
+/** Sends bytes, and waits until the gateway has closed: what it said meanwhile. */
+const answerTo = (port: number, bytes: Uint8Array) =>
+  Effect.scoped(Effect.flatMap(sockets.connect(port), (socket) =>
+    Effect.callback<string>((resume) => {
+      let text = ""
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString("hex")))
+      socket.on("error", () => {})
+      socket.once("close", () => resume(Effect.succeed(text)))
+      socket.write(bytes)
+    })))
+
+describe("MeshGateway", () => {
+  it.live("passes connections on by the name that they ask for, unopened", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      yield* dc1.service("api")
+      yield* dc1.service("db")
+      const gateway = yield* dc1.gateway()
+      const web = yield* dc1.identity("web")
+      const api = yield* eventually(call(gateway.port, web, sni("api")))
+      assert.deepStrictEqual([api.answer, serviceOf(api.peer)], ["HELLO", "/dc/dc1/svc/api"])
+      const db = yield* eventually(call(gateway.port, web, sni("db").toUpperCase()))
+      assert.deepStrictEqual([db.answer, serviceOf(db.peer)], ["HELLO", "/dc/dc1/svc/db"])
+      const [listener] = gateway.status().listeners
+      assert.strictEqual(listener!.counts.accepted, 2)
+    }))
+
+  it.live("takes callers of another datacenter to their service through the gateway there", () =>
+    Effect.gen(function*() {
+      const { dc1, dc2, sni } = yield* Gateways.two
+      yield* dc2.service("api")
+      const here = yield* dc1.gateway()
+      const there = yield* dc2.gateway()
+      const web = yield* dc1.identity("web")
+      const { answer, peer } = yield* eventually(call(here.port, web, sni("api", "dc2")))
+      assert.deepStrictEqual([answer, serviceOf(peer)], ["HELLO", "/dc/dc2/svc/api"])
+      assert.strictEqual(there.status().listeners[0]!.counts.accepted, 1)
+      assert.strictEqual(here.status().listeners[0]!.counts.accepted, 1)
+    }))
+
+  it.live("goes on with those that it has while the line between the datacenters is cut", () =>
+    Effect.gen(function*() {
+      const { dc1, dc2, sni, wan } = yield* Gateways.two
+      yield* dc2.service("api")
+      const here = yield* dc1.gateway()
+      yield* dc2.gateway()
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(here.port, web, sni("api", "dc2")))
+      wan.set("dc1", "dc2", { isCut: true })
+      assert.strictEqual((yield* call(here.port, web, sni("api", "dc2"))).answer, "HELLO")
+    }))
+
+  it.live("follows the catalog: services come and go, and subsets are what their resolver says", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      const gateway = yield* dc1.gateway()
+      const web = yield* dc1.identity("web")
+      assert.strictEqual((yield* Effect.exit(call(gateway.port, web, sni("api"))))._tag, "Failure")
+      yield* dc1.service("api", { id: "api-1", meta: { version: "1" } })
+      const second = yield* dc1.service("api", { id: "api-2", meta: { version: "2" } })
+      yield* eventually(call(gateway.port, web, sni("api")))
+      assert.strictEqual((yield* Effect.exit(call(gateway.port, web, sni("v2.api"))))._tag, "Failure")
+      yield* dc1.write({
+        Kind: "service-resolver",
+        Name: "api",
+        Subsets: { v2: { Filter: "Service.Meta.version == 2" } }
+      })
+      yield* eventually(call(gateway.port, web, sni("v2.api")))
+      for (let i = 0; i < 4; i++) yield* call(gateway.port, web, sni("v2.api"))
+      assert.isAtLeast(second.status().listeners[0]!.counts.accepted, 5)
+      yield* dc1.deregister("api-2")
+      yield* eventually(Effect.flip(call(gateway.port, web, sni("v2.api"))))
+      assert.strictEqual((yield* eventually(call(gateway.port, web, sni("api")))).answer, "HELLO")
+    }))
+
+  it.live("goes to another instance where one does not answer", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      const first = yield* dc1.service("api", { id: "api-1" })
+      yield* dc1.service("api", { id: "api-2" })
+      const gateway = yield* dc1.gateway()
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(gateway.port, web, sni("api")))
+      yield* first.stop // and its registration stays
+      for (let i = 0; i < 4; i++) assert.strictEqual((yield* call(gateway.port, web, sni("api"))).answer, "HELLO")
+    }))
+
+  it.live("lets ends of streams through, and cuts what was cut", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      yield* dc1.service("api")
+      const gateway = yield* dc1.gateway()
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(gateway.port, web, sni("api")))
+      const open = yield* connect(gateway.port, web, sni("api"))
+      yield* say(open, "a")
+      const ended = yield* Effect.callback<string>((resume) => {
+        open.socket.once("end", () => resume(Effect.succeed("ended")))
+        open.socket.end()
+      })
+      assert.strictEqual(ended, "ended")
+      const cut = yield* connect(gateway.port, web, sni("api"))
+      yield* say(cut, "a")
+      cut.transport.resetAndDestroy()
+      yield* eventually(Effect.sync(() => assert.strictEqual(gateway.status().listeners[0]!.counts.open, 0)))
+    }))
+
+  describe("turned away", () => {
+    const trustDomain = "99999999-2222-3333-4444-555555555555.consul"
+    const hostile: ReadonlyArray<readonly [string, (sni: (service: string, dc?: string) => string) => Buffer, string]> =
+      [
+        ["an unknown service", (sni) => Hellos.hello(Hellos.serverName(sni("nobody"))), "unknown_service"],
+        ["an unknown subset", (sni) => Hellos.hello(Hellos.serverName(sni("v9.api"))), "unknown_service"],
+        [
+          "another namespace",
+          (sni) => Hellos.hello(Hellos.serverName(sni("api").replace(".default.", ".x."))),
+          "unknown_service"
+        ],
+        ["an unknown datacenter", (sni) => Hellos.hello(Hellos.serverName(sni("api", "dc9"))), "unknown_datacenter"],
+        ["a wildcard", (sni) => Hellos.hello(Hellos.serverName(sni("*"))), "bad_server_name"],
+        ["a path", (sni) => Hellos.hello(Hellos.serverName(sni("../api"))), "bad_server_name"],
+        ["a long name", (sni) => Hellos.hello(Hellos.serverName(sni("a".repeat(300)))), "bad_server_name"],
+        ["a name of many labels", (sni) => Hellos.hello(Hellos.serverName(sni("a.b.c.api"))), "unknown_name"],
+        [
+          "two names",
+          (sni) => Hellos.hello(Hellos.serverName(sni("api")), Hellos.serverName(sni("db"))),
+          "duplicate_extension"
+        ],
+        [
+          "another trust domain",
+          () => Hellos.hello(Hellos.serverName(`api.default.dc1.internal.${trustDomain}`)),
+          "other_trust_domain"
+        ],
+        ["the web", () => Hellos.hello(Hellos.serverName("example.com")), "unknown_name"],
+        ["no name", () => Hellos.hello(), "no_name"],
+        ["a plain request", () => Buffer.from("GET / HTTP/1.1\r\nhost: api\r\n\r\n"), "not_tls"]
+      ]
+
+    it.live("is whatever leads to no service, and nobody hears of it", () =>
+      scrape.fresh(Effect.gen(function*() {
+        const { dc1, sni } = yield* Gateways.one
+        let reached = 0
+        const { port } = yield* sockets.server((socket) => {
+          reached++
+          socket.destroy()
+        })
+        // Where a sidecar would be: whatever comes to it, comes to the service.
+        const trap = yield* sockets.server((socket) => {
+          reached++
+          socket.destroy()
+        })
+        yield* dc1.put({
+          Name: "api",
+          Port: port,
+          Connect: {
+            SidecarService: { Port: trap.port, Checks: [{ Name: "always", TTL: "1h", Status: "passing" }] }
+          }
+        })
+        const gateway = yield* dc1.gateway()
+        for (const [, bytes, reason] of hostile) {
+          assert.strictEqual(yield* answerTo(gateway.port, bytes(sni)), "")
+          const samples = yield* scrape.samples
+          const of = Object.entries(samples).filter(([name]) => name.startsWith("mesh_gateway_refusals_total"))
+          assert.isTrue(
+            of.some(([name, value]) => name.includes(`reason="${reason}"`) && value > 0),
+            `${reason} in ${JSON.stringify(of)}`
+          )
+        }
+        assert.strictEqual(reached, 0)
+        assert.strictEqual(gateway.status().listeners[0]!.counts.accepted, 0)
+      })))
+
+    it.live("is whoever does not say in time what it wants", () =>
+      Effect.gen(function*() {
+        const { dc1, sni } = yield* Gateways.one
+        const gateway = yield* dc1.gateway({ config: { handshake_timeout_ms: 100 } })
+        const bytes = Hellos.hello(Hellos.serverName(sni("api")))
+        assert.strictEqual(yield* answerTo(gateway.port, bytes.subarray(0, 50)), "")
+        assert.deepStrictEqual(gateway.status().listeners[0]!.counts.refused, { too_slow: 1 })
+      }))
+
+    it.live("is nothing that connects and leaves without a word, as probes do", () =>
+      Effect.gen(function*() {
+        const { dc1 } = yield* Gateways.one
+        const gateway = yield* dc1.gateway()
+        yield* Effect.scoped(sockets.connect(gateway.port))
+        yield* eventually(Effect.sync(() => assert.strictEqual(gateway.status().listeners[0]!.counts.handshaking, 0)))
+        assert.deepStrictEqual(gateway.status().listeners[0]!.counts.refused, {})
+      }))
+
+    it.live("are those beyond the limits of the registration", () =>
+      Effect.gen(function*() {
+        const { dc1, sni } = yield* Gateways.one
+        yield* dc1.service("api")
+        const gateway = yield* dc1.gateway({ config: { max_inbound_connections: 1 } })
+        const web = yield* dc1.identity("web")
+        yield* eventually(call(gateway.port, web, sni("api")))
+        const first = yield* eventually(connect(gateway.port, web, sni("api")))
+        yield* Effect.flip(call(gateway.port, web, sni("api")))
+        assert.strictEqual(yield* say(first, "still"), "STILL")
+      }))
+  })
+
+  it.live("leaves without losing a call: it is in maintenance first, and what is open has its time", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      yield* dc1.service("api")
+      const gateway = yield* dc1.gateway({ shutdownDelay: "100 millis" })
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(gateway.port, web, sni("api")))
+      const open = yield* connect(gateway.port, web, sni("api"))
+      const leaving = yield* Effect.forkChild(gateway.leave, { startImmediately: true })
+      yield* eventually(Effect.flatMap(
+        dc1.call("checks", (api) => api.agent.checks({ query: {} })),
+        ({ body }) => Effect.sync(() => assert.property(body, "_service_maintenance:mesh-gateway"))
+      ))
+      assert.strictEqual(yield* say(open, "still"), "STILL")
+      open.socket.end()
+      yield* Effect.promise(() => new Promise((resolve) => open.socket.once("close", resolve)))
+      yield* Fiber.join(leaving)
+      assert.strictEqual(gateway.status().phase, "gone")
+      yield* Effect.flip(sockets.connect(gateway.port))
+    }))
+
+  it.live("listens where its registration says, also under several names", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      yield* dc1.service("api")
+      const other = yield* agent.freePort
+      const gateway = yield* dc1.gateway({
+        config: { envoy_gateway_bind_addresses: { more: { address: "127.0.0.1", port: other } } }
+      })
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(gateway.port, web, sni("api")))
+      assert.strictEqual((yield* call(other, web, sni("api"))).answer, "HELLO")
+      assert.deepStrictEqual(gateway.status().listeners.map(({ name }) => name), ["mesh default", "mesh more"])
+    }))
+})

@@ -1,0 +1,194 @@
+/** Two datacenters with services, and the gateways between them. */
+import type * as Net from "node:net"
+import { connect as connectTcp } from "node:net"
+import * as Tls from "node:tls"
+import { Context, type Duration, Effect, Exit, Layer, Redacted, Schedule, Schema, Scope } from "effect"
+import * as Datacenters from "../../src/agent/Datacenters.ts"
+import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as MeshGateway from "../../src/gateway/MeshGateway.ts"
+import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
+import * as GatewayRegistration from "../../src/watch/GatewayRegistration.ts"
+import * as agent from "./consul.ts"
+import * as sockets from "./sockets.ts"
+
+/** What proves who a client is, and whom it trusts. */
+export interface Identity {
+  readonly cert: string
+  readonly key: string
+  readonly ca: ReadonlyArray<string>
+}
+
+export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, unknown, R> =>
+  Effect.retry(
+    Effect.catchDefect(effect, Effect.fail),
+    Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
+  )
+
+const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
+  const consul = yield* Layer.build(ConsulClient.layer({ address }))
+  const { call } = Context.get(consul, ConsulClient.ConsulClient)
+  const scope = yield* Effect.scope
+  const put = (service: Schema.JsonObject & { readonly Name: string }) =>
+    call("register", (api) => api.agent.registerService({ query: {}, payload: service }))
+
+  return {
+    name,
+    address,
+    consul,
+    call,
+    put,
+    write: (payload: Schema.JsonObject & { readonly Kind: string; readonly Name: string }) =>
+      call("write", (api) => api.config.write({ query: {}, payload })),
+    deregister: (id: string) => call("deregister", (api) => api.agent.deregisterService({ params: { id }, query: {} })),
+
+    /** A service whose application answers in upper case, or listens on `port`, with a sidecar. */
+    service: Effect.fnUntraced(function*(
+      service: string,
+      options: { readonly id?: string; readonly port?: number; readonly meta?: Record<string, string> } = {}
+    ) {
+      const id = options.id ?? service
+      const port = options.port ?? (yield* sockets.shouting).port
+      const sidecarPort = yield* agent.freePort
+      yield* agent.put({ name: service, id, port, meta: options.meta ?? {}, sidecar: { port: sidecarPort } }).pipe(
+        Effect.provideContext(consul)
+      )
+      const own = yield* Scope.fork(scope)
+      const sidecar = yield* ConsulSidecar.make({ proxyId: `${id}-sidecar-proxy`, drain: "200 millis" }).pipe(
+        Scope.provide(own),
+        Effect.provideContext(consul)
+      )
+      return { ...sidecar, sidecarPort, stop: Scope.close(own, Exit.void) }
+    }),
+
+    /** A mesh gateway, registered and running. */
+    gateway: Effect.fnUntraced(function*(options: {
+      readonly id?: string
+      readonly config?: Schema.JsonObject
+      readonly shutdownDelay?: Duration.Input
+    } = {}) {
+      const id = options.id ?? "mesh-gateway"
+      const port = yield* agent.freePort
+      yield* put({
+        Kind: "mesh-gateway",
+        Name: "mesh-gateway",
+        ID: id,
+        Address: "127.0.0.1",
+        Port: port,
+        TaggedAddresses: { wan: { Address: "127.0.0.1", Port: port } },
+        Proxy: { Config: options.config ?? {} }
+      })
+      const own = yield* Scope.fork(scope)
+      const gateway = yield* MeshGateway.make({ drain: "200 millis", shutdownDelay: options.shutdownDelay }).pipe(
+        Effect.provide(GatewayRegistration.layer({ proxyId: id, kind: "mesh-gateway" })),
+        Scope.provide(own),
+        Effect.provideContext(consul)
+      )
+      return { ...gateway, id, port, stop: Scope.close(own, Exit.void) }
+    }),
+
+    identity: Effect.fnUntraced(function*(service: string) {
+      const { body } = yield* call("leaf", (api) => api.agent.caLeaf({ params: { service }, query: {} }))
+      const { body: { Roots } } = yield* call("roots", (api) => api.agent.caRoots({ query: {} }))
+      const key: unknown = body.PrivateKeyPEM
+      return {
+        cert: body.CertPEM,
+        key: Redacted.isRedacted(key) ? String(Redacted.value(key)) : String(key),
+        ca: Roots.map(({ RootCert }) => RootCert)
+      } satisfies Identity
+    }),
+
+    trustDomain: Effect.map(
+      call("roots", (api) => api.agent.caRoots({ query: {} })),
+      ({ body }) => body.TrustDomain
+    )
+  }
+})
+
+/** `dc1` is the primary. */
+export const two = Effect.gen(function*() {
+  const { agents, wan } = yield* Datacenters.make({ datacenters: ["dc1", "dc2"], port: 0 })
+  const dc1 = yield* datacenter(agents[0].address, "dc1")
+  const dc2 = yield* datacenter(agents[1]!.address, "dc2")
+  return { dc1, dc2, wan, sni: nameIn(yield* dc1.trustDomain) }
+})
+
+export const one = Effect.gen(function*() {
+  const { agents: [{ address }] } = yield* Datacenters.make({ datacenters: ["dc1"], port: 0 })
+  const dc1 = yield* datacenter(address, "dc1")
+  return { dc1, sni: nameIn(yield* dc1.trustDomain) }
+})
+
+/** The name of a service, or of a subset, in a datacenter. */
+const nameIn = (trustDomain: string) => (service: string, datacenter = "dc1"): string =>
+  `${service}.default.${datacenter}.internal.${trustDomain}`
+
+/** What became of a connection instead: Node's code, or `closed`. */
+export class Lost extends Schema.TaggedError<Lost>()("Lost", { why: Schema.String }) {
+  override readonly message = this.why
+}
+
+const lost = (error: Error) => new Lost({ why: "code" in error ? String(error.code) : error.message })
+
+/** A connection to the service of this name through a gateway, and who has answered. */
+export interface Call {
+  readonly socket: Tls.TLSSocket
+  readonly transport: Net.Socket
+  /** The SPIFFE id. */
+  readonly peer: string
+  /** Of its certificate. */
+  readonly fingerprint: string
+}
+
+export const connect = (
+  port: number,
+  { ca, cert, key }: Identity,
+  servername: string | undefined
+): Effect.Effect<Call, Lost, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Call, Lost>((resume) => {
+      const transport = connectTcp({ port, host: "127.0.0.1" })
+      const failed = (error: Error) => resume(Effect.fail(lost(error)))
+      transport.on("error", failed)
+      transport.once("connect", () => {
+        const socket = Tls.connect({
+          socket: transport,
+          ca: [...ca],
+          cert,
+          key,
+          checkServerIdentity: () => undefined,
+          ...(servername === undefined ? {} : { servername })
+        })
+        socket.on("error", failed)
+        socket.on("close", () => failed(new Error("closed")))
+        socket.once("secureConnect", () => {
+          const { fingerprint256: fingerprint, subjectAltName = "" } = socket.getPeerX509Certificate()!
+          const peer = /URI:(\S+)/.exec(subjectAltName)?.[1] ?? ""
+          resume(Effect.succeed({ socket, transport, peer, fingerprint }))
+        })
+      })
+    }),
+    ({ socket, transport }) =>
+      Effect.sync(() => {
+        socket.destroy()
+        transport.destroy()
+      })
+  )
+
+/** Says something, and waits for the answer. */
+export const say = ({ socket }: Call, text: string): Effect.Effect<string, Lost> =>
+  Effect.callback((resume) => {
+    if (socket.destroyed) return resume(Effect.fail(new Lost({ why: "closed" })))
+    socket.once("data", (chunk) => resume(Effect.succeed(chunk.toString())))
+    socket.once("error", (error) => resume(Effect.fail(lost(error))))
+    socket.once("close", () => resume(Effect.fail(new Lost({ why: "closed" }))))
+    socket.write(text)
+  })
+
+/** One call: who has answered, and what. */
+export const call = (port: number, identity: Identity, servername: string | undefined, text = "hello") =>
+  Effect.scoped(
+    Effect.flatMap(
+      connect(port, identity, servername),
+      (made) => Effect.map(say(made, text), (answer) => ({ answer, peer: made.peer }))
+    )
+  )
