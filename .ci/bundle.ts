@@ -4,6 +4,7 @@
  * are loaded late. Programs that use the library have the plain modules beside it.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import http from "node:http"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { type OutputChunk, type Plugin, rolldown } from "rolldown"
@@ -18,6 +19,8 @@ const undici = createRequire(createRequire(import.meta.url).resolve("@effect/pla
 const importOf = (name: string, file: string) =>
   `import ${name} from ${JSON.stringify(undici.resolve(`undici/lib/${file}.js`))}`
 
+const browserNames = new Set(["CloseEvent", "MessageEvent", "WebSocket"])
+
 /** Modules in place of others. */
 const replaced: Readonly<Record<string, string>> = {
   // What is used of it, put together as it does: without `fetch`, mocks, caches and WebSockets.
@@ -31,13 +34,19 @@ const replaced: Readonly<Record<string, string>> = {
     export { Agent, Dispatcher, errors, Pool }
     export default {}
   `,
+  // An import of it asks for each of its names, one of which has Node load its `fetch`: 13 MB.
+  "node:http": `
+    const http = process.getBuiltinModule("node:http")
+    export const { ${Object.keys(http).filter((name) => !browserNames.has(name)).join(", ")} } = http
+    export default http
+  `,
   // Nobody sends one. Node loads its `fetch` as soon as somebody asks whether a body is one.
   "no-form": "export class FormData {}"
 }
 
 const replace: Plugin = {
   name: "replace",
-  resolveId: (source) => Object.hasOwn(replaced, source) ? `\0${source}` : null,
+  resolveId: (source, _, { kind }) => kind !== "require-call" && Object.hasOwn(replaced, source) ? `\0${source}` : null,
   load: (id) => replaced[id.slice(1)] ?? null
 }
 

@@ -1,7 +1,8 @@
 /** X.509 certificates as values, for everything that is not once per connection. */
+import { X509Certificate } from "node:crypto"
 import { Result, Schema } from "effect"
+import * as CertificateExtensions from "./CertificateExtensions.ts"
 import * as SpiffeId from "./SpiffeId.ts"
-import * as x509 from "./x509.ts"
 
 export interface Certificate {
   readonly pem: string
@@ -43,7 +44,7 @@ export const parseAll = (
   const certificates: Array<Certificate> = []
   for (const block of blocks) {
     try {
-      certificates.push(read(new x509.X509Certificate(block), block))
+      certificates.push(read(new X509Certificate(block), block))
     } catch {
       return Result.fail(new InvalidCertificate({ what, why: `certificate ${certificates.length + 1} is malformed` }))
     }
@@ -61,8 +62,8 @@ export const parse = (pem: string, what: string): Result.Result<Certificate, Inv
 /** One certificate as it comes in a handshake. */
 export const fromDer = (der: Uint8Array, what: string): Result.Result<Certificate, InvalidCertificate> => {
   try {
-    const certificate = new x509.X509Certificate(Uint8Array.from(der))
-    return Result.succeed(read(certificate, certificate.toString("pem")))
+    const certificate = new X509Certificate(der)
+    return Result.succeed(read(certificate, certificate.toString().trimEnd()))
   } catch {
     return Result.fail(new InvalidCertificate({ what, why: "it is malformed" }))
   }
@@ -82,29 +83,24 @@ export const colonHex = (hex: string): string => hex.replace(/(..)(?!$)/g, "$1:"
 /** Lower-case hex without separators, because both `0A:1B` and `0a1b` occur in practice. */
 export const normalHex = (text: string): string => text.replaceAll(":", "").toLowerCase()
 
-const read = (certificate: x509.X509Certificate, pem: string): Certificate => {
-  const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? []
-  return {
-    pem: `${pem}\n`,
-    serial: colonHex(certificate.serialNumber),
-    subject: certificate.subject,
-    notBefore: certificate.notBefore,
-    notAfter: certificate.notAfter,
-    uris: names.filter((name) => name.type === "url").map((name) => name.value),
-    isCa: certificate.getExtension(x509.BasicConstraintsExtension)?.ca ?? false,
-    maySign: ((certificate.getExtension(x509.KeyUsagesExtension)?.usages ?? 0) & signing) !== 0,
-    key: keyKind(certificate.publicKey.algorithm),
-    subjectKeyId: hexOf(certificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId),
-    authorityKeyId: hexOf(certificate.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId)
-  }
-}
+/** OpenSSL has read all of it before, as it will in handshakes. */
+const read = (certificate: X509Certificate, pem: string): Certificate => ({
+  pem: `${pem}\n`,
+  serial: colonHex(certificate.serialNumber),
+  subject: (certificate.subject ?? "").replaceAll("\n", ", "),
+  notBefore: certificate.validFromDate,
+  notAfter: certificate.validToDate,
+  key: keyKind(certificate),
+  ...CertificateExtensions.read(certificate.raw)
+})
 
-const signing = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign
+/** Curves by the names that people know, and Web Crypto has. */
+const curves: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" }
 
-const hexOf = (text: string | undefined): string | undefined => text === undefined ? undefined : normalHex(text)
-
-const keyKind = (algorithm: { readonly name: string }): KeyKind => {
-  if ("namedCurve" in algorithm) return { _tag: "Ec", curve: String(algorithm.namedCurve) }
-  if ("modulusLength" in algorithm) return { _tag: "Rsa", bits: Number(algorithm.modulusLength) }
-  return { _tag: "Other", name: algorithm.name }
+const keyKind = (certificate: X509Certificate): KeyKind => {
+  const { asymmetricKeyDetails: { modulusLength, namedCurve } = {}, asymmetricKeyType = "unknown" } =
+    certificate.publicKey
+  if (namedCurve !== undefined) return { _tag: "Ec", curve: curves[namedCurve] ?? namedCurve }
+  if (modulusLength !== undefined) return { _tag: "Rsa", bits: modulusLength }
+  return { _tag: "Other", name: asymmetricKeyType }
 }
