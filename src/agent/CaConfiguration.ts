@@ -16,11 +16,11 @@ export interface CaConfiguration {
   readonly shown: Settings
 }
 
-export type ProviderName = "consul" | "files"
+export type ProviderName = "consul" | "files" | "vault"
 
 type Settings = { readonly [key: string]: Schema.Json }
 
-const providers: ReadonlyArray<string> = ["consul", "files"] satisfies ReadonlyArray<ProviderName>
+const providers: ReadonlyArray<string> = ["consul", "files", "vault"] satisfies ReadonlyArray<ProviderName>
 
 /** The defaults of `agent/config`, except the lifetime of leaves. */
 export const initial = (leafTtl: Duration.Duration): CaConfiguration => ({

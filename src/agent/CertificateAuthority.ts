@@ -98,12 +98,7 @@ export const signAuthority = (options: {
   readonly ttl: number
 }): Effect.Effect<string, IssueError> =>
   issue(`an intermediate certificate of ${options.trustDomain}`, async () => {
-    const { csr, uris } = await Requests.read(options.csr)
-    const domain = `spiffe://${options.trustDomain}`
-    if (uris.length > 1) throw new Error(`incoming CSR has unexpected number of URIs: ${uris.length}`)
-    if (uris[0] !== undefined && uris[0].toLowerCase() !== domain.toLowerCase()) {
-      throw new Error(`incoming CSR domain ${JSON.stringify(uris[0])} is not valid for our domain "${domain}"`)
-    }
+    const csr = await Requests.readAuthority(options.csr, options.trustDomain)
     if (!maySignAuthorities(options.signer.certificate)) {
       throw new Error("the certificate of this authority lets it sign leaves only (its path length is 0)")
     }

@@ -4,7 +4,7 @@
  *
  *   configure, rotate → Provider → cross-signed by the one before → Store.commit → leaves are issued again
  */
-import { Duration, Effect, Equal, Exit, Scope, Semaphore } from "effect"
+import { Clock, Duration, Effect, Equal, Exit, Option, Scope, Semaphore } from "effect"
 import type * as ConsulCa from "../consul/CertificateAuthority.ts"
 import * as ApiError from "../consul/ApiError.ts"
 import * as Provider from "./ca/Provider.ts"
@@ -130,6 +130,28 @@ export const make = Effect.fnUntraced(function*(options: {
       const provider = yield* current.provider.rotate
       yield* install({ provider, scope: current.scope }, { ...request, config })
     }))
+
+  /** What signs leaves is renewed after half of its life, where it is not the root (`runRenewIntermediate`). */
+  const renewals = Effect.gen(function*() {
+    while (true) {
+      const [signer] = active().authorities
+      const changed = store.changed(["roots"], store.indexOf(["roots"]))
+      if (signer === undefined) {
+        yield* changed
+        continue
+      }
+      const { life, renewAt } = RootView.lifeOf(signer)
+      const left = renewAt - (yield* Clock.currentTimeMillis)
+      if (Option.isSome(yield* Effect.timeoutOption(changed, Math.max(0, left)))) continue
+      yield* Effect.catch(
+        rotate({ crossSign: true }),
+        ({ why }) => Effect.logError(`what signs leaf certificates is not renewed: ${why}`)
+      )
+      // Also where there was nothing new to be had.
+      yield* Effect.sleep(Math.min(life / 10, Duration.toMillis(Duration.hours(1))))
+    }
+  })
+  yield* Effect.forkScoped(renewals)
 
   const configure = Effect.fnUntraced(function*(update: ConsulCa.ConfigurationUpdate) {
     const next = yield* Effect.fromResult(CaConfiguration.update(update, config))

@@ -34,11 +34,7 @@ export const read = ({ certificates, key, keyName, mesh, what }: Given): Effect.
       ({ message }) => new Provider.ProviderError({ why: message })
     )
     const path = yield* Effect.mapError(Effect.fromResult(pathOf(all)), refuse)
-    const now = yield* Clock.currentTimeMillis
-    for (const [below, authority] of path.entries()) {
-      const fault = faultOf(authority, below, mesh.trustDomain, now)
-      if (fault !== undefined) return yield* refuse(`has an authority (${authority.subject}) that ${fault}`)
-    }
+    yield* Effect.mapError(check(path, mesh.trustDomain), refuse)
     const { key: kind, privateKey } = yield* Effect.mapError(
       Keys.fromPem(key),
       (why) => new Provider.ProviderError({ why: `${keyName} ${why}` })
@@ -53,8 +49,20 @@ export const read = ({ certificates, key, keyName, mesh, what }: Given): Effect.
     }
   })
 
+/** Fails with why leaves that the first one signs would be refused, as a clause. */
+export const check = Effect.fnUntraced(function*(
+  path: ReadonlyArray<Certificate.Certificate>,
+  trustDomain: string
+): Effect.fn.Return<void, string> {
+  const now = yield* Clock.currentTimeMillis
+  for (const [below, authority] of path.entries()) {
+    const fault = faultOf(authority, below, trustDomain, now)
+    if (fault !== undefined) return yield* Effect.fail(`has an authority (${authority.subject}) that ${fault}`)
+  }
+})
+
 /** From the first one to a root, each signed by the one after it. */
-const pathOf = (
+export const pathOf = (
   all: readonly [Certificate.Certificate, ...Array<Certificate.Certificate>]
 ): Result.Result<ReadonlyArray<Certificate.Certificate>, string> => {
   const path = [all[0]]
@@ -74,7 +82,7 @@ const pathOf = (
   }
 }
 
-const issued = (issuer: Certificate.Certificate, subject: Certificate.Certificate): boolean => {
+export const issued = (issuer: Certificate.Certificate, subject: Certificate.Certificate): boolean => {
   const authority = new X509Certificate(issuer.pem)
   const certificate = new X509Certificate(subject.pem)
   return certificate.checkIssued(authority) && certificate.verify(authority.publicKey)

@@ -4,6 +4,7 @@ import type * as CaConfiguration from "../CaConfiguration.ts"
 import * as BuiltIn from "./BuiltIn.ts"
 import * as Files from "./Files.ts"
 import type * as Provider from "./Provider.ts"
+import * as Vault from "./Vault.ts"
 
 export const make = (
   mesh: Provider.Mesh,
@@ -14,5 +15,7 @@ export const make = (
       return BuiltIn.make(mesh, config)
     case "files":
       return Files.make(mesh, config)
+    case "vault":
+      return Vault.make(mesh, config)
   }
 }

@@ -48,8 +48,19 @@ export const read = async (pem: string) => {
   return { csr, uris: names.filter(({ type }) => type === "url").map(({ value }) => value) }
 }
 
+/** One for an authority, that may be one of this trust domain. Rejects others. */
+export const readAuthority = async (pem: string, trustDomain: string): Promise<x509.Pkcs10CertificateRequest> => {
+  const { csr, uris: [uri, ...others] } = await read(pem)
+  const domain = `spiffe://${trustDomain}`
+  if (others.length > 0) throw new Error(`incoming CSR has unexpected number of URIs: ${others.length + 1}`)
+  if (uri !== undefined && uri.toLowerCase() !== domain.toLowerCase()) {
+    throw new Error(`incoming CSR domain ${JSON.stringify(uri)} is not valid for our domain "${domain}"`)
+  }
+  return csr
+}
+
 /** As Consul names its authorities. */
-export const commonName = (role: "pri", trustDomain: string): string =>
+export const commonName = (role: "pri" | "vault", trustDomain: string): string =>
   `CN=${role}-${randomUUID().slice(0, 8)}.consul.ca.${trustDomain.slice(0, 8)}.consul`
 
 /** What makes an authority one of this trust domain only. Critical where it has no other name (RFC 5280, 4.2.1.6). */

@@ -51,9 +51,16 @@ export const make = (provider: Provider.Provider, crossed: ReadonlyArray<string>
   }
 }
 
-const names = { consul: "Consul", files: "Files" } as const
+const names = { consul: "Consul", files: "Files", vault: "Vault" } as const
 
 export const idOf = (pem: string): string => CertificateAuthority.fingerprint(new x509.X509Certificate(pem))
+
+/** How long a certificate lives, and when half of that is over: milliseconds. */
+export const lifeOf = (pem: string): { readonly life: number; readonly renewAt: number } => {
+  const { notAfter, notBefore } = new x509.X509Certificate(pem)
+  const life = notAfter.getTime() - notBefore.getTime()
+  return { life, renewAt: notBefore.getTime() + life / 2 }
+}
 
 /** In Consul's order: the one that signs leaves is the last. */
 export const intermediates = ({ authorities, crossed }: Kept): ReadonlyArray<string> => [
