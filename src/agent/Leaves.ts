@@ -102,10 +102,10 @@ export const make = Effect.fnUntraced(function*(options: {
               `no new leaf certificate for ${service}: ${error.message}. The one before is served meanwhile`
             )
           }
-          // Readers that wait for one by another root are to stop.
+          // Readers that wait for one by another root are to stop; those that wait for another leaf are not.
           store.commit(() => {
             kept.failed = error
-            return [undefined, [`leaf:${service}`]]
+            return [undefined, [`unsigned:${service}`]]
           })
         })
       ),
@@ -127,6 +127,7 @@ export const make = Effect.fnUntraced(function*(options: {
         const unread = (yield* Clock.currentTimeMillis) - kept.lastRead
         if (kept.readers === 0 && unread >= unreadLives * (notAfter - notBefore)) {
           all.delete(service)
+          store.forget(`unsigned:${service}`)
           return store.forget(`leaf:${service}`)
         }
       }
@@ -153,14 +154,13 @@ export const make = Effect.fnUntraced(function*(options: {
    * The leaf by what signs now: waits for the first one, and for the one after a rotation. One of before, where none can be had.
    */
   const fresh = (service: string, kept: Kept): Effect.Effect<Issued, ApiError.InternalError> =>
-    Effect.suspend(() => {
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const { failed, issued } = kept
-      if (issued !== undefined && (failed !== undefined || issued.signerId === roots.signer().id)) {
-        return Effect.succeed(issued)
-      }
+      const holds = issued !== undefined && issued.expires > now
+      if (holds && (failed !== undefined || issued.signerId === roots.signer().id)) return Effect.succeed(issued)
       if (failed !== undefined) return Effect.fail(new ApiError.InternalError({ body: failed.message }))
-      const topic = [`leaf:${service}`, "roots"] as const
-      return Effect.flatMap(store.changed(topic, store.indexOf(topic)), () => fresh(service, kept))
+      const topics = [`leaf:${service}`, `unsigned:${service}`, "roots"] as const
+      return Effect.flatMap(store.changed(topics, store.indexOf(topics)), () => fresh(service, kept))
     })
 
   const enter = (service: string) =>

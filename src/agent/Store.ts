@@ -19,6 +19,7 @@ export type Topic =
   | `service:${string}`
   | `connect:${string}`
   | `leaf:${string}`
+  | `unsigned:${string}`
   | `local:${string}`
 
 export interface Store {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { X509Certificate } from "node:crypto"
+import * as Provider from "../../src/agent/ca/Provider.ts"
 import * as Leaves from "../../src/agent/Leaves.ts"
 import * as Roots from "../../src/agent/Roots.ts"
 import * as Store from "../../src/agent/Store.ts"
@@ -122,6 +123,69 @@ describe("Leaves", () => {
     "draws %d as %d percent of a life of seconds",
     (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 6000, share), 1000 + 50 * percent)
   )
+})
+
+/** Leaves under a root that can be told to refuse, and to be another one. */
+const stubborn = Effect.gen(function*() {
+  const { roots, store } = yield* authority("100 hours")
+  let isRefusing = false
+  let generation = 0
+  const signer: Roots.Roots["signer"] = () => ({
+    ...roots.signer(),
+    id: String(generation),
+    sign: (csr) => isRefusing ? Effect.fail(new Provider.ProviderError({ why: "sealed" })) : roots.signer().sign(csr)
+  })
+  const leaves = yield* Leaves.make({ store, roots: { ...roots, signer }, datacenter: "dc1" })
+  return {
+    leaves,
+    refuse: (refuses: boolean) => {
+      isRefusing = refuses
+    },
+    rotate: () => {
+      generation++
+      store.commit(() => [undefined, ["roots"]])
+    }
+  }
+})
+
+describe("Leaves, where the provider does not sign", () => {
+  it.effect("serves the one before as long as it holds, and the next one as soon as it can be had", () =>
+    Effect.gen(function*() {
+      const { leaves, refuse, rotate } = yield* stubborn
+      const first = yield* leaves.get("web", {})
+      refuse(true)
+      rotate()
+      const meanwhile = yield* leaves.get("web", {})
+      assert.strictEqual(meanwhile.value.CertPEM, first.value.CertPEM)
+      const next = yield* Effect.forkChild(
+        leaves.get("web", { index: BigInt(first.index), wait: Duration.hours(1000) }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(next.pollUnsafe())
+      refuse(false)
+      while (next.pollUnsafe() === undefined) {
+        yield* TestClock.adjust("10 seconds")
+        yield* Effect.promise(() => new Promise(setImmediate))
+      }
+      assert.notStrictEqual((yield* Fiber.join(next)).value.CertPEM, first.value.CertPEM)
+    }))
+
+  it.effect("says why there is none, where there was none or it has expired", () =>
+    Effect.gen(function*() {
+      const { leaves, refuse } = yield* stubborn
+      refuse(true)
+      assert.strictEqual((yield* Effect.flip(leaves.get("api", {}))).body, "sealed")
+      refuse(false)
+      yield* leaves.get("web", {})
+      refuse(true)
+      // Keys are made outside the test's clock.
+      for (let hours = 0; hours < 101; hours++) {
+        yield* TestClock.adjust("1 hour")
+        yield* Effect.promise(() => new Promise(setImmediate))
+      }
+      assert.strictEqual((yield* Effect.flip(leaves.get("web", {}))).body, "sealed")
+    }))
 })
 
 describe("Roots", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Requests from "../../../src/agent/ca/Requests.ts"
@@ -104,6 +105,27 @@ describe("the provider files", () => {
       assert.isUndefined(Authority.refusal(leaf, [root.pem]))
       assert.strictEqual(roots.list().ActiveRootID, before.ActiveRootID)
       assert.strictEqual(roots.list().Roots.length, before.Roots.length)
+    }))
+
+  it.effect("reads them again when half of the life of what signs is over, without being told", () =>
+    Effect.gen(function*() {
+      const start = Date.now()
+      yield* TestClock.setTime(start)
+      const { config, root, write } = yield* company()
+      const { roots } = yield* Authority.make()
+      yield* roots.configure({ Provider: "files", Config: config })
+      const before = roots.list()
+      const next = yield* write({ notAfter: 120 * 60_000 })
+      const signs = () => roots.list().Roots.find(({ Active }) => Active)?.IntermediateCerts.at(-1)
+      yield* TestClock.adjust("29 minutes")
+      assert.notStrictEqual(signs(), next.pem)
+      while (signs() !== next.pem) {
+        yield* TestClock.adjust("1 minute")
+        yield* Effect.promise(() => new Promise(setImmediate))
+      }
+      assert.isBelow((yield* Clock.currentTimeMillis) - start, 60 * 60_000)
+      assert.strictEqual(roots.list().ActiveRootID, before.ActiveRootID)
+      assert.strictEqual(roots.list().Roots.find(({ Active }) => Active)?.RootCert, root.pem)
     }))
 
   it.live.each(
