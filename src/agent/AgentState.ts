@@ -1,7 +1,6 @@
 /** Everything that a running agent is made of, for the handlers of its API. */
 import { type Duration, Effect, type Scope } from "effect"
 import type { HttpServerRequest, HttpServerResponse } from "effect/http"
-import { randomUUID } from "node:crypto"
 import * as Health from "../consul/Health.ts"
 import type * as Provider from "./ca/Provider.ts"
 import * as CatalogStore from "./CatalogStore.ts"
@@ -22,6 +21,8 @@ export interface Settings {
   readonly nodeId: string
   /** Undefined: what Consul does without one, which is to allow, as ACLs are off. */
   readonly defaultIntentionPolicy: "allow" | "deny" | undefined
+  /** Of the primary datacenter: the others have the same. */
+  readonly clusterId: string
   readonly leafTtl: Duration.Duration
   readonly enableScriptChecks: boolean
   /** Of the sidecars that get their port here. */
@@ -69,7 +70,7 @@ export const make = Effect.fnUntraced(function*(
   const config = ConfigEntries.make({ store, datacenter: settings.datacenter })
   const primary = federation.member(federation.primary)?.state
   const roots = primary === undefined
-    ? yield* Roots.make({ store, clusterId: randomUUID(), leafTtl: settings.leafTtl })
+    ? yield* Roots.make({ store, clusterId: settings.clusterId, leafTtl: settings.leafTtl })
     : yield* SecondaryRoots.make({
       store,
       leafTtl: settings.leafTtl,

@@ -40,6 +40,8 @@ export interface Options {
   readonly nodeName?: string | undefined
   /** What holds where no intention matches. Default: allow, as in Consul. */
   readonly defaultIntentionPolicy?: "allow" | "deny" | undefined
+  /** The trust domain is this, and `.consul`. Default: a UUID, new with every agent. */
+  readonly clusterId?: string | undefined
   /** How long leaf certificates live; some seconds are enough. Default: 72 hours. */
   readonly leafTtl?: Duration.Input | undefined
   /** Requests without this token are denied. Default: none is needed. */
@@ -61,7 +63,7 @@ export interface DevelopmentAgent {
   readonly port: number
   readonly datacenter: string
   readonly nodeName: string
-  /** Of the mesh, without `spiffe://`. New with every agent. */
+  /** Of the mesh, without `spiffe://`. */
   readonly trustDomain: string
   /** A new root signs from now on, vouched for by the former one. Every leaf is issued again. */
   readonly rotateRoots: Effect.Effect<void, AgentError>
@@ -97,6 +99,7 @@ export const join = Effect.fnUntraced(function*(
     nodeName: options.nodeName ?? Os.hostname(),
     nodeId: randomUUID(),
     defaultIntentionPolicy: options.defaultIntentionPolicy,
+    clusterId: options.clusterId ?? randomUUID(),
     leafTtl: Duration.fromInputUnsafe(options.leafTtl ?? "72 hours"),
     enableScriptChecks: options.enableScriptChecks ?? false,
     sidecarPorts: options.sidecarPorts ?? LocalServices.sidecarPorts

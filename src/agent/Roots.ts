@@ -4,7 +4,7 @@
  *
  *   configure, rotate → Provider → cross-signed by the one before → Store.commit → leaves are issued again
  */
-import { Clock, Duration, Effect, Equal, Exit, Option, Scope, Semaphore } from "effect"
+import { Clock, Duration, Effect, Equal, Exit, Scope, Semaphore } from "effect"
 import type * as ConsulCa from "../consul/CertificateAuthority.ts"
 import * as ApiError from "../consul/ApiError.ts"
 import * as Provider from "./ca/Provider.ts"
@@ -91,6 +91,24 @@ export const make = Effect.fnUntraced(function*(options: {
       })
     ).pipe(Effect.delay(Duration.times(leafTtl, 2)), Effect.forkIn(scope))
 
+  /** What signs leaves is renewed after half of its life, where it is not the root (`runRenewIntermediate`). */
+  const renewLater = (provider: Provider.Provider): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const [signer] = provider.authorities
+      if (signer === undefined) return
+      const { life, renewAt } = RootView.lifeOf(signer)
+      // Rotating may bring nothing new.
+      const pause = Math.min(life / 10, Duration.toMillis(Duration.hours(1)))
+      yield* Effect.sleep(Math.max(pause, renewAt - (yield* Clock.currentTimeMillis)))
+      while (current.provider === provider) {
+        yield* Effect.catch(
+          rotate({ crossSign: true }),
+          ({ why }) => Effect.logError(`what signs leaf certificates is not renewed: ${why}`)
+        )
+        yield* Effect.sleep(pause)
+      }
+    })
+
   /** Makes `next` sign. Its root, where it is another one, is vouched for by the former one first. */
   const install = Effect.fnUntraced(function*(
     next: Current,
@@ -108,50 +126,39 @@ export const make = Effect.fnUntraced(function*(options: {
       : yield* before.provider.crossSign(next.provider.root)
     const leafTtl = Duration.max(config.leafTtl, change.config.leafTtl)
     yield* Effect.uninterruptible(Effect.gen(function*() {
-      const rotatedAt = store.commit((index) => {
+      const isKept = same && Equal.equals(next.provider.authorities, former.authorities)
+      const isConfigured = change.config !== config
+      const apply = (index: number) => {
+        current = next
+        config = change.config
+        if (isConfigured) configIndex = index
+        if (isKept) return
         const view = RootView.make(next.provider, crossed, index)
         const others = roots.filter(({ active, id }) => !active && id !== view.id)
         roots = same
           ? [...others, { ...view, createIndex: former.createIndex }]
           : [...others, { ...former, active: false, modifyIndex: index }, view]
-        current = next
-        if (change.config === config) return [index, ["roots"]]
-        config = change.config
-        configIndex = index
-        return [index, ["roots", "ca-config"]]
+      }
+      const topics: ReadonlyArray<Store.Topic> = [
+        ...(isKept ? [] : ["roots"] as const),
+        ...(isConfigured ? ["ca-config"] as const : [])
+      ]
+      const rotatedAt = topics.length === 0 ? store.index() : store.commit((index) => {
+        apply(index)
+        return [index, topics]
       })
+      if (topics.length === 0) apply(rotatedAt)
+      yield* Effect.forkIn(renewLater(next.provider), scope)
       if (!same) yield* prune(former.id, rotatedAt, leafTtl)
       if (next.scope !== before.scope) yield* Scope.close(before.scope, Exit.void)
     }))
   })
 
-  const rotate = (request: { readonly crossSign: boolean }) =>
+  const rotate = (request: { readonly crossSign: boolean }): Effect.Effect<void, Provider.ProviderError> =>
     changing.withPermit(Effect.gen(function*() {
       const provider = yield* current.provider.rotate
       yield* install({ provider, scope: current.scope }, { ...request, config })
     }))
-
-  /** What signs leaves is renewed after half of its life, where it is not the root (`runRenewIntermediate`). */
-  const renewals = Effect.gen(function*() {
-    while (true) {
-      const [signer] = active().authorities
-      const changed = store.changed(["roots"], store.indexOf(["roots"]))
-      if (signer === undefined) {
-        yield* changed
-        continue
-      }
-      const { life, renewAt } = RootView.lifeOf(signer)
-      const left = renewAt - (yield* Clock.currentTimeMillis)
-      if (Option.isSome(yield* Effect.timeoutOption(changed, Math.max(0, left)))) continue
-      yield* Effect.catch(
-        rotate({ crossSign: true }),
-        ({ why }) => Effect.logError(`what signs leaf certificates is not renewed: ${why}`)
-      )
-      // Also where there was nothing new to be had.
-      yield* Effect.sleep(Math.min(life / 10, Duration.toMillis(Duration.hours(1))))
-    }
-  })
-  yield* Effect.forkScoped(renewals)
 
   const configure = Effect.fnUntraced(function*(update: ConsulCa.ConfigurationUpdate) {
     const next = yield* Effect.fromResult(CaConfiguration.update(update, config))

@@ -9,6 +9,7 @@ const loaders = {
   check: async () => (await import("./check.ts")).check,
   top: async () => (await import("./top.ts")).top,
   agent: async () => (await import("./agent.ts")).agent,
+  ca: async () => (await import("./ca.ts")).ca,
   certs: async () => (await import("./certs.ts")).certs,
   policy: async () => (await import("./policy.ts")).policy,
   route: async () => (await import("./route.ts")).route

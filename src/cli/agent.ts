@@ -65,6 +65,15 @@ export const agent = Command.make(
     ),
     allowHost,
     enableScriptChecks,
+    clusterId: Flag.String("cluster-id").pipe(
+      Flag.withDescription("The trust domain is this, and .consul; default: another one with each start"),
+      Flag.withMetavar("UUID"),
+      Flag.filter(
+        (id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id),
+        () => "--cluster-id takes a UUID in lower case"
+      ),
+      Flag.optional
+    ),
     leafTtl: duration("leaf-ttl").pipe(
       Flag.withDescription("Lifetime of leaf certificates; they are renewed after 60 to 90 % of it"),
       Flag.withDefault(Duration.hours(72))
@@ -82,6 +91,7 @@ export const agent = Command.make(
         leafTtl: options.leafTtl,
         allowedHosts: options.allowHost,
         enableScriptChecks: options.enableScriptChecks,
+        clusterId: Option.getOrUndefined(options.clusterId),
         ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
       })
       const [running, ...others] = agents

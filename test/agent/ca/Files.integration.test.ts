@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -107,10 +107,21 @@ describe("the provider files", () => {
       assert.strictEqual(roots.list().Roots.length, before.Roots.length)
     }))
 
+  it.effect("changes nothing where the files are as they were", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.now())
+      const { config } = yield* company()
+      const { roots, store } = yield* Authority.make()
+      yield* roots.configure({ Provider: "files", Config: config })
+      const before = store.index()
+      yield* roots.rotate({ crossSign: true })
+      yield* roots.rotate({ crossSign: true })
+      assert.strictEqual(store.index(), before)
+    }))
+
   it.effect("reads them again when half of the life of what signs is over, without being told", () =>
     Effect.gen(function*() {
-      const start = Date.now()
-      yield* TestClock.setTime(start)
+      yield* TestClock.setTime(Date.now())
       const { config, root, write } = yield* company()
       const { roots } = yield* Authority.make()
       yield* roots.configure({ Provider: "files", Config: config })
@@ -119,11 +130,9 @@ describe("the provider files", () => {
       const signs = () => roots.list().Roots.find(({ Active }) => Active)?.IntermediateCerts.at(-1)
       yield* TestClock.adjust("29 minutes")
       assert.notStrictEqual(signs(), next.pem)
-      while (signs() !== next.pem) {
-        yield* TestClock.adjust("1 minute")
-        yield* Effect.promise(() => new Promise(setImmediate))
-      }
-      assert.isBelow((yield* Clock.currentTimeMillis) - start, 60 * 60_000)
+      yield* TestClock.adjust("2 minutes")
+      // Files are read outside the test's clock.
+      while (signs() !== next.pem) yield* Effect.promise(() => new Promise(setImmediate))
       assert.strictEqual(roots.list().ActiveRootID, before.ActiveRootID)
       assert.strictEqual(roots.list().Roots.find(({ Active }) => Active)?.RootCert, root.pem)
     }))
