@@ -16,9 +16,27 @@ export interface Vault {
   /** Of root. */
   readonly token: string
   /** What it answers under this token: `data`, or `auth`. */
-  readonly ask: (method: string, path: string, body?: unknown) => Effect.Effect<any>
+  readonly ask: (method: string, path: string, body?: unknown) => Effect.Effect<Fields>
   /** Whether it is a double. */
   readonly double: boolean
+}
+
+/** What is sent and answered, whatever the path. */
+export interface Fields {
+  readonly key_type: "ec"
+  readonly key_bits: 256 | 384 | 521
+  readonly common_name: string
+  readonly uri_sans: string
+  readonly csr: string
+  readonly ttl: string
+  readonly max_path_length?: number
+  readonly not_before_duration?: string
+  readonly certificate: string
+  readonly default: string
+  readonly keys: ReadonlyArray<string>
+  readonly key_id?: string
+  readonly role_id: string
+  readonly secret_id: string
 }
 
 export const make: Effect.Effect<Vault, never, Scope.Scope> = Effect.suspend(() =>
@@ -72,7 +90,7 @@ const real = (binary: string) =>
 interface Engine {
   readonly keys: Map<string, webcrypto.CryptoKeyPair>
   readonly issuers: Map<string, { readonly certificate: x509.X509Certificate; readonly key: string }>
-  role: any
+  role: Fields | undefined
   chosen: string
 }
 
@@ -196,14 +214,14 @@ const makeDouble = () => {
     if (engine.chosen === "") engine.chosen = id
     return id
   }
-  const generate = (body: any) => Keys.generate({ type: body.key_type, bits: body.key_bits })
+  const generate = (body: Fields) => Keys.generate({ type: body.key_type, bits: body.key_bits })
   const publicKeyOf = async (keys: webcrypto.CryptoKeyPair) =>
     new x509.PublicKey(new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey)))
   const urisOf = (csr: x509.Pkcs10CertificateRequest) =>
     (csr.extensions.find((each) => each instanceof x509.SubjectAlternativeNameExtension)?.names.items ?? [])
       .filter(({ type }) => type === "url").map(({ value }) => value)
 
-  const pki = async (engine: Engine, method: string, what: string, body: any): Promise<unknown> => {
+  const pki = async (engine: Engine, method: string, what: string, body: Fields): Promise<unknown> => {
     const [first = "", second = ""] = what.split("/")
     switch (`${method} ${what}`) {
       case "GET ca/pem":
@@ -258,8 +276,8 @@ const makeDouble = () => {
         return { data: { certificate: pem(certificate) } }
       }
       case "POST intermediate/set-signed": {
-        const [certificate] = body.certificate.match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----/g)
-          .map((text: string) => new x509.X509Certificate(text))
+        const [text = ""] = body.certificate.match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----/g) ?? []
+        const certificate = new x509.X509Certificate(text)
         for (const [key, keys] of engine.keys) {
           if (Buffer.from((await publicKeyOf(keys)).rawData).equals(Buffer.from(certificate.publicKey.rawData))) {
             return { data: { mapping: { [add(engine, certificate, key)]: key } } }
@@ -299,7 +317,7 @@ const makeDouble = () => {
     throw new Refusal(405, "unsupported operation")
   }
 
-  return async (method: string, path: string, token: string, body: any): Promise<unknown> => {
+  return async (method: string, path: string, token: string, body: Fields): Promise<unknown> => {
     if (path === "auth/approle/login") {
       if (body.role_id !== appRole.role_id || body.secret_id !== appRole.secret_id) {
         throw new Refusal(400, "invalid role or secret ID")

@@ -69,7 +69,7 @@ describe("the provider vault", () => {
       // The one before is not kept in Vault: only the root, and what signs, which has a key.
       const { keys } = yield* vault.ask("GET", "connect/intermediate/issuers?list=true")
       const held = yield* Effect.forEach(
-        keys as Array<string>,
+        keys,
         (id) => vault.ask("GET", `connect/intermediate/issuer/${id}`)
       )
       assert.strictEqual(held.filter(({ key_id }) => key_id !== "" && key_id !== undefined).length, 1)
