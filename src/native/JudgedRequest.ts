@@ -24,13 +24,12 @@ export const handle = <E, R>(
     const { concluded: { decision, presented }, connection: { caller, remote } } = exchange
     const traced = Tracing.current("server")
     if (traced !== undefined) describe(traced, caller, service(), exchange.concluded)
-    const handled = Effect.provideService(app, PeerIdentity.PeerIdentity, {
+    return Effect.provideService(app, PeerIdentity.PeerIdentity, {
       caller,
       remote,
       decision,
       tokens: presented.size === 0 ? PeerIdentity.noTokens : TokenAdmission.claims(presented)
     })
-    return traced === undefined ? handled : withTraceState(handled, traced, request)
   })
 
 export const refuse = ({ refusal, service }: Listener): Effect.Effect<
@@ -64,18 +63,6 @@ const describe = (
   if (admission._tag !== "Admitted") {
     span.attribute(Tracing.attributes.refused, RequestAdmission.reasonOf(admission))
   }
-}
-
-/** Of a request that continues a trace. */
-const withTraceState = <A, E, R>(
-  handled: Effect.Effect<A, E, R>,
-  { span: { traceId } }: Tracing.Traced,
-  { headers }: HttpServerRequest.HttpServerRequest
-): Effect.Effect<A, E, R> => {
-  const value = headers["tracestate"]
-  return value === undefined || headers["traceparent"]?.includes(traceId) !== true
-    ? handled
-    : Effect.provideService(handled, Tracing.TraceState, { traceId, value })
 }
 
 const responseOf = ({ body, headers, status }: RefusalAnswer.RefusalAnswer): HttpServerResponse.HttpServerResponse =>

@@ -11,8 +11,9 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as Undici from "@effect/platform-node/Undici"
-import { Effect, Layer, Option, Result, Schedule, Tracer } from "effect"
-import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse, Url } from "effect/http"
+import { Effect, type Fiber, Function, Layer, Option, Result, Schedule, Tracer } from "effect"
+import { HttpClient, HttpClientError, HttpClientRequest, type HttpClientResponse, Url } from "effect/http"
+import * as Tracing from "../observe/Tracing.ts"
 import type * as SecureContexts from "../tls/SecureContexts.ts"
 import * as MeshDispatcher from "../outbound/http/MeshDispatcher.ts"
 import * as MeshHttpResponse from "./MeshHttpResponse.ts"
@@ -143,19 +144,33 @@ const direct = (dispatcher: Undici.Dispatcher, full: HttpClient.HttpClient): Htt
     (requests: Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>) =>
       Effect.flatMap(requests, (request) =>
         Effect.withFiber((fiber) => {
-          if (request.body._tag === "Stream" || request.body._tag === "FormData" || "upgrade" in request.headers) {
-            return Effect.mapError(full.execute(request), explained)
+          const traces = !fiber.getRef(Tracer.DisablePropagation) &&
+            !fiber.getRef(HttpClient.TracerDisabledWhen)(request)
+          const spans = traces && Tracing.isSeen(fiber)
+          const sent = traces && !spans ? inTrace(request, fiber) : request
+          if (sent.body._tag === "Stream" || sent.body._tag === "FormData" || "upgrade" in sent.headers) {
+            const sending = Effect.mapError(full.execute(sent), explained)
+            return spans ? sending : Effect.provideService(sending, HttpClient.TracerDisabledWhen, Function.constTrue)
           }
-          if (!fiber.getRef(Tracer.DisablePropagation) && !fiber.getRef(HttpClient.TracerDisabledWhen)(request)) {
-            return tracked.execute(request)
-          }
-          const url = Url.make(request.url, request.urlParams, undefined)
+          if (spans) return tracked.execute(sent)
+          const url = Url.make(sent.url, sent.urlParams, undefined)
           return Result.isFailure(url)
-            ? tracked.execute(request)
-            : untracked(request, url.success, fiber.getRef(NodeHttpClient.UndiciOptions))
+            ? tracked.execute(sent)
+            : untracked(sent, url.success, fiber.getRef(NodeHttpClient.UndiciOptions))
         })),
     Effect.succeed
   )
+}
+
+/** For who makes no span of its own: the trace of the fiber goes on. */
+const inTrace = (
+  request: HttpClientRequest.HttpClientRequest,
+  fiber: Fiber.Fiber<unknown, unknown>
+): HttpClientRequest.HttpClientRequest => {
+  const headers = fiber.getRef(HttpClient.TracerPropagationEnabled) ? Tracing.passedOn(fiber) : undefined
+  if (headers === undefined) return request
+  const { tracestate } = request.headers
+  return HttpClientRequest.setHeaders(request, tracestate === undefined ? headers : { ...headers, tracestate })
 }
 
 const send = (

@@ -26,6 +26,7 @@ import type * as MeshDefaults from "../watch/MeshDefaults.ts"
 import * as JudgedRequest from "./JudgedRequest.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import * as RequestAnnotations from "./RequestAnnotations.ts"
+import * as ServerSpans from "./ServerSpans.ts"
 
 export type Options = Omit<HttpListener.Options, "protocols" | "streams" | "from">
 
@@ -95,18 +96,19 @@ const serve = Effect.fnUntraced(function*(
   middleware: HttpMiddleware.HttpMiddleware | undefined
 ) {
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  const spans = yield* ServerSpans.make
+  const judged = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    spans.within(JudgedRequest.handle(app, listener))
   const [handled, handler] = middleware === undefined
-    ? [JudgedRequest.handle(app, listener), { scope }]
-    : [app, {
-      scope,
-      middleware: HttpMiddleware.make((responded) => JudgedRequest.handle(middleware(responded), listener))
-    }]
+    ? [judged(app), { scope }]
+    : [app, { scope, middleware: HttpMiddleware.make((responded) => judged(middleware(responded))) }]
   const refused = JudgedRequest.refuse(listener)
-  const annotated = Effect.updateService(References.CurrentLogAnnotations, RequestAnnotations.of)
-  const handle = yield* annotated(NodeHttpServer.makeHandler(handled, handler))
-  const refuse = yield* annotated(NodeHttpServer.makeHandler(refused, { scope }))
-  const handleUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
-  const refuseUpgrade = yield* annotated(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
+  const prepared = <A, E, R>(handler: Effect.Effect<A, E, R>) =>
+    spans.decided(Effect.updateService(handler, References.CurrentLogAnnotations, RequestAnnotations.of))
+  const handle = yield* prepared(NodeHttpServer.makeHandler(handled, handler))
+  const refuse = yield* prepared(NodeHttpServer.makeHandler(refused, { scope }))
+  const handleUpgrade = yield* prepared(NodeHttpServer.makeUpgradeHandler(sockets, handled, handler))
+  const refuseUpgrade = yield* prepared(NodeHttpServer.makeUpgradeHandler(sockets, refused, { scope }))
   listener.attach({
     request: (incoming, response) =>
       judge(listener, incoming, (exchange) => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, type Scope, Stream, Tracer } from "effect"
 import { Cookies, HttpClient, HttpClientError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { authorityOf, client, instance } from "../support/httpMesh.ts"
 import * as Mesh from "../support/mesh.ts"
@@ -57,14 +57,17 @@ const answering = Effect.fnUntraced(function*(http2: boolean) {
   return { get: (path: string) => http.get(`http://api${path}`), http, api, gate, sent: () => sent, left: () => left }
 })
 
-const quietly = Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+const collecting = Effect.provideService(
+  Tracer.Tracer,
+  Tracer.make({ span: (options) => new Tracer.NativeSpan(options) })
+)
 
 describe.each(
   [
-    ["HTTP/1.1, with spans", false, (self) => self],
-    ["HTTP/1.1, without", false, quietly],
-    ["HTTP/2, with spans", true, (self) => self],
-    ["HTTP/2, without", true, quietly]
+    ["HTTP/1.1, with spans", false, collecting],
+    ["HTTP/1.1, without", false, (self) => self],
+    ["HTTP/2, with spans", true, collecting],
+    ["HTTP/2, without", true, (self) => self]
   ] satisfies ReadonlyArray<
     readonly [string, boolean, <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>]
   >

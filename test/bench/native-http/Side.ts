@@ -20,7 +20,7 @@ import * as Watched from "../../../src/watch/Watched.ts"
  * - `raw`: `https` and undici, by hand
  * - `effect`: the same under Effect's server and client
  * - `mesh`: this package
- * - `traced`: the same with the spans that Effect makes unless told otherwise
+ * - `traced`: the same, in a trace that somebody else has begun
  * - `plain`: Effect's server and client without TLS, for behind sidecars
  */
 export type Kind = "raw" | "effect" | "mesh" | "traced" | "plain"

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Undici from "@effect/platform-node/Undici"
-import { Effect, Layer, ManagedRuntime, References } from "effect"
+import { Effect, Layer, ManagedRuntime, References, Tracer } from "effect"
 import { HttpClient } from "effect/http"
 import * as MeshHttpClient from "../../../src/native/MeshHttpClient.ts"
 import * as Side from "./Side.ts"
@@ -12,6 +12,7 @@ export interface Run {
 }
 
 export interface Ran {
+  readonly requests: number
   readonly perSecond: number
   /** Milliseconds. */
   readonly p50: number
@@ -45,11 +46,12 @@ const raw = (side: Side.Side): Loop => {
   }
 }
 
-const effect = (layer: Layer.Layer<HttpClient.HttpClient>, url: string, spans = false): Loop => {
+const trace = Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
+
+const effect = (layer: Layer.Layer<HttpClient.HttpClient>, url: string, traced = false): Loop => {
   const runtime = ManagedRuntime.make(layer.pipe(
     Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
-    // Nothing by hand makes spans.
-    Layer.provideMerge(Layer.succeed(HttpClient.TracerDisabledWhen, () => !spans))
+    Layer.provideMerge(traced ? Layer.succeed(Tracer.ParentSpan, trace) : Layer.empty)
   ))
   const one = Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
@@ -106,7 +108,9 @@ process.on("message", (message: Side.Side | Run) => {
     const seconds = (performance.now() - started) / 1000
     latencies.sort((a, b) => a - b)
     const at = (share: number) => latencies[Math.floor(latencies.length * share)]!
-    process.send?.({ perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) } satisfies Ran)
+    process.send?.(
+      { requests: latencies.length, perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) } satisfies Ran
+    )
   })
 })
 process.on("disconnect", () => process.exit(0))

@@ -1,21 +1,16 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, References, Scope } from "effect"
-import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import * as MeshHttpServer from "../../../src/native/MeshHttpServer.ts"
 import * as Side from "./Side.ts"
 
-const app = (spans: boolean) =>
-  HttpRouter.serve(
-    HttpRouter.add("GET", "/items/:item", HttpServerResponse.json(Side.answer).pipe(Effect.orDie)),
-    { disableLogger: true, disableListenLog: true }
-  ).pipe(
-    Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")),
-    // Nothing by hand makes spans.
-    Layer.provideMerge(Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => !spans))
-  )
+const app = HttpRouter.serve(
+  HttpRouter.add("GET", "/items/:item", HttpServerResponse.json(Side.answer).pipe(Effect.orDie)),
+  { disableLogger: true, disableListenLog: true }
+).pipe(Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error")))
 
 const tls = (side: Side.Side) => ({
   cert: side.chainPem,
@@ -45,7 +40,9 @@ const listen = async (side: Side.Side): Promise<number> => {
         { host: "127.0.0.1", port: 0 }
       )
   const context = await Effect.runPromise(
-    Layer.buildWithScope(Layer.provideMerge(app(side.kind === "traced"), server), Scope.makeUnsafe())
+    Layer.buildWithScope(Layer.provideMerge(app, server), Scope.makeUnsafe()).pipe(
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    )
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
   return address._tag === "UnixPathAddress" ? 0 : address.port
