@@ -42,6 +42,8 @@ export interface Options {
   readonly sni: string | undefined
   /** The application protocols that are offered, best first. Absent: none. */
   readonly alpn?: ReadonlyArray<string> | undefined
+  /** What is dialled passes the bytes on to somebody whom it picks itself. */
+  readonly isGateway?: boolean | undefined
   /** For TCP and TLS together. */
   readonly timeoutMillis: number
 }

@@ -64,9 +64,9 @@ export const clusterOf = ({ id, sni }: TcpRoute.Target): string => sni === "" ? 
 /** How an instance is reached, and which identity it has to present. */
 export const dialling = (
   target: TcpRoute.Target,
-  { address, expected }: Endpoints.Endpoint,
+  { address, expected, isGateway }: Endpoints.Endpoint,
   { leaf, roots }: SecureContexts.Material
-): Pick<Connect.Options, "address" | "expected" | "sni"> => {
+): Pick<Connect.Options, "address" | "expected" | "isGateway" | "sni"> => {
   const identity = (of: Endpoints.Expected) =>
     SpiffeId.service({
       ...of,
@@ -76,6 +76,7 @@ export const dialling = (
   return {
     address,
     expected: expected === undefined ? identity(target) : expected.map(identity),
+    isGateway,
     sni: target.sni === "" ? undefined : target.sni
   }
 }

@@ -13,6 +13,7 @@
  */
 import { Cause, Clock, Duration, Effect, Equal, Hash, Result, type Scope, Stream } from "effect"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
@@ -73,17 +74,19 @@ export interface ServiceOptions {
   readonly subset?: string | undefined
   /** For TCP and TLS. Default: what the service-resolver says. */
   readonly connectTimeoutMillis?: number | undefined
+  /** Which mesh gateways lead to other datacenters. Default: what the config entries say. */
+  readonly gateway?: TcpRoute.GatewaySetting | undefined
 }
 
 /** For the first answer, and for connecting where no setting says how long that may take. */
 const defaultMillis = 5000
 
 export const service = (name: string, options: ServiceOptions = {}): Resolver => {
-  const { connectTimeoutMillis, datacenter, subset } = options
-  const request = { service: name, datacenter, connectTimeoutMillis }
+  const { connectTimeoutMillis, datacenter, gateway, subset } = options
+  const request = { service: name, datacenter, connectTimeoutMillis, gateway }
   return new Resolver({
     name,
-    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis),
+    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis, gateway),
     patienceMillis: connectTimeoutMillis ?? defaultMillis,
     // A subset that the caller names is past all routes.
     followChain: subset !== undefined ? undefined : Effect.gen(function*() {

@@ -121,6 +121,11 @@ const makeInstance = <R>(
 }
 
 /** Whether connections to an instance are connections to this endpoint of the target. */
-const isSame = (instance: Instance, { sni }: TcpRoute.Target, { address, expected }: Endpoints.Endpoint): boolean =>
+const isSame = (
+  instance: Instance,
+  { sni }: TcpRoute.Target,
+  { address, expected, isGateway }: Endpoints.Endpoint
+): boolean =>
+  isGateway === instance.endpoint.isGateway &&
   Listening.format(address) === instance.address && Equal.equals(expected, instance.endpoint.expected) &&
   sni === instance.target.sni

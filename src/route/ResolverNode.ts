@@ -2,7 +2,7 @@
 import { Duration, Result } from "effect"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
 import * as Balancing from "./Balancing.ts"
-import type * as TcpRoute from "./TcpRoute.ts"
+import * as TcpRoute from "./TcpRoute.ts"
 import * as TimerLimit from "./TimerLimit.ts"
 
 /**
@@ -36,6 +36,7 @@ export const compile = (chain: DiscoveryChain.Chain, name: string): Result.Resul
   })
 
 const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
+  ...gatewayOf(target),
   id: target.ID,
   service: target.Service,
   partition: target.Partition || "default",
@@ -45,3 +46,9 @@ const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
   onlyPassing: target.Subset.OnlyPassing,
   sni: target.SNI
 })
+
+/** What is outside the mesh is behind no gateway of it. */
+const gatewayOf = ({ External, MeshGateway }: DiscoveryChain.Target): Pick<TcpRoute.Target, "gateway"> => {
+  const gateway = External ? undefined : TcpRoute.gatewaySetting(MeshGateway.Mode)
+  return gateway === undefined || gateway === "none" ? {} : { gateway }
+}

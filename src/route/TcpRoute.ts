@@ -16,7 +16,21 @@ export interface Target {
   readonly onlyPassing: boolean
   /** A mesh gateway routes by it. Sent byte-exact; sidecars ignore it. */
   readonly sni: string
+  /**
+   * Whose mesh gateways the target is reached through where it is in another datacenter: those of the caller's own (`local`), or
+   * of the target's (`remote`). Absent: none, its instances are dialled.
+   */
+  readonly gateway?: GatewayMode | undefined
 }
+
+export type GatewayMode = "local" | "remote"
+
+/** What is said about gateways, as Consul spells it: also that there is to be none. */
+export type GatewaySetting = GatewayMode | "none"
+
+/** Anything else says nothing. */
+export const gatewaySetting = (text: string): GatewaySetting | undefined =>
+  text === "none" || text === "local" || text === "remote" ? text : undefined
 
 export interface TcpRoute {
   /** In order of preference: the first one that has a healthy instance is used. */

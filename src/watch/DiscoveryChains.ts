@@ -16,6 +16,8 @@ export interface Request {
   readonly datacenter?: string | undefined
   /** Overrides what the service's resolver says. */
   readonly connectTimeoutMillis?: number | undefined
+  /** Overrides what the defaults of the service and of the mesh say. */
+  readonly gateway?: TcpRoute.GatewaySetting | undefined
 }
 
 export type Subset = Result.Result<TcpRoute.TcpRoute, string>
@@ -71,13 +73,13 @@ export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClien
 /** With `protocol` instead of the one that the service has. */
 const watchAs = <A>(
   consul: ConsulClient.ConsulClient["Service"],
-  { connectTimeoutMillis, datacenter, service }: Request,
+  { connectTimeoutMillis, datacenter, gateway, service }: Request,
   protocol: "tcp" | undefined,
   decode: (chain: DiscoveryChain.Chain) => Result.Result<A, string>
 ): Effect.Effect<Watched.Watched<A>, never, Scope.Scope> => {
   const name = `POST /v1/discovery-chain/${service}`
   return consul.share(
-    `${name} ${protocol ?? ""} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""}`,
+    `${name} ${protocol ?? ""} ${datacenter ?? ""} ${connectTimeoutMillis ?? ""} ${gateway ?? ""}`,
     Watched.make(
       { what: `the discovery chain of ${service}`, watch: "chain", subject: service },
       ApiWatch.byIndex(consul, {
@@ -91,7 +93,8 @@ const watchAs = <A>(
               ...(protocol === undefined ? {} : { OverrideProtocol: protocol }),
               ...(connectTimeoutMillis === undefined
                 ? {}
-                : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) })
+                : { OverrideConnectTimeout: Duration.millis(connectTimeoutMillis) }),
+              ...(gateway === undefined ? {} : { OverrideMeshGateway: { Mode: gateway } })
             }
           }),
         decode: ({ Chain }) => decode(Chain)

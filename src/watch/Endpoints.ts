@@ -5,6 +5,7 @@ import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Health from "../consul/Health.ts"
 import * as LeafCertificate from "./LeafCertificate.ts"
+import * as MeshGateways from "./MeshGateways.ts"
 import * as Watched from "./Watched.ts"
 
 export interface Endpoint {
@@ -16,6 +17,8 @@ export interface Endpoint {
   readonly weight: number
   /** Why it must not be dialled: `"Connect Sidecar Listening" is critical`. */
   readonly unhealthy?: string | undefined
+  /** It is a mesh gateway, which passes the bytes on to an instance that it picks. */
+  readonly isGateway?: true | undefined
   /** The services of which one has to answer there. Absent: only the target may. */
   readonly expected?: ReadonlyArray<Expected> | undefined
 }
@@ -57,8 +60,47 @@ export const within = (
   consul: ConsulClient.ConsulClient["Service"],
   datacenter: Effect.Effect<string>
 ): Endpoints["Service"] => ({
-  watch: (target) => Effect.flatMap(datacenter, (datacenter) => watchInstances(consul, target, datacenter))
+  watch: (target) => Effect.flatMap(datacenter, (datacenter) => watchTarget(consul, target, datacenter))
 })
+
+/** The instances, or the gateways that lead to them. */
+const watchTarget = Effect.fnUntraced(function*(
+  consul: ConsulClient.ConsulClient["Service"],
+  target: TcpRoute.Target,
+  home: string
+) {
+  const instances = yield* watchInstances(consul, target, home)
+  if (target.gateway === undefined || target.datacenter === "" || target.datacenter === home) return instances
+  const datacenter = target.gateway === "local" ? home : target.datacenter
+  const what = `the mesh gateways of ${datacenter}`
+  const gateways = yield* MeshGateways.watch(consul)
+  return Watched.map(
+    Watched.zip(instances, Watched.map(gateways, what, (all) => all[datacenter] ?? []), what),
+    instances.what,
+    ([list, gateways]) => through(gateways, list, datacenter, home)
+  )
+})
+
+/**
+ * Dialled are the gateways, and whether there is anybody behind them the instances tell. A gateway that is unwell is left out, other
+ * than in Consul, where it would be dialled all the same.
+ */
+export const through = (
+  gateways: ReadonlyArray<Health.ServiceEntry>,
+  instances: ReadonlyArray<Endpoint>,
+  datacenter: string,
+  home: string
+): ReadonlyArray<Endpoint> => {
+  const because = (unhealthy: string) => (endpoint: Endpoint): Endpoint => ({ ...endpoint, weight: 0, unhealthy })
+  const found = gateways.flatMap((entry) => toEndpoint(entry, { onlyPassing: false }, home)).map((endpoint) => ({
+    ...endpoint,
+    isGateway: true as const
+  }))
+  if (found.length === 0) return instances.map(because(`no mesh gateway of ${datacenter} leads to it`))
+  if (instances.some(({ weight }) => weight > 0)) return found
+  const [reason] = instances.flatMap(({ unhealthy }) => unhealthy ?? [])
+  return instances.length === 0 ? [] : found.map(because(`behind the gateway, ${reason ?? "nothing is healthy"}`))
+}
 
 const watchInstances = (
   consul: ConsulClient.ConsulClient["Service"],

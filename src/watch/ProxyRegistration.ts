@@ -120,7 +120,7 @@ export const fromProxy = (
   free = FreeSettings.of(proxy.Config, { whose: "the proxy" })
 ): Registration => {
   const application = applicationOf(proxy)
-  const upstreams = proxy.Upstreams.map(Upstreams.parse)
+  const upstreams = proxy.Upstreams.map((upstream) => Upstreams.parse(upstream, proxy))
   const exposed = Exposed.parse(proxy.Expose, listen?.host ?? "0.0.0.0", application)
   const accessLogs = AccessLogs.parse(proxy.AccessLogs)
   const settings = {

@@ -60,6 +60,28 @@ const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
       return { ...sidecar, sidecarPort, stop: Scope.close(own, Exit.void) }
     }),
 
+    /** An application without a service of its own that calls these upstreams through its sidecar. */
+    caller: Effect.fnUntraced(function*(
+      service: string,
+      upstreams: ReadonlyArray<Schema.JsonObject>,
+      proxy: Schema.JsonObject = {}
+    ) {
+      const bound = yield* Effect.forEach(
+        upstreams,
+        (upstream) => Effect.map(agent.freePort, (LocalBindPort) => ({ ...upstream, LocalBindPort }))
+      )
+      yield* put({
+        Name: service,
+        Port: 1,
+        Connect: { SidecarService: { Port: yield* agent.freePort, Proxy: { ...proxy, Upstreams: bound } } }
+      })
+      const sidecar = yield* ConsulSidecar.make({ proxyId: `${service}-sidecar-proxy`, drain: "200 millis" }).pipe(
+        Scope.provide(scope),
+        Effect.provideContext(consul)
+      )
+      return { ...sidecar, ports: bound.map(({ LocalBindPort }) => LocalBindPort) }
+    }),
+
     /** A mesh gateway, registered and running. */
     gateway: Effect.fnUntraced(function*(options: {
       readonly id?: string

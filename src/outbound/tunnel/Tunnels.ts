@@ -122,7 +122,9 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
     }
 
     const reach: Open = (options) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<Connect.Reached, DialError.Reason> => {
+        // It would tie all connections to the one instance that the gateway has picked for the first.
+        if (options.isGateway === true) return Connect.open(options, contexts.current(), context)
         const of = knownOf(options)
         if (of.peer?.tunnel.hasRoom === true) return Effect.succeed(streamOf(of.peer, options))
         if (of.isPlain) return plainly(options, of)

@@ -1,6 +1,7 @@
 /** The upstreams of a registration, each with the settings that the agent has merged for it. */
 import type * as OutlierDetection from "../../balance/OutlierDetection.ts"
 import type * as Proxy from "../../consul/Proxy.ts"
+import * as TcpRoute from "../../route/TcpRoute.ts"
 import * as Addresses from "./Addresses.ts"
 import * as ConnectionSettings from "./ConnectionSettings.ts"
 import * as FreeSettings from "./FreeSettings.ts"
@@ -14,6 +15,8 @@ export interface Upstream {
   /** Whether it is a prepared query. Absent: a service. */
   readonly query?: boolean | undefined
   readonly datacenter: string | undefined
+  /** Overrides what the chain says of mesh gateways. Absent: no override. */
+  readonly gateway?: TcpRoute.GatewaySetting | undefined
   readonly bind: Addresses.Address
   /** Overrides the resolver's; absent: no override. */
   readonly connectTimeoutMillis: number | undefined
@@ -42,7 +45,8 @@ export interface Parsed {
   readonly ignored: ReadonlyArray<string>
 }
 
-export const parse = (upstream: Proxy.Upstream): Parsed => {
+/** `proxy` has a mode of gateways for upstreams without one of their own (`OverlayWith`). */
+export const parse = (upstream: Proxy.Upstream, proxy: Pick<Proxy.Proxy, "MeshGateway">): Parsed => {
   const name = upstream.DestinationName
   if (upstream.CentrallyConfigured) return { ignored: [] }
   if (upstream.DestinationPeer !== "") {
@@ -59,6 +63,7 @@ export const parse = (upstream: Proxy.Upstream): Parsed => {
     }
   }
   const datacenter = upstream.Datacenter || undefined
+  const gateway = TcpRoute.gatewaySetting(upstream.MeshGateway.Mode || proxy.MeshGateway.Mode)
   const query = upstream.DestinationType === "prepared_query"
   const { ignored, settings } = settingsOf(upstream.Config, name)
   return {
@@ -67,6 +72,7 @@ export const parse = (upstream: Proxy.Upstream): Parsed => {
       service: name,
       ...(query ? { query } : {}),
       datacenter,
+      ...(gateway === undefined ? {} : { gateway }),
       bind,
       ...settings
     },
