@@ -10,6 +10,7 @@ import * as GatewayDirectory from "./federation/GatewayDirectory.ts"
 import * as Replication from "./federation/Replication.ts"
 import * as SecondaryRoots from "./federation/SecondaryRoots.ts"
 import * as Leaves from "./Leaves.ts"
+import * as Peerings from "./peering/Peerings.ts"
 import * as LocalServices from "./LocalServices.ts"
 import * as PreparedQueries from "./query/PreparedQueries.ts"
 import * as Roots from "./Roots.ts"
@@ -52,6 +53,7 @@ export interface AgentState {
   readonly federation: Federation.Federation<Member>
   /** The mesh gateways of all datacenters. */
   readonly gateways: GatewayDirectory.GatewayDirectory
+  readonly peerings: Peerings.Peerings
 }
 
 /** The version of Consul whose answers these are. */
@@ -63,7 +65,8 @@ export const consulVersion = "1.21.4"
  */
 export const make = Effect.fnUntraced(function*(
   settings: Settings,
-  federation: Federation.Federation<Member>
+  federation: Federation.Federation<Member>,
+  network: Peerings.Network
 ): Effect.fn.Return<AgentState, Provider.ProviderError, Scope.Scope> {
   const store = Store.make()
   const catalog = CatalogStore.make(store)
@@ -124,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
       copy: Effect.sync(() => config.replicate(primary.config.all()))
     })
   }
-  return {
+  const state: AgentState = {
     settings,
     store,
     catalog,
@@ -134,6 +137,8 @@ export const make = Effect.fnUntraced(function*(
     leaves,
     queries: PreparedQueries.make(store),
     federation,
-    gateways: GatewayDirectory.make({ store, catalog, datacenter: settings.datacenter })
+    gateways: GatewayDirectory.make({ store, catalog, datacenter: settings.datacenter }),
+    peerings: yield* Peerings.make({ store, network, self: () => state })
   }
+  return state
 })

@@ -160,6 +160,16 @@ class Change implements Transaction {
   }
 }
 
+/** Those of a list that are instances of a service; with `connect` those through which the mesh reaches it. */
+export const ofService = (
+  entries: ReadonlyArray<Health.ServiceEntry>,
+  service: string,
+  connect: boolean
+): ReadonlyArray<Health.ServiceEntry> =>
+  entries.filter(({ Service }) =>
+    (connect ? meshName(Service) : Service.Service)?.toLowerCase() === service.toLowerCase()
+  )
+
 /** The service that the mesh reaches through this instance, if it does. */
 export const meshName = (service: Health.NodeService): string | undefined =>
   service.Kind === "connect-proxy"

@@ -13,16 +13,21 @@ import * as Federation from "./federation/Federation.ts"
 import * as GatewayDirectory from "./federation/GatewayDirectory.ts"
 import * as Replication from "./federation/Replication.ts"
 import type * as Wan from "./federation/Wan.ts"
+import * as Peerings from "./peering/Peerings.ts"
 import * as LocalServices from "./LocalServices.ts"
 
 export interface Options extends Omit<DevelopmentAgent.Options, "datacenter"> {
   /** The primary first. Each is named once. */
   readonly datacenters: Array.NonEmptyReadonlyArray<string>
+  /** Clusters with a trust domain of their own, each with one datacenter of this name, that are peers of the primary. */
+  readonly peers?: ReadonlyArray<string> | undefined
 }
 
 export interface Datacenters {
   /** In the order of the names. */
   readonly agents: Array.NonEmptyReadonlyArray<DevelopmentAgent.DevelopmentAgent>
+  /** In the order of their names. */
+  readonly peers: ReadonlyArray<DevelopmentAgent.DevelopmentAgent>
   /** What lies between them. */
   readonly wan: Wan.Wan
 }
@@ -35,27 +40,50 @@ const step = 1000
  * by the datacenter where there are several.
  */
 export const make = Effect.fnUntraced(function*(
-  { datacenters, ...options }: Options
+  { datacenters, peers = [], ...options }: Options
 ): Effect.fn.Return<Datacenters, DevelopmentAgent.AgentError, Scope.Scope> {
   const [primary] = datacenters
   const federation = Federation.make<AgentState.Member>(primary)
+  const network = Peerings.network(federation.wan)
   const port = options.port ?? 8500
-  const agents = yield* Effect.forEach(Array.dedupe(datacenters), (datacenter, position) =>
-    DevelopmentAgent.join({
-      ...options,
-      datacenter,
-      port: port === 0 ? 0 : port + position * step,
-      nodeName: datacenters.length === 1
-        ? options.nodeName
-        : `${options.nodeName ?? Os.hostname()}-${datacenter}`,
-      sidecarPorts: {
-        from: LocalServices.sidecarPorts.from + position * step,
-        to: LocalServices.sidecarPorts.to + position * step
-      }
-    }, federation))
+  const isAlone = datacenters.length + peers.length === 1
+  const join = (datacenter: string, position: number, federation: Federation.Federation<AgentState.Member>) =>
+    DevelopmentAgent.join(
+      {
+        ...options,
+        datacenter,
+        port: port === 0 ? 0 : port + position * step,
+        nodeName: isAlone
+          ? options.nodeName
+          : `${options.nodeName ?? Os.hostname()}-${datacenter}`,
+        sidecarPorts: {
+          from: LocalServices.sidecarPorts.from + position * step,
+          to: LocalServices.sidecarPorts.to + position * step
+        }
+      },
+      federation,
+      network
+    )
+
+  const agents = yield* Effect.forEach(datacenters, (name, position) => join(name, position, federation))
   yield* tellOfGateways(datacenters, federation)
-  return { agents, wan: federation.wan }
+  const beside = yield* Effect.forEach(peers, (name, position) =>
+    Effect.gen(function*() {
+      const own = Federation.make<AgentState.Member>(name, federation.wan)
+      const agent = yield* join(name, datacenters.length + position, own)
+      yield* peer(own.member(name)?.state, federation.member(primary)?.state)
+      return agent
+    }))
+  return { agents, peers: beside, wan: federation.wan }
 })
+
+/** Each is called by the name of its datacenter. */
+const peer = (one: AgentState.AgentState | undefined, other: AgentState.AgentState | undefined) =>
+  Effect.gen(function*() {
+    if (one === undefined || other === undefined) return
+    const token = yield* Effect.fromResult(one.peerings.generateToken({ PeerName: other.settings.datacenter }))
+    yield* other.peerings.establish({ PeerName: one.settings.datacenter, PeeringToken: token })
+  }).pipe(Effect.orDie)
 
 /** Each to each, as long as the line between them is open. */
 const tellOfGateways = (datacenters: ReadonlyArray<string>, federation: Federation.Federation<AgentState.Member>) =>

@@ -26,6 +26,8 @@ import { DevelopmentApi } from "./http/DevelopmentApi.ts"
 import * as DevelopmentHandlers from "./http/DevelopmentHandlers.ts"
 import * as HealthHandlers from "./http/HealthHandlers.ts"
 import * as InternalHandlers from "./http/InternalHandlers.ts"
+import * as PeeringHandlers from "./http/PeeringHandlers.ts"
+import * as Peerings from "./peering/Peerings.ts"
 import * as RequestChecks from "./http/RequestChecks.ts"
 import * as QueryHandlers from "./http/QueryHandlers.ts"
 
@@ -85,12 +87,16 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
 
 /** Listens once it returns. Closing the scope closes the listener and every connection, also those that wait. */
 export const make = (options: Options = {}): Effect.Effect<DevelopmentAgent, AgentError, Scope.Scope> =>
-  Effect.suspend(() => join(options, Federation.make(options.datacenter ?? "dc1")))
+  Effect.suspend(() => {
+    const federation = Federation.make<AgentState.Member>(options.datacenter ?? "dc1")
+    return join(options, federation, Peerings.network(federation.wan))
+  })
 
 /** As a datacenter of a federation, whose primary is made first. */
 export const join = Effect.fnUntraced(function*(
   options: Options,
-  federation: Federation.Federation<AgentState.Member>
+  federation: Federation.Federation<AgentState.Member>,
+  network: Peerings.Network
 ): Effect.fn.Return<DevelopmentAgent, AgentError, Scope.Scope> {
   const host = options.host ?? "127.0.0.1"
   const port = options.port ?? 8500
@@ -105,7 +111,7 @@ export const join = Effect.fnUntraced(function*(
     sidecarPorts: options.sidecarPorts ?? LocalServices.sidecarPorts
   }
   const state = yield* Effect.mapError(
-    AgentState.make(settings, federation),
+    AgentState.make(settings, federation, network),
     (cause) => new AgentError({ attempted: "start the development agent", reason: cause.message, remedy: "", cause })
   )
   const api = yield* HttpRouter.toHttpEffect(handlers(state)).pipe(
@@ -163,6 +169,7 @@ const handlers = (state: AgentState.AgentState) =>
       HealthHandlers.layer(state),
       ConfigHandlers.layer(state),
       InternalHandlers.layer(state),
+      PeeringHandlers.layer(state),
       DevelopmentHandlers.layer(state),
       QueryHandlers.layer(state)
     ]),

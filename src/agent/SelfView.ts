@@ -53,7 +53,7 @@ export const self = (state: AgentState.AgentState): Agent.Self => ({
     EnableCentralServiceConfig: true,
     NodeID: state.settings.nodeId,
     NodeName: state.settings.nodeName,
-    PeeringEnabled: false,
+    PeeringEnabled: true,
     PrimaryDatacenter: state.federation.primary,
     ServerMode: true,
     Version: AgentState.consulVersion

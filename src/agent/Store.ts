@@ -16,6 +16,7 @@ export type Topic =
   | "checks"
   | "queries"
   | "gateways"
+  | "peering"
   | `service:${string}`
   | `connect:${string}`
   | `leaf:${string}`

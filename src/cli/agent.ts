@@ -17,22 +17,35 @@ export const enableScriptChecks = Flag.Boolean("enable-script-checks").pipe(
   Flag.withDefault(false)
 )
 
-export const datacenters = Flag.String("datacenters").pipe(
-  Flag.withDescription(
-    "Names of several datacenters that share one mesh, such as dc1,dc2; the first is the primary. Each has an API of its " +
-      "own, a thousand ports above the one before"
-  ),
-  Flag.withMetavar("NAMES"),
+const names = (flag: string) =>
   Flag.mapTryCatch(
-    (text) => {
+    (text: string) => {
       const names = text.split(",").map((name) => name.trim())
       if (new Set(names).size < names.length || !names.every((name) => /^[a-z0-9_-]+$/.test(name))) {
         throw new Error(text)
       }
       return names as [string, ...Array<string>]
     },
-    () => "--datacenters takes names of lower-case letters, digits, _ and -, each once, with commas between them"
+    () => `--${flag} takes names of lower-case letters, digits, _ and -, each once, with commas between them`
+  )
+
+const peers = Flag.String("peers").pipe(
+  Flag.withDescription(
+    "Names of clusters beside this one, such as east,west: each with a trust domain and an API of its own, and a peering " +
+      "with the (first) datacenter"
   ),
+  Flag.withMetavar("NAMES"),
+  names("peers"),
+  Flag.optional
+)
+
+const datacenters = Flag.String("datacenters").pipe(
+  Flag.withDescription(
+    "Names of several datacenters that share one mesh, such as dc1,dc2; the first is the primary. Each has an API of its " +
+      "own, a thousand ports above the one before"
+  ),
+  Flag.withMetavar("NAMES"),
+  names("datacenters"),
   Flag.optional
 )
 
@@ -58,6 +71,7 @@ export const agent = Command.make(
     ),
     datacenter: Flag.String("datacenter").pipe(Flag.withDescription("Name of the datacenter"), Flag.withDefault("dc1")),
     datacenters,
+    peers,
     node: Flag.String("node").pipe(Flag.withDescription("Name of the node; default: the host's"), Flag.optional),
     defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
       Flag.withDescription("The answer if no intention matches"),
@@ -83,7 +97,8 @@ export const agent = Command.make(
     function*(options) {
       // Loaded here, so that a sidecar does not carry it around.
       const Datacenters = yield* Effect.promise(() => import("../agent/Datacenters.ts"))
-      const { agents } = yield* Datacenters.make({
+      const { agents, peers } = yield* Datacenters.make({
+        peers: Option.getOrElse(options.peers, () => []),
         host: options.bind,
         port: options.port,
         datacenters: Option.getOrElse(options.datacenters, () => [options.datacenter] as const),
@@ -94,18 +109,19 @@ export const agent = Command.make(
         clusterId: Option.getOrUndefined(options.clusterId),
         ...Option.match(options.node, { onNone: () => ({}), onSome: (nodeName) => ({ nodeName }) })
       })
-      const [running, ...others] = agents
+      const [running] = agents
+      const all = [...agents, ...peers]
       yield* Log.announce(
         options,
         `The development agent answers at ${running.address}. It keeps everything in memory, and loses it when it stops.\n` +
-          (others.length === 0
+          (all.length === 1
             ? ""
-            : agents.map(({ address, datacenter }) => `  ${datacenter} ${address}\n`).join("")) +
+            : all.map(({ address, datacenter }) => `  ${datacenter} ${address}\n`).join("")) +
           `  export CONSUL_HTTP_ADDR=${running.address}\n` +
           "Stop it with Ctrl-C.",
         {
           address: running.address,
-          ...Object.fromEntries(others.map(({ address, datacenter }) => [`address.${datacenter}`, address]))
+          ...Object.fromEntries(all.slice(1).map(({ address, datacenter }) => [`address.${datacenter}`, address]))
         }
       )
       return yield* Effect.never

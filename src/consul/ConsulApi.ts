@@ -13,6 +13,7 @@ import { CatalogApi, HealthApi, StatusApi } from "./CatalogApi.ts"
 import { ConfigApi, DiscoveryChainApi } from "./ConfigApi.ts"
 import { ConnectApi } from "./ConnectApi.ts"
 import { InternalApi } from "./InternalApi.ts"
+import { PeeringApi } from "./PeeringApi.ts"
 import { QueryApi } from "./QueryApi.ts"
 
 export class ConsulApi extends HttpApi.make("consul")
@@ -25,5 +26,6 @@ export class ConsulApi extends HttpApi.make("consul")
   .add(DiscoveryChainApi)
   .add(QueryApi)
   .add(InternalApi)
+  .add(PeeringApi)
   .add(AclApi)
 {}

@@ -17,9 +17,9 @@ export interface Federation<M> {
   readonly reach: (from: string, to: string) => Effect.Effect<M | undefined>
 }
 
-export const make = <M>(primary: string): Federation<M> => {
+/** On these lines, which it may share with others. */
+export const make = <M>(primary: string, wan: Wan.Wan = Wan.make()): Federation<M> => {
   const members = new Map<string, M>()
-  const wan = Wan.make()
   return {
     primary,
     wan,

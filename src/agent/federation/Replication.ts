@@ -2,13 +2,20 @@
 import { Effect, type Scope } from "effect"
 import type * as Store from "../Store.ts"
 
-export const follow = (options: {
+export interface Options {
   readonly from: Store.Store
   readonly topics: ReadonlyArray<Store.Topic>
   /** See `Wan`. */
   readonly crossing: Effect.Effect<void>
   readonly copy: Effect.Effect<void>
-}): Effect.Effect<void, never, Scope.Scope> =>
+}
+
+/** In the scope. */
+export const follow = (options: Options): Effect.Effect<void, never, Scope.Scope> =>
+  loop(options).pipe(Effect.forkScoped({ startImmediately: true }), Effect.asVoid)
+
+/** Never ends. */
+export const loop = (options: Options): Effect.Effect<never> =>
   Effect.gen(function*() {
     while (true) {
       yield* options.crossing
@@ -16,4 +23,4 @@ export const follow = (options: {
       yield* options.copy
       yield* options.from.followed(options.topics, seen)
     }
-  }).pipe(Effect.forkScoped({ startImmediately: true }), Effect.asVoid)
+  })

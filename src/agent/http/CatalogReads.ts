@@ -23,12 +23,22 @@ export const filtered = Effect.fnUntraced(function*<A>(
 
 /** The instances that a query asks for. `connect`: those that speak for the service in the mesh. */
 export const instances = Effect.fnUntraced(function*(
-  { catalog, config }: AgentState.AgentState,
+  { catalog, config, peerings }: AgentState.AgentState,
   service: string,
   query: CatalogView.InstanceQuery,
   connect: boolean
 ) {
   if (query.sg !== undefined) return yield* Answer.internal("sameness groups are not supported in consul CE")
+  if (query.peer !== undefined && query.peer !== "") {
+    const { peer } = query
+    return {
+      topics: peerings.topics,
+      read: () =>
+        CatalogStore.ofService(peerings.imported(peer), service, connect).filter((entry) =>
+          CatalogView.isWanted(entry, query)
+        )
+    }
+  }
   const merging = query["merge-central-config"] === true
   return {
     topics: [
@@ -36,7 +46,6 @@ export const instances = Effect.fnUntraced(function*(
       ...(merging ? ["config" as const] : [])
     ],
     read: () => {
-      if (query.peer !== undefined && query.peer !== "") return []
       const found = catalog.instances(service, connect).filter((entry) => CatalogView.isWanted(entry, query))
       return merging
         ? found.map((entry) => ({

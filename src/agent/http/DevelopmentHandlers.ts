@@ -6,7 +6,7 @@ import type * as AgentState from "../AgentState.ts"
 import * as Answer from "./Answer.ts"
 import { DevelopmentApi } from "./DevelopmentApi.ts"
 
-export const layer = ({ federation, settings }: AgentState.AgentState) =>
+export const layer = ({ federation, peerings, settings }: AgentState.AgentState) =>
   HttpApiBuilder.group(DevelopmentApi, "lines", (handlers) =>
     handlers
       .handle("list", () =>
@@ -19,7 +19,10 @@ export const layer = ({ federation, settings }: AgentState.AgentState) =>
         ))
       .handle("set", ({ params: { from, to }, query: { cut, delay } }) =>
         Effect.gen(function*() {
-          const known = federation.datacenters(settings.datacenter)
+          const known = [
+            ...federation.datacenters(settings.datacenter),
+            ...peerings.list().map(({ Remote }) => Remote.Datacenter)
+          ]
           const unknown = [from, to].find((name) => !known.includes(name))
           if (unknown !== undefined || from === to) {
             return yield* Answer.badRequest(
