@@ -199,6 +199,7 @@ const topicsOf = (service: Health.NodeService): ReadonlyArray<Store.Topic> => {
   return [
     "services",
     serviceTopic(service.Service),
+    ...(service.Kind === "terminating-gateway" ? ["links" as const] : []),
     ...(mesh === undefined ? [] : [connectTopic(mesh)])
   ]
 }

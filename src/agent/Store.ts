@@ -6,7 +6,8 @@
  */
 import { Effect } from "effect"
 
-/** What a reader may wait for. `service:web` changes with any instance of it, `services` with any instance at all. */
+/** What a reader may wait for. `service:web` changes with any instance of it, `services` with any instance at all; `links` with
+ * what says which terminating gateways are the way to which services. */
 export type Topic =
   | "roots"
   | "ca-config"
@@ -17,6 +18,7 @@ export type Topic =
   | "queries"
   | "gateways"
   | "peering"
+  | "links"
   | `service:${string}`
   | `connect:${string}`
   | `leaf:${string}`

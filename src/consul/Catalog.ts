@@ -43,6 +43,29 @@ export const NodeServiceList = Schema.Struct({
 })
 export interface NodeServiceList extends Schema.Schema.Type<typeof NodeServiceList> {}
 
+/** A name with the tenancy that Consul has for it. */
+export const CompoundName = Schema.Struct({ Name: Go.text, Namespace: Go.textOmitEmpty, Partition: Go.textOmitEmpty })
+
+/** That a gateway is the way to a service, as a config entry says. */
+export const GatewayService = Schema.Struct({
+  Gateway: Go.struct(CompoundName, CompoundName.make({ Name: "" })),
+  Service: Go.struct(CompoundName, CompoundName.make({ Name: "" })),
+  GatewayKind: Go.text,
+  Port: Go.numberOmitEmpty,
+  Protocol: Go.textOmitEmpty,
+  Hosts: Go.listOmitEmpty(Schema.String),
+  CAFile: Go.textOmitEmpty,
+  CertFile: Go.textOmitEmpty,
+  KeyFile: Go.textOmitEmpty,
+  SNI: Go.textOmitEmpty,
+  FromWildcard: Go.flagOmitEmpty,
+  /** `destination`: of no service, but of a `service-defaults` with a `Destination`. */
+  ServiceKind: Go.textOmitEmpty,
+  DisableAutoHostRewrite: Go.flagOmitEmpty,
+  ...Go.indexes
+})
+export interface GatewayService extends Schema.Schema.Type<typeof GatewayService> {}
+
 const text = Schema.optionalKey(Schema.String)
 const flag = Schema.optionalKey(Schema.Boolean)
 

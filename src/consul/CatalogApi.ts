@@ -52,6 +52,12 @@ export class CatalogApi extends HttpApiGroup.make("catalog").add(
     success: indexed(go(Catalog.NodeServiceList)),
     error: ApiError.common
   }),
+  HttpApiEndpoint.get("gatewayServices", "/v1/catalog/gateway-services/:gateway", {
+    params: { gateway: Schema.String },
+    query: Query.catalog,
+    success: indexed(go(Schema.Array(Catalog.GatewayService))),
+    error: ApiError.common
+  }),
   HttpApiEndpoint.get("datacenters", "/v1/catalog/datacenters", {
     success: HttpApiSchema.WithHeaders(go(Schema.Array(Schema.String)), ResponseHeaders.cached),
     error: ApiError.common

@@ -4,8 +4,11 @@
  *
  *     (1) what is wanted ─▶ (2) what differs from what runs ─▶ (3) close, open or adjust those listeners, no other
  */
-import { Deferred, Duration, Effect, Schedule, Schema, type Scope, Stream } from "effect"
+import { Deferred, type Duration, Effect, Metric, Schedule, Schema, type Scope, Stream } from "effect"
+import type * as ConsulError from "../consul/ConsulError.ts"
 import type * as Listening from "../net/Listening.ts"
+import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
+import * as Meter from "../observe/Meter.ts"
 import * as Leaving from "../sidecar/Leaving.ts"
 import * as ListenerSet from "../sidecar/ListenerSet.ts"
 import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
@@ -32,6 +35,8 @@ export interface Status extends Pick<Sidecar.Status, "movedTo" | "phase" | "list
 export class GatewayFailed extends Schema.TaggedError<GatewayFailed>()("GatewayFailed", { part: Schema.String }) {
   override readonly message = `${this.part} has ended by itself: a bug, whose cause is in the log`
 }
+
+export type Failure = Watched.NotReady | Listening.ListenError | ConsulError.ConsulError
 
 export interface Gateway {
   /** Synchronous and cheap. */
@@ -83,7 +88,9 @@ export const make = Effect.fnUntraced(function*<A extends Wanted, R>(
     return yield* listeners.apply(plans(next, accessLog), next, rebind)
   })
 
-  for (const { bound } of yield* apply(first)) yield* bound
+  const names = new Set(plans(first, accessLog).filter(({ later }) => later === undefined).map(({ name }) => name))
+  for (const { bound, name } of yield* apply(first)) if (names.has(name)) yield* bound
+  yield* Meter.follow(MetricCatalogue.sidecarRunning, { service, proxy: proxyId }, () => 1)
   yield* Effect.forkScoped(
     Stream.runForEach(wanted.changes, (next) => {
       if (next === applied || phase() !== "serving") return Effect.void
@@ -108,3 +115,10 @@ export const make = Effect.fnUntraced(function*<A extends Wanted, R>(
     })
   }
 })
+
+/** As sidecars are: see `ConsulSidecar`. */
+export const inTheNameOf = <A, E, R>(service: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  self.pipe(
+    Effect.updateService(Metric.CurrentMetricAttributes, (attributes) => ({ ...attributes, service })),
+    Effect.annotateLogs({ service })
+  )

@@ -7,12 +7,8 @@
  *
  * It has no certificate and no key, and needs none.
  */
-import { Effect, Metric, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as ConsulClient from "../consul/ConsulClient.ts"
-import type * as ConsulError from "../consul/ConsulError.ts"
-import type * as Listening from "../net/Listening.ts"
-import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
-import * as Meter from "../observe/Meter.ts"
 import type * as ListenerSet from "../sidecar/ListenerSet.ts"
 import type * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
 import * as Maintenance from "../sidecar/Maintenance.ts"
@@ -22,21 +18,19 @@ import * as Gateway from "./Gateway.ts"
 import * as MeshDirectory from "./MeshDirectory.ts"
 import * as MeshGatewayListener from "./MeshGatewayListener.ts"
 
-export type Failure = Watched.NotReady | Listening.ListenError | ConsulError.ConsulError
-
 /** Ready when it accepts. */
 export const make = Effect.fnUntraced(function*(
   options: Omit<Gateway.Options, "announce">
 ): Effect.fn.Return<
   Gateway.Gateway,
-  Failure,
+  Gateway.Failure,
   GatewayRegistration.GatewayRegistration | ConsulClient.ConsulClient | Scope.Scope
 > {
   const consul = yield* ConsulClient.ConsulClient
   const watched = yield* GatewayRegistration.GatewayRegistration
   const registration = yield* Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
   const { proxyId, service } = registration()
-  return yield* inTheNameOf(
+  return yield* Gateway.inTheNameOf(
     service,
     Effect.gen(function*() {
       const { body: { Config } } = yield* consul.call("GET /v1/agent/self", (api) => api.agent.self({}))
@@ -51,18 +45,10 @@ export const make = Effect.fnUntraced(function*(
         plans: (wanted: Gateway.Wanted, log) => plansOf(wanted, directory, log)
       }, { ...options, announce: maintenance.begin })
       yield* Effect.forkScoped(maintenance.end)
-      yield* Meter.follow(MetricCatalogue.sidecarRunning, { service, proxy: proxyId }, () => 1)
       return gateway
     })
   )
 })
-
-/** As sidecars are: see `ConsulSidecar`. */
-const inTheNameOf = <A, E, R>(service: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  self.pipe(
-    Effect.updateService(Metric.CurrentMetricAttributes, (attributes) => ({ ...attributes, service })),
-    Effect.annotateLogs({ service })
-  )
 
 const plansOf = (
   { registration }: Gateway.Wanted,

@@ -8,12 +8,10 @@
  */
 import type { Socket } from "node:net"
 import { Cause, Effect, Exit, Iterable, Option, Scope } from "effect"
-import * as ArrivalRate from "../net/ArrivalRate.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
 import * as Dial from "../net/Dial.ts"
 import * as Lifetimes from "../net/Lifetimes.ts"
 import * as Listening from "../net/Listening.ts"
-import * as LocalServer from "../net/LocalServer.ts"
 import * as Splice from "../net/Splice.ts"
 import * as TcpOptions from "../net/TcpOptions.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
@@ -25,9 +23,8 @@ import type * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
 import * as ConnectionLine from "../sidecar/log/ConnectionLine.ts"
 import * as TransportFailure from "../sidecar/log/TransportFailure.ts"
 import type * as GatewayRegistration from "../watch/GatewayRegistration.ts"
+import * as Front from "./Front.ts"
 import type * as Gateway from "./Gateway.ts"
-import * as FirstWords from "./FirstWords.ts"
-import * as GatewayRefusals from "./GatewayRefusals.ts"
 import type * as MeshDirectory from "./MeshDirectory.ts"
 
 export interface Options {
@@ -42,10 +39,8 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Listener.Listener<Gateway.Wanted>, Listening.ListenError, Scope.Scope> {
   let settings = registration
   const context = yield* Effect.context<never>()
-  const refusals = yield* GatewayRefusals.make(`${registration.proxyId} at ${Listening.format(bind)}`)
-  const counts = { established: 0, open: 0, failed: 0, listening: 0 }
+  const counts = { established: 0, open: 0, failed: 0 }
   const traffic = ByteCounts.make()
-  const arrivals = ArrivalRate.make()
   const targets = new WeakMap<Socket, string>()
   // What is relayed has no end of its own: the receiver would take it for a whole stream.
   const lifetimes = yield* Lifetimes.make<Splice.Side>(lastingOf(registration), ({ reset }) => reset())
@@ -56,19 +51,10 @@ export const make = Effect.fnUntraced(function*(
     ...traffic.total()
   }))
 
-  const lineOf = (log: () => AccessLogWriter.Log | undefined, socket: Socket, serverName?: string) =>
-    log() === undefined ? undefined : ConnectionLine.begin({ log, downstream: socket, serverName })
-
-  /** In the words of Envoy: no route. */
-  const refuse = (socket: Socket, reason: GatewayRefusals.Reason, detail?: string, name?: string) =>
-    Effect.andThen(
-      refusals.refused(socket, reason, detail),
-      Effect.sync(() => lineOf(accessLog.listenerLog, socket, name)?.ended({ flags: "NR" }))
-    )
-
   const relay = (socket: Socket, name: string, way: MeshDirectory.Way): Effect.Effect<void> => {
     const local = Splice.plain(socket)
-    const line = lineOf(accessLog.log, socket, name)
+    const { log } = accessLog
+    const line = log() === undefined ? undefined : ConnectionLine.begin({ log, downstream: socket, serverName: name })
     const opening = Effect.scopedWith((held) =>
       Effect.flatMap(
         Scope.provide(way.upstream, held),
@@ -91,68 +77,50 @@ export const make = Effect.fnUntraced(function*(
     }).pipe(
       Effect.tapError((error) => {
         counts.failed++
-        return refusals.unreachable(error)
+        return front.refusals.unreachable(error)
       }),
-      Effect.onExit((exit) => Effect.sync(() => line?.ended(endOf(exit, name)))),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          line?.ended(endOf(exit, name))
+          local.reset()
+        })
+      ),
       Effect.ignore
     )
   }
 
-  const judged = (socket: Socket, heard: FirstWords.Heard): Effect.Effect<void> => {
-    if (heard._tag === "Gone") return heard.silent ? Effect.void : refuse(socket, "cut_off")
-    if (heard._tag === "TooSlow") return refuse(socket, "too_slow")
-    if (heard._tag === "NotTls") return refuse(socket, "not_tls")
-    if (heard._tag === "Refused") return refuse(socket, heard.reason, heard.detail)
-    const { serverName } = heard
-    if (serverName === undefined) return refuse(socket, "no_name")
-    const way = directory.find(serverName)
-    return way._tag === "Unknown"
-      ? refuse(socket, way.why, serverName, serverName)
-      : relay(socket, serverName, way)
-  }
-
-  const admitted = (socket: Socket): Effect.Effect<void> => {
-    TcpOptions.apply(socket, settings.connections.tcp)
-    counts.listening++
-    return FirstWords.read(socket, settings.handshakeTimeoutMillis).pipe(
-      Effect.ensuring(Effect.sync(() => counts.listening--)),
-      Effect.flatMap((heard) => judged(socket, heard))
-    )
-  }
-
-  const serve = (socket: Socket): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const { arrivals: { connectionRate, maxHandshakes }, maxInboundConnections } = settings
-      return server.open() > (maxInboundConnections || Infinity) || counts.listening >= (maxHandshakes || Infinity) ||
-          !arrivals.take(connectionRate, performance.now())
-        ? refuse(socket, "too_many")
-        : admitted(socket)
-    }).pipe(Effect.ensuring(Effect.sync(() => Splice.plain(socket).reset())))
-
-  const server: LocalServer.LocalServer = yield* LocalServer.make({ bind, serve, drain: 0 })
+  const front: Front.Front = yield* Front.make(registration, {
+    accessLog,
+    bind,
+    take: (socket, name) => {
+      const way = directory.find(name)
+      return way._tag === "Unknown" ? way.why : relay(socket, name, way)
+    }
+  })
   return {
-    address: Listening.format(server.bound),
+    address: front.address,
     announce: Effect.void, // callers hear of it by its checks
-    stop: server.stop,
-    idle: server.idle,
+    stop: front.stop,
+    idle: front.idle,
     counts: () => ({
-      open: server.open() - counts.listening,
-      handshaking: counts.listening,
+      open: front.open() - front.listening(),
+      handshaking: front.listening(),
       accepted: counts.established,
       failed: counts.failed,
       cut: 0,
       retired: lifetimes.retired(),
-      refused: refusals.counts(),
+      refused: front.refusals.counts(),
       ...traffic.total()
     }),
     details: {
       ...Listener.noDetails,
       connections: () =>
-        Iterable.map(server.sockets(), ([socket, since]) => connection(socket, since, targets.get(socket)))
+        Iterable.map(front.sockets(), ([socket, since]) => connection(socket, since, targets.get(socket)))
     },
     update: (next) =>
       Effect.sync(() => {
         settings = next.registration
+        front.update(settings)
         lifetimes.update(lastingOf(settings))
       })
   }

@@ -15,7 +15,15 @@ export class ApplicationUnreachable extends Schema.TaggedError<ApplicationUnreac
 }
 
 /** Half-open, nothing read yet. Undone when interrupted; from then on whoever runs it has to close it. */
-export const connect = (
+export const connect: Connect = ({ application, applicationConnectTimeoutMillis }) =>
+  open(application, applicationConnectTimeoutMillis)
+
+/** How it is reached. `version`: of HTTP, which it is going to be spoken to in; undefined: bytes are passed on. */
+export type Connect = (settings: Settings, version?: "1.1" | "2") => Effect.Effect<Splice.Side, ApplicationUnreachable>
+
+export type Settings = Pick<ProxyRegistration.Registration, "application" | "applicationConnectTimeoutMillis">
+
+export const open = (
   address: ProxyRegistration.Address,
   timeoutMillis: number
 ): Effect.Effect<Splice.Side, ApplicationUnreachable> =>

@@ -19,6 +19,8 @@ export interface Plan<in A, out R> {
   readonly bind: Listening.Bind
   /** What can not change while it is open. */
   readonly key: string
+  /** When it is tried again to start it, from the first time on: others do not wait for it. */
+  readonly later?: Schedule.Schedule<unknown> | undefined
   readonly start: (wanted: A) => Effect.Effect<Listener.Listener<A>, Listening.ListenError, R | Scope.Scope>
 }
 
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function*<A, R>(
   const run = yield* FiberSet.runtime(fibers)<R>()
 
   const launch = (plan: Plan<A, R>, next: A, rebind: Schedule.Schedule<unknown> | undefined) => {
-    const { run: serve, supervised } = Supervised.make({ ...plan, wanted: next, rebind })
+    const { run: serve, supervised } = Supervised.make({ ...plan, wanted: next, rebind: plan.later ?? rebind })
     const running = { plan, supervised }
     listeners.add(running)
     wanted.set(plan.name, running)

@@ -30,6 +30,12 @@ export interface Options {
   readonly marks: Marks.Marks
   readonly tunnels?: boolean | undefined
   readonly log: () => AccessLogWriter.Log | undefined
+  /** Whether the application hears in a header who the caller is, where it speaks HTTP. Default: true. */
+  readonly tellsCaller?: boolean | undefined
+  /** Takes connections that somebody else has accepted, instead of listening. */
+  readonly from?: MeshListener.Source | undefined
+  /** Reaches what is in the place of the application. */
+  readonly connect?: Application.Connect | undefined
 }
 
 /** Of a service that lets callers in. */
@@ -71,11 +77,11 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const relay = (caller: MeshListener.Connection) => {
-    const { application, applicationConnectTimeoutMillis } = settings
+    const { application } = settings
     const line = lineOf(caller.socket, caller.caller)
     const relayed = Splice.spliceWith(
       caller,
-      Application.connect(application, applicationConnectTimeoutMillis),
+      (options.connect ?? Application.connect)(settings),
       ({ socket }) => line?.reached(socket, Listening.format(application))
     )
     return line === undefined ? relayed : Effect.onExit(relayed, (exit) => Effect.sync(() => line.ended(endOf(exit))))
@@ -83,6 +89,7 @@ export const make = Effect.fnUntraced(function*(
 
   const listener = yield* MeshListener.make({
     ...registration.listen,
+    from: options.from,
     // As it was let in: what the service speaks may be about to change.
     handle: (caller): Effect.Effect<unknown, Application.ApplicationUnreachable> =>
       ConnectionPolicy.isLeftToRequests(caller.decision) ? http.serve(caller) : relay(caller),

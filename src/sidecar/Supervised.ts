@@ -28,6 +28,7 @@ export interface Options<A, R> {
 }
 
 export interface Supervised<in A> {
+  readonly name: string
   readonly state: () => State
   /** With the port that was given; undefined while it does not listen. */
   readonly address: () => string | undefined
@@ -103,6 +104,7 @@ export const make = <A, R>(
   return {
     run,
     supervised: {
+      name: plan.name,
       state: () => state,
       address: () => listener?.address,
       counts: () => listener?.counts() ?? Listener.none,

@@ -131,6 +131,34 @@ const watchInstances = (
   )
 }
 
+/** The instances of a service as they are registered, in the mesh or not. */
+export const ofService = (
+  consul: ConsulClient.ConsulClient["Service"],
+  service: string,
+  datacenter: string
+): Effect.Effect<
+  Watched.Watched<Result.Result<ReadonlyArray<Endpoint>, string>>,
+  never,
+  Scope.Scope
+> => {
+  const name = `GET /v1/health/service/${service}`
+  return consul.share(
+    name,
+    Watched.make(
+      { what: `the instances of ${service}`, watch: "instances", subject: service },
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "many",
+        request: (api, blocking) => api.health.service({ params: { service }, query: blocking }),
+        decode: (entries) =>
+          Result.succeed(
+            Result.succeed(entries.flatMap((entry) => toEndpoint(entry, { onlyPassing: false }, datacenter)))
+          )
+      })
+    )
+  )
+}
+
 /** None for an instance without an address to dial. Between datacenters the public (`wan`) addresses are used. */
 export const toEndpoint = (
   entry: Health.ServiceEntry,

@@ -415,4 +415,23 @@ describe("ConfigEntries", () => {
     ],
     [jwt({ Forwarding: {} }), "Header name required for forwarding config"]
   ])
+
+  const terminating = (...Services: ReadonlyArray<Schema.JsonObject>) => ({
+    Kind: "terminating-gateway",
+    Name: "tg",
+    Services
+  })
+  const withoutAll = "Service \"a\" must have a CertFile, CAFile, and KeyFile specified for TLS origination"
+  refusals("terminating-gateway", [
+    [{ Kind: "terminating-gateway" }, "Name is required"],
+    [terminating(), true],
+    [terminating({ Name: "" }), "Service name cannot be blank."],
+    [terminating({ Name: "a" }, { Name: "b" }), true],
+    [terminating({ Name: "*" }), true],
+    [terminating({ Name: "a" }, { Name: "a" }), "Service \"a\" was specified more than once within a namespace"],
+    [terminating({ Name: "a", CAFile: "/ca", SNI: "x" }), true],
+    [terminating({ Name: "a", CertFile: "/c" }), withoutAll],
+    [terminating({ Name: "a", CertFile: "/c", KeyFile: "/k" }), withoutAll],
+    [terminating({ Name: "a", CAFile: "/ca", CertFile: "/c", KeyFile: "/k" }), true]
+  ])
 })

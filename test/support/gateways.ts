@@ -6,6 +6,7 @@ import { Context, type Duration, Effect, Exit, Layer, Redacted, Schedule, Schema
 import * as Datacenters from "../../src/agent/Datacenters.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as MeshGateway from "../../src/gateway/MeshGateway.ts"
+import * as TerminatingGateway from "../../src/gateway/TerminatingGateway.ts"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as GatewayRegistration from "../../src/watch/GatewayRegistration.ts"
 import * as agent from "./consul.ts"
@@ -44,12 +45,23 @@ const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
     /** A service whose application answers in upper case, or listens on `port`, with a sidecar. */
     service: Effect.fnUntraced(function*(
       service: string,
-      options: { readonly id?: string; readonly port?: number; readonly meta?: Record<string, string> } = {}
+      options: {
+        readonly id?: string
+        readonly port?: number
+        readonly meta?: Record<string, string>
+        /** Services that it calls. */
+        readonly upstreams?: ReadonlyArray<string>
+      } = {}
     ) {
       const id = options.id ?? service
       const port = options.port ?? (yield* sockets.shouting).port
       const sidecarPort = yield* agent.freePort
-      yield* agent.put({ name: service, id, port, meta: options.meta ?? {}, sidecar: { port: sidecarPort } }).pipe(
+      const upstreams = yield* Effect.forEach(
+        options.upstreams ?? [],
+        (DestinationName) => Effect.map(agent.freePort, (LocalBindPort) => ({ DestinationName, LocalBindPort }))
+      )
+      const sidecarOptions = { port: sidecarPort, upstreams }
+      yield* agent.put({ name: service, id, port, meta: options.meta ?? {}, sidecar: sidecarOptions }).pipe(
         Effect.provideContext(consul)
       )
       const own = yield* Scope.fork(scope)
@@ -57,7 +69,12 @@ const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
         Scope.provide(own),
         Effect.provideContext(consul)
       )
-      return { ...sidecar, sidecarPort, stop: Scope.close(own, Exit.void) }
+      return {
+        ...sidecar,
+        sidecarPort,
+        portTo: (name: string) => upstreams.find((each) => each.DestinationName === name)!.LocalBindPort,
+        stop: Scope.close(own, Exit.void)
+      }
     }),
 
     /** An application without a service of its own that calls these upstreams through its sidecar. */
@@ -107,6 +124,45 @@ const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
       )
       return { ...gateway, id, port, stop: Scope.close(own, Exit.void) }
     }),
+
+    /** A service that is not in the mesh, on a node without an agent. */
+    outside: (service: string, port: number) =>
+      call("catalog", (api) =>
+        api.catalog.register({
+          query: {},
+          payload: {
+            Node: `node-of-${service}`,
+            Address: "127.0.0.1",
+            Service: { ID: `${service}-1`, Service: service, Port: port }
+          }
+        })),
+
+    /** A terminating gateway, registered and running; its config entry is for others to write. */
+    terminating: Effect.fnUntraced(function*(options: { readonly config?: Schema.JsonObject } = {}) {
+      const port = yield* agent.freePort
+      yield* put({
+        Kind: "terminating-gateway",
+        Name: "terminating-gateway",
+        Address: "127.0.0.1",
+        Port: port,
+        Proxy: { Config: options.config ?? {} }
+      })
+      const own = yield* Scope.fork(scope)
+      const gateway = yield* TerminatingGateway.make({ drain: "200 millis" }).pipe(
+        Effect.provide(GatewayRegistration.layer({ proxyId: "terminating-gateway", kind: "terminating-gateway" })),
+        Scope.provide(own),
+        Effect.provideContext(consul)
+      )
+      return { ...gateway, port, stop: Scope.close(own, Exit.void) }
+    }),
+
+    /** What the terminating gateways lead to. */
+    link: (...services: ReadonlyArray<Schema.JsonObject & { readonly Name: string }>) =>
+      call("write", (api) =>
+        api.config.write({
+          query: {},
+          payload: { Kind: "terminating-gateway", Name: "terminating-gateway", Services: services }
+        })),
 
     identity: Effect.fnUntraced(function*(service: string) {
       const { body } = yield* call("leaf", (api) => api.agent.caLeaf({ params: { service }, query: {} }))

@@ -46,7 +46,7 @@ export const make = (options: { readonly store: Store.Store; readonly datacenter
         return options.store.commit((index) => {
           after.set(key, { ...entry, CreateIndex: before?.CreateIndex ?? index, ModifyIndex: index })
           replace(after)
-          return [true, topics]
+          return [true, topicsOf([entry])]
         })
       }),
     remove: (kind, name, cas) =>
@@ -60,7 +60,7 @@ export const make = (options: { readonly store: Store.Store; readonly datacenter
         yield* CheckEntries.check({ entry: before, operation: "delete", after, datacenter: options.datacenter })
         return options.store.commit(() => {
           replace(after)
-          return [true, topics]
+          return [true, topicsOf([before])]
         })
       }),
     replicate: (from) => {
@@ -81,11 +81,14 @@ export const make = (options: { readonly store: Store.Store; readonly datacenter
             ]
           }))
         )
-        return [undefined, topics]
+        return [undefined, topicsOf([...from.values()])]
       })
     }
   }
 }
+
+const topicsOf = (changed: ReadonlyArray<StoredEntry>): ReadonlyArray<Store.Topic> =>
+  changed.some(({ Kind }) => Kind === "terminating-gateway") ? [...topics, "links"] : topics
 
 /** What a writer sends along is not the server's. */
 const withoutIndexes = (entry: StoredEntry): StoredEntry => ({ ...entry, CreateIndex: 0, ModifyIndex: 0 })

@@ -14,6 +14,7 @@ import * as ValidateMesh from "./ValidateMesh.ts"
 import * as ValidateIntentions from "./ValidateIntentions.ts"
 import * as ValidateResolver from "./ValidateResolver.ts"
 import * as ValidateRouter from "./ValidateRouter.ts"
+import * as ValidateTerminatingGateway from "./ValidateTerminatingGateway.ts"
 
 /** The entry as it is to be stored, or why it is refused. */
 export const validate = (entry: StoredEntry): Result.Result<StoredEntry, string> =>
@@ -35,6 +36,8 @@ export const validate = (entry: StoredEntry): Result.Result<StoredEntry, string>
         return ValidateMesh.validate(entry)
       case "exported-services":
         return exported(entry)
+      case "terminating-gateway":
+        return ValidateTerminatingGateway.validate(entry)
       case "jwt-provider":
         return ValidateJwtProvider.validate(entry)
       default:

@@ -8,6 +8,7 @@ import type * as AgentState from "../AgentState.ts"
 import * as CatalogStore from "../CatalogStore.ts"
 import * as CatalogView from "../CatalogView.ts"
 import * as CatalogWrite from "../CatalogWrite.ts"
+import * as GatewayServices from "../GatewayServices.ts"
 import * as Answer from "./Answer.ts"
 import * as CatalogReads from "./CatalogReads.ts"
 
@@ -42,6 +43,9 @@ export const layer = (state: AgentState.AgentState) =>
           found === undefined
             ? { Services: [] }
             : { Node: found.node, Services: CatalogStore.servicesOf(found).filter(keep) }))
+      .handle("gatewayServices", ({ params, query }) =>
+        CatalogReads.filtered(state, query, Catalog.GatewayService, GatewayServices.topics, (keep) =>
+          GatewayServices.ofGateway(state, params.gateway).filter(keep)))
       .handle("datacenters", () =>
         Effect.sync(() =>
           Answer.plain(state.federation.datacenters(state.settings.datacenter))

@@ -4,6 +4,7 @@ import type * as AgentState from "../AgentState.ts"
 import * as BlockingRead from "../BlockingRead.ts"
 import * as CatalogStore from "../CatalogStore.ts"
 import * as CatalogView from "../CatalogView.ts"
+import * as GatewayServices from "../GatewayServices.ts"
 import * as MergeProxy from "../MergeProxy.ts"
 import type * as Store from "../Store.ts"
 import * as Answer from "./Answer.ts"
@@ -23,11 +24,12 @@ export const filtered = Effect.fnUntraced(function*<A>(
 
 /** The instances that a query asks for. `connect`: those that speak for the service in the mesh. */
 export const instances = Effect.fnUntraced(function*(
-  { catalog, config, peerings }: AgentState.AgentState,
+  state: AgentState.AgentState,
   service: string,
   query: CatalogView.InstanceQuery,
   connect: boolean
 ) {
+  const { catalog, config, peerings } = state
   if (query.sg !== undefined) return yield* Answer.internal("sameness groups are not supported in consul CE")
   if (query.peer !== undefined && query.peer !== "") {
     const { peer } = query
@@ -43,10 +45,13 @@ export const instances = Effect.fnUntraced(function*(
   return {
     topics: [
       connect ? CatalogStore.connectTopic(service) : CatalogStore.serviceTopic(service),
+      ...(connect ? GatewayServices.linkTopics : []),
       ...(merging ? ["config" as const] : [])
     ],
     read: () => {
-      const found = catalog.instances(service, connect).filter((entry) => CatalogView.isWanted(entry, query))
+      const own = catalog.instances(service, connect)
+      const all = connect ? [...own, ...GatewayServices.instances(state, service)] : own
+      const found = all.filter((entry) => CatalogView.isWanted(entry, query))
       return merging
         ? found.map((entry) => ({
           ...entry,

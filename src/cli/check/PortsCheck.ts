@@ -100,7 +100,7 @@ const ofPublic = Effect.fnUntraced(function*(options: Options, listen: ProxyRegi
 })
 
 const ofApplication = ({ millis, registration: { application } }: Options): Effect.Effect<Finding.Finding> =>
-  Application.connect(application, millis).pipe(
+  Application.open(application, millis).pipe(
     Effect.map(({ reset }) => {
       reset()
       return Finding.good(`the application accepts connections at ${Listening.format(application)}`)

@@ -4,7 +4,9 @@ import * as Consul from "../consul.ts"
 import * as Log from "../Log.ts"
 import * as AccessLogFlags from "../proxy/AccessLogFlags.ts"
 import * as AdminFlags from "../proxy/AdminFlags.ts"
+import * as ProxyFlags from "../proxy/Flags.ts"
 import * as LeavingFlags from "../proxy/LeavingFlags.ts"
+import * as MarksFlags from "../proxy/MarksFlags.ts"
 import * as Refusals from "../refusals.ts"
 import { startTimeout } from "../startTimeout.ts"
 
@@ -15,6 +17,10 @@ const text = (name: string, metavar: string, description: string) =>
 const kinds = {
   mesh: Flag.Boolean("mesh").pipe(
     Flag.withDescription("The door of a datacenter to others: passes TLS on by its server name, and opens none"),
+    Flag.withDefault(false)
+  ),
+  terminating: Flag.Boolean("terminating").pipe(
+    Flag.withDescription("The door to services outside of the mesh, which its config entry links, in their names"),
     Flag.withDefault(false)
   )
 }
@@ -39,6 +45,8 @@ export const flags = {
   ...Refusals.flags,
   ...kinds,
   ...registration,
+  ...ProxyFlags.trust,
+  ...MarksFlags.flags,
   ...AdminFlags.flags,
   ...AccessLogFlags.flags,
   stale: Flag.Boolean("stale").pipe(
@@ -46,7 +54,7 @@ export const flags = {
     Flag.withDefault(false)
   ),
   ...LeavingFlags.flags,
-  startTimeout: startTimeout("the agent and the catalog")
+  startTimeout: startTimeout("the agent, the catalog and certificates")
 }
 
 export type Options = Command.Command.Config.Infer<typeof flags>

@@ -10,16 +10,16 @@ import type * as Flags from "./Flags.ts"
 
 type Options = Pick<
   Flags.Options,
-  "mesh" | "proxyId" | "service" | "register" | "address" | "wanAddress" | "bindAddress" | "startTimeout"
+  "proxyId" | "service" | "register" | "address" | "wanAddress" | "bindAddress" | "startTimeout"
 >
 
 /** Fails unless there is one, for people. */
 export const kindOf = (
-  { mesh }: Pick<Flags.Options, "mesh">
+  { mesh, terminating }: Pick<Flags.Options, "mesh" | "terminating">
 ): Result.Result<GatewayRegistration.Kind, Registered.UsageError> =>
-  mesh ? Result.succeed("mesh-gateway") : Result.fail(
-    new Registered.UsageError({ why: "which kind of gateway? Give --mesh" })
-  )
+  mesh === terminating
+    ? Result.fail(new Registered.UsageError({ why: "which kind of gateway? Give one of --mesh and --terminating" }))
+    : Result.succeed(mesh ? "mesh-gateway" : "terminating-gateway")
 
 /** The ID of the one that is registered. Waits for one that is yet to come. */
 export const find = (

@@ -1,22 +1,25 @@
 /** Runs the gateway that the options name or describe, until it is interrupted, fails or has left. */
-import { Effect, type Scope } from "effect"
+import { Effect, Option, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as Gateway from "../../gateway/Gateway.ts"
 import * as MeshGateway from "../../gateway/MeshGateway.ts"
+import * as TerminatingGateway from "../../gateway/TerminatingGateway.ts"
+import * as Audit from "../../intention/Audit.ts"
 import type * as LogThreshold from "../../observe/LogThreshold.ts"
 import * as OpenFiles from "../../sidecar/OpenFiles.ts"
 import * as GatewayRegistration from "../../watch/GatewayRegistration.ts"
 import * as Log from "../Log.ts"
 import * as AccessLogFlags from "../proxy/AccessLogFlags.ts"
 import * as Admin from "../proxy/Admin.ts"
+import * as MarksFlags from "../proxy/MarksFlags.ts"
 import type * as Registered from "../proxy/Registered.ts"
 import type * as Flags from "./Flags.ts"
 import * as GatewayRegistered from "./Registered.ts"
 
 type Failure =
   | Registered.Failure
-  | MeshGateway.Failure
+  | Gateway.Failure
   | Gateway.GatewayFailed
   | Effect.Error<ReturnType<typeof Admin.open>>
 
@@ -33,7 +36,10 @@ export const serve = Effect.fn(function*(
     const source = described === undefined
       ? GatewayRegistration.layer({ kind, proxyId: yield* GatewayRegistered.find(kind, options) })
       : GatewayRegistration.layerDescribed(described.registration)
-    return yield* Effect.provide(MeshGateway.make(settings(options)), source)
+    const make = kind === "mesh-gateway"
+      ? MeshGateway.make(settings(options))
+      : TerminatingGateway.make(settings(options))
+    return yield* Effect.provide(make, source)
   })
   const gateway = yield* fleet.start(kind, start)
   if (described !== undefined) yield* GatewayRegistered.keep(described)
@@ -41,11 +47,15 @@ export const serve = Effect.fn(function*(
   yield* Effect.raceFirst(gateway.failed, gateway.left)
 })
 
-const settings = (options: Flags.Options): Omit<Gateway.Options, "announce"> => ({
+const settings = (options: Flags.Options): TerminatingGateway.Options => ({
   readyWithin: `${options.startTimeout} seconds`,
   accessLog: AccessLogFlags.choice(options),
   shutdownDelay: options.shutdownDelay,
-  drain: options.drainTimeout
+  drain: options.drainTimeout,
+  spiffe: options.spiffe,
+  marks: MarksFlags.marks(options),
+  audit: options.audit ? Audit.everywhere : Audit.nowhere,
+  ...Option.match(options.defaultPolicy, { onNone: () => ({}), onSome: (defaultPolicy) => ({ defaultPolicy }) })
 })
 
 /** What it is and where it listens, a line for each. */

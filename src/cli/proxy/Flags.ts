@@ -6,6 +6,7 @@ import * as Refusals from "../refusals.ts"
 import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdminFlags from "./AdminFlags.ts"
 import * as LeavingFlags from "./LeavingFlags.ts"
+import * as MarksFlags from "./MarksFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 /** Which proxy it is, or which ones. */
@@ -49,7 +50,7 @@ const adHoc = {
 }
 
 /** Whom it trusts and lets in. */
-const trust = {
+export const trust = {
   defaultPolicy: Flag.Literals("default-policy", ["allow", "deny"]).pipe(
     Flag.withDescription("The answer if no intention matches; default: the agent's setting"),
     Flag.optional
@@ -63,19 +64,6 @@ const trust = {
       "How far peers must follow SPIFFE; leaf: for authorities that cannot, see docs/native/trust.md"
     ),
     Flag.withDefault("strict" as const)
-  )
-}
-
-/** What it says of itself over HTTP. */
-const marks = {
-  serverHeader: Flag.String("server-header").pipe(
-    Flag.withDescription("What answers over HTTP say in Server; empty: what the application says; default: envoy"),
-    Flag.withMetavar("TEXT"),
-    Flag.withDefault("envoy")
-  ),
-  withoutEnvoyHeaders: Flag.Boolean("without-envoy-headers").pipe(
-    Flag.withDescription("Add no x-envoy-* headers, but for x-envoy-overloaded"),
-    Flag.withDefault(false)
   )
 }
 
@@ -104,7 +92,7 @@ export const flags = {
   ...which,
   ...adHoc,
   ...trust,
-  ...marks,
+  ...MarksFlags.flags,
   ...between,
   ...AdminFlags.flags,
   ...AccessLogFlags.flags,

@@ -2,7 +2,6 @@
 import { Effect, type Layer, Option, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
-import * as Marks from "../../http/relay/Marks.ts"
 import * as Audit from "../../intention/Audit.ts"
 import type * as Listening from "../../net/Listening.ts"
 import type * as LogThreshold from "../../observe/LogThreshold.ts"
@@ -18,6 +17,7 @@ import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
 import type * as Flags from "./Flags.ts"
+import * as MarksFlags from "./MarksFlags.ts"
 import * as Registered from "./Registered.ts"
 
 type Failure =
@@ -83,10 +83,7 @@ const settings = (options: Flags.Options): ConsulSidecar.Options => ({
   readyWithin: `${options.startTimeout} seconds`,
   spiffe: options.spiffe,
   accessLog: AccessLogFlags.choice(options),
-  marks: {
-    ...(options.withoutEnvoyHeaders ? Marks.none : Marks.envoy),
-    server: options.serverHeader === "" ? undefined : options.serverHeader
-  },
+  marks: MarksFlags.marks(options),
   tunnels: !options.withoutTunnels,
   shutdownDelay: options.shutdownDelay,
   drain: options.drainTimeout,

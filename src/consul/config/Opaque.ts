@@ -1,11 +1,10 @@
-/** The kinds about gateways and certificates: kept as they were written. */
+/** Other kinds about gateways and certificates: kept as they were written. */
 import { Schema } from "effect"
 import * as Go from "../GoJson.ts"
 import * as Common from "./Common.ts"
 
 export const opaqueKinds = [
   "ingress-gateway",
-  "terminating-gateway",
   "api-gateway",
   "bound-api-gateway",
   "inline-certificate",

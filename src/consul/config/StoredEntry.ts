@@ -10,8 +10,9 @@ import { ServiceIntentions } from "./ServiceIntentions.ts"
 import { ServiceResolver } from "./ServiceResolver.ts"
 import { ServiceRouter } from "./ServiceRouter.ts"
 import { ServiceSplitter } from "./ServiceSplitter.ts"
+import { TerminatingGateway } from "./TerminatingGateway.ts"
 
-/** The schema of each kind; of the gateway kinds only the envelope is known. */
+/** The schema of each kind; of some gateway kinds only the envelope is known. */
 export const byKind = {
   "proxy-defaults": ProxyDefaults,
   "service-defaults": ServiceDefaults,
@@ -21,7 +22,8 @@ export const byKind = {
   "service-intentions": ServiceIntentions,
   mesh: Mesh,
   "exported-services": ExportedServices,
-  "jwt-provider": JwtProvider
+  "jwt-provider": JwtProvider,
+  "terminating-gateway": TerminatingGateway
 } as const
 
 export type StoredEntry =
@@ -34,6 +36,7 @@ export type StoredEntry =
   | Mesh
   | ExportedServices
   | JwtProvider
+  | TerminatingGateway
   | Opaque
 
 export const StoredEntry: Schema.Codec<StoredEntry, unknown> = Schema.Union([
@@ -46,5 +49,6 @@ export const StoredEntry: Schema.Codec<StoredEntry, unknown> = Schema.Union([
   Mesh,
   ExportedServices,
   JwtProvider,
+  TerminatingGateway,
   Opaque
 ])

@@ -34,26 +34,27 @@ interface Pools {
 }
 
 export const make = Effect.fnUntraced(function*(
-  first: Settings
+  first: Settings,
+  connect: Application.Connect = Application.connect
 ): Effect.fn.Return<ApplicationPools, never, Scope.Scope> {
   const { run } = yield* Fibers.make()
   const open = (settings: Settings): Pools => {
     const circuit = Circuit.make(limitsOf(settings))
-    const options = {
+    const optionsOf = (version: "1.1" | "2") => ({
       remote: Listening.format(settings.application),
       open: Effect.mapError(
-        Application.connect(settings.application, settings.applicationConnectTimeoutMillis),
+        connect(settings, version),
         ({ code, message }) => ({ timedOut: false, why: message, transport: TransportFailure.ofCode(code) })
       ),
       run,
       circuit,
       idleMillis
-    }
+    })
     return {
       key: keyOf(settings),
       circuit,
-      http1: new Http1Connections.Http1Connections(options),
-      http2: new Http2Connections.Http2Connections(options)
+      http1: new Http1Connections.Http1Connections(optionsOf("1.1")),
+      http2: new Http2Connections.Http2Connections(optionsOf("2"))
     }
   }
   let current = open(first)

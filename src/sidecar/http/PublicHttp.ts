@@ -19,6 +19,7 @@ import * as SecureContexts from "../../tls/SecureContexts.ts"
 import type * as Intentions from "../../watch/Intentions.ts"
 import type * as JwtProviders from "../../watch/JwtProviders.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import type * as Application from "../Application.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import * as MatchedPolicy from "../log/MatchedPolicy.ts"
 import * as ApplicationPools from "./ApplicationPools.ts"
@@ -44,11 +45,13 @@ export interface PublicHttp {
 export interface Options {
   readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
+  readonly connect?: Application.Connect | undefined
+  readonly tellsCaller?: boolean | undefined
 }
 
 export const make = Effect.fnUntraced(function*(
   registered: ProxyRegistration.Registration,
-  { log, marks }: Options
+  { connect, log, marks, tellsCaller: mayTell = true }: Options
 ): Effect.fn.Return<
   PublicHttp,
   never,
@@ -61,7 +64,7 @@ export const make = Effect.fnUntraced(function*(
   const contexts = yield* SecureContexts.SecureContexts
   const gate = yield* RequestGate.make()
   const deadlines = yield* Deadlines.make
-  const pools = yield* ApplicationPools.make(registered)
+  const pools = yield* ApplicationPools.make(registered, connect)
   const callers = new WeakMap<Connection.Connection, InboundRequest.Caller>()
   const elements = new WeakMap<Splice.Stream, string>()
   let settings = registered
@@ -110,7 +113,7 @@ export const make = Effect.fnUntraced(function*(
       if (server.version === "2") return server.abort()
       return RefusedRequest.answer(server, OwnAnswers.underscore, { log, marks })
     }
-    const tellsCaller = settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
+    const tellsCaller = mayTell && settings.protocol !== "grpc" && !gate.mesh().sanitizeForwardedClientCert
     const caller = callerOf(connection)
     const request = new InboundRequest.InboundRequest(shared, settings, caller, server, start, hidden, tellsCaller)
     gate.traffic.started()
