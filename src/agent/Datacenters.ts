@@ -53,6 +53,9 @@ export const make = Effect.fnUntraced(function*(
         ...options,
         datacenter,
         port: port === 0 ? 0 : port + position * step,
+        ...(options.grpcPort !== undefined && {
+          grpcPort: options.grpcPort === 0 ? 0 : options.grpcPort + position * step
+        }),
         nodeName: isAlone
           ? options.nodeName
           : `${options.nodeName ?? Os.hostname()}-${datacenter}`,

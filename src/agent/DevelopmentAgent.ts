@@ -36,6 +36,8 @@ export interface Options {
   readonly host?: string | undefined
   /** Default: 8500. 0 takes any free port. */
   readonly port?: number | undefined
+  /** Of the interface for Envoys, delta ADS over gRPC; 0 takes any free one. Default: there is none. */
+  readonly grpcPort?: number | undefined
   /** Default: `dc1`. */
   readonly datacenter?: string | undefined
   /** Default: the name of the host. */
@@ -63,6 +65,10 @@ export interface DevelopmentAgent {
   /** Such as `http://127.0.0.1:8500`. */
   readonly address: string
   readonly port: number
+  /** Where Envoys ask. Undefined: nowhere. */
+  readonly grpcPort: number | undefined
+  /** How many Envoys are told what to do, and how many of them have answered all that holds now. */
+  readonly envoys: Effect.Effect<{ readonly told: number; readonly settled: number }>
   readonly datacenter: string
   readonly nodeName: string
   /** Of the mesh, without `spiffe://`. */
@@ -141,11 +147,14 @@ export const join = Effect.fnUntraced(function*(
       nodeServer.closeAllConnections()
     })
   )
+  const xds = options.grpcPort === undefined ? undefined : yield* serveEnvoys(state, host, options.grpcPort, options)
   const bound = nodeServer.address()
   const actual = typeof bound === "object" && bound !== null ? bound.port : port
   return {
     address: `http://${host.includes(":") ? `[${host}]` : host}:${actual}`,
     port: actual,
+    grpcPort: xds?.port,
+    envoys: Effect.sync(() => xds?.envoys() ?? { told: 0, settled: 0 }),
     datacenter: settings.datacenter,
     nodeName: settings.nodeName,
     trustDomain: state.roots.trustDomain,
@@ -155,6 +164,20 @@ export const join = Effect.fnUntraced(function*(
     ),
     blocked: Effect.sync(() => state.store.waiting())
   }
+})
+
+/** Loaded here: most agents serve no Envoys. */
+const serveEnvoys = Effect.fnUntraced(function*(
+  state: AgentState.AgentState,
+  host: string,
+  port: number,
+  { requireToken }: Options
+) {
+  const XdsServer = yield* Effect.promise(() => import("./xds/XdsServer.ts"))
+  return yield* Effect.mapError(
+    XdsServer.make(state, { host, port, requireToken }),
+    ({ cause }) => cannotListen(host, port, cause)
+  )
 })
 
 export const layer = (options: Options = {}): Layer.Layer<Agent, AgentError> => Layer.effect(Agent, make(options))

@@ -69,6 +69,12 @@ export const agent = Command.make(
       Flag.withDescription("Port of the HTTP API; 0 takes any free one"),
       Flag.withDefault(8500)
     ),
+    grpcPort: Flag.Int("grpc-port").pipe(
+      Flag.withDescription(
+        "Port of the interface for Envoys, delta ADS over gRPC, as for effect-mesh envoy; 0 takes any free one; default: there is none"
+      ),
+      Flag.optional
+    ),
     datacenter: Flag.String("datacenter").pipe(Flag.withDescription("Name of the datacenter"), Flag.withDefault("dc1")),
     datacenters,
     peers,
@@ -101,6 +107,7 @@ export const agent = Command.make(
         peers: Option.getOrElse(options.peers, () => []),
         host: options.bind,
         port: options.port,
+        grpcPort: Option.getOrUndefined(options.grpcPort),
         datacenters: Option.getOrElse(options.datacenters, () => [options.datacenter] as const),
         defaultIntentionPolicy: options.defaultPolicy,
         leafTtl: options.leafTtl,
@@ -118,6 +125,9 @@ export const agent = Command.make(
             ? ""
             : all.map(({ address, datacenter }) => `  ${datacenter} ${address}\n`).join("")) +
           `  export CONSUL_HTTP_ADDR=${running.address}\n` +
+          (running.grpcPort === undefined
+            ? ""
+            : `  export CONSUL_GRPC_ADDR=${new URL(running.address).hostname}:${running.grpcPort}\n`) +
           "Stop it with Ctrl-C.",
         {
           address: running.address,

@@ -4,6 +4,7 @@ import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as Agent from "./Agent.ts"
 import * as Application from "./Application.ts"
 import * as Entries from "./Entries.ts"
+import * as Envoys from "./Envoys.ts"
 import * as Sidecars from "./Sidecars.ts"
 import * as Topology from "./Topology.ts"
 
@@ -23,20 +24,33 @@ export interface Mesh {
 /** The real agent that the environment names; undefined: a development agent of its own. */
 export const realAgent = process.env["CONSUL_HTTP_ADDR"]
 
-/** Ready once every sidecar accepts. Ends with the scope. `command`: starts the sidecars, in place of our own. */
-export const make = Effect.fnUntraced(function*(policy: DefaultPolicy, command?: string) {
+/** Who starts the sidecars. */
+export type Starter =
+  | { readonly _tag: "Ours" }
+  /** By a command. */
+  | { readonly _tag: "Command"; readonly command: string }
+  /** Of the development agent. */
+  | { readonly _tag: "Envoys"; readonly binary: string }
+
+/** Ready once every sidecar accepts. Ends with the scope. */
+export const make = Effect.fnUntraced(function*(policy: DefaultPolicy, starter: Starter) {
   const topology = yield* Topology.make
-  const agent = realAgent === undefined
-    ? Agent.make((yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: policy })).address, undefined)
+  const own = realAgent === undefined || starter._tag === "Envoys"
+    ? yield* DevelopmentAgent.make({ port: 0, grpcPort: 0, defaultIntentionPolicy: policy })
+    : undefined
+  const agent = own !== undefined || realAgent === undefined
+    ? Agent.make(own?.address ?? "", undefined)
     : Agent.make(/^https?:/.test(realAgent) ? realAgent : `http://${realAgent}`, process.env["CONSUL_HTTP_TOKEN"])
   const applications = yield* Application.make(topology)
   const entries = Entries.make(agent)
   yield* Effect.acquireRelease(entries.become(topology.config), () => Effect.ignore(entries.become([])))
   for (const instance of topology.instances) yield* register(agent, topology, instance)
   // A real agent has one default policy for all: there the sidecars are told another one.
-  const sidecars = command === undefined
-    ? yield* Sidecars.inProcess(agent.address, realAgent === undefined ? undefined : policy)
-    : Sidecars.spawned(agent.address, command)
+  const sidecars = starter._tag === "Envoys" && own !== undefined
+    ? Envoys.make(starter.binary, own)
+    : starter._tag === "Command"
+    ? Sidecars.spawned(agent.address, starter.command)
+    : yield* Sidecars.inProcess(agent.address, own === undefined ? policy : undefined)
   yield* Effect.forEach(
     topology.instances.filter(({ sidecarDown }) => sidecarDown !== true),
     ({ id, sidecar }) => sidecars.start(id, [sidecar, ...(id === "web" ? Object.values(topology.upstreams) : [])]),

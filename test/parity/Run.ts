@@ -14,8 +14,7 @@ export interface Options {
   /** Whether a scenario that differs is played once more, with more time for changes to arrive. */
   readonly again: boolean
   readonly meshes: number
-  /** A command that starts a sidecar. Absent: those of this project. */
-  readonly proxy: string | undefined
+  readonly starter: Mesh.Starter
   /** Told as it goes. */
   readonly said: (line: string) => void
 }
@@ -51,7 +50,7 @@ export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recordin
         Player.play(stage, scenario, patient),
         ({ message }) => Effect.succeed(scenario.requests.map(() => ({ refused: message })))
       )
-      verdicts.set(scenario, seen.map((got, number) => Verdict.byList(scenario, number, got, options.strict)))
+      verdicts.set(scenario, seen.map((got, number) => Verdict.byList(scenario, number, got, options)))
       options.said(`${Recording.titleOf(scenario)}: ${Math.round(performance.now() - from)} ms`)
     })
 
@@ -68,10 +67,12 @@ export const run = Effect.fnUntraced(function*(scenarios: ReadonlyArray<Recordin
     const mine = scenarios.filter(({ defaultPolicy = "allow" }) => defaultPolicy === policy)
     if (mine.length === 0) continue
     yield* Effect.scoped(Effect.gen(function*() {
-      const meshes = Mesh.realAgent === undefined ? Math.min(options.meshes, Math.ceil(mine.length / 10)) : 1
+      const meshes = Mesh.realAgent === undefined || options.starter._tag === "Envoys"
+        ? Math.min(options.meshes, Math.ceil(mine.length / 10))
+        : 1
       const stages = yield* Effect.forEach(
         Array.from({ length: meshes }, (_, i) => join(folder, `${policy}-${i}.log`)),
-        (path) => Effect.map(Mesh.make(policy, options.proxy), (mesh) => ({ mesh, logs: Logs.make(path) }))
+        (path) => Effect.map(Mesh.make(policy, options.starter), (mesh) => ({ mesh, logs: Logs.make(path) }))
       )
       yield* playAll(stages, mine, false)
       const wrong = mine.filter(isWrong)

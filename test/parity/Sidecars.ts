@@ -54,9 +54,9 @@ export const spawned = (address: string, command: string): Sidecars => ({
   settled: (patient) => Effect.sleep(patient ? "5 seconds" : "2500 millis")
 })
 
-const patience = Schedule.max([Schedule.spaced("200 millis"), Schedule.recurs(300)])
+export const patience = Schedule.max([Schedule.spaced("200 millis"), Schedule.recurs(300)])
 
-const accepts = (port: number): Effect.Effect<void, string> =>
+export const accepts = (port: number): Effect.Effect<void, string> =>
   Effect.callback((resume) => {
     const socket = Net.connect(port, "127.0.0.1", () => {
       socket.destroy()

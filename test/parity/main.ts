@@ -5,13 +5,14 @@
 import { Effect, Logger } from "effect"
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import type * as Mesh from "./Mesh.ts"
 import * as Recording from "./Recording.ts"
 import * as Run from "./Run.ts"
 import * as Table from "./Table.ts"
 import * as Verdict from "./Verdict.ts"
 
 const usage =
-  `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--proxy CMD] [--verbose]
+  `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--proxy CMD | --envoy] [--verbose]
 
 Plays every scenario of test/fixtures/parity through sidecars of this project, and compares what clients,
 applications and access logs see with what was recorded. Against a development agent; against a real one
@@ -23,6 +24,7 @@ where CONSUL_HTTP_ADDR names it, which then should have nothing else to do.
   --once         do not play again what differed
   --meshes N     how many meshes play at once (default: 3 with a development agent)
   --proxy CMD    sidecars that CMD starts instead, NAME standing for the id of the instance in it
+  --envoy        real Envoys instead, told by the development agent over xDS; ENVOY_BIN names the program
   --verbose      say everything: differences on purpose too, nothing shortened, logs of sidecars
   --help         this text
 `
@@ -35,6 +37,7 @@ const { values } = parseArgs({
     once: { type: "boolean", default: false },
     meshes: { type: "string", default: "3" },
     proxy: { type: "string" },
+    envoy: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
@@ -44,13 +47,18 @@ if (values.help) {
   process.exit(0)
 }
 
+const starter = (): Mesh.Starter => {
+  if (values.envoy) return { _tag: "Envoys", binary: process.env["ENVOY_BIN"] ?? "envoy" }
+  return values.proxy === undefined ? { _tag: "Ours" } : { _tag: "Command", command: values.proxy }
+}
+
 const scenarios = Recording.scenarios().filter((scenario) => Recording.titleOf(scenario).includes(values.only))
 const started = performance.now()
 const run = Run.run(scenarios, {
   strict: values.strict,
   again: !values.once,
   meshes: Number(values.meshes),
-  proxy: values.proxy,
+  starter: starter(),
   said: (line) => process.stderr.write(`${line}\n`)
 })
 const quietly = values.verbose ? Effect.scoped(run) : Effect.provide(Effect.scoped(run), Logger.layer([]))

@@ -23,10 +23,16 @@ const names: Readonly<Record<keyof Dump, Name>> = {
 
 /** Everything that Envoys showed of themselves under a real Consul. */
 const recorded = readdirSync(folder).flatMap((file) => {
-  const { dumps } = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as { dumps: Record<string, [Dump]> }
-  return Object.entries(dumps).flatMap(([proxy, [dump]]) =>
+  const { dumps } = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as {
+    dumps: Record<string, ReadonlyArray<Partial<Dump>>>
+  }
+  return Object.entries(dumps).flatMap(([proxy, parts]) =>
     (["clusters", "listeners", "routes"] as const).flatMap((kind) =>
-      (dump[kind] ?? []).map((resource) => ({ title: `${file} ${proxy} ${kind}`, name: names[kind], resource }))
+      parts.flatMap((part) => part[kind] ?? []).map((resource) => ({
+        title: `${file} ${proxy} ${kind}`,
+        name: names[kind],
+        resource
+      }))
     )
   )
 })

@@ -1,0 +1,156 @@
+/** What the agent knows about one sidecar, read at one moment. */
+import { Duration, Result } from "effect"
+import * as GoWeak from "../../consul/GoWeak.ts"
+import type * as AgentService from "../../consul/AgentService.ts"
+import type * as CertificateAuthority from "../../consul/CertificateAuthority.ts"
+import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
+import type * as Proxy from "../../consul/Proxy.ts"
+import type * as Snapshot from "../../xds/Snapshot.ts"
+import type * as AgentState from "../AgentState.ts"
+import * as EntrySet from "../chain/EntrySet.ts"
+import * as ConfigEntries from "../config/ConfigEntries.ts"
+import * as IntentionView from "../IntentionView.ts"
+import * as LocalServices from "../LocalServices.ts"
+import * as MergeProxy from "../MergeProxy.ts"
+import type * as Store from "../Store.ts"
+import * as Shared from "./Shared.ts"
+import type * as Stable from "./Stable.ts"
+
+/** What has to change for another one, in this datacenter or in another. */
+export interface Topic {
+  readonly datacenter: string
+  readonly topics: ReadonlyArray<Store.Topic>
+}
+
+export interface Read<A> {
+  readonly snapshot: A
+  readonly waitFor: ReadonlyArray<Topic>
+  /** What is left out, in sentences. */
+  readonly notes: ReadonlyArray<string>
+}
+
+export const read = (
+  state: AgentState.AgentState,
+  shared: Shared.Shared,
+  stable: Stable.Stable,
+  service: AgentService.AgentService,
+  leaf: CertificateAuthority.Leaf
+): Read<Snapshot.Sidecar> => {
+  const entries = state.config.all()
+  const { datacenter } = state.settings
+  const proxy = stable.keep("proxy", MergeProxy.mergeProxy(service.Proxy!, entries))
+  const name = proxy.DestinationServiceName
+  const topics = new Map<string, Set<Store.Topic>>([
+    [
+      datacenter,
+      new Set<Store.Topic>([
+        LocalServices.topic(service.ID),
+        "roots",
+        `leaf:${name}`,
+        ...ConfigEntries.topics
+      ])
+    ]
+  ])
+  const notes: Array<string> = []
+  const upstreams = proxy.Upstreams.flatMap((settings, position) => {
+    const made = upstream(state, shared, settings, topics)
+    if (typeof made === "string") {
+      notes.push(made)
+      return []
+    }
+    // The same objects as before where nothing about it has changed.
+    return [stable.keep(`upstream ${position}`, made)]
+  })
+  return {
+    snapshot: {
+      kind: "connect-proxy",
+      proxyId: service.ID,
+      service: name,
+      datacenter,
+      address: service.Address,
+      port: service.Port,
+      agentAddress: "127.0.0.1",
+      proxy,
+      credentials: stable.keep("credentials", {
+        trustDomain: state.roots.trustDomain,
+        certificate: leaf.CertPEM,
+        key: leaf.PrivateKeyPEM,
+        roots: state.roots.list().Roots.map(({ RootCert }) => RootCert).join("")
+      }),
+      intentions: stable.keep("intentions", IntentionView.match(entries, "destination", name)),
+      defaultPolicy: state.settings.defaultIntentionPolicy ?? "allow",
+      jwtProviders: stable.keep(
+        "providers",
+        new Map(EntrySet.ofKind(entries, "jwt-provider").map((entry) => [entry.Name, entry]))
+      ),
+      mesh: stable.keep("mesh", EntrySet.mesh(entries)),
+      upstreams
+    },
+    waitFor: Array.from(topics, ([datacenter, topics]) => ({ datacenter, topics: [...topics] })),
+    notes: proxy.Mode === "transparent"
+      ? [...notes, "transparent mode: only explicit upstreams have listeners"]
+      : notes
+  }
+}
+
+type Topics = Map<string, Set<Store.Topic>>
+
+/** A text says why there is none. */
+const upstream = (
+  state: AgentState.AgentState,
+  shared: Shared.Shared,
+  settings: Proxy.Upstream,
+  topics: Topics
+): Snapshot.Upstream | string => {
+  const { CentrallyConfigured, DestinationName, DestinationPeer, DestinationType } = settings
+  if (DestinationType === "prepared_query") return `the upstream ${DestinationName}: it is a prepared query`
+  if (DestinationPeer !== "") return `the upstream ${DestinationName}: it is in the peer ${DestinationPeer}`
+  if (CentrallyConfigured) return `the upstream ${DestinationName}: it has no listener of its own`
+  const chain = shared.chain(
+    DestinationName,
+    settings.Datacenter || state.settings.datacenter,
+    overridesOf(settings)
+  )
+  if (Result.isFailure(chain)) return `the upstream ${DestinationName}: ${chain.failure}`
+  return {
+    settings,
+    chain: chain.success,
+    endpoints: new Map(
+      Object.values(chain.success.Targets).map((target) => [target.ID, endpoints(state, shared, target, topics)])
+    )
+  }
+}
+
+/** The instances themselves, or the gateways on the way to them. */
+const endpoints = (
+  state: AgentState.AgentState,
+  shared: Shared.Shared,
+  target: DiscoveryChain.Target,
+  topics: Topics
+): ReturnType<Shared.Shared["instances"]> => {
+  const home = state.settings.datacenter
+  const there = target.Datacenter || home
+  const add = (datacenter: string, more: ReadonlyArray<Store.Topic>) => {
+    const known = topics.get(datacenter) ?? new Set()
+    topics.set(datacenter, known)
+    for (const topic of more) known.add(topic)
+  }
+  if (there !== home && (target.MeshGateway.Mode === "local" || target.MeshGateway.Mode === "remote")) {
+    add(home, state.gateways.topics)
+    return shared.gateways(target.MeshGateway.Mode === "local" ? home : there)
+  }
+  add(there, Shared.instanceTopics(target.Service))
+  return shared.instances(target)
+}
+
+/** What the caller says over the service itself. */
+const overridesOf = ({ Config, MeshGateway }: Proxy.Upstream): DiscoveryChain.Overrides => {
+  const timeout = Config["connect_timeout_ms"]
+  const millis = typeof timeout === "number" || typeof timeout === "string" ? GoWeak.number(timeout) : undefined
+  const protocol = Config["protocol"]
+  return {
+    ...(millis !== undefined && millis > 0 && { OverrideConnectTimeout: Duration.millis(millis) }),
+    ...(typeof protocol === "string" && protocol !== "" && { OverrideProtocol: protocol }),
+    ...(MeshGateway.Mode !== "" && { OverrideMeshGateway: { Mode: MeshGateway.Mode } })
+  }
+}

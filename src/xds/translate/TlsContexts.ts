@@ -1,0 +1,73 @@
+/** What each side of a connection in the mesh shows and asks for. */
+import type { Mesh } from "../../consul/config/Mesh.ts"
+import * as SpiffeId from "../../identity/SpiffeId.ts"
+import { any } from "../proto/Encode.ts"
+import type { Message } from "../proto/Messages.ts"
+import type * as Snapshot from "../Snapshot.ts"
+import * as Values from "./Values.ts"
+
+/** For callers from the mesh: everybody with a certificate of it comes in, and is judged by filters. */
+export const downstream = (
+  credentials: Snapshot.Credentials,
+  mesh: Mesh | undefined,
+  protocol: string
+): Message<"core.TransportSocket"> => ({
+  name: "tls",
+  typed_config: any("tls.DownstreamTlsContext", {
+    common_tls_context: {
+      ...common(credentials, mesh?.TLS?.Incoming, {}),
+      alpn_protocols: Values.isHttp2(protocol) ? ["h2", "http/1.1"] : protocol === "http" ? ["http/1.1"] : undefined
+    },
+    require_client_certificate: true
+  })
+})
+
+export interface Callee {
+  readonly service: string
+  readonly datacenter: string
+  readonly sni: string
+}
+
+/** To a service: nobody else may answer. */
+export const upstream = (
+  credentials: Snapshot.Credentials,
+  mesh: Mesh | undefined,
+  { datacenter, service, sni }: Callee
+): Message<"core.TransportSocket"> => {
+  const { trustDomain } = credentials
+  const exact = SpiffeId.format(SpiffeId.service({ trustDomain, datacenter, service }))
+  return {
+    name: "tls",
+    typed_config: any("tls.UpstreamTlsContext", {
+      common_tls_context: common(credentials, mesh?.TLS?.Outgoing, {
+        match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact } }]
+      }),
+      sni
+    })
+  }
+}
+
+const common = (
+  { certificate, key, roots }: Snapshot.Credentials,
+  parameters: Parameters | undefined,
+  demands: Message<"tls.CertificateValidationContext">
+): Message<"tls.CommonTlsContext"> => ({
+  tls_params: parametersOf(parameters),
+  tls_certificates: [{ certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } }],
+  validation_context: { trusted_ca: { inline_string: roots }, ...demands }
+})
+
+type Parameters = NonNullable<NonNullable<Mesh["TLS"]>["Incoming"]>
+type Protocol = Message<"tls.TlsParameters.TlsProtocol">
+
+const parametersOf = (said: Parameters | undefined): Message<"tls.TlsParameters"> => ({
+  // The agent refuses any other text.
+  tls_minimum_protocol_version: (said?.TLSMinVersion || undefined) as Protocol | undefined,
+  tls_maximum_protocol_version: (said?.TLSMaxVersion || undefined) as Protocol | undefined,
+  cipher_suites: Values.some((said?.CipherSuites ?? []).map(cipherSuite))
+})
+
+/** `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` as OpenSSL calls it: `ECDHE-RSA-AES128-GCM-SHA256`. */
+const cipherSuite = (name: string): string =>
+  name.replace(/^TLS_/, "").replace(/^RSA_WITH_/, "").replace("_WITH_", "_").replace(/AES_(\d+)/, "AES$1")
+    .replace("_CBC_SHA", "_SHA").replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305").replaceAll("_", "-")
