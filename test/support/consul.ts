@@ -149,6 +149,14 @@ export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
   })
 })
 
+/** One for many programs that start one after the other: the kernel gives it to nobody's own connections. */
+export const quietPort: Effect.Effect<number> = Effect.callback<number, Error>((resume) => {
+  const server = Net.createServer()
+  const port = 10_000 + Math.floor(Math.random() * 20_000)
+  server.on("error", (error) => resume(Effect.fail(error)))
+  server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
+}).pipe(Effect.eventually)
+
 /** Replaces the certificate authority's root, as an operator does: by asking for keys of another size. */
 export const rotateRoot = Effect.gen(function*() {
   const consul = yield* ConsulClient.ConsulClient

@@ -57,17 +57,27 @@ export const intention = (service: string, source: Schema.JsonObject): SidecarMe
   Name: service
 })
 
+/** Consuls that look at the version of Envoy before they write what it starts from have a flag that says not to. */
+const ignoring = Effect.runSync(Effect.cached(Effect.promise(async () => {
+  const help = await promisify(execFile)(RealConsul.binary!, ["connect", "envoy", "-help"]).catch((
+    error: { readonly stdout: string; readonly stderr: string }
+  ) => error)
+  const flag = "-ignore-envoy-compatibility"
+  return `${help.stdout}${help.stderr}`.includes(flag) ? [flag] : []
+})))
+
 /** One Envoy, as `consul connect envoy` would have it. */
-const startEnvoy = Effect.fnUntraced(function*(consul: RealConsul.RealConsul, id: string) {
+export const startEnvoy = Effect.fnUntraced(function*(consul: RealConsul.RealConsul, id: string) {
   const folder = yield* temporary.folder
   const admin = yield* agent.freePort
   const bootstrap = join(folder, "bootstrap.json")
+  const ignore = yield* ignoring
   yield* Effect.promise(async () => {
     const { stdout } = await promisify(execFile)(RealConsul.binary!, [
       "connect",
       "envoy",
       "-bootstrap",
-      "-ignore-envoy-compatibility",
+      ...ignore,
       ...["-sidecar-for", id],
       ...["-http-addr", `http://${consul.address}`],
       ...["-grpc-addr", `http://127.0.0.1:${consul.grpc}`],

@@ -76,7 +76,8 @@ const startWith = Effect.fnUntraced(function*(
     })
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
-    return (text === "" ? {} : JSON.parse(text)) as Answer
+    const answer: unknown = text === "" ? {} : JSON.parse(text)
+    return (typeof answer === "object" ? answer : {}) as Answer
   }
   const ask: RealConsul["ask"] = (...request) => Effect.promise(() => asked(...request))
   yield* Effect.orDie(agent.eventually(Effect.tryPromise(() => asked("GET", ready)), 50))
@@ -89,5 +90,14 @@ export const start = startWith(
   "/v1/acl/token/self"
 )
 
-/** Without ACLs, and with intentions that deny by default, until the scope closes. */
-export const withoutAcls = startWith({ default_intention_policy: "deny" }, "/v1/connect/ca/roots")
+/** Without ACLs, and with an intention that denies everybody who has none of its own, until the scope closes. */
+export const withoutAcls = startWith({}, "/v1/connect/ca/roots").pipe(
+  // The setting for that, `default_intention_policy`, is not known to Consuls before 1.17.
+  Effect.tap(({ ask }) =>
+    ask("PUT", "/v1/config", {
+      Kind: "service-intentions",
+      Name: "*",
+      Sources: [{ Name: "*", Action: "deny" }]
+    })
+  )
+)

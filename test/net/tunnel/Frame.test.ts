@@ -116,6 +116,31 @@ describe("Frame", () => {
     assert.deepStrictEqual(read([raw(99, 7, Buffer.from("later")), Frame.end(1)]), ["end 1"])
   })
 
+  // Whoever has an older version of this relies on it: new bytes are a new number in ALPN.
+  it.each([
+    ["hello", Frame.hello({ maxStreams: 16_384 }), "0800000400000000_00004000"],
+    ["open", Frame.open(1, "http/1.1"), "0100000800000001_687474702f312e31"],
+    ["open, of any bytes", Frame.open(258, ""), "0100000000000102"],
+    ["data", data(1, "abc"), "0000000300000001_616263"],
+    ["end", Frame.end(1), "0200000000000001"],
+    ["reset, failed", Frame.reset(1, "failed"), "0300000100000001_00"],
+    ["reset, denied", Frame.reset(1, "denied"), "0300000100000001_01"],
+    ["reset, too many", Frame.reset(1, "limit"), "0300000100000001_02"],
+    ["reset, refused", Frame.reset(1, "refused"), "0300000100000001_03"],
+    ["reset, draining", Frame.reset(1, "draining"), "0300000100000001_04"],
+    ["credit", Frame.credit(1, 65_536), "0400000400000001_00010000"],
+    ["ping", Frame.ping(token), "0500000800000000_3031323334353637"],
+    ["pong", Frame.pong(token), "0600000800000000_3031323334353637"],
+    ["go away", Frame.goAway(), "0700000000000000"]
+  ])("is on the wire what it was in the first version: %s", (_, frame, bytes) => {
+    assert.strictEqual(frame.toString("hex"), bytes.replace("_", ""))
+  })
+
+  it("reads over what later versions may add to a greeting and to a farewell", () => {
+    const greeting = raw(8, 0, Buffer.from("000000640000ffff", "hex"))
+    assert.deepStrictEqual(read([greeting, raw(7, 0, Buffer.from("why"))]), ["hello 100", "go away"])
+  })
+
   it("takes a reason that it does not know for a failure", () => {
     assert.deepStrictEqual(read([raw(3, 1, Buffer.from([200]))]), ["reset 1 failed"])
   })

@@ -5,6 +5,8 @@ import * as Tls from "node:tls"
 import { Effect, Fiber, Layer, Redacted, SubscriptionRef } from "effect"
 import type * as MeshListener from "../../../src/inbound/MeshListener.ts"
 import type * as Connect from "../../../src/outbound/Connect.ts"
+import * as Frame from "../../../src/net/tunnel/Frame.ts"
+import * as Tunnel from "../../../src/net/tunnel/Tunnel.ts"
 import * as Tunnels from "../../../src/outbound/tunnel/Tunnels.ts"
 import * as Certificates from "../../support/certificates.ts"
 import * as Listeners from "../../support/listeners.ts"
@@ -218,6 +220,7 @@ describe("Tunnels", () => {
   it.live.each(
     [
       ["speaks HTTP/2 alone, and hangs up on whoever offers something else", { ALPNProtocols: ["h2"] }],
+      ["has tunnels of a later version alone, and hangs up on others", { ALPNProtocols: ["effect-mesh/2"] }],
       ["knows nothing of protocols", {}]
     ] as const
   )("leave alone a server that %s", ([, options]) =>
@@ -255,6 +258,36 @@ describe("Tunnels", () => {
 })
 
 describe("a listener that takes tunnels", () => {
+  it.live.each(
+    [
+      ["besides", ["effect-mesh/2", "effect-mesh/1", "http/1.1"], "effect-mesh/1"],
+      ["alone, with HTTP", ["effect-mesh/2", "http/1.1"], "http/1.1"]
+    ] as const
+  )("agrees with a later version that offers a higher number %s", ([, offered, agreed]) =>
+    Effect.gen(function*() {
+      const { ca, listener } = yield* Listeners.listen({ tunnels: true })
+      const leaf = yield* Effect.promise(() => Certificates.leafOf(ca, "web"))
+      const socket = Tls.connect({
+        port: listener.port,
+        rejectUnauthorized: false,
+        cert: leaf.chainPem,
+        key: Redacted.value(leaf.keyPem),
+        ALPNProtocols: [...offered]
+      })
+      const record = Sockets.record(socket)
+      if (agreed === Tunnel.protocol) {
+        // It says something that only later versions know, then goes on as they do.
+        const later = Buffer.from("63000003000000006e6577", "hex")
+        const hello = Buffer.alloc(Frame.headerBytes + 5)
+        Frame.writeHeader(hello, 0, Frame.types.data, 5, 1)
+        hello.write("hello", Frame.headerBytes)
+        socket.write(Buffer.concat([later, Frame.hello({ maxStreams: 0 }), later, Frame.open(1, ""), hello]))
+      } else socket.write("hello")
+      yield* Sockets.eventually(() => record.text().endsWith("HELLO"))
+      assert.strictEqual(socket.alpnProtocol, agreed)
+      socket.destroy()
+    }))
+
   it.live("serves callers that offer none as ever", () =>
     Effect.gen(function*() {
       const { ca, listener } = yield* Listeners.listen({ tunnels: true })
