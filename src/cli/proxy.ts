@@ -2,6 +2,7 @@
 import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as IdleMemory from "../sidecar/IdleMemory.ts"
 import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
 import * as Consul from "./consul.ts"
 import { reopenOnHangup } from "./executable.ts"
@@ -22,6 +23,7 @@ export const proxy = Command.make(
   flags,
   Effect.fn("cli.proxy")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
+    yield* IdleMemory.giveBack
     reopenOnHangup(yield* AccessLogWriter.Reopening)
     const telemetry = options.printConfig
       ? Telemetry.none

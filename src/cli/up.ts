@@ -3,6 +3,7 @@ import { Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ConsulSidecar from "../sidecar/ConsulSidecar.ts"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as IdleMemory from "../sidecar/IdleMemory.ts"
 import * as OpenFiles from "../sidecar/OpenFiles.ts"
 import { allowHost, enableScriptChecks } from "./agent.ts"
 import * as Consul from "./consul.ts"
@@ -40,6 +41,7 @@ export const up = Command.make(
   },
   Effect.fn("cli.up")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
+    yield* IdleMemory.giveBack
     return yield* run(options).pipe(Effect.provide(Layer.mergeAll(Log.layer(options), Refusals.layer(options))))
   }, Effect.scoped)
 ).pipe(
