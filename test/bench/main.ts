@@ -19,6 +19,7 @@ import * as Relay from "./relay.ts"
 import * as Routing from "./routing.ts"
 import * as Rotation from "./rotation.ts"
 import * as Services from "./services.ts"
+import * as Start from "./start.ts"
 import * as Watches from "./watches.ts"
 
 const flags = Flags.parse(process.argv.slice(2))
@@ -58,6 +59,10 @@ const benchmarks: Readonly<
   services: [
     "Sidecars of 1, 11 and 51 services in one process: memory at rest, time to ready",
     async () => Services.format(await Services.run(Services.full))
+  ],
+  start: [
+    "The packed sidecar, Envoy and Consul's built-in proxy: from the start until they accept, and at rest",
+    () => Start.main(flags)
   ],
   rotation: [
     "1,000 requests a second while root and leaves are replaced",

@@ -1,6 +1,6 @@
 /**
  * What a further service costs in a process of sidecars: memory at rest, and the time from the start of the program until all of
- * them accept. Each figure is of a process of its own, `effect-mesh proxy` as users start it, and the median of several, taken in
+ * them accept. Each figure is of a process of its own, `effect-mesh proxy` from source or as `MESH_BIN` names it, and the median of several, taken in
  * turns. Runs alone too: `node test/bench/services.ts`.
  */
 import { type ChildProcess, spawn } from "node:child_process"
@@ -30,7 +30,7 @@ export const full: Options = { counts: [1, 11, 51], rounds: 3, restMillis: 10_00
 /** Each calls two others. */
 const upstreamsOfEach = 2
 
-const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+const bin = process.env["MESH_BIN"] ?? new URL("../../src/cli/bin.ts", import.meta.url).pathname
 
 interface Service {
   readonly name: string

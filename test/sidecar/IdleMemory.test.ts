@@ -58,7 +58,7 @@ describe("memory of a process at rest", () => {
     Effect.gen(function*() {
       const { collect, read } = yield* IdleMemory.own
       let garbage: Array<Array<number>> | undefined = []
-      for (let i = 0; i < 20_000; i++) garbage.push(new Array<number>(200).fill(i))
+      for (let i = 0; i < 20_000; i++) garbage.push(Array.from({ length: 200 }, () => i))
       const { held } = yield* read
       assert.isAbove(garbage.length, 0)
       garbage = undefined

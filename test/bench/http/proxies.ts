@@ -156,18 +156,25 @@ export const envoy = (between: Envoy.Between): Start => async (mesh) => {
   if (program === undefined) return undefined
   return pair(mesh, async (role, target) => {
     const port = await Processes.freePort()
-    const side = { ...mesh.sides[role], role, target }
-    const file = join(mesh.folder, `envoy-${between.replace("/", "-")}-${role}.json`)
-    writeFileSync(
-      file,
-      mesh.protocol === "tcp"
-        ? Envoy.tcpConfig(side, port, mesh.peer.uri)
-        : Envoy.config(side, { between, port, peer: mesh.peer })
-    )
-    const child = mesh.keep(spawn(program.path, Envoy.args(file), { stdio: ["ignore", "ignore", "inherit"] }))
+    const args = envoyArgs(mesh, { ...mesh.sides[role], role, target }, { between, port })
+    const child = mesh.keep(spawn(program.path, args, { stdio: ["ignore", "ignore", "inherit"] }))
     await Processes.accepts(port, 20)
     return { child, port }
   })
+}
+
+/** What Envoy is started with for one side. */
+export const envoyArgs = (
+  { folder, peer, protocol }: Mesh,
+  side: Pair.Side,
+  { between, port }: Omit<Envoy.Options, "peer">
+): ReadonlyArray<string> => {
+  const file = join(folder, `envoy-${between.replace("/", "-")}-${side.role}.json`)
+  writeFileSync(
+    file,
+    protocol === "tcp" ? Envoy.tcpConfig(side, port, peer.uri) : Envoy.config(side, { between, port, peer })
+  )
+  return Envoy.args(file)
 }
 
 export const haproxy: Start = async (mesh) => {
