@@ -38,8 +38,9 @@ export const read = (
 ): Read<Snapshot.Sidecar> => {
   const entries = state.config.all()
   const { datacenter } = state.settings
-  const proxy = stable.keep("proxy", MergeProxy.mergeProxy(service.Proxy!, entries))
+  const proxy = stable.keep("proxy", [service, entries], () => MergeProxy.mergeProxy(service.Proxy!, entries))
   const name = proxy.DestinationServiceName
+  const roots = state.roots.list().Roots.map(({ RootCert }) => RootCert).join("")
   const topics = new Map<string, Set<Store.Topic>>([
     [
       datacenter,
@@ -59,7 +60,8 @@ export const read = (
       return []
     }
     // The same objects as before where nothing about it has changed.
-    return [stable.keep(`upstream ${position}`, made)]
+    const { chain, endpoints, settings: own } = made
+    return [stable.keep(`upstream ${position}`, [own, chain, ...endpoints.values()], () => made)]
   })
   return {
     snapshot: {
@@ -71,19 +73,20 @@ export const read = (
       port: service.Port,
       agentAddress: "127.0.0.1",
       proxy,
-      credentials: stable.keep("credentials", {
+      credentials: stable.keep("credentials", [leaf, roots], () => ({
         trustDomain: state.roots.trustDomain,
         certificate: leaf.CertPEM,
         key: leaf.PrivateKeyPEM,
-        roots: state.roots.list().Roots.map(({ RootCert }) => RootCert).join("")
-      }),
-      intentions: stable.keep("intentions", IntentionView.match(entries, "destination", name)),
+        roots
+      })),
+      intentions: stable.keep("intentions", [name, entries], () => IntentionView.match(entries, "destination", name)),
       defaultPolicy: state.settings.defaultIntentionPolicy ?? "allow",
       jwtProviders: stable.keep(
         "providers",
-        new Map(EntrySet.ofKind(entries, "jwt-provider").map((entry) => [entry.Name, entry]))
+        [entries],
+        () => new Map(EntrySet.ofKind(entries, "jwt-provider").map((entry) => [entry.Name, entry]))
       ),
-      mesh: stable.keep("mesh", EntrySet.mesh(entries)),
+      mesh: stable.keep("mesh", [entries], () => EntrySet.mesh(entries)),
       upstreams
     },
     waitFor: Array.from(topics, ([datacenter, topics]) => ({ datacenter, topics: [...topics] })),

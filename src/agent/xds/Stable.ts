@@ -2,17 +2,23 @@
 import { Equal } from "effect"
 
 export interface Stable {
-  /** The value before, where the new one is equal to it. */
-  readonly keep: <A>(key: string, value: A) => A
+  /**
+   * Made where one of `of` is another object than the time before. Where it is equal to the value before all the same, that one stays.
+   */
+  readonly keep: <A>(key: string, of: ReadonlyArray<unknown>, make: () => A) => A
 }
 
 export const make = (): Stable => {
-  const before = new Map<string, unknown>()
+  const before = new Map<string, { readonly of: ReadonlyArray<unknown>; readonly value: unknown }>()
   return {
-    keep: <A>(key: string, value: A): A => {
+    keep: <A>(key: string, of: ReadonlyArray<unknown>, make: () => A): A => {
       const known = before.get(key)
-      if (known !== undefined && Equal.equals(known, value)) return known as A
-      before.set(key, value)
+      if (known !== undefined && known.of.length === of.length && known.of.every((one, i) => one === of[i])) {
+        return known.value as A
+      }
+      const made = make()
+      const value = known !== undefined && Equal.equals(known.value, made) ? known.value as A : made
+      before.set(key, { of, value })
       return value
     }
   }
