@@ -50,6 +50,8 @@ export interface AgentState {
   readonly roots: Roots.Roots
   readonly leaves: Leaves.Leaves
   readonly queries: PreparedQueries.PreparedQueries
+  /** Where Envoys are told what to do, once somebody listens there. */
+  readonly envoys: { port: number | undefined }
   readonly federation: Federation.Federation<Member>
   /** The mesh gateways of all datacenters. */
   readonly gateways: GatewayDirectory.GatewayDirectory
@@ -136,6 +138,7 @@ export const make = Effect.fnUntraced(function*(
     roots,
     leaves,
     queries: PreparedQueries.make(store),
+    envoys: { port: undefined },
     federation,
     gateways: GatewayDirectory.make({ store, catalog, datacenter: settings.datacenter }),
     peerings: yield* Peerings.make({ store, network, self: () => state })

@@ -174,10 +174,12 @@ const serveEnvoys = Effect.fnUntraced(function*(
   { requireToken }: Options
 ) {
   const XdsServer = yield* Effect.promise(() => import("./xds/XdsServer.ts"))
-  return yield* Effect.mapError(
+  const server = yield* Effect.mapError(
     XdsServer.make(state, { host, port, requireToken }),
     ({ cause }) => cannotListen(host, port, cause)
   )
+  state.envoys.port = server.port
+  return server
 })
 
 export const layer = (options: Options = {}): Layer.Layer<Agent, AgentError> => Layer.effect(Agent, make(options))

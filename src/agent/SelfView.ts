@@ -28,6 +28,9 @@ export const member = ({ settings }: AgentState.AgentState): Agent.Member => ({
   DelegateCur: 4
 })
 
+/** Consul's command line compares these with the Envoy that it starts. */
+const supportedEnvoys = ["1.40.0", "1.34.1", "1.33.2", "1.32.5", "1.31.8"]
+
 /** Of the configuration only what readers look for. */
 export const self = (state: AgentState.AgentState): Agent.Self => ({
   Config: {
@@ -62,5 +65,9 @@ export const self = (state: AgentState.AgentState): Agent.Self => ({
   Member: member(state),
   Stats: {},
   Meta: { "consul-network-segment": "", "consul-version": AgentState.consulVersion },
-  xDS: {}
+  xDS: state.envoys.port === undefined ? {} : {
+    Port: state.envoys.port,
+    Ports: { Plaintext: state.envoys.port, TLS: -1 },
+    SupportedProxies: { envoy: supportedEnvoys }
+  }
 })

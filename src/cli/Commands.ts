@@ -6,6 +6,7 @@ const loaders = {
   up: async () => (await import("./up.ts")).up,
   proxy: async () => (await import("./proxy.ts")).proxy,
   gateway: async () => (await import("./gateway.ts")).gateway,
+  envoy: async () => (await import("./envoy.ts")).envoy,
   check: async () => (await import("./check.ts")).check,
   top: async () => (await import("./top.ts")).top,
   agent: async () => (await import("./agent.ts")).agent,

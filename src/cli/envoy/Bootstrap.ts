@@ -36,7 +36,7 @@ export const make = (options: Options): Schema.JsonObject => ({
     id: options.proxyId,
     metadata: { namespace: "default", partition: "default" }
   },
-  // Listeners of the mesh are few and trusted; without the limit Envoy warns at each start.
+  // Expressions of intentions and routes may be long.
   layered_runtime: {
     layers: [{ name: "base", static_layer: { "re2.max_program_size.error_level": 1_048_576 } }]
   },
