@@ -34,6 +34,11 @@ export const up = Command.make(
       Flag.withMetavar("SERVICE"),
       Flag.atLeast(0)
     ),
+    envoyBinary: Flag.String("envoy-binary").pipe(
+      Flag.withDescription("The Envoy to run, where a file says \"proxy\": \"envoy\""),
+      Flag.withMetavar("FILE"),
+      Flag.withDefault("envoy")
+    ),
     files: Argument.Path("file", { mustExist: true, pathType: "file" }).pipe(
       Argument.withDescription("Services, config entries and applications, in JSON, HCL or YAML; several files add up"),
       Argument.atLeast(1)
@@ -51,7 +56,8 @@ export const up = Command.make(
       "everything in order on Ctrl-C.\n\n" +
       "A file has the format of Consul's agent configuration (service, services, config_entries.bootstrap), and in " +
       "\"applications\" the command of each program, by service. A program is told its PORT, its MESH_SERVICE, and for " +
-      "each upstream MESH_UPSTREAM_<NAME>, the local address to call."
+      "each upstream MESH_UPSTREAM_<NAME>, the local address to call. With \"proxy\": \"envoy\" sidecars are Envoys, with " +
+      "\"proxies\": {\"web\": \"envoy\"} some of them."
   ),
   Command.withShortDescription("Bring up a whole mesh from files"),
   Command.withExamples([
@@ -67,6 +73,7 @@ const run = Effect.fn(function*(
     readonly allowHost: ReadonlyArray<string>
     readonly enableScriptChecks: boolean
     readonly audit: ReadonlyArray<string>
+    readonly envoyBinary: string
     readonly files: ReadonlyArray<string>
   }
 ) {
@@ -82,7 +89,8 @@ const run = Effect.fn(function*(
     agentPort: options.agentPort,
     allowedHosts: options.allowHost,
     enableScriptChecks: options.enableScriptChecks,
-    audit: options.audit
+    audit: options.audit,
+    envoyBinary: options.envoyBinary
   })
   const dashboard = yield* Dashboard.open(mesh, bind)
   yield* Log.announce(
@@ -92,6 +100,11 @@ const run = Effect.fn(function*(
   )
   for (const { sidecar } of mesh.sidecars) {
     yield* Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
+  }
+  for (const service of mesh.envoys) {
+    yield* Log.announce(options, `${service} has an Envoy beside it: who may call it is not in the table below`, {
+      envoy: service
+    })
   }
   yield* Effect.raceFirst(
     mesh.ended,

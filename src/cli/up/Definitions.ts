@@ -18,6 +18,8 @@ export interface Definitions {
     /** The environment of a program: its place in the mesh. */
     readonly env: Readonly<Record<string, string>>
   }>
+  /** What runs as the sidecar of a service. */
+  readonly proxyOf: (service: Service) => MeshFile.ProxyKind
 }
 
 export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Definitions, MeshFile.InvalidFile> =>
@@ -59,7 +61,18 @@ export const read = (file: MeshFile.MeshFile, name: string): Result.Result<Defin
       }
       applications.push({ application, env: environment(service, services) })
     }
-    return { services, configEntries: configEntries.toSorted(byDependency), applications }
+    const stranger = Object.keys(file.proxies).find((name) => !services.some((service) => id(service) === name))
+    if (stranger !== undefined) {
+      return yield* invalid(
+        `"proxies" names ${stranger}, and no service has that id: it is one of ${services.map(id).join(", ") || "none"}`
+      )
+    }
+    return {
+      services,
+      configEntries: configEntries.toSorted(byDependency),
+      applications,
+      proxyOf: (service) => file.proxies[id(service)] ?? file.proxy ?? "effect-mesh"
+    }
   })
 
 /** As Consul derives it. */

@@ -6,10 +6,12 @@ import { Config, Effect, Exit, Option, Schedule, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as ConsulError from "../../consul/ConsulError.ts"
+import * as Credentials from "../../consul/Credentials.ts"
 import * as Settings from "../../consul/Settings.ts"
 import * as Audit from "../../intention/Audit.ts"
 import * as ConsulSidecar from "../../sidecar/ConsulSidecar.ts"
 import * as Applications from "./Applications.ts"
+import * as EnvoySidecar from "./EnvoySidecar.ts"
 import * as Definitions from "./Definitions.ts"
 import type * as Matrix from "./Matrix.ts"
 import * as MeshFile from "./MeshFile.ts"
@@ -29,6 +31,8 @@ export interface Options {
   readonly enableScriptChecks?: boolean | undefined
   /** Services at which nothing is enforced, and refusals are only recorded. */
   readonly audit?: ReadonlyArray<string> | undefined
+  /** The Envoy to run where the file asks for one. Default: `envoy`. */
+  readonly envoyBinary?: string | undefined
   /** Of the leaves of the development agent. Default: 72 hours. */
   readonly leafTtl?: DevelopmentAgent.Options["leafTtl"]
 }
@@ -45,8 +49,10 @@ export interface Mesh {
     | { readonly running: DevelopmentAgent.DevelopmentAgent; readonly stop: Effect.Effect<void> }
     | undefined
   readonly sidecars: ReadonlyArray<RunningSidecar>
-  /** Fails when an application ends. */
-  readonly ended: Effect.Effect<never, Applications.ApplicationFailed>
+  /** The services whose sidecars are Envoys. */
+  readonly envoys: ReadonlyArray<string>
+  /** Fails when an application ends, or an Envoy. */
+  readonly ended: Effect.Effect<never, Applications.ApplicationFailed | EnvoySidecar.EnvoyEnded>
 }
 
 /** The agent refused a part of the file. */
@@ -60,8 +66,10 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   const definitions = yield* Effect.fromResult(Definitions.read(file, options.files.join(", ")))
 
   const given = options.consul === undefined ? undefined : yield* givenAgent(options.consul)
-  const agent = given === undefined ? yield* startAgent(options, file) : undefined
-  const consul = yield* ConsulClient.make(given ?? { ...Settings.defaults, address: agent!.running.address })
+  const withEnvoys = definitions.services.some((service) => definitions.proxyOf(service) === "envoy")
+  const agent = given === undefined ? yield* startAgent(options, file, withEnvoys) : undefined
+  const settings = given ?? { ...Settings.defaults, address: agent!.running.address }
+  const consul = yield* ConsulClient.make(settings)
 
   for (const entry of definitions.configEntries) yield* write(consul, entry)
   for (const service of definitions.services) yield* register(consul, service, agent !== undefined)
@@ -69,7 +77,7 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
   // They end together: a slow one does not delay the next.
   const together = yield* Scope.make("parallel")
   yield* Effect.addFinalizer((exit) => Scope.close(together, exit))
-  const applications: Array<Effect.Effect<never, Applications.ApplicationFailed>> = []
+  const programs: Array<Effect.Effect<never, Applications.ApplicationFailed | EnvoySidecar.EnvoyEnded>> = []
   for (const application of definitions.applications) {
     const name = application.application.service
     const { ended } = yield* Applications.start(
@@ -77,13 +85,25 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
       { ...application.env, CONSUL_HTTP_ADDR: consul.address },
       (line) => Effect.annotateLogs(Effect.logInfo(line), { mesh: name })
     ).pipe(Scope.provide(together))
-    applications.push(ended)
+    programs.push(ended)
   }
 
   const sidecars: Array<RunningSidecar> = []
+  const envoys: Array<string> = []
   for (const service of definitions.services) {
     const proxyId = Definitions.proxyId(service)
     if (proxyId === undefined) continue
+    if (definitions.proxyOf(service) === "envoy") {
+      const { ended, service: name } = yield* EnvoySidecar.start({
+        consul,
+        proxyId,
+        token: (yield* (yield* Credentials.make(settings)).headers)["x-consul-token"] ?? "",
+        binary: options.envoyBinary ?? "envoy"
+      }).pipe(Scope.provide(together))
+      programs.push(ended)
+      envoys.push(name)
+      continue
+    }
     const sidecar = yield* ConsulSidecar.make({
       proxyId,
       drain: "1 second",
@@ -98,12 +118,13 @@ export const make = Effect.fn("Mesh.make")(function*(options: Options) {
       sidecar
     })
   }
-  yield* Effect.forEach(sidecars, ({ identity }) => reachable(consul, identity.service), {
-    concurrency: "unbounded",
-    discard: true
-  })
-  const ended = applications.length === 0 ? Effect.never : Effect.raceAllFirst(applications)
-  const mesh: Mesh = { address: consul.address, consul, agent, sidecars, ended }
+  yield* Effect.forEach(
+    [...sidecars.map(({ identity }) => identity.service), ...envoys],
+    (service) => reachable(consul, service),
+    { concurrency: "unbounded", discard: true }
+  )
+  const ended = programs.length === 0 ? Effect.never : Effect.raceAllFirst(programs)
+  const mesh: Mesh = { address: consul.address, consul, agent, sidecars, envoys, ended }
   return mesh
 })
 
@@ -130,11 +151,12 @@ const givenAgent = Effect.fnUntraced(function*(options: Partial<Settings.Setting
     : yield* Settings.fromEnvironment(options)
 })
 
-const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.MeshFile) {
+const startAgent = Effect.fnUntraced(function*(options: Options, file: MeshFile.MeshFile, withEnvoys: boolean) {
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
   const running = yield* DevelopmentAgent.make({
     port: options.agentPort,
+    ...(withEnvoys && { grpcPort: 0 }),
     ...(options.enableScriptChecks === undefined ? {} : { enableScriptChecks: options.enableScriptChecks }),
     ...(options.allowedHosts === undefined ? {} : { allowedHosts: options.allowedHosts }),
     ...(file.datacenter === undefined ? {} : { datacenter: file.datacenter }),

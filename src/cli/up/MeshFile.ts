@@ -25,11 +25,19 @@ const ApplicationFields = Schema.Struct({
   cwd: Schema.optionalKey(Schema.String)
 })
 
+/** The sidecars of this project, or Envoys. */
+const ProxyKind = Schema.Literals(["effect-mesh", "envoy"])
+export type ProxyKind = typeof ProxyKind.Type
+
 /** The settings besides services and entries. */
 const Settings = Schema.Struct({
   datacenter: Schema.optionalKey(Schema.NonEmptyString),
   node_name: Schema.optionalKey(Schema.NonEmptyString),
   default_intention_policy: Schema.optionalKey(Schema.Literals(["allow", "deny"])),
+  /** What runs as sidecars. */
+  proxy: Schema.optionalKey(ProxyKind),
+  /** The same for some of them, by id of their service. */
+  proxies: Schema.optionalKey(Schema.Record(Schema.String, ProxyKind)),
   /** By id of their service. */
   applications: Schema.optionalKey(Schema.Record(Schema.String, ApplicationFields))
 })
@@ -45,6 +53,10 @@ export interface MeshFile {
   readonly datacenter: string | undefined
   readonly nodeName: string | undefined
   readonly defaultIntentionPolicy: "allow" | "deny" | undefined
+  /** Of the services that `proxies` does not name. */
+  readonly proxy: ProxyKind | undefined
+  /** By id of their service. */
+  readonly proxies: Readonly<Record<string, ProxyKind>>
   readonly services: ReadonlyArray<Schema.JsonObject>
   readonly configEntries: ReadonlyArray<Schema.JsonObject>
   readonly applications: ReadonlyArray<Application>
@@ -95,6 +107,8 @@ const empty: MeshFile = {
   datacenter: undefined,
   nodeName: undefined,
   defaultIntentionPolicy: undefined,
+  proxy: undefined,
+  proxies: {},
   services: [],
   configEntries: [],
   applications: [],
@@ -120,6 +134,8 @@ const readConfiguration = (
     datacenter: settings.datacenter,
     nodeName: settings.node_name,
     defaultIntentionPolicy: settings.default_intention_policy,
+    proxy: settings.proxy,
+    proxies: settings.proxies ?? {},
     services: [...objects(document, node, "service"), ...objects(document, node, "services")],
     configEntries: entriesOf(document, Contents.bootstrap(document, node) ?? []),
     applications: Object.entries(settings.applications ?? {}).map(([service, application]) => ({
@@ -187,7 +203,7 @@ const json = (node: Node.Node): Schema.Json => Node.toValue(node) as Schema.Json
 
 /** Settings of the agent may be given once; the rest adds up. */
 const merge = (parts: ReadonlyArray<MeshFile>, file: string): Result.Result<MeshFile, InvalidFile> => {
-  const once = <K extends "datacenter" | "nodeName" | "defaultIntentionPolicy">(key: K): MeshFile[K] =>
+  const once = <K extends "datacenter" | "nodeName" | "defaultIntentionPolicy" | "proxy">(key: K): MeshFile[K] =>
     parts.map((part) => part[key]).find((value) => value !== undefined)
   const applications = parts.flatMap((part) => part.applications)
   const twice = applications.find((a, i) => applications.findIndex((b) => b.service === a.service) !== i)
@@ -198,6 +214,8 @@ const merge = (parts: ReadonlyArray<MeshFile>, file: string): Result.Result<Mesh
     datacenter: once("datacenter"),
     nodeName: once("nodeName"),
     defaultIntentionPolicy: once("defaultIntentionPolicy"),
+    proxy: once("proxy"),
+    proxies: Object.assign({}, ...parts.map((part) => part.proxies)),
     services: parts.flatMap((part) => part.services),
     configEntries: parts.flatMap((part) => part.configEntries),
     applications,

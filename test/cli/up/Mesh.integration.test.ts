@@ -8,10 +8,10 @@ import * as ConsulSidecar from "../../../src/sidecar/ConsulSidecar.ts"
 import * as consul from "../../support/consul.ts"
 import * as temporary from "../../support/temporary.ts"
 
-const up = Effect.fnUntraced(function*(file: Schema.JsonObject, enableScriptChecks = false) {
+const up = Effect.fnUntraced(function*(file: Schema.JsonObject, options: Partial<Mesh.Options> = {}) {
   const path = join(yield* temporary.folder, "mesh.json")
   writeFileSync(path, JSON.stringify(file))
-  return yield* Mesh.make({ files: [path], agentPort: 0, enableScriptChecks })
+  return yield* Mesh.make({ files: [path], agentPort: 0, ...options })
 }, Effect.provide(NodeServices.layer))
 
 describe("up", () => {
@@ -27,6 +27,18 @@ describe("up", () => {
       assert.include(described, `0.0.0.0:${port} → the application old at 127.0.0.1:9000`)
     }))
 
+  it.live("says what to do where the file asks for an Envoy and there is none", () =>
+    Effect.gen(function*() {
+      const port = yield* consul.freePort
+      const file = {
+        service: { name: "web", port: 9000, connect: { sidecar_service: { port } } },
+        proxy: "envoy"
+      }
+      const { message } = yield* Effect.flip(up(file, { envoyBinary: "/no/such/envoy" }))
+      assert.include(message, "/no/such/envoy cannot be started")
+      assert.include(message, "Install Envoy, or name it with --envoy-binary")
+    }))
+
   it.live("says that checks run no programs, and how they may", () =>
     Effect.gen(function*() {
       const file = { service: { name: "web", port: 9000, checks: [{ args: ["true"], interval: "5s" }] } }
@@ -34,6 +46,6 @@ describe("up", () => {
         (yield* Effect.flip(up(file))).message,
         /^the service web: it has a script check, .*Start `up` with --enable-script-checks/
       )
-      yield* up(file, true)
+      yield* up(file, { enableScriptChecks: true })
     }))
 })

@@ -34,6 +34,20 @@ describe("MeshFile", () => {
     })
   })
 
+  it("says which services have an Envoy beside them", () => {
+    const services = [{ name: "web", port: 1 }, { name: "api", port: 2 }]
+    const kinds = (settings: object) => {
+      const definitions = Result.getOrThrow(read(JSON.stringify({ services, ...settings })))
+      return definitions.services.map(definitions.proxyOf)
+    }
+    assert.deepStrictEqual(kinds({}), ["effect-mesh", "effect-mesh"])
+    assert.deepStrictEqual(kinds({ proxy: "envoy" }), ["envoy", "envoy"])
+    assert.deepStrictEqual(kinds({ proxies: { api: "envoy" } }), ["effect-mesh", "envoy"])
+    assert.deepStrictEqual(kinds({ proxy: "envoy", proxies: { api: "effect-mesh" } }), ["envoy", "effect-mesh"])
+    assert.include(refusal({ services, proxies: { db: "envoy" } }), "\"proxies\" names db, and no service has that id")
+    assert.notStrictEqual(refusal({ services, proxy: "nginx" }), "accepted")
+  })
+
   it("takes a proxy that is registered by itself for the proxy of its service", () => {
     const proxy = {
       kind: "connect-proxy",
@@ -157,7 +171,7 @@ describe("MeshFile", () => {
     assert.deepStrictEqual(file.services, [{ name: "web" }])
     assert.deepStrictEqual(file.notes, [
       "agent.hcl: server, data_dir, retry_join belong to an agent, and are left alone; read are service, services, " +
-      "config_entries, datacenter, node_name, default_intention_policy, applications"
+      "config_entries, datacenter, node_name, default_intention_policy, proxy, proxies, applications"
     ])
     const misspelt = MeshFile.parse("agent.hcl", "servcie { name = \"web\" }")
     assert.match(
