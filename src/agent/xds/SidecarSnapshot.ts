@@ -90,10 +90,21 @@ export const read = (
       upstreams
     },
     waitFor: Array.from(topics, ([datacenter, topics]) => ({ datacenter, topics: [...topics] })),
-    notes: proxy.Mode === "transparent"
-      ? [...notes, "transparent mode: only explicit upstreams have listeners"]
-      : notes
+    notes: [...notes, ...unserved(proxy, entries)]
   }
+}
+
+/** What would change the configuration of an Envoy, and does not here. */
+const unserved = (proxy: Proxy.Proxy, entries: EntrySet.EntrySet): ReadonlyArray<string> => {
+  const handwritten = [proxy.Config, ...proxy.Upstreams.map(({ Config }) => Config)].flatMap(Object.entries)
+    .filter(([name, value]) => /^envoy_\w*json$/i.test(name) && value !== "").map(([name]) => name)
+  const extensions = [EntrySet.proxyDefaults(entries), EntrySet.defaults(entries, proxy.DestinationServiceName)]
+    .flatMap((entry) => entry?.EnvoyExtensions ?? [])
+  return [
+    ...(proxy.Mode === "transparent" ? ["transparent mode: only explicit upstreams have listeners"] : []),
+    ...[...new Set(handwritten)].map((name) => `the setting ${name}: it is configuration of Envoy itself`),
+    ...extensions.map((extension) => `the Envoy extension ${String(extension["Name"] ?? "without a name")}`)
+  ]
 }
 
 type Topics = Map<string, Set<Store.Topic>>

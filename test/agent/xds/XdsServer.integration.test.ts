@@ -109,6 +109,36 @@ describe("the agent's interface for Envoys", () => {
       }).pipe(Effect.provide(keep))
     }).pipe(Effect.scoped))
 
+  it.live("says what it leaves out", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const keep = Logger.layer([Logger.make(({ message }) => lines.push(String(message)))])
+      yield* Effect.gen(function*() {
+        const { agent, follow } = yield* up()
+        yield* agent.ask("PUT", "/v1/agent/service/register", {
+          Name: "web",
+          Port: 2000,
+          Connect: {
+            SidecarService: {
+              Port: 2001,
+              Checks: [],
+              Proxy: {
+                Config: { envoy_public_listener_json: "{}" },
+                Upstreams: [{ DestinationType: "prepared_query", DestinationName: "nearest", LocalBindPort: 9000 }]
+              }
+            }
+          }
+        })
+        const client = yield* follow("web-sidecar-proxy")
+        yield* until(() => client.has["listener.Listener"].size === 1)
+      }).pipe(Effect.provide(keep))
+      assert.include(
+        lines.join("\n"),
+        "web-sidecar-proxy is not told of everything: the upstream nearest: it is a prepared query; " +
+          "the setting envoy_public_listener_json: it is configuration of Envoy itself"
+      )
+    }).pipe(Effect.scoped))
+
   it.live("wants the token of the agent", () =>
     Effect.gen(function*() {
       const { follow, register } = yield* up({ requireToken: "secret" })
