@@ -1,0 +1,50 @@
+/** The instances of a cluster that may be called, each with the identities of which one has to answer. */
+import type * as Endpoints from "../../watch/Endpoints.ts"
+import type * as Cluster from "./Cluster.ts"
+import type * as State from "./State.ts"
+
+export interface Found {
+  /** Undefined: they have not been told yet. */
+  readonly instances: ReadonlyArray<Endpoints.Endpoint> | undefined
+  /** Why none may be called. */
+  readonly flaw: string | undefined
+}
+
+const none: ReadonlyArray<Endpoints.Endpoint> = []
+
+/** `trustDomain`: that of our own mesh. The same input gives the same value. */
+export const make = () => {
+  const known = new WeakMap<Cluster.Cluster, { readonly from: unknown; readonly found: Found }>()
+  return ({ assignments, clusters }: State.State, name: string, trustDomain: string): Found => {
+    const cluster = clusters.get(name)
+    if (cluster === undefined) return { instances: none, flaw: undefined }
+    const { members } = cluster
+    const from = members._tag === "Followed" ? assignments.get(members.assignment) : members
+    const before = known.get(cluster)
+    if (before !== undefined && before.from === from) return before.found
+    const found = find(cluster, assignments, trustDomain)
+    known.set(cluster, { from, found })
+    return found
+  }
+}
+
+const find = (
+  { members, name, tls }: Cluster.Cluster,
+  assignments: State.State["assignments"],
+  trustDomain: string
+): Found => {
+  if (members._tag === "Others") return { instances: none, flaw: undefined }
+  const closed = (why: string): Found => ({
+    instances: none,
+    flaw: `the cluster ${name} ${why}: nobody is called there`
+  })
+  if (tls === undefined) return closed("does not speak TLS")
+  if (tls.identities.length === 0) return closed("names nobody who may answer")
+  const foreign = tls.identities.find((identity) => identity.trustDomain !== trustDomain)
+  if (foreign !== undefined) return closed(`is in another mesh, ${foreign.trustDomain}`)
+  const instances = members._tag === "Fixed" ? members.instances : assignments.get(members.assignment)
+  return {
+    instances: instances?.map((instance) => ({ ...instance, expected: tls.identities })),
+    flaw: undefined
+  }
+}
