@@ -89,6 +89,7 @@ export interface Subject {
     | "services"
     | "gateways"
     | "stream"
+    | "xds"
   /** The attribute `subject`: the service, the target, the id of the registration, the query; `*` where there is but one. */
   readonly subject: string
 }
@@ -206,6 +207,28 @@ export const map = <A, B>(self: Watched<A>, what: string, f: (value: A) => B): W
       return value === undefined ? undefined : once(value)
     },
     changes: Stream.changes(Stream.map(self.changes, once)),
+    freshness: self.freshness
+  }
+}
+
+/** The same for what may not be there yet: it waits for that, and keeps the last one where it is gone again. */
+export const mapSome = <A, B>(self: Watched<A>, what: string, f: (value: A) => B | undefined): Watched<B> => {
+  let last: B | undefined
+  const once = memoize((value: A) => f(value) ?? last, Object.is)
+  const changes = Stream.changes(
+    Stream.filterMap(
+      Stream.map(self.changes, once),
+      (value) => value === undefined ? Result.fail(undefined) : Result.succeed(value)
+    )
+  )
+  return {
+    what,
+    get: Stream.runHead(changes).pipe(Effect.flatMap(Effect.fromOption), Effect.orDie),
+    latest: () => {
+      const value = self.latest()
+      return value === undefined ? last : last = once(value)
+    },
+    changes: Stream.tap(changes, (value) => Effect.sync(() => last = value)),
     freshness: self.freshness
   }
 }

@@ -8,6 +8,7 @@ import * as Codec from "./codec.ts"
 import * as Hello from "./hello.ts"
 import * as Mesh from "./mesh.ts"
 import * as Relay from "./relay.ts"
+import * as Xds from "./xds.ts"
 
 const { values } = parseArgs({
   options: { minutes: { type: "string", default: "1" }, seed: { type: "string" } }
@@ -20,7 +21,7 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
 }
 
 /** Each part gets its share of the time. */
-const parts = 6
+const parts = 7
 const until = (name: string): (runs: number) => boolean => {
   const end = performance.now() + minutes * 60_000 / parts
   let told = performance.now()
@@ -60,3 +61,5 @@ tell(
   `${hello.agreed} names found as OpenSSL finds them, ${hello.refused} refused that it takes`,
   hello.differences
 )
+const xds = await Xds.run(seed, until("xds"))
+tell("xds", xds.runs, `${xds.understood} understood all the same`, xds.differences)

@@ -6,6 +6,7 @@
  * here is *unknown*: `Encode` refuses to write it, and `Decode` names it when it comes.
  */
 import { cluster } from "./ClusterMessages.ts"
+import { consul } from "./ConsulMessages.ts"
 import { core } from "./CoreMessages.ts"
 import { discovery } from "./DiscoveryMessages.ts"
 import { http } from "./HttpMessages.ts"
@@ -23,7 +24,8 @@ export const definitions = {
   ...cluster,
   ...tls,
   ...http,
-  ...policy
+  ...policy,
+  ...consul
 } as const
 
 type Definitions = typeof definitions

@@ -30,7 +30,10 @@ export const packages = {
   file_log: "envoy.extensions.access_loggers.file.v3",
   aggregate: "envoy.extensions.clusters.aggregate.v3",
   upstream_http: "envoy.extensions.upstreams.http.v3",
-  rpc: "google.rpc"
+  rpc: "google.rpc",
+  consul_acl: "hashicorp.consul.acl",
+  consul_dataplane: "hashicorp.consul.dataplane",
+  consul_servers: "hashicorp.consul.serverdiscovery"
 } as const
 
 /** Well-known types, by the last part of their names. */

@@ -51,7 +51,8 @@ const full = (definition: string): string =>
   )
 
 describe("definitions", () => {
-  it.each(Object.entries(definitions).map(([name, body]) => ({ name, body: body as Record<string, string | number> })))(
+  const ofEnvoy = Object.entries(definitions).filter(([name]) => !name.startsWith("consul_"))
+  it.each(ofEnvoy.map(([name, body]) => ({ name, body: body as Record<string, string | number> })))(
     "$name is as Envoy has it",
     ({ body, name }) => {
       const original = root.lookup(fullName(name)) as protobuf.Type & protobuf.Enum
