@@ -7,6 +7,7 @@ import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "../mesh/Mesh.ts"
+import * as XdsMesh from "../mesh/XdsMesh.ts"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -65,16 +66,44 @@ export const makeFrom = (
   Watched.NotReady | Listening.ListenError,
   ConsulClient.ConsulClient | Scope.Scope
 > =>
+  assemble({
+    registration: source,
+    mesh: (service) => Mesh.layer({ ...options, service, tunnels: options.tunnels ?? true }),
+    maintenance: Maintenance.make
+  }, options)
+
+/** The same, for a proxy that hears everything from Consul's servers. Nobody there is told when it leaves. */
+export const makeFed = (
+  fed: XdsMesh.Fed,
+  options: Options & Pick<XdsMesh.Options, "asked">
+): Effect.Effect<ConsulSidecar, Watched.NotReady | Listening.ListenError, Scope.Scope> =>
+  assemble({
+    registration: XdsMesh.registration(fed),
+    mesh: () => XdsMesh.layer(fed, { ...options, tunnels: options.tunnels ?? true }),
+    maintenance: () => Effect.succeed({ begin: Effect.void, end: Effect.void })
+  }, options)
+
+/** Where the parts of a sidecar come from. */
+interface Parts<R> {
+  readonly registration: Layer.Layer<ProxyRegistration.ProxyRegistration, never, R>
+  readonly mesh: (service: string) => Layer.Layer<Mesh.Mesh, Watched.NotReady, R>
+  readonly maintenance: (proxyId: string) => Effect.Effect<Maintenance.Maintenance, never, R>
+}
+
+const assemble = <R>(
+  parts: Parts<R>,
+  options: Options
+): Effect.Effect<ConsulSidecar, Watched.NotReady | Listening.ListenError, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const registrations = yield* Layer.build(source)
+    const registrations = yield* Layer.build(parts.registration)
     const { proxyId, service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
     ).pipe(Effect.map((registration) => registration()), Effect.provideContext(registrations))
     return yield* Effect.gen(function*() {
-      const mesh = yield* Layer.build(Mesh.layer({ ...options, service, tunnels: options.tunnels ?? true }))
+      const mesh = yield* Layer.build(parts.mesh(service))
       return yield* Effect.gen(function*() {
-        const maintenance = yield* Maintenance.make(proxyId)
+        const maintenance = yield* parts.maintenance(proxyId)
         const { failed, leave, left, status } = yield* Sidecar.make({ ...options, announce: maintenance.begin })
         yield* Effect.forkScoped(maintenance.end)
         yield* Meter.follow(MetricCatalogue.sidecarRunning, { service, proxy: proxyId }, () => 1)

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as Agent from "./Agent.ts"
 import * as Application from "./Application.ts"
+import * as Consul from "./Consul.ts"
 import * as Entries from "./Entries.ts"
 import * as Envoys from "./Envoys.ts"
 import * as Sidecars from "./Sidecars.ts"
@@ -31,14 +32,24 @@ export type Starter =
   | { readonly _tag: "Command"; readonly command: string }
   /** Of the development agent. */
   | { readonly _tag: "Envoys"; readonly binary: string }
+  /** Our own, which hear everything over xDS: of the development agent, or of a real Consul, by its program. */
+  | { readonly _tag: "Fed"; readonly consul: string | undefined }
+
+/** Whether each mesh has an agent of its own, whatever the environment names. */
+export const hasOwn = ({ _tag }: Starter): boolean => _tag === "Envoys" || _tag === "Fed"
 
 /** Ready once every sidecar accepts. Ends with the scope. */
 export const make = Effect.fnUntraced(function*(policy: DefaultPolicy, starter: Starter) {
   const topology = yield* Topology.make
-  const own = realAgent === undefined || starter._tag === "Envoys"
+  const server = starter._tag === "Fed" && starter.consul !== undefined
+    ? yield* Consul.start(starter.consul, policy)
+    : undefined
+  const own = server === undefined && (realAgent === undefined || hasOwn(starter))
     ? yield* DevelopmentAgent.make({ port: 0, grpcPort: 0, defaultIntentionPolicy: policy })
     : undefined
-  const agent = own !== undefined || realAgent === undefined
+  const agent = server !== undefined
+    ? server.agent
+    : own !== undefined || realAgent === undefined
     ? Agent.make(own?.address ?? "", undefined)
     : Agent.make(/^https?:/.test(realAgent) ? realAgent : `http://${realAgent}`, process.env["CONSUL_HTTP_TOKEN"])
   const applications = yield* Application.make(topology)
@@ -48,6 +59,8 @@ export const make = Effect.fnUntraced(function*(policy: DefaultPolicy, starter: 
   // A real agent has one default policy for all: there the sidecars are told another one.
   const sidecars = starter._tag === "Envoys" && own !== undefined
     ? Envoys.make(starter.binary, own)
+    : starter._tag === "Fed"
+    ? Sidecars.fed(server ?? { grpc: own?.grpcPort ?? 0, token: "" })
     : starter._tag === "Command"
     ? Sidecars.spawned(agent.address, starter.command)
     : yield* Sidecars.inProcess(agent.address, own === undefined ? policy : undefined)

@@ -1,11 +1,13 @@
 /** The sidecars of a mesh: those of this project in this process, or programs that a command starts. */
-import { Context, Effect, Layer, Schedule, type Scope } from "effect"
+import { Context, Effect, Layer, Redacted, Schedule, type Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import * as Net from "node:net"
 import * as BlockingQuery from "../../src/consul/BlockingQuery.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
+import * as Feed from "../../src/xds/client/Feed.ts"
 import * as Activity from "./Activity.ts"
+import type * as Consul from "./Consul.ts"
 
 export interface Sidecars {
   /** Starts the one of an instance, which is ready when these ports accept. It ends with the scope. */
@@ -35,6 +37,37 @@ export const inProcess = (
       }),
     settled: (patient) => activity.quiet(patient ? 1500 : 150)
   }))
+
+/** Fed by the server of a Consul, and by nothing else. They have settled when none of them has heard anything for a while. */
+export const fed = ({ grpc, token }: Pick<Consul.Consul, "grpc" | "token">): Sidecars => {
+  let last = 0
+  return {
+    start: (id) =>
+      Effect.gen(function*() {
+        const feed = yield* Feed.make({
+          servers: [{ host: "127.0.0.1", port: grpc }],
+          tls: undefined,
+          credentials: { _tag: "Token", read: Effect.succeed(Redacted.make(token)) },
+          whose: { proxyId: `${id}-sidecar-proxy`, nodeName: undefined, namespace: "", partition: "" }
+        })
+        yield* ConsulSidecar.makeFed(feed, { drain: "1 second" })
+        yield* Effect.forkScoped(
+          Stream.runForEach(feed.changes, () =>
+            Effect.sync(() => {
+              last = performance.now()
+            }))
+        )
+      }),
+    settled: (patient) =>
+      Effect.gen(function*() {
+        const quiet = patient ? 2500 : 700
+        const started = performance.now()
+        while (performance.now() - Math.max(last, started) < quiet && performance.now() - started < 15_000) {
+          yield* Effect.sleep("20 millis")
+        }
+      })
+  }
+}
 
 /** Run by a shell, `NAME` in the command standing for the instance. Nobody says when they have settled: that takes a while. */
 export const spawned = (address: string, command: string): Sidecars => ({

@@ -12,7 +12,8 @@ import * as Table from "./Table.ts"
 import * as Verdict from "./Verdict.ts"
 
 const usage =
-  `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--proxy CMD | --envoy] [--verbose]
+  `usage: npm run parity -- [--only TEXT] [--json FILE] [--strict] [--once] [--meshes N] [--proxy CMD | --envoy | --xds]
+                              [--verbose]
 
 Plays every scenario of test/fixtures/parity through sidecars of this project, and compares what clients,
 applications and access logs see with what was recorded. Against a development agent; against a real one
@@ -25,6 +26,8 @@ where CONSUL_HTTP_ADDR names it, which then should have nothing else to do.
   --meshes N     how many meshes play at once (default: 3 with a development agent)
   --proxy CMD    sidecars that CMD starts instead, NAME standing for the id of the instance in it
   --envoy        real Envoys instead, told by the development agent over xDS; ENVOY_BIN names the program
+  --xds          sidecars of this project that hear everything over xDS, of the development agent, or of a real
+                 Consul that CONSUL_BIN names
   --verbose      say everything: differences on purpose too, nothing shortened, logs of sidecars
   --help         this text
 `
@@ -38,6 +41,7 @@ const { values } = parseArgs({
     meshes: { type: "string", default: "3" },
     proxy: { type: "string" },
     envoy: { type: "boolean", default: false },
+    xds: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
@@ -49,6 +53,7 @@ if (values.help) {
 
 const starter = (): Mesh.Starter => {
   if (values.envoy) return { _tag: "Envoys", binary: process.env["ENVOY_BIN"] ?? "envoy" }
+  if (values.xds) return { _tag: "Fed", consul: process.env["CONSUL_BIN"] }
   return values.proxy === undefined ? { _tag: "Ours" } : { _tag: "Command", command: values.proxy }
 }
 

@@ -12,8 +12,8 @@ import * as Registered from "./Registered.ts"
 
 type Options = Command.Command.Config.Infer<typeof AdminFlags.flags> & Parameters<typeof PrintConfig.settings>[0]
 
-/** Before the sidecars start, so that it can tell what they wait for. */
-export const open = Effect.fnUntraced(function*(options: Options, fleet: Fleet.Fleet) {
+/** Before the sidecars start, so that it can tell what they wait for. `servers`: who is asked in place of the agent. */
+export const open = Effect.fnUntraced(function*(options: Options, fleet: Fleet.Fleet, servers?: string) {
   const { adminAllowRemote, adminTokenFile } = options
   const address = addressOf(options)
   if (address === undefined) {
@@ -26,7 +26,7 @@ export const open = Effect.fnUntraced(function*(options: Options, fleet: Fleet.F
     Effect.fromResult(Address.parse(address.text, adminAllowRemote)),
     (why) => new Registered.UsageError({ why: `${address.flag} ${why}` })
   )
-  const { address: agent } = yield* ConsulClient.ConsulClient
+  const agent = servers ?? (yield* ConsulClient.ConsulClient).address
   // Loaded here, so that a sidecar without it does not carry it around.
   const AdminServer = yield* Effect.promise(() => import("../../admin/AdminServer.ts"))
   const { bound } = yield* AdminServer.make({

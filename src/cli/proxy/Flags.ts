@@ -7,6 +7,7 @@ import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdminFlags from "./AdminFlags.ts"
 import * as LeavingFlags from "./LeavingFlags.ts"
 import * as MarksFlags from "./MarksFlags.ts"
+import * as ServerFlags from "./ServerFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 /** Which proxy it is, or which ones. */
@@ -90,6 +91,7 @@ export const flags = {
   ...Consul.flags,
   ...Refusals.flags,
   ...which,
+  ...ServerFlags.flags,
   ...adHoc,
   ...trust,
   ...MarksFlags.flags,

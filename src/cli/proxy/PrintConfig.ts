@@ -10,8 +10,10 @@ import * as Settings from "../../consul/Settings.ts"
 import * as Listening from "../../net/Listening.ts"
 import * as LogThreshold from "../../observe/LogThreshold.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
+import * as Watched from "../../watch/Watched.ts"
 import * as Consul from "../consul.ts"
 import * as AdHoc from "./AdHoc.ts"
+import * as Fed from "./Fed.ts"
 import type * as Flags from "./Flags.ts"
 import * as Registered from "./Registered.ts"
 import * as Sources from "./Sources.ts"
@@ -77,6 +79,8 @@ const plain = (value: unknown): Value =>
 
 /** The proxies that would run, as they are now, one after the other: nobody is waited for. */
 const proxies = Effect.fnUntraced(function*(options: Flags.Options) {
+  const servers = Fed.address(options)
+  if (servers !== undefined) return yield* Effect.scoped(fed(options, servers))
   const named = yield* Effect.fromResult(Registered.named(options))
   if (named === undefined) {
     const { registration } = yield* Effect.fromResult(AdHoc.described(options))
@@ -84,6 +88,17 @@ const proxies = Effect.fnUntraced(function*(options: Flags.Options) {
   }
   yield* AdHoc.warnIfGiven(options)
   return (yield* Effect.forEach(yield* Registered.now(named), registered)).flat()
+})
+
+/** As the servers tell it. */
+const fed = Effect.fnUntraced(function*(options: Flags.Options, servers: string) {
+  const { asked, feed } = yield* Fed.open(options, servers)
+  const reading = yield* Watched.readyWithin(feed, `${options.startTimeout} seconds`, asked)
+  const { flaws, registration } = reading()
+  return [
+    ...describe(registration, undefined, "xDS"),
+    ...flaws.map((what): Entry => ({ name: "not understood", value: what, from: "xDS" }))
+  ]
 })
 
 const registered = Effect.fnUntraced(function*(id: string) {
@@ -102,15 +117,15 @@ const registered = Effect.fnUntraced(function*(id: string) {
 /** Without an answer of the agent, flags describe it. */
 const describe = (
   registration: ProxyRegistration.Registration,
-  answer: AgentService.AgentService | undefined
+  answer: AgentService.AgentService | undefined,
+  said = answer === undefined ? "flags" : "registration"
 ): ReadonlyArray<Entry> => {
   const config = answer?.Proxy?.Config ?? {}
-  const said = answer === undefined ? "flags" : "registration"
   const millis = (value: number | undefined) => value === undefined ? "no limit" : `${value} ms`
   const ofConfig = (key: string, value: string | number): Entry => ({
     name: key,
     value,
-    from: key in config ? said : "default"
+    from: key in config || said === "xDS" ? said : "default"
   })
   return [
     { name: "id", value: registration.proxyId, from: said },
@@ -119,7 +134,7 @@ const describe = (
       { name: "listen", value: Listening.format(registration.listen), from: said },
       { name: "application", value: Listening.format(registration.application), from: said }
     ]),
-    ...(answer === undefined ? [] : [ofConfig("protocol", registration.protocol)]),
+    ...(said === "flags" ? [] : [ofConfig("protocol", registration.protocol)]),
     ofConfig("local_connect_timeout_ms", millis(registration.applicationConnectTimeoutMillis)),
     ofConfig("local_request_timeout_ms", millis(registration.requests.timeoutMillis)),
     ofConfig("local_idle_timeout_ms", millis(registration.requests.idleTimeoutMillis)),
@@ -167,5 +182,5 @@ export const print = Effect.fnUntraced(function*(options: Flags.Options) {
   const found = yield* Effect.result(proxies(options))
   const printed = { settings: ofProgram, proxy: found._tag === "Success" ? found.success : [] }
   yield* Console.log(options.logJson ? JSON.stringify(printed, undefined, 2) : format(printed))
-  if (found._tag === "Failure") return yield* found.failure
+  if (found._tag === "Failure") return yield* Effect.fail(found.failure)
 })

@@ -16,6 +16,7 @@ import * as Log from "../Log.ts"
 import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
+import * as Fed from "./Fed.ts"
 import type * as Flags from "./Flags.ts"
 import * as MarksFlags from "./MarksFlags.ts"
 import * as Registered from "./Registered.ts"
@@ -27,11 +28,14 @@ type Failure =
   | Sidecar.SidecarFailed
   | Effect.Error<ReturnType<typeof AdHoc.register>>
   | Effect.Error<ReturnType<typeof Admin.open>>
+  | Effect.Error<ReturnType<typeof Fed.open>>
 
 export const serve = Effect.fn(function*(
   options: Flags.Options
 ): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | LogThreshold.LogThreshold | Scope.Scope> {
   yield* OpenFiles.warnIfFew()
+  const servers = Fed.address(options)
+  if (servers !== undefined) return yield* fed(options, servers)
   const named = yield* Effect.fromResult(Registered.named(options))
   if (named === undefined) {
     const { register, registration } = yield* Effect.fromResult(AdHoc.described(options))
@@ -44,7 +48,12 @@ export const serve = Effect.fn(function*(
   return yield* one(options, named.name, source, Effect.void)
 })
 
-/** What goes wrong at its start, or with it as a whole, ends the program. `then`: once it accepts. */
+/** By what servers say, without an agent. */
+const fed = Effect.fnUntraced(function*(options: Flags.Options, servers: string) {
+  const { asked, feed, proxyId } = yield* Fed.open(options, servers)
+  yield* run(options, proxyId, ConsulSidecar.makeFed(feed, { ...settings(options), asked }), Effect.void)
+})
+
 const one = Effect.fnUntraced(function*<E, E2, R2>(
   options: Flags.Options,
   name: string,
@@ -55,9 +64,19 @@ const one = Effect.fnUntraced(function*<E, E2, R2>(
   >,
   then: Effect.Effect<unknown, E2, R2>
 ) {
-  const fleet = Fleet.single()
-  yield* Admin.open(options, fleet)
   const start = Effect.flatMap(source, (registration) => ConsulSidecar.makeFrom(registration, settings(options)))
+  yield* run(options, name, start, then)
+})
+
+/** What goes wrong at its start, or with it as a whole, ends the program. `then`: once it accepts. */
+const run = Effect.fnUntraced(function*<E, R, E2, R2>(
+  options: Flags.Options,
+  name: string,
+  start: Effect.Effect<ConsulSidecar.ConsulSidecar, E, R>,
+  then: Effect.Effect<unknown, E2, R2>
+) {
+  const fleet = Fleet.single()
+  yield* Admin.open(options, fleet, Fed.address(options))
   const sidecar = yield* fleet.start(name, start)
   yield* then
   yield* announce(options, sidecar)

@@ -39,7 +39,7 @@ const byCommand: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
 ])
 
 /** May be given more than once; in a variable with commas or spaces in between. */
-const lists: ReadonlyArray<string> = ["sidecar-for", "upstream"]
+const lists: ReadonlyArray<string> = ["sidecar-for", "upstream", "login-meta"]
 
 const exclusive: ReadonlyArray<ReadonlyArray<string>> = [
   ["sidecar-for", "proxy-id", "service", "node"],
