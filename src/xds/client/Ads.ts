@@ -4,8 +4,9 @@
  *     clusters  ──▶ instances of each     (asked for by name, once their clusters are known)
  *     listeners ──▶ routes of each
  *
- * A response is acknowledged, or refused with what is not understood in it. What was understood holds all the same. Clusters and
- * instances are never refused: Consul sends no listener, and so no change of intentions, before it has heard yes to those.
+ * A response is acknowledged, or refused with what is not understood in it. What was understood holds all the same. A no means that
+ * the one before is still in force here: it is not sent again when it comes back. So the listener for callers, which closes, is
+ * acknowledged; and so are clusters and instances, before which Consul sends no listener, and no change of intentions.
  *
  * What is known survives the stream: the next one tells the server which versions are here, so that it sends only what has changed.
  */
@@ -70,7 +71,7 @@ export const receive = (before: Known, response: Response): Step => {
     else versions.delete(name)
   }
   const known = { ...before, state, versions: { ...before.versions, [kind]: versions } }
-  const refuses = flaws.length > 0 && (kind === "listeners" || kind === "routes")
+  const refuses = flaws.length > 0 && (kind === "routes" || (kind === "listeners" && !state.closed))
   const answer = !refuses ? { type_url: typeUrl, response_nonce: nonce } : refuse(typeUrl, nonce, flaws)
   const { asked, requests } = ask(known, false)
   return { known: { ...known, asked }, requests: [answer, ...requests], flaws }

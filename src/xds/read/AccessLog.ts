@@ -1,6 +1,7 @@
 /** Where the lines of listeners go, and what they look like. */
 import type * as Proxy from "../../consul/Proxy.ts"
 import type * as Fields from "./Fields.ts"
+import * as TlsContext from "./TlsContext.ts"
 
 /** As a registration has it. Undefined: there are none. */
 export type AccessLog = NonNullable<Proxy.Proxy["AccessLogs"]>
@@ -24,7 +25,7 @@ export const read = (logs: ReadonlyArray<Fields.Fields>): AccessLog | undefined 
     Type,
     Path: Type === "file" ? config.text("path") : "",
     JSONFormat: json === undefined ? "" : JSON.stringify(json),
-    TextFormat: format?.text("text_format") ?? "",
+    TextFormat: format?.text("text_format") || TlsContext.source(format?.one("text_format_source")),
     DisableListenerLogs: true
   }
 }
