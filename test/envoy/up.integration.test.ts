@@ -78,6 +78,9 @@ describe("effect-mesh up", () => {
           30
         )
         assert.include(refused.text, "RBAC: access denied")
+        // Without an agent everything goes on as it was.
+        yield* mesh.agent!.stop
+        assert.strictEqual((yield* ask(upstream)).status, 403)
       }).pipe(Effect.scoped))
   }
 })
