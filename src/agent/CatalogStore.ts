@@ -2,6 +2,7 @@
 import { Equal } from "effect"
 import type * as Health from "../consul/Health.ts"
 import type * as Store from "./Store.ts"
+import * as VirtualAddresses from "./VirtualAddresses.ts"
 
 export interface NodeRecord {
   readonly node: Health.Node
@@ -37,6 +38,7 @@ interface MutableNode {
 
 export const make = (store: Store.Store): CatalogStore => {
   const records = new Map<string, MutableNode>()
+  const virtual = VirtualAddresses.make()
   const sorted = () => [...records.values()].sort((a, b) => a.node.Node < b.node.Node ? -1 : 1)
 
   const having = (belongs: (candidate: Health.NodeService) => boolean): ReadonlyArray<Health.ServiceEntry> =>
@@ -60,7 +62,7 @@ export const make = (store: Store.Store): CatalogStore => {
     ofKind: (kind) => having(({ Kind }) => Kind === kind),
     change: (apply) =>
       store.commit((index) => {
-        const change = new Change(records, index)
+        const change = new Change(records, virtual, index)
         apply(change)
         return [undefined, change.topics]
       })
@@ -73,10 +75,12 @@ const keyOf = (node: string): string => node.toLowerCase()
 class Change implements Transaction {
   readonly topics = new Set<Store.Topic>()
   private readonly records: Map<string, MutableNode>
+  private readonly virtual: VirtualAddresses.VirtualAddresses
   private readonly index: number
 
-  constructor(records: Map<string, MutableNode>, index: number) {
+  constructor(records: Map<string, MutableNode>, virtual: VirtualAddresses.VirtualAddresses, index: number) {
     this.records = records
+    this.virtual = virtual
     this.index = index
   }
 
@@ -92,7 +96,9 @@ class Change implements Transaction {
     this.topics.add("nodes")
   }
 
-  putService(node: string, service: Health.NodeService): void {
+  putService(node: string, registered: Health.NodeService): void {
+    const mesh = meshName(registered)
+    const service = mesh === undefined ? registered : this.virtual.tag(mesh, registered)
     const { services } = this.present(node)
     const before = services.get(service.ID)
     if (before !== undefined && same(before, service)) return
