@@ -10,6 +10,7 @@ const loaders = {
   check: async () => (await import("./check.ts")).check,
   top: async () => (await import("./top.ts")).top,
   agent: async () => (await import("./agent.ts")).agent,
+  "redirect-traffic": async () => (await import("./redirect.ts")).redirect,
   ca: async () => (await import("./ca.ts")).ca,
   certs: async () => (await import("./certs.ts")).certs,
   policy: async () => (await import("./policy.ts")).policy,
