@@ -148,7 +148,9 @@ export const fromProxy = (
     accessLogs: accessLogs.accessLogs,
     upstreams: upstreams.flatMap(({ upstream }) => upstream === undefined ? [] : [upstream]),
     ignored: [
-      ...(proxy.Mode === "transparent" ? ["transparent mode: only explicit upstreams are served"] : []),
+      ...(proxy.Mode === "transparent"
+        ? ["transparent mode: only explicit upstreams are served, which effect-mesh redirect-traffic leads to"]
+        : []),
       ...free.ignored(),
       ...exposed.ignored,
       ...accessLogs.ignored,
