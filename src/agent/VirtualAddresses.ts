@@ -10,7 +10,7 @@ export interface VirtualAddresses {
 }
 
 /** What Consul calls it among the addresses of an instance. */
-export const tagName = "consul-virtual"
+const tagName = "consul-virtual"
 
 export const make = (): VirtualAddresses => {
   const assigned = new Map<string, string>()
