@@ -151,6 +151,21 @@ describe("Watched", () => {
       assert.strictEqual(derived, 3)
     }))
 
+  it.effect("waits for what may not be there, and keeps it where it is gone again", () =>
+    Effect.gen(function*() {
+      const { answer, watched } = yield* spoken
+      const long = Watched.mapSome(watched, "a long name", ({ name }) => name.length > 1 ? name : undefined)
+      const seen = yield* follow(long)
+      yield* answer("a")
+      assert.isUndefined(long.latest())
+      yield* answer("bb")
+      assert.strictEqual(yield* long.get, "bb")
+      yield* answer("c")
+      assert.strictEqual(long.latest(), "bb")
+      yield* answer("dd")
+      assert.deepStrictEqual(seen, ["bb", "dd"])
+    }))
+
   it.effect("joins two values once both are there, and is as stale as the staler", () =>
     Effect.gen(function*() {
       const a = yield* spoken
