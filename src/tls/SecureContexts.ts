@@ -12,6 +12,7 @@
 import { constants, X509Certificate } from "node:crypto"
 import * as Tls from "node:tls"
 import { Clock, Context, Deferred, Effect, Layer, Redacted, Result, Schema, Stream, SubscriptionRef } from "effect"
+import type * as Certificate from "../identity/Certificate.ts"
 import type * as TrustBundle from "../identity/TrustBundle.ts"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
@@ -19,6 +20,7 @@ import * as CaRoots from "../watch/CaRoots.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as Identification from "./Identification.ts"
 import * as LeafExpiry from "./LeafExpiry.ts"
+import * as OneATurn from "./OneATurn.ts"
 import type * as SpiffeRules from "./SpiffeRules.ts"
 
 /** What one rotation brought. */
@@ -89,7 +91,7 @@ export const material = (
       roots,
       client: Tls.createSecureContext(options),
       server: options,
-      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate.pem)),
+      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate)),
       identification: Identification.make(anchors, spiffe)
     })
   } catch (cause) {
@@ -116,6 +118,8 @@ export const layerWith = (
       let ref: SubscriptionRef.SubscriptionRef<Material> | undefined
       const use = Effect.fnUntraced(
         function*([bundle, certificate]: readonly [TrustBundle.TrustBundle, LeafCertificate.Leaf]) {
+          // New roots reach all services of a process at once.
+          yield* OneATurn.turn
           const built = material(certificate, bundle, yield* Clock.currentTimeMillis, options.spiffe)
           if (Result.isFailure(built)) {
             yield* Effect.logError(
@@ -160,7 +164,14 @@ const endOf = ({ certificate }: Pick<LeafCertificate.Leaf, "certificate">): numb
 /** Peers have to follow SPIFFE in everything. */
 export const layer = layerWith({})
 
-const isSelfSigned = (pem: string): boolean => {
-  const certificate = new X509Certificate(pem)
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+/** Each root is asked once, whatever the number of services that share it. */
+const selfSigned = new WeakMap<Certificate.Certificate, boolean>()
+
+const isSelfSigned = (root: Certificate.Certificate): boolean => {
+  const known = selfSigned.get(root)
+  if (known !== undefined) return known
+  const certificate = new X509Certificate(root.pem)
+  const found = certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+  selfSigned.set(root, found)
+  return found
 }

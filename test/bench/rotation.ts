@@ -3,7 +3,10 @@
  * leaf is replaced again and again; beside it 20 connections that stay open, and 50 new ones a second. Latency is counted
  * from when a request was due. Runs alone too: `node test/bench/rotation.ts`; with `CONSUL_HTTP_ADDR` against that agent,
  * which spreads renewals over half a minute, hence for longer.
+ *
+ * The development agent of this process makes keys and signs, which elsewhere another machine does: it gives way to the others.
  */
+import { setPriority } from "node:os"
 import { pathToFileURL } from "node:url"
 import { Effect, Exit, Schema, Scope } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
@@ -26,6 +29,9 @@ export interface Row {
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
+  /** For how long the loop of a process stood still at most, garbage collection and other processes included. */
+  readonly serverStall: number
+  readonly clientStall: number
 }
 
 const rate = 1000
@@ -63,6 +69,8 @@ export const run = async (real = process.env["CONSUL_HTTP_ADDR"]): Promise<Reado
       const client = start(new URL("./rotation/client.ts", import.meta.url))
       client.send({ agent: address, service: web, http, echo, rate } satisfies Client.Start)
       await Processes.told(client)
+      // After them: a child inherits it.
+      if (real === undefined) setPriority(19)
       const count = () => {
         server.send("count")
         return Processes.told<Server.Counted>(server)
@@ -70,7 +78,7 @@ export const run = async (real = process.env["CONSUL_HTTP_ADDR"]): Promise<Reado
       const phase = async (name: string, seconds: number): Promise<Row> => {
         const before = await count()
         client.send({ seconds } satisfies Client.Run)
-        const { dialled, echoes, failures, latencies, sent } = await Processes.told<Client.Ran>(client)
+        const { dialled, echoes, failures, latencies, sent, stall } = await Processes.told<Client.Ran>(client)
         const after = await count()
         return {
           phase: name,
@@ -82,7 +90,9 @@ export const run = async (real = process.env["CONSUL_HTTP_ADDR"]): Promise<Reado
           roots: after.roots - before.roots,
           leaves: after.leaves - before.leaves,
           p50: Processes.quantile(latencies, 0.5),
-          p99: Processes.quantile(latencies, 0.99)
+          p99: Processes.quantile(latencies, 0.99),
+          serverStall: after.stall,
+          clientStall: stall
         }
       }
       await phase("until Node has compiled what it will", 4)
@@ -122,7 +132,22 @@ const rotate = async (consul: ReturnType<typeof Processes.consulAt>): Promise<vo
 export const format = (rows: ReadonlyArray<Row>): string => {
   const [quiet] = rows
   const lines = table([
-    ["", "sent", "failed", "HTTP ended", "echoes", "dialled", "roots", "leaves", "p50 ms", "p99 ms", "p50", "p99"],
+    [
+      "",
+      "sent",
+      "failed",
+      "HTTP ended",
+      "echoes",
+      "dialled",
+      "roots",
+      "leaves",
+      "p50 ms",
+      "p99 ms",
+      "p50",
+      "p99",
+      "server stood",
+      "client"
+    ],
     ...rows.map((row) => [
       row.phase,
       String(row.sent),
@@ -135,11 +160,18 @@ export const format = (rows: ReadonlyArray<Row>): string => {
       row.p50.toFixed(1),
       row.p99.toFixed(1),
       (row.p50 / quiet!.p50).toFixed(2),
-      (row.p99 / quiet!.p99).toFixed(2)
+      (row.p99 / quiet!.p99).toFixed(2),
+      `${row.serverStall.toFixed(0)} ms`,
+      `${row.clientStall.toFixed(0)} ms`
     ])
   ])
   const why = [...new Set(rows.flatMap(({ failures }) => failures))].slice(0, 10)
-  return [lines, "", "The last two columns: beside those at rest.", ...why].join("\n")
+  return [
+    lines,
+    "",
+    "p50 and p99: also beside those at rest. Stood: the longest time for which the loop did not turn.",
+    ...why
+  ].join("\n")
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

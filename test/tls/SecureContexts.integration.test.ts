@@ -6,6 +6,7 @@ import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as Certificates from "../support/certificates.ts"
 import { handshake, material } from "../support/handshake.ts"
 import { type Member, member } from "../support/mesh.ts"
+import * as Turns from "../support/turns.ts"
 
 /** Lives as long as the test. */
 const contextsOf = (it: Member) => Effect.map(Layer.build(it.layer), Context.get(SecureContexts.SecureContexts))
@@ -33,6 +34,22 @@ describe("SecureContexts", () => {
       assert.strictEqual(third.leaf, renewed)
       assert.strictEqual(contexts.current(), third)
       assert.notStrictEqual(third.client, first.client)
+    }))
+
+  it.live("of services that hear of new roots at once are built in turns of the loop of their own", () =>
+    Effect.gen(function*() {
+      const ca = yield* Effect.promise(() => Certificates.root("ca"))
+      const members = yield* Effect.forEach(["web", "api", "db", "shop"], (name) => member(name, ca))
+      const all = yield* Effect.forEach(members, contextsOf)
+      const rotated = Certificates.bundle(yield* Effect.promise(() => Certificates.root("next")), ca)
+      const counted = yield* Turns.counting
+      const seen = yield* Effect.forEach(
+        all,
+        (contexts) => Effect.forkChild(Effect.map(once(contexts, (it) => it.roots === rotated), () => counted.turn))
+      )
+      yield* Effect.forEach(members, ({ roots }) => SubscriptionRef.set(roots, rotated))
+      const turns = yield* Effect.forEach(seen, Fiber.join)
+      assert.lengthOf(new Set(turns), members.length)
     }))
 
   it.live("keep what they have when leaf and key do not fit, without printing the key", () =>

@@ -3,6 +3,7 @@
  * that stay open echo, and new ones are made. Told for how long, it says how it went.
  */
 import type * as Net from "node:net"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Context, Effect, Layer, Option, References } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
@@ -32,6 +33,8 @@ export interface Ran {
   readonly echoes: number
   /** Connections that were made, used once and ended. */
   readonly dialled: number
+  /** For how long the loop stood still at most, in milliseconds. */
+  readonly stall: number
 }
 
 const kept = 20
@@ -105,8 +108,11 @@ const program = ({ agent, echo, http, rate, service }: Start) =>
     )
     yield* Effect.forkScoped(Effect.forever(Effect.delay(once, 1000 / dialsPerSecond)))
 
+    const turns = monitorEventLoopDelay({ resolution: 1 })
+    turns.enable()
     const load = ({ seconds }: Run) => {
       begin()
+      turns.reset()
       const started = performance.now()
       const total = Math.round(rate * seconds)
       const timer = setInterval(() => {
@@ -116,8 +122,9 @@ const program = ({ agent, echo, http, rate, service }: Start) =>
         clearInterval(timer)
         const whole = () => {
           const http = ran.failures.filter((failure) => failure.startsWith("HTTP"))
-          if (ran.latencies.length + http.length === total) process.send?.(ran satisfies Ran)
-          else setTimeout(whole, everyMillis)
+          if (ran.latencies.length + http.length === total) {
+            process.send?.({ ...ran, stall: turns.max / 1e6 } satisfies Ran)
+          } else setTimeout(whole, everyMillis)
         }
         whole()
       }, everyMillis)

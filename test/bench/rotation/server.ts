@@ -1,4 +1,5 @@
 /** A service that speaks HTTP, and one that sends back whatever it is sent. Told to count, it says what it has seen so far. */
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Context, Effect, Layer, References, Stream } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import * as ConsulClient from "../../../src/consul/ConsulClient.ts"
@@ -25,6 +26,8 @@ export interface Counted {
   readonly ended: number
   readonly leaves: number
   readonly roots: number
+  /** Since it was last counted: for how long the loop stood still at most, in milliseconds. */
+  readonly stall: number
 }
 
 const routes = HttpRouter.serve(HttpRouter.add("GET", "/", HttpServerResponse.text("hello")), {
@@ -61,9 +64,12 @@ const program = ({ agent, echo, http }: Start) =>
       Stream.changes
     )
     yield* Effect.forkScoped(Stream.runForEach(bundles, () => Effect.sync(() => roots++)))
+    const turns = monitorEventLoopDelay({ resolution: 1 })
+    turns.enable()
     process.on("message", () => {
       const { accepted, open } = stats().connections
-      process.send?.({ ended: accepted - open, leaves, roots } satisfies Counted)
+      process.send?.({ ended: accepted - open, leaves, roots, stall: turns.max / 1e6 } satisfies Counted)
+      turns.reset()
     })
     process.send?.({ http: port, echo: echoing.port } satisfies Ports)
     return yield* Effect.never
