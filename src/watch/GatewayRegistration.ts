@@ -24,6 +24,8 @@ export interface Registration {
   readonly kind: Kind
   /** The service that it is registered as. */
   readonly service: string
+  /** Where it is reached, and listens unless something else is said. */
+  readonly address: string
   /** Where it listens. None for the kind that config entries tell. */
   readonly binds: ReadonlyArray<Bind>
   /** To instances and other gateways. */
@@ -120,6 +122,7 @@ export const from = (service: Described, kind: Kind): Registration => {
     proxyId: service.ID,
     kind,
     service: service.Service,
+    address: standard.host,
     binds: kind === "api-gateway" ? [] : distinct([
       ...(ownDefault && standard.port !== 0 ? [standard] : []),
       ...(wanTaggedAddresses ? tagged(service.TaggedAddresses) : []),

@@ -434,4 +434,53 @@ describe("ConfigEntries", () => {
     [terminating({ Name: "a", CertFile: "/c", KeyFile: "/k" }), withoutAll],
     [terminating({ Name: "a", CAFile: "/ca", CertFile: "/c", KeyFile: "/k" }), true]
   ])
+
+  const apiGateway = (...Listeners: ReadonlyArray<Schema.JsonObject>) => ({
+    Kind: "api-gateway",
+    Name: "gw",
+    Listeners
+  })
+  const web = { Name: "web", Port: 80, Protocol: "http" }
+  refusals("api-gateway", [
+    [apiGateway(web), true],
+    [apiGateway(web, { ...web, Name: "other", Hostname: "a.example" }), true],
+    [apiGateway(web, web), "multiple listeners with the name \"web\""],
+    [apiGateway(web, { ...web, Name: "b" }), "listeners \"b\" and \"web\" cannot be merged: they share the port 80"],
+    [apiGateway({ ...web, Port: 0 }), "listener \"web\": listener port 0 not in the range 1-65535"],
+    [
+      apiGateway({ ...web, Protocol: "udp" }),
+      "listener \"web\": unsupported listener protocol \"udp\", must be one of 'tcp', or 'http'"
+    ]
+  ])
+  const httpRoute = (rule: Schema.JsonObject, rest: Schema.JsonObject = {}) => ({
+    Kind: "http-route",
+    Name: "r",
+    Parents: [{ Name: "gw" }],
+    Rules: [rule],
+    ...rest
+  })
+  const Services = [{ Name: "a" }]
+  refusals("http-route", [
+    [httpRoute({ Services }), true],
+    [httpRoute({}), "Rule[0], must have at least one service"],
+    [
+      httpRoute({ Services, Matches: [{ Path: { Match: "exact", Value: "x" } }] }),
+      "Rule[0], Match[0], path must begin with '/'"
+    ],
+    [httpRoute({ Services, Matches: [{ Method: "LOOK" }] }), "Rule[0], Match[0], unsupported HTTP method \"LOOK\""],
+    [httpRoute({ Services }, { Hostnames: ["*.a"] }), true],
+    [httpRoute({ Services }, { Hostnames: ["a.*"] }), "host \"a.*\" must be a valid DNS hostname"],
+    [
+      httpRoute({ Services }, { Parents: [{ Kind: "mesh-gateway", Name: "x" }] }),
+      "unsupported parent kind: \"mesh-gateway\", must be 'api-gateway'"
+    ]
+  ])
+  refusals("tcp-route and inline-certificate", [
+    [{ Kind: "tcp-route", Name: "r", Services }, true],
+    [
+      { Kind: "tcp-route", Name: "r", Services: [{ Name: "a" }, { Name: "b" }] },
+      "tcp-route currently only supports one service"
+    ],
+    [{ Kind: "inline-certificate", Name: "c", Certificate: "x", PrivateKey: "y" }, "failed to parse private key PEM"]
+  ])
 })

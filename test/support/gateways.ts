@@ -5,6 +5,7 @@ import * as Tls from "node:tls"
 import { Context, type Duration, Effect, Exit, Layer, Redacted, Schedule, Schema, Scope } from "effect"
 import * as Datacenters from "../../src/agent/Datacenters.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
+import * as ApiGateway from "../../src/gateway/ApiGateway.ts"
 import * as MeshGateway from "../../src/gateway/MeshGateway.ts"
 import * as TerminatingGateway from "../../src/gateway/TerminatingGateway.ts"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
@@ -154,6 +155,18 @@ const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
         Effect.provideContext(consul)
       )
       return { ...gateway, port, stop: Scope.close(own, Exit.void) }
+    }),
+
+    /** An API gateway, registered and running; its config entries are for others to write. */
+    api: Effect.fnUntraced(function*() {
+      yield* put({ Kind: "api-gateway", Name: "api-gateway", Address: "127.0.0.1", Port: 1 })
+      const own = yield* Scope.fork(scope)
+      const gateway = yield* ApiGateway.make({ drain: "200 millis" }).pipe(
+        Effect.provide(GatewayRegistration.layer({ proxyId: "api-gateway", kind: "api-gateway" })),
+        Scope.provide(own),
+        Effect.provideContext(consul)
+      )
+      return { ...gateway, stop: Scope.close(own, Exit.void) }
     }),
 
     /** What the terminating gateways lead to. */

@@ -8,6 +8,7 @@ import type { ProxyDefaults } from "../../consul/config/ProxyDefaults.ts"
 import type { ServiceSplitter } from "../../consul/config/ServiceSplitter.ts"
 import type { StoredEntry } from "../../consul/config/StoredEntry.ts"
 import * as DecodeEntry from "./DecodeEntry.ts"
+import * as ValidateApiGateway from "./ValidateApiGateway.ts"
 import * as ValidateDefaults from "./ValidateDefaults.ts"
 import * as ValidateJwtProvider from "./ValidateJwtProvider.ts"
 import * as ValidateMesh from "./ValidateMesh.ts"
@@ -38,6 +39,14 @@ export const validate = (entry: StoredEntry): Result.Result<StoredEntry, string>
         return exported(entry)
       case "terminating-gateway":
         return ValidateTerminatingGateway.validate(entry)
+      case "api-gateway":
+        return ValidateApiGateway.gateway(entry)
+      case "http-route":
+        return ValidateApiGateway.httpRoute(entry)
+      case "tcp-route":
+        return ValidateApiGateway.tcpRoute(entry)
+      case "inline-certificate":
+        return ValidateApiGateway.certificate(entry)
       case "jwt-provider":
         return ValidateJwtProvider.validate(entry)
       default:

@@ -22,6 +22,10 @@ const kinds = {
   terminating: Flag.Boolean("terminating").pipe(
     Flag.withDescription("The door to services outside of the mesh, which its config entry links, in their names"),
     Flag.withDefault(false)
+  ),
+  api: Flag.Boolean("api").pipe(
+    Flag.withDescription("The door for those outside, to services of the mesh, at the ports of its config entry"),
+    Flag.withDefault(false)
   )
 }
 

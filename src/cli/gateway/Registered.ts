@@ -15,11 +15,13 @@ type Options = Pick<
 
 /** Fails unless there is one, for people. */
 export const kindOf = (
-  { mesh, terminating }: Pick<Flags.Options, "mesh" | "terminating">
+  { api, mesh, terminating }: Pick<Flags.Options, "mesh" | "terminating" | "api">
 ): Result.Result<GatewayRegistration.Kind, Registered.UsageError> =>
-  mesh === terminating
-    ? Result.fail(new Registered.UsageError({ why: "which kind of gateway? Give one of --mesh and --terminating" }))
-    : Result.succeed(mesh ? "mesh-gateway" : "terminating-gateway")
+  Number(api) + Number(mesh) + Number(terminating) === 1
+    ? Result.succeed(mesh ? "mesh-gateway" : terminating ? "terminating-gateway" : "api-gateway")
+    : Result.fail(
+      new Registered.UsageError({ why: "which kind of gateway? Give one of --mesh, --terminating and --api" })
+    )
 
 /** The ID of the one that is registered. Waits for one that is yet to come. */
 export const find = (

@@ -2,6 +2,7 @@
 import { Effect, Option, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
+import * as ApiGateway from "../../gateway/ApiGateway.ts"
 import type * as Gateway from "../../gateway/Gateway.ts"
 import * as MeshGateway from "../../gateway/MeshGateway.ts"
 import * as TerminatingGateway from "../../gateway/TerminatingGateway.ts"
@@ -36,8 +37,14 @@ export const serve = Effect.fn(function*(
     const source = described === undefined
       ? GatewayRegistration.layer({ kind, proxyId: yield* GatewayRegistered.find(kind, options) })
       : GatewayRegistration.layerDescribed(described.registration)
-    const make = kind === "mesh-gateway"
+    const make: Effect.Effect<
+      Gateway.Gateway,
+      Gateway.Failure,
+      GatewayRegistration.GatewayRegistration | ConsulClient.ConsulClient | Scope.Scope
+    > = kind === "mesh-gateway"
       ? MeshGateway.make(settings(options))
+      : kind === "api-gateway"
+      ? ApiGateway.make(settings(options))
       : TerminatingGateway.make(settings(options))
     return yield* Effect.provide(make, source)
   })

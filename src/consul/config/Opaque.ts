@@ -5,12 +5,8 @@ import * as Common from "./Common.ts"
 
 export const opaqueKinds = [
   "ingress-gateway",
-  "api-gateway",
   "bound-api-gateway",
-  "inline-certificate",
-  "file-system-certificate",
-  "http-route",
-  "tcp-route"
+  "file-system-certificate"
 ] as const
 
 export const Opaque = Schema.StructWithRest(

@@ -1,5 +1,6 @@
 /** Config entries by kind, with everything that is known about each. */
 import { Schema } from "effect"
+import { ApiGateway, HttpRoute, InlineCertificate, TcpRoute } from "./ApiGateway.ts"
 import { ExportedServices } from "./ExportedServices.ts"
 import { JwtProvider } from "./JwtProvider.ts"
 import { Mesh } from "./Mesh.ts"
@@ -23,7 +24,11 @@ export const byKind = {
   mesh: Mesh,
   "exported-services": ExportedServices,
   "jwt-provider": JwtProvider,
-  "terminating-gateway": TerminatingGateway
+  "terminating-gateway": TerminatingGateway,
+  "api-gateway": ApiGateway,
+  "http-route": HttpRoute,
+  "tcp-route": TcpRoute,
+  "inline-certificate": InlineCertificate
 } as const
 
 export type StoredEntry =
@@ -37,6 +42,10 @@ export type StoredEntry =
   | ExportedServices
   | JwtProvider
   | TerminatingGateway
+  | ApiGateway
+  | HttpRoute
+  | TcpRoute
+  | InlineCertificate
   | Opaque
 
 export const StoredEntry: Schema.Codec<StoredEntry, unknown> = Schema.Union([
@@ -50,5 +59,9 @@ export const StoredEntry: Schema.Codec<StoredEntry, unknown> = Schema.Union([
   ExportedServices,
   JwtProvider,
   TerminatingGateway,
+  ApiGateway,
+  HttpRoute,
+  TcpRoute,
+  InlineCertificate,
   Opaque
 ])

@@ -80,10 +80,15 @@ export const reader = (lines: Lines.Lines) => (name: string): string | undefined
 }
 
 /** As it is sent on over plain HTTP. `requestId`: the one that it gets, empty where it brought one. */
-export const viewOf = (start: RequestStart, requestId: string, remote: string): RequestView.RequestView => {
+export const viewOf = (
+  start: RequestStart,
+  requestId: string,
+  remote: string,
+  scheme: "http" | "https" = "http"
+): RequestView.RequestView => {
   const more: Array<string> = []
   if (start.authority !== undefined) more.push("host", start.authority)
-  if (start.forwardedProto < 0) more.push("x-forwarded-proto", "http")
+  if (start.forwardedProto < 0) more.push("x-forwarded-proto", scheme)
   if (requestId !== "") more.push("x-request-id", requestId)
   if (start.upgrades) more.push(...RequestFields.upgradeList(start))
   const dropped = withDropped(start, start.clientCert)

@@ -9,6 +9,7 @@ import type * as Exchange from "../../http/relay/Exchange.ts"
 import * as GrpcBridge from "../../http/relay/GrpcBridge.ts"
 import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
+import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
 import * as Relay from "../../http/relay/Relay.ts"
 import * as RetryBudget from "../../http/relay/RetryBudget.ts"
 import * as HttpLimits from "../../http/HttpLimits.ts"
@@ -52,6 +53,10 @@ export interface Options {
   readonly resolverOf: (upstream: ProxyRegistration.Upstream) => Resolver.Resolver
   readonly marks: Marks.Marks
   readonly log: () => AccessLogWriter.Log | undefined
+  /** By which clients come. Default: `http`. */
+  readonly scheme?: "http" | "https" | undefined
+  /** What a request is answered that no route takes. Default: that there is no healthy instance. */
+  readonly unrouted?: OwnAnswer.OwnAnswer | undefined
 }
 
 /** What is followed for one version of HTTP. */
@@ -65,7 +70,7 @@ interface Followed {
 
 export const make = Effect.fnUntraced(function*(
   registered: ProxyRegistration.Upstream,
-  { caller, log, marks, resolverOf }: Options
+  { caller, log, marks, resolverOf, scheme = "http", unrouted = OwnAnswers.noHealthyInstance }: Options
 ): Effect.fn.Return<UpstreamHttp, never, SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope> {
   const resolver = resolverOf(registered)
   const context = yield* Effect.context<SecureContexts.SecureContexts | Resolver.Sources>()
@@ -126,7 +131,19 @@ export const make = Effect.fnUntraced(function*(
         key,
         version,
         scope: own,
-        shared: { source: caller, upstream: made, marks, budget, metrics, routed, tracer, refused, log }
+        shared: {
+          source: caller,
+          upstream: made,
+          marks,
+          budget,
+          metrics,
+          routed,
+          tracer,
+          refused,
+          log,
+          scheme,
+          unrouted
+        }
       }
       if (left !== undefined) run(leave(left))
     },

@@ -43,6 +43,10 @@ export interface Shared {
   readonly refused: (remote: string) => void
   /** Undefined: there is no access log. */
   readonly log: () => AccessLogWriter.Log | undefined
+  /** By which clients come. */
+  readonly scheme: "http" | "https"
+  /** What a request is answered that no route takes. */
+  readonly unrouted: OwnAnswer.OwnAnswer
 }
 
 type Picked = Upstream.Picked<MeshPools.MeshPool>
@@ -84,7 +88,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.#start = start
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
-    this.#view = RequestStart.viewOf(start, this.#requestId, server.remote)
+    this.#view = RequestStart.viewOf(start, this.#requestId, server.remote, shared.scheme)
     this.#first = shared.upstream.pick(Tried.none, this.#view)
     // From here on it is counted, also if it comes to no attempt.
     if ("upstream" in this.#first) this.#instance = this.#first.instance
@@ -103,7 +107,9 @@ export class UpstreamPlan implements Relay.Plan {
 
   next(): Relay.Destination | OwnAnswer.OwnAnswer {
     const first = this.#first
-    if (!("upstream" in first)) return OwnAnswers.noHealthyInstance
+    if (!("upstream" in first)) {
+      return first._tag === "UnknownName" ? this.#shared.unrouted : OwnAnswers.noHealthyInstance
+    }
     if (this.#isFirst) {
       this.#isFirst = false
       return this.#to(first, first.instance)
@@ -221,7 +227,7 @@ export class UpstreamPlan implements Relay.Plan {
     const timeout = this.timeoutMillis
     return RequestStart.hostLine(start) +
       (this.#span?.lines ?? "") +
-      (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: http\r\n") +
+      (start.forwardedProto >= 0 ? "" : `x-forwarded-proto: ${this.#shared.scheme}\r\n`) +
       (start.requestId >= 0 ? "" : `x-request-id: ${this.#requestId}\r\n`) +
       (target === start.path || !this.#shared.marks.originalPath ? "" : `x-envoy-original-path: ${start.path}\r\n`) +
       (timeout === undefined || !this.#shared.marks.expectedTimeout

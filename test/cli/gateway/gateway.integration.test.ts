@@ -84,7 +84,7 @@ describe("effect-mesh gateway", () => {
   })
 
   it("is of exactly one kind", () => {
-    assert.isTrue(Result.isFailure(GatewayRegistered.kindOf({ mesh: false, terminating: false })))
-    assert.isTrue(Result.isFailure(GatewayRegistered.kindOf({ mesh: true, terminating: true })))
+    assert.isTrue(Result.isFailure(GatewayRegistered.kindOf({ mesh: false, terminating: false, api: false })))
+    assert.isTrue(Result.isFailure(GatewayRegistered.kindOf({ mesh: true, terminating: true, api: false })))
   })
 })
