@@ -15,6 +15,7 @@ import * as CatalogServices from "../watch/CatalogServices.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
+import * as ExportedServices from "../watch/ExportedServices.ts"
 import * as MeshGateways from "../watch/MeshGateways.ts"
 import type * as SubsetRoute from "../watch/SubsetRoute.ts"
 import * as Watched from "../watch/Watched.ts"
@@ -57,7 +58,8 @@ export const make = Effect.fnUntraced(function*(
   const ready = <A>(watched: Watched.Watched<A>) => Watched.readyWithin(watched, readyWithin, asked)
   const resolvers = yield* DiscoveryChains.watchResolvers(consul)
   const known = yield* MeshGateways.watch(consul)
-  const [roots, services, subsets, gateways] = yield* Effect.all([
+  const [isExported, roots, services, subsets, gateways] = yield* Effect.all([
+    Effect.flatMap(ExportedServices.watch(consul), ready),
     Effect.flatMap(CaRoots.watch(consul), ready),
     Effect.flatMap(CatalogServices.watch(consul), ready),
     ready(resolvers),
@@ -106,7 +108,9 @@ export const make = Effect.fnUntraced(function*(
       ? { _tag: "Way", service: "*", datacenter: other, upstream: RcMap.get(remotes, other) }
       : "unknown_datacenter"
 
-  const local = ({ namespace, partition, service, subset }: ServerName.Local): Way | Unknown => {
+  const local = (
+    { namespace, partition, service, subset }: Omit<ServerName.Local, "_tag" | "datacenter">
+  ): Way | Unknown => {
     if (namespace !== "default" || partition !== "default" || !services().has(service)) return "unknown_service"
     if (subset !== "" && filterOf(subsets(), service, subset) === undefined) return "unknown_service"
     return { _tag: "Way", service, datacenter, upstream: RcMap.get(locals, `${service} ${subset}`) }
@@ -115,7 +119,10 @@ export const make = Effect.fnUntraced(function*(
   const of = (name: string, { trustDomain }: TrustBundle.TrustBundle): Way | Unknown => {
     if (!name.endsWith(`.${trustDomain}`)) return name.endsWith(".consul") ? "other_trust_domain" : "unknown_name"
     const parsed = ServerName.parse(name, trustDomain)
-    if (parsed?._tag !== "Service") return "unknown_name"
+    if (parsed?._tag === "Exported") {
+      return isExported()(parsed.service, parsed.peer) ? local({ ...parsed, subset: "" }) : "unknown_service"
+    }
+    if (parsed === undefined) return "unknown_name"
     return parsed.datacenter === datacenter ? local(parsed) : remote(parsed.datacenter)
   }
 

@@ -181,11 +181,15 @@ const answers = (
   const find = (index: SourceIndex.SourceIndex<Ruling> | undefined, source: SpiffeId.Service) =>
     index && SourceIndex.find(index, source.partition, source.namespace, source.service)
 
+  /** What holds by default holds for callers of this mesh. Those of others need an intention that names their peer. */
+  const otherwise = (source: SpiffeId.Service): Decision.Decision =>
+    source.trustDomain === trustDomain ? noIntention : foreign
+
   const connection: Authorizer["connection"] = (source) => {
     if (source._tag !== "Service") return notAService[source._tag]
     const own = source.trustDomain === trustDomain ? find(local, source) : undefined
     const ruling = peered.size === 0 ? own : SourceIndex.better(own, find(peered.get(source.trustDomain), source))
-    return ruling === undefined ? noIntention : ruling.connection
+    return ruling === undefined ? otherwise(source) : ruling.connection
   }
 
   /** Callers of peers reach HTTP services through the local mesh gateway, which alone is trusted to name them. */
@@ -201,15 +205,16 @@ const answers = (
 
   const request: Authorizer["request"] = (source, request, tokens = TokenRequirement.noTokens) => {
     if (!http) return connection(source)
-    let ruling: Ruling | undefined
-    if (source._tag === "Service") {
-      if (source.trustDomain === trustDomain) ruling = find(local, source)
-    } else {
-      const peer = source._tag === "MeshGateway" ? peerBehind(source, request) : undefined
-      if (peer === undefined) return notAService[source._tag]
-      ruling = find(peered.get(peer.trustDomain), peer)
-    }
-    return ruling === undefined ? noIntention : ruling.request(request, tokens)
+    // By a gateway that passes bytes on as they are, callers of peers come with a certificate of their own.
+    const caller = source._tag === "Service"
+      ? source
+      : source._tag === "MeshGateway"
+      ? peerBehind(source, request)
+      : undefined
+    if (caller === undefined) return source._tag === "Service" ? noIntention : notAService[source._tag]
+    const index = caller === source && caller.trustDomain === trustDomain ? local : peered.get(caller.trustDomain)
+    const ruling = find(index, caller)
+    return ruling === undefined ? otherwise(caller) : ruling.request(request, tokens)
   }
 
   return { connection, request }
@@ -296,6 +301,8 @@ const key = (intention: Intention.Intention): string =>
     intention.DestinationNS.toLowerCase(),
     intention.DestinationName.toLowerCase()
   ])
+
+const foreign = Decision.make(false, "no-intention")
 
 /** Intentions are about services. Agents, gateways and servers never match one, not even `*`. */
 const notAService = {

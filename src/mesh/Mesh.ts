@@ -15,6 +15,7 @@ import * as Intentions from "../watch/Intentions.ts"
 import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as MeshDefaults from "../watch/MeshDefaults.ts"
+import * as PeerBundles from "../watch/PeerBundles.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Authorization from "../inbound/Authorization.ts"
@@ -83,6 +84,7 @@ export const layer = (options: Options): Layer.Layer<Mesh, Watched.NotReady, Con
     Layer.provideMerge(Layer.merge(JwtProviders.layer, MeshDefaults.layer)),
     Layer.provideMerge(
       authorization(options).pipe(
+        Layer.provideMerge(PeerBundles.layer),
         Layer.provideMerge(Layer.mergeAll(CaRoots.layer, LeafCertificate.layer({ service: options.service })))
       )
     ),

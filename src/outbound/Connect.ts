@@ -42,6 +42,8 @@ export interface Options {
   readonly sni: string | undefined
   /** The application protocols that are offered, best first. Absent: none. */
   readonly alpn?: ReadonlyArray<string> | undefined
+  /** The peered cluster whose roots vouch for who answers. Absent: our own. */
+  readonly peer?: string | undefined
   /** What is dialled passes the bytes on to somebody whom it picks itself. */
   readonly isGateway?: boolean | undefined
   /** For TCP and TLS together. */
@@ -57,8 +59,12 @@ export const scoped = <E, R>(
 /** Undone when interrupted; from then on the caller has to close the connection. */
 export const open = (options: Options, material: SecureContexts.Material, context: Context.Context<never>) =>
   Effect.callback<Connection, DialError.Reason>((resume) => {
-    const { address, timeoutMillis } = options
+    const { address, peer, timeoutMillis } = options
     const remote = Listening.format(address)
+    const trust = peer === undefined ? material : material.peer(peer)
+    if (trust === undefined) {
+      return resume(Effect.fail(DialError.ofRefusal({ _tag: "UnknownAuthority" }, remote)))
+    }
     const record = makeRecord(options.expected, context)
     const transport = Net.connect({
       ...address,
@@ -86,7 +92,7 @@ export const open = (options: Options, material: SecureContexts.Material, contex
     })
     transport.once("connect", () => {
       const connectedAt = performance.now()
-      handshake(transport, options, material, {
+      handshake(transport, options, trust, {
         isOver: record.isSettled,
         refused: (refusal) => {
           if (record.isSettled()) return
@@ -119,7 +125,7 @@ interface Verdict {
 const handshake = (
   transport: Net.Socket,
   { alpn, expected, sni, timeoutMillis }: Options,
-  material: SecureContexts.Material,
+  material: SecureContexts.Trust,
   { isOver, refused, verified }: Verdict
 ): void => {
   let parsed: Tls.PeerCertificate | undefined

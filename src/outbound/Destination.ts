@@ -64,9 +64,9 @@ export const clusterOf = ({ id, sni }: TcpRoute.Target): string => sni === "" ? 
 /** How an instance is reached, and which identity it has to present. */
 export const dialling = (
   target: TcpRoute.Target,
-  { address, expected, isGateway }: Endpoints.Endpoint,
+  { address, expected, isGateway, sni = target.sni }: Endpoints.Endpoint,
   { leaf, roots }: SecureContexts.Material
-): Pick<Connect.Options, "address" | "expected" | "isGateway" | "sni"> => {
+): Pick<Connect.Options, "address" | "expected" | "isGateway" | "peer" | "sni"> => {
   const identity = (of: Endpoints.Expected) =>
     SpiffeId.service({
       ...of,
@@ -77,7 +77,8 @@ export const dialling = (
     address,
     expected: expected === undefined ? identity(target) : expected.map(identity),
     isGateway,
-    sni: target.sni === "" ? undefined : target.sni
+    peer: target.peer,
+    sni: sni === "" ? undefined : sni
   }
 }
 

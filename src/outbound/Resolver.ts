@@ -76,17 +76,19 @@ export interface ServiceOptions {
   readonly connectTimeoutMillis?: number | undefined
   /** Which mesh gateways lead to other datacenters. Default: what the config entries say. */
   readonly gateway?: TcpRoute.GatewaySetting | undefined
+  /** The service is one that this peered cluster exports to ours; a datacenter and subsets it does not have. Default: our own. */
+  readonly peer?: string | undefined
 }
 
 /** For the first answer, and for connecting where no setting says how long that may take. */
 const defaultMillis = 5000
 
 export const service = (name: string, options: ServiceOptions = {}): Resolver => {
-  const { connectTimeoutMillis, datacenter, gateway, subset } = options
-  const request = { service: name, datacenter, connectTimeoutMillis, gateway }
+  const { connectTimeoutMillis, datacenter, gateway, peer, subset } = options
+  const request = { service: name, datacenter, connectTimeoutMillis, gateway, peer }
   return new Resolver({
     name,
-    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis, gateway),
+    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis, gateway, peer),
     patienceMillis: connectTimeoutMillis ?? defaultMillis,
     // A subset that the caller names is past all routes.
     followChain: subset !== undefined ? undefined : Effect.gen(function*() {

@@ -124,8 +124,8 @@ const makeInstance = <R>(
 const isSame = (
   instance: Instance,
   { sni }: TcpRoute.Target,
-  { address, expected, isGateway }: Endpoints.Endpoint
+  { address, expected, isGateway, sni: ownSni }: Endpoints.Endpoint
 ): boolean =>
-  isGateway === instance.endpoint.isGateway &&
+  isGateway === instance.endpoint.isGateway && ownSni === instance.endpoint.sni &&
   Listening.format(address) === instance.address && Equal.equals(expected, instance.endpoint.expected) &&
   sni === instance.target.sni

@@ -22,12 +22,11 @@ export const compile = (chain: DiscoveryChain.Chain, name: string): Result.Resul
     for (const id of [resolver.Target, ...(resolver.Failover?.Targets ?? [])]) {
       const target = chain.Targets[id]
       if (target === undefined) return yield* Result.fail(`the chain of ${chain.ServiceName} lacks its target ${id}`)
-      // The trust bundle of a peer is not to be had over HTTP, so its certificates cannot be verified.
-      if (target.Peer === "") targets.push(toTarget(target))
+      targets.push(toTarget(target))
     }
     const [first, ...rest] = targets
     return first === undefined
-      ? yield* Result.fail(`${chain.ServiceName} is reachable through cluster peers only, which is not supported`)
+      ? yield* Result.fail(`the chain of ${chain.ServiceName} has no target`)
       : {
         targets: [first, ...rest] as const,
         connectTimeoutMillis: TimerLimit.clamp(Duration.toMillis(resolver.ConnectTimeout ?? Duration.seconds(5))),
@@ -37,6 +36,7 @@ export const compile = (chain: DiscoveryChain.Chain, name: string): Result.Resul
 
 const toTarget = (target: DiscoveryChain.Target): TcpRoute.Target => ({
   ...gatewayOf(target),
+  ...(target.Peer !== "" && { peer: target.Peer }),
   id: target.ID,
   service: target.Service,
   partition: target.Partition || "default",

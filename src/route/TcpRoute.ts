@@ -21,6 +21,8 @@ export interface Target {
    * of the target's (`remote`). Absent: none, its instances are dialled.
    */
   readonly gateway?: GatewayMode | undefined
+  /** The peered cluster that it is in, by our name of it. Absent: our own. */
+  readonly peer?: string | undefined
 }
 
 export type GatewayMode = "local" | "remote"

@@ -25,8 +25,8 @@ export interface Options {
 }
 
 /** What can not change while it is open. */
-export const keyOf = ({ bind, datacenter, query, service }: ProxyRegistration.Upstream): string =>
-  JSON.stringify([service, query, datacenter, bind])
+export const keyOf = ({ bind, datacenter, peer, query, service }: ProxyRegistration.Upstream): string =>
+  JSON.stringify([service, query, datacenter, peer, bind])
 
 /** What it leads to. */
 export const resolverOf = (upstream: ProxyRegistration.Upstream): Resolver.Resolver =>

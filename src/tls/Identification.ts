@@ -27,9 +27,25 @@ export interface Identification {
 /** Beyond that many leaves it starts over: about 5 MB. */
 const capacity = 10_000
 
-export const make = (roots: ReadonlyArray<TrustBundle.Root>, extent: SpiffeRules.Extent): Identification => {
+/** Roots of another trust domain, which vouch for it alone. */
+export interface Beside {
+  readonly trustDomain: string
+  readonly anchors: ReadonlyArray<TrustBundle.Root>
+}
+
+/** `beside`: who is of their trust domains has to be vouched for by them, and nobody else can be. */
+export const make = (
+  roots: ReadonlyArray<TrustBundle.Root>,
+  extent: SpiffeRules.Extent,
+  beside: ReadonlyArray<Beside> = []
+): Identification => {
   const known = new Map<string, { readonly found: ReturnType<Identification["identify"]>; readonly until: number }>()
   const paths = AuthorityPath.make(roots)
+  const others = new Map(
+    [...Map.groupBy(beside, ({ trustDomain }) => trustDomain)].map(([trustDomain, same]) =>
+      [trustDomain, AuthorityPath.make(same.flatMap(({ anchors }) => anchors))] as const
+    )
+  )
   return {
     identify: (leaf, authorities) => {
       const fingerprint = leaf.fingerprint256
@@ -41,7 +57,8 @@ export const make = (roots: ReadonlyArray<TrustBundle.Root>, extent: SpiffeRules
       const found = SpiffeRules.leaf(certificate.success)
       let until = Infinity
       if (extent !== "leaf" && Result.isSuccess(found)) {
-        const path = paths.follow(leaf, authorities(), found.success.trustDomain, now)
+        const { trustDomain } = found.success
+        const path = (others.get(trustDomain) ?? paths).follow(leaf, authorities(), trustDomain, now)
         // With other intermediates there may be a path.
         if (Result.isFailure(path)) return Result.fail(path.failure)
         until = path.success

@@ -28,6 +28,9 @@ export interface Presented {
 /** By what a peer is judged. */
 export type Material = Pick<SecureContexts.Material, "identification" | "subordinateAnchors">
 
+/** By what a caller is judged. */
+export type CallerMaterial = Pick<SecureContexts.Material, "callers" | "subordinateAnchors">
+
 /**
  * Reads a socket whose handshake has just ended. The certificate is parsed by the platform, once: `tls.connect` has done so
  * already for `checkServerIdentity`, which is where a dialler has `parsed` from. It is missing where the path is not valid.
@@ -54,8 +57,11 @@ export const presentedTo = (parsed: PeerCertificate): Presented => ({
 })
 
 /** The acceptor's side: a valid path, and the identity of a service. Whether it may connect is left to be decided. */
-export const acceptor = (peer: Presented, material: Material): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
-  identify(peer, material, material.subordinateAnchors)
+export const acceptor = (
+  peer: Presented,
+  { callers, subordinateAnchors }: CallerMaterial
+): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
+  identify(peer, { identification: callers, subordinateAnchors }, subordinateAnchors)
 
 /** The dialler's side: a valid path, and exactly the identity, or one of those, that was meant, trust domain included. */
 export const dialler = (

@@ -11,20 +11,41 @@
  */
 import { constants, X509Certificate } from "node:crypto"
 import * as Tls from "node:tls"
-import { Clock, Context, Deferred, Effect, Layer, Redacted, Result, Schema, Stream, SubscriptionRef } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Layer,
+  Redacted,
+  Result,
+  Schema,
+  Semaphore,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import type * as Certificate from "../identity/Certificate.ts"
 import type * as TrustBundle from "../identity/TrustBundle.ts"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as CaRoots from "../watch/CaRoots.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
+import * as PeerBundles from "../watch/PeerBundles.ts"
 import * as Identification from "./Identification.ts"
 import * as LeafExpiry from "./LeafExpiry.ts"
 import * as OneATurn from "./OneATurn.ts"
 import type * as SpiffeRules from "./SpiffeRules.ts"
 
+/** What a dialler trusts. */
+export interface Trust {
+  /** For `tls.connect`. */
+  readonly client: Tls.SecureContext
+  readonly subordinateAnchors: boolean
+  readonly identification: Identification.Identification
+}
+
 /** What one rotation brought. */
-export interface Material {
+export interface Material extends Trust {
   readonly leaf: LeafCertificate.Leaf
   readonly roots: TrustBundle.TrustBundle
   /** For `tls.connect`. */
@@ -38,6 +59,10 @@ export interface Material {
   readonly subordinateAnchors: boolean
   /** Whom the certificates of peers name, under these roots. */
   readonly identification: Identification.Identification
+  /** The same for callers, who may be of a peered cluster: then its roots have to vouch for them, and for nobody else. */
+  readonly callers: Identification.Identification
+  /** What to trust at instances of a peered cluster. Undefined: nobody vouches for any. */
+  readonly peer: (name: string) => Trust | undefined
 }
 
 export class SecureContexts extends Context.Service<SecureContexts, {
@@ -72,10 +97,14 @@ export const material = (
   leaf: LeafCertificate.Leaf,
   roots: TrustBundle.TrustBundle,
   now: number,
-  spiffe: SpiffeRules.Extent = "strict"
+  spiffe: SpiffeRules.Extent = "strict",
+  peers: PeerBundles.Bundles = new Map(),
+  latestPeers: () => PeerBundles.Bundles = () => peers
 ): Result.Result<Material, UnusableMaterial> => {
-  const valid = roots.roots.filter((root) => root.certificate.notAfter.getTime() >= now)
-  const anchors = valid.length === 0 ? roots.roots : valid
+  const anchors = anchorsOf(roots, now)
+  const trusted = peersOf(peers, roots, spiffe)
+  const beside = [...trusted.values()].map((bundle) => ({ ...bundle, anchors: anchorsOf(bundle, now) }))
+  const every = [...anchors, ...beside.flatMap(({ anchors }) => anchors)]
   const options: Tls.SecureContextOptions = {
     cert: leaf.chainPem,
     key: Redacted.value(leaf.keyPem),
@@ -86,19 +115,52 @@ export const material = (
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION
   }
   try {
+    const identification = Identification.make(anchors, spiffe)
+    const clients = new Map<string, Trust>()
     return Result.succeed({
       leaf,
       roots,
       client: Tls.createSecureContext(options),
-      server: options,
-      subordinateAnchors: anchors.some((root) => !isSelfSigned(root.certificate)),
-      identification: Identification.make(anchors, spiffe)
+      server: { ...options, ca: every.map((root) => root.certificate.pem) },
+      subordinateAnchors: every.some((root) => !isSelfSigned(root.certificate)),
+      identification,
+      callers: beside.length === 0 ? identification : Identification.make(anchors, spiffe, beside),
+      peer: (name) => {
+        // One that has just arrived is not in `peers` yet.
+        const bundle = trusted.get(name) ?? peersOf(latestPeers(), roots, spiffe).get(name)
+        if (bundle === undefined) return undefined
+        const own = anchorsOf(bundle, now)
+        const known = clients.get(name) ?? {
+          client: Tls.createSecureContext({ ...options, ca: own.map((root) => root.certificate.pem) }),
+          subordinateAnchors: false,
+          identification: Identification.make(own, spiffe)
+        }
+        clients.set(name, known)
+        return known
+      }
     })
   } catch (cause) {
     // OpenSSL's text names the fault and quotes neither key nor certificate.
     return Result.fail(new UnusableMaterial({ why: cause instanceof Error ? cause.message : String(cause) }))
   }
 }
+
+/** Roots past their validity are left out while others remain. */
+const anchorsOf = ({ roots }: TrustBundle.TrustBundle, now: number): ReadonlyArray<TrustBundle.Root> => {
+  const valid = roots.filter((root) => root.certificate.notAfter.getTime() >= now)
+  return valid.length === 0 ? roots : valid
+}
+
+/**
+ * None that has our own trust domain: its roots would vouch for ours. None at all where authorities are not held to the trust domain
+ * that they are of.
+ */
+const peersOf = (
+  peers: PeerBundles.Bundles,
+  { trustDomain }: TrustBundle.TrustBundle,
+  spiffe: SpiffeRules.Extent
+): PeerBundles.Bundles =>
+  spiffe === "leaf" ? new Map() : new Map([...peers].filter(([, peer]) => peer.trustDomain !== trustDomain))
 
 export interface Options {
   /** How far peers have to follow SPIFFE: see `SpiffeRules.Extent`. Default: `strict`. */
@@ -114,13 +176,24 @@ export const layerWith = (
     Effect.gen(function*() {
       const roots = yield* CaRoots.CaRoots
       const leaf = yield* LeafCertificate.LeafCertificate
+      const peers = yield* PeerBundles.PeerBundles
       const first = yield* Deferred.make<SubscriptionRef.SubscriptionRef<Material>>()
       let ref: SubscriptionRef.SubscriptionRef<Material> | undefined
+      let last: readonly [TrustBundle.TrustBundle, LeafCertificate.Leaf] | undefined
+      let peered = peers.latest()
       const use = Effect.fnUntraced(
         function*([bundle, certificate]: readonly [TrustBundle.TrustBundle, LeafCertificate.Leaf]) {
           // New roots reach all services of a process at once.
           yield* OneATurn.turn
-          const built = material(certificate, bundle, yield* Clock.currentTimeMillis, options.spiffe)
+          last = [bundle, certificate]
+          const built = material(
+            certificate,
+            bundle,
+            yield* Clock.currentTimeMillis,
+            options.spiffe,
+            peered,
+            peers.latest
+          )
           if (Result.isFailure(built)) {
             yield* Effect.logError(
               `${built.failure.message}${ref === undefined ? "" : ". The ones before stay in force"}`
@@ -140,9 +213,22 @@ export const layerWith = (
           }
         }
       )
-      yield* Effect.forkScoped(Stream.runForEach(Stream.zipLatest(roots.changes, leaf.changes), use))
+      const oneByOne = yield* Semaphore.make(1)
+      yield* Effect.forkScoped(
+        Stream.runForEach(
+          Stream.zipLatest(roots.changes, leaf.changes),
+          (pair) => oneByOne.withPermit(use(pair))
+        )
+      )
+      yield* Effect.forkScoped(Stream.runForEach(peers.bundles.changes, (next) =>
+        oneByOne.withPermit(Effect.suspend(() => {
+          if (next === peered) return Effect.void
+          peered = next
+          return last === undefined ? Effect.void : use(last)
+        }))))
       const current = yield* Deferred.await(first)
-      const inForce = () => SubscriptionRef.getUnsafe(current)
+      const inForce = () =>
+        SubscriptionRef.getUnsafe(current)
       const { service } = inForce().leaf.identity
       yield* Meter.follow(MetricCatalogue.leafExpiry, { service }, () => endOf(inForce().leaf))
       yield* Meter.follow(MetricCatalogue.rootExpiry, { service }, () => {

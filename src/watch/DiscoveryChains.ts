@@ -6,6 +6,7 @@ import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import * as PeeredChain from "./PeeredChain.ts"
 import * as SubsetRoute from "./SubsetRoute.ts"
 import * as Watched from "./Watched.ts"
 
@@ -18,6 +19,8 @@ export interface Request {
   readonly connectTimeoutMillis?: number | undefined
   /** Overrides what the defaults of the service and of the mesh say. */
   readonly gateway?: TcpRoute.GatewaySetting | undefined
+  /** The service is one of this peer. Absent: of our own cluster. */
+  readonly peer?: string | undefined
 }
 
 export type Subset = Result.Result<TcpRoute.TcpRoute, string>
@@ -55,10 +58,17 @@ export const layer: Layer.Layer<DiscoveryChains, never, ConsulClient.ConsulClien
   Effect.gen(function*() {
     const consul = yield* ConsulClient.ConsulClient
     return DiscoveryChains.of({
-      watch: (request) => watchAs(consul, request, "tcp", toRoute),
+      watch: (request) =>
+        request.peer === undefined
+          ? watchAs(consul, request, "tcp", toRoute)
+          : watchPeered(consul, { ...request, peer: request.peer }, toRoute, "bytes"),
       // One that can not be followed is none: the last one stays in force.
-      watchChain: (request) =>
-        watchAs(consul, request, undefined, (chain) => Result.map(HttpRoutes.compile(chain), () => chain)),
+      watchChain: (request) => {
+        const followed = (chain: DiscoveryChain.Chain) => Result.map(HttpRoutes.compile(chain), () => chain)
+        return request.peer === undefined
+          ? watchAs(consul, request, undefined, followed)
+          : watchPeered(consul, { ...request, peer: request.peer }, followed, "requests")
+      },
       watchSubset: (request) =>
         Effect.map(
           watchResolvers(consul),
@@ -98,6 +108,28 @@ const watchAs = <A>(
             }
           }),
         decode: ({ Chain }) => decode(Chain)
+      })
+    )
+  )
+}
+
+const watchPeered = <A>(
+  consul: ConsulClient.ConsulClient["Service"],
+  request: PeeredChain.Request,
+  decode: (chain: DiscoveryChain.Chain) => Result.Result<A, string>,
+  reading: "bytes" | "requests"
+): Effect.Effect<Watched.Watched<A>, never, Scope.Scope> => {
+  const { connectTimeoutMillis, peer, service } = request
+  const name = `GET /v1/health/connect/${service}`
+  return consul.share(
+    `${name} for ${reading} ${peer} ${connectTimeoutMillis ?? ""}`,
+    Watched.make(
+      { what: `what the peer ${peer} shows of ${service}`, watch: "chain", subject: service },
+      ApiWatch.byIndex(consul, {
+        name,
+        sharing: "many",
+        request: (api, blocking) => api.health.connect({ params: { service }, query: { ...blocking, peer } }),
+        decode: (found) => decode(PeeredChain.of(request, found))
       })
     )
   )

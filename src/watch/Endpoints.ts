@@ -4,7 +4,9 @@ import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as ApiWatch from "../consul/ApiWatch.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as Health from "../consul/Health.ts"
+import * as SpiffeId from "../identity/SpiffeId.ts"
 import * as LeafCertificate from "./LeafCertificate.ts"
+import * as PeerBundles from "./PeerBundles.ts"
 import * as MeshGateways from "./MeshGateways.ts"
 import * as Watched from "./Watched.ts"
 
@@ -17,6 +19,8 @@ export interface Endpoint {
   readonly weight: number
   /** Why it must not be dialled: `"Connect Sidecar Listening" is critical`. */
   readonly unhealthy?: string | undefined
+  /** The name to ask for there. Absent: that of the target. */
+  readonly sni?: string | undefined
   /** It is a mesh gateway, which passes the bytes on to an instance that it picks. */
   readonly isGateway?: true | undefined
   /** The services of which one has to answer there. Absent: only the target may. */
@@ -51,16 +55,22 @@ export const layer: Layer.Layer<Endpoints, never, ConsulClient.ConsulClient | Le
     Effect.gen(function*() {
       const consul = yield* ConsulClient.ConsulClient
       const leaf = yield* LeafCertificate.LeafCertificate
-      return within(consul, Effect.map(leaf.get, ({ identity }) => identity.datacenter))
+      const { want } = yield* PeerBundles.PeerBundles
+      return within(consul, Effect.map(leaf.get, ({ identity }) => identity.datacenter), want)
     })
   )
 
 /** The same for whoever has no leaf, and is in this datacenter. */
 export const within = (
   consul: ConsulClient.ConsulClient["Service"],
-  datacenter: Effect.Effect<string>
+  datacenter: Effect.Effect<string>,
+  wantPeers: Effect.Effect<void> = Effect.void
 ): Endpoints["Service"] => ({
-  watch: (target) => Effect.flatMap(datacenter, (datacenter) => watchTarget(consul, target, datacenter))
+  watch: (target) =>
+    Effect.andThen(
+      target.peer === undefined ? Effect.void : wantPeers,
+      Effect.flatMap(datacenter, (datacenter) => watchTarget(consul, target, datacenter))
+    )
 })
 
 /** The instances, or the gateways that lead to them. */
@@ -70,6 +80,16 @@ const watchTarget = Effect.fnUntraced(function*(
   home: string
 ) {
   const instances = yield* watchInstances(consul, target, home)
+  const { peer } = target
+  if (peer !== undefined) {
+    const bundles = yield* PeerBundles.watch(consul)
+    return Watched.map(
+      Watched.zip(instances, bundles, instances.what),
+      instances.what,
+      ([list, bundles]) =>
+        bundles.has(peer) ? list : list.map(because(`no root certificate of the peer ${peer} is known`))
+    )
+  }
   if (target.gateway === undefined || target.datacenter === "" || target.datacenter === home) return instances
   const datacenter = target.gateway === "local" ? home : target.datacenter
   const what = `the mesh gateways of ${datacenter}`
@@ -81,6 +101,8 @@ const watchTarget = Effect.fnUntraced(function*(
   )
 })
 
+const because = (unhealthy: string) => (endpoint: Endpoint): Endpoint => ({ ...endpoint, weight: 0, unhealthy })
+
 /**
  * Dialled are the gateways, and whether there is anybody behind them the instances tell. A gateway that is unwell is left out, other
  * than in Consul, where it would be dialled all the same.
@@ -91,7 +113,6 @@ export const through = (
   datacenter: string,
   home: string
 ): ReadonlyArray<Endpoint> => {
-  const because = (unhealthy: string) => (endpoint: Endpoint): Endpoint => ({ ...endpoint, weight: 0, unhealthy })
   const found = gateways.flatMap((entry) => toEndpoint(entry, { onlyPassing: false }, home)).map((endpoint) => ({
     ...endpoint,
     isGateway: true as const
@@ -108,7 +129,7 @@ const watchInstances = (
   datacenter: string
 ) => {
   const name = `GET /v1/health/connect/${target.service}`
-  const key = `${name} ${target.datacenter} ${target.filter} ${target.onlyPassing}`
+  const key = `${name} ${target.datacenter} ${target.filter} ${target.onlyPassing} ${target.peer ?? ""}`
   return consul.share(
     key,
     Watched.make(
@@ -121,11 +142,20 @@ const watchInstances = (
             params: { service: target.service },
             query: {
               ...blocking,
-              ...(target.datacenter === "" ? {} : { dc: target.datacenter }),
+              ...(target.peer !== undefined
+                ? { peer: target.peer }
+                : target.datacenter === ""
+                ? {}
+                : { dc: target.datacenter }),
               ...(target.filter === "" ? {} : { filter: target.filter })
             }
           }),
-        decode: (entries) => Result.succeed(entries.flatMap((entry) => toEndpoint(entry, target, datacenter)))
+        decode: (entries) =>
+          Result.succeed(
+            entries.flatMap((entry) =>
+              target.peer === undefined ? toEndpoint(entry, target, datacenter) : toPeered(entry, datacenter)
+            )
+          )
       })
     )
   )
@@ -169,11 +199,32 @@ export const toEndpoint = (
   const id = `${Node.Node}/${Service.ID}`
   const instance = { id, ...healthOf(Checks, Service.Weights, target.onlyPassing) }
   if (Service.SocketPath !== "") return [{ ...instance, address: { path: Service.SocketPath } }]
-  const wan = Node.Datacenter === datacenter ? undefined : Service.TaggedAddresses["wan"]
-  const nodeAddress = Node.Datacenter === datacenter ? Node.Address : Node.TaggedAddresses["wan"] || Node.Address
+  const isNear = Node.Datacenter === datacenter && Service.PeerName === ""
+  const wan = isNear ? undefined : Service.TaggedAddresses["wan"]
+  const nodeAddress = isNear ? Node.Address : Node.TaggedAddresses["wan"] || Node.Address
   const host = wan?.Address || Service.Address || nodeAddress
   const port = wan?.Port || Service.Port
   return host === "" || port === 0 ? [] : [{ ...instance, address: { host, port } }]
+}
+
+/**
+ * A mesh gateway of a peer, which stands for a service of it. None where it does not say by which name and identity that is called.
+ * The gateway's own identity is not among those: what it opens itself ends there, and is none of ours.
+ */
+export const toPeered = (entry: Health.ServiceEntry, datacenter: string): ReadonlyArray<Endpoint> => {
+  const meta = entry.Service.Connect.PeerMeta
+  const [sni] = meta?.SNI ?? []
+  const expected = (meta?.SpiffeID ?? []).flatMap((uri) => {
+    const identity = Result.getOrUndefined(SpiffeId.parse(uri))
+    return identity?._tag === "Service" ? [identity] : []
+  })
+  if (sni === undefined || expected.length === 0) return []
+  return toEndpoint(entry, { onlyPassing: false }, datacenter).map((endpoint) => ({
+    ...endpoint,
+    sni,
+    expected,
+    isGateway: true
+  }))
 }
 
 /** Like the endpoints that Consul computes for Envoy (`agent/xds/endpoints.go`): unhealthy is 0, the most is 128. */

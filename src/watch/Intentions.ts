@@ -1,11 +1,12 @@
 /** Who may call this service, compiled: the intentions that name it as their destination, and the default policy. */
-import { Context, Effect, Layer, Schedule, type Scope, type SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Schedule, type Scope, Stream, type SubscriptionRef } from "effect"
 import * as BlockingQuery from "../consul/BlockingQuery.ts"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import * as Audit from "../intention/Audit.ts"
 import * as Authorizer from "../intention/Authorizer.ts"
 import * as CaRoots from "./CaRoots.ts"
 import * as IntentionMatches from "./IntentionMatches.ts"
+import * as PeerBundles from "./PeerBundles.ts"
 import * as ServiceProtocol from "./ServiceProtocol.ts"
 import * as Watched from "./Watched.ts"
 
@@ -46,15 +47,28 @@ export const layer = (
       const protocol = options.protocol === undefined
         ? yield* ServiceProtocol.watch(options.destination)
         : Watched.constant("the protocol", options.protocol)
-      const trustDomain = Watched.map(yield* CaRoots.CaRoots, "the trust domain", (bundle) => bundle.trustDomain)
+      const peers = yield* PeerBundles.PeerBundles
+      yield* Effect.forkScoped(Stream.runForEach(policies.changes, ({ intentions }) =>
+        intentions.some(({ SourcePeer }) =>
+            SourcePeer !== undefined && SourcePeer !== ""
+          )
+          ? peers.want
+          : Effect.void))
+      const trustDomain = Watched.map(yield* CaRoots.CaRoots, "the trust domain", (bundle) =>
+        bundle.trustDomain)
       return yield* Watched.shared(
         Watched.map(
-          Watched.zip(policies, Watched.zip(protocol, trustDomain, what), what),
+          Watched.zip(policies, Watched.zip(protocol, Watched.zip(trustDomain, peers.bundles, what), what), what),
           what,
-          ([policy, [protocol, trustDomain]]) =>
+          ([policy, [protocol, [trustDomain, bundles]]]) =>
             Audit.authorizer(
               audit,
-              Authorizer.compile({ destination: { service: options.destination, protocol }, trustDomain, ...policy })
+              Authorizer.compile({
+                destination: { service: options.destination, protocol },
+                trustDomain,
+                peers: Array.from(bundles, ([name, { trustDomain }]) => ({ name, trustDomain })),
+                ...policy
+              })
             )
         )
       )

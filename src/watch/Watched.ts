@@ -88,6 +88,8 @@ export interface Subject {
     | "query"
     | "services"
     | "gateways"
+    | "peers"
+    | "exports"
     | "stream"
     | "xds"
   /** The attribute `subject`: the service, the target, the id of the registration, the query; `*` where there is but one. */

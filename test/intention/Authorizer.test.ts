@@ -226,6 +226,13 @@ describe("Authorizer", () => {
       assert.isFalse(compile(list, "deny", { peers }).connection(elsewhere).allowed)
     })
 
+    it("need an intention that names them, whatever holds by default", () => {
+      const cron = local("cron", { trustDomain: "east.consul" })
+      assert.isFalse(compile([list[0]!], "allow", { peers }).connection(cron).allowed)
+      assert.isFalse(compile([], "allow").connection(foreign).allowed)
+      assert.isTrue(compile([list[0]!], "allow", { peers }).connection(local("cron")).allowed)
+    })
+
     it("without a bundle are skipped, and reported", () => {
       const authorizer = compile(list)
       assert.strictEqual(authorizer.connection(foreign).because, "no-intention")

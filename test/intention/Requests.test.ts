@@ -419,10 +419,21 @@ describe("Authorizer.request", () => {
       assert.isFalse(request({ ...gateway, trustDomain: "east.consul" }, forwarded(`URI=${uri}`)).allowed)
     })
 
+    it("may come with a certificate of their own, past gateways that open what they pass on", () => {
+      assert.strictEqual(request(foreign, get("/v1")).by?.source, "peer:east/web")
+      assert.isTrue(request(foreign, get("/v1")).allowed)
+      assert.isFalse(request(foreign, get("/v2")).allowed)
+      assert.isFalse(request(local("cron", { trustDomain: "east.consul" }), get("/v1")).allowed)
+      // What holds by default is for our own.
+      const open = compile(list, "allow", { peers })
+      assert.isFalse(open.request(local("cron", { trustDomain: "east.consul" }), get("/v1")).allowed)
+      assert.isFalse(open.request(local("web", { trustDomain: "west.consul" }), get("/v1")).allowed)
+      assert.isTrue(open.request(local("cron"), get("/v1")).allowed)
+    })
+
     it("are not named by anybody else, nor is anybody else by the gateway", () => {
       const uri = SpiffeId.format(foreign)
       assert.strictEqual(request(local("cron"), forwarded(`URI=${uri}`)).by?.source, "*")
-      assert.strictEqual(request(foreign, get("/v1")).because, "no-intention")
       for (const element of [`URI=${SpiffeId.format(web)}`, "", "URI=nonsense"]) {
         assert.strictEqual(request(gateway, forwarded(element)).because, "not-a-service")
       }

@@ -45,6 +45,7 @@ import type * as Intentions from "../../src/watch/Intentions.ts"
 import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import type * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import type * as MeshDefaults from "../../src/watch/MeshDefaults.ts"
+import type * as PeerBundles from "../../src/watch/PeerBundles.ts"
 import type * as PreparedQueries from "../../src/watch/PreparedQueries.ts"
 import type * as NodeProxies from "../../src/watch/NodeProxies.ts"
 import type * as ProxyRegistration from "../../src/watch/ProxyRegistration.ts"
@@ -143,6 +144,7 @@ const rows = {
   "MeshDefaults.layer": { requires: ["ConsulClient"], provides: ["MeshDefaults"], fails: [] },
   "DiscoveryChains.layer": { requires: ["ConsulClient"], provides: ["DiscoveryChains"], fails: [] },
   "Endpoints.layer": { requires: ["ConsulClient", "LeafCertificate"], provides: ["Endpoints"], fails: [] },
+  "PeerBundles.layer": { requires: ["ConsulClient"], provides: [], fails: [] },
   "PreparedQueries.layer": {
     requires: ["ConsulClient", "LeafCertificate"],
     provides: ["PreparedQueries"],
@@ -162,6 +164,7 @@ const rows = {
   "MeshDefaults.layerStatic": { requires: [], provides: ["MeshDefaults"], fails: [] },
   "DiscoveryChains.layerStatic": { requires: [], provides: ["DiscoveryChains"], fails: [] },
   "Endpoints.layerStatic": { requires: [], provides: ["Endpoints"], fails: [] },
+  "PeerBundles.layerFrom": { requires: [], provides: [], fails: [] },
   "PreparedQueries.layerStatic": { requires: [], provides: ["PreparedQueries"], fails: [] },
   "Authorization.layerAsked": { requires: ["ConsulClient"], provides: ["Intentions"], fails: [] },
   "Authorization.layerCached": { requires: [], provides: [], fails: [] },
@@ -218,6 +221,7 @@ interface Layers {
   readonly "MeshDefaults.layer": typeof MeshDefaults.layer
   readonly "DiscoveryChains.layer": typeof DiscoveryChains.layer
   readonly "Endpoints.layer": typeof Endpoints.layer
+  readonly "PeerBundles.layer": typeof PeerBundles.layer
   readonly "PreparedQueries.layer": typeof PreparedQueries.layer
   readonly "ProxyRegistration.layer": ReturnType<typeof ProxyRegistration.layer>
   readonly "ProxyRegistration.layerDescribed": ReturnType<typeof ProxyRegistration.layerDescribed>
@@ -233,6 +237,7 @@ interface Layers {
   readonly "MeshDefaults.layerStatic": ReturnType<typeof MeshDefaults.layerStatic>
   readonly "DiscoveryChains.layerStatic": ReturnType<typeof DiscoveryChains.layerStatic>
   readonly "Endpoints.layerStatic": ReturnType<typeof Endpoints.layerStatic>
+  readonly "PeerBundles.layerFrom": ReturnType<typeof PeerBundles.layerFrom>
   readonly "PreparedQueries.layerStatic": ReturnType<typeof PreparedQueries.layerStatic>
   readonly "Authorization.layerAsked": ReturnType<typeof Authorization.layerAsked>
   readonly "Authorization.layerCached": typeof Authorization.layerCached

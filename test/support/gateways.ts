@@ -203,6 +203,14 @@ export const two = Effect.gen(function*() {
   return { dc1, dc2, wan, sni: nameIn(yield* dc1.trustDomain) }
 })
 
+/** `dc1`, and a cluster beside it with a trust domain of its own: each is a peer of the other, by the name of its datacenter. */
+export const peers = Effect.gen(function*() {
+  const { agents, peers, wan } = yield* Datacenters.make({ datacenters: ["dc1"], peers: ["east"], port: 0 })
+  const dc1 = yield* datacenter(agents[0].address, "dc1")
+  const east = yield* datacenter(peers[0]!.address, "east")
+  return { dc1, east, wan, rotate: peers[0]!.rotateRoots, rotateOurs: agents[0].rotateRoots }
+})
+
 export const one = Effect.gen(function*() {
   const { agents: [{ address }] } = yield* Datacenters.make({ datacenters: ["dc1"], port: 0 })
   const dc1 = yield* datacenter(address, "dc1")

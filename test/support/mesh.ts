@@ -49,7 +49,7 @@ export const requestPolicy = (
 export const admit = (
   peer: PeerVerification.Presented,
   authorizer: Authorizer.Authorizer,
-  material: PeerVerification.Material
+  material: PeerVerification.CallerMaterial
 ): Result.Result<SpiffeId.Service, Refusal.Refusal> =>
   Result.flatMap(PeerVerification.acceptor(peer, material), (caller) => {
     const decision = authorizer.connection(caller)

@@ -113,10 +113,20 @@ describe("DiscoveryChains", () => {
     assert.match(failureOf(route("chain-router", "/v1/discovery-chain/web")), /starts at "router:web.default"/)
   })
 
-  it("leaves out targets of peers, and refuses a chain that has no others", () => {
+  it("says which targets are of a peer, and which are reached through gateways", () => {
     const { Chain } = chain(recorded("chain-default", "/v1/discovery-chain/web"))
     const Targets = Object.fromEntries(Object.entries(Chain.Targets).map(([id, t]) => [id, { ...t, Peer: "east" }]))
-    assert.match(failureOf(DiscoveryChains.toRoute({ ...Chain, Targets })), /cluster peers only/)
+    assert.strictEqual(Result.getOrThrow(DiscoveryChains.toRoute({ ...Chain, Targets })).targets[0].peer, "east")
+    const by = (Mode: string, External = false) => {
+      const Targets = Object.fromEntries(
+        Object.entries(Chain.Targets).map(([id, target]) => [id, { ...target, External, MeshGateway: { Mode } }])
+      )
+      return Result.getOrThrow(DiscoveryChains.toRoute({ ...Chain, Targets })).targets[0].gateway
+    }
+    assert.deepStrictEqual(
+      [by("local"), by("remote"), by("none"), by(""), by("nonsense"), by("local", true)],
+      ["local", "remote", undefined, undefined, undefined, undefined]
+    )
   })
 })
 
@@ -345,7 +355,6 @@ describe("ProxyRegistration", () => {
         ...proxy,
         Mode: "transparent",
         Upstreams: [
-          { ...upstream, DestinationPeer: "east" },
           { ...upstream, LocalBindPort: 0 },
           { ...upstream, CentrallyConfigured: true },
           { ...upstream, LocalBindSocketPath: "/run/db.sock", LocalBindSocketMode: "0700" }
@@ -353,7 +362,37 @@ describe("ProxyRegistration", () => {
       }
     }))
     assert.deepStrictEqual(upstreams.map(({ bind }) => bind), [{ path: "/run/db.sock", mode: 0o700 }])
-    assert.strictEqual(ignored.length, 3)
+    assert.strictEqual(ignored.length, 2)
+  })
+
+  it("overrides the chain's mode of gateways by the upstream's, or else by that of the proxy", () => {
+    const upstream = proxy.Upstreams[0]!
+    const modes = (of: string, ...upstreams: ReadonlyArray<string>) =>
+      Result.getOrThrow(ProxyRegistration.toRegistration({
+        ...answer,
+        Proxy: {
+          ...proxy,
+          MeshGateway: { Mode: of },
+          Upstreams: upstreams.map((Mode, index) => ({
+            ...upstream,
+            DestinationName: `s${index}`,
+            LocalBindPort: 9000 + index,
+            MeshGateway: { Mode }
+          }))
+        }
+      })).upstreams.map(({ gateway }) => gateway)
+    assert.deepStrictEqual(modes("", "", "local"), [undefined, "local"])
+    assert.deepStrictEqual(modes("remote", "", "local", "none"), ["remote", "local", "none"])
+  })
+
+  it("names the peer of an upstream, which is another one than its namesake", () => {
+    const upstream = proxy.Upstreams[0]!
+    const { upstreams } = Result.getOrThrow(ProxyRegistration.toRegistration({
+      ...answer,
+      Proxy: { ...proxy, Upstreams: [upstream, { ...upstream, DestinationPeer: "east", LocalBindPort: 9999 }] }
+    }))
+    assert.deepStrictEqual(upstreams.map(({ peer }) => peer), [undefined, "east"])
+    assert.strictEqual(new Set(upstreams.map(({ id }) => id)).size, 2)
   })
 
   it("refuses what is not the proxy of a service, saying what it is", () => {

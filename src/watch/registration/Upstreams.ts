@@ -17,6 +17,8 @@ export interface Upstream {
   readonly datacenter: string | undefined
   /** Overrides what the chain says of mesh gateways. Absent: no override. */
   readonly gateway?: TcpRoute.GatewaySetting | undefined
+  /** The peered cluster that it is in. Absent: our own. */
+  readonly peer?: string | undefined
   readonly bind: Addresses.Address
   /** Overrides the resolver's; absent: no override. */
   readonly connectTimeoutMillis: number | undefined
@@ -49,9 +51,6 @@ export interface Parsed {
 export const parse = (upstream: Proxy.Upstream, proxy: Pick<Proxy.Proxy, "MeshGateway">): Parsed => {
   const name = upstream.DestinationName
   if (upstream.CentrallyConfigured) return { ignored: [] }
-  if (upstream.DestinationPeer !== "") {
-    return { ignored: [`the upstream ${name} of the peer ${upstream.DestinationPeer}`] }
-  }
   const mode = Number.parseInt(upstream.LocalBindSocketMode, 8)
   const bind: Addresses.Address = upstream.LocalBindSocketPath === ""
     ? { host: upstream.LocalBindAddress || "127.0.0.1", port: upstream.LocalBindPort }
@@ -62,17 +61,24 @@ export const parse = (upstream: Proxy.Upstream, proxy: Pick<Proxy.Proxy, "MeshGa
       ignored: [`the upstream ${name}, whose port to bind is ${bind.port}: register it with ${Addresses.ports}`]
     }
   }
+  const peer = upstream.DestinationPeer || undefined
   const datacenter = upstream.Datacenter || undefined
   const gateway = TcpRoute.gatewaySetting(upstream.MeshGateway.Mode || proxy.MeshGateway.Mode)
   const query = upstream.DestinationType === "prepared_query"
   const { ignored, settings } = settingsOf(upstream.Config, name)
   return {
     upstream: {
-      id: [query ? `${name}.query` : name, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
+      id: [
+        query ? `${name}.query` : name,
+        ...(datacenter === undefined ? [] : [datacenter]),
+        ...(peer === undefined ? [] : [`peer:${peer}`])
+      ]
+        .join("@"),
       service: name,
       ...(query ? { query } : {}),
       datacenter,
       ...(gateway === undefined ? {} : { gateway }),
+      ...(peer === undefined ? {} : { peer }),
       bind,
       ...settings
     },
