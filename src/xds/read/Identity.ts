@@ -33,23 +33,27 @@ const bundle = (
       Result.try({
         try: () => {
           const chain = pemBlocks(leaf.chainPem).map((pem) => new X509Certificate(pem))
-          const [first, ...rest] = certificates.map((certificate) => rootOf(certificate, chain))
+          // Where a root vouches for a newer one, that certificate comes with the leaf as well: the first link counts.
+          const issued = chain.find((each) => certificates.some((root) => signs(root, each)))
+          const [first, ...rest] = certificates.map((certificate) => rootOf(certificate, issued))
           return { trustDomain, roots: [first!, ...rest] as const }
         },
         catch: (cause) => `certificates can not be read: ${cause instanceof Error ? cause.message : String(cause)}`
       })
   )
 
-const rootOf = (certificate: Certificate.Certificate, chain: ReadonlyArray<X509Certificate>): TrustBundle.Root => {
-  const root = new X509Certificate(certificate.pem)
-  return {
-    id: fingerprint(root),
-    name: certificate.subject,
-    certificate,
-    intermediates: [],
-    // Whether it has issued the leaf, or what comes with it.
-    active: chain.some((each) => each.checkIssued(root) && each.verify(root.publicKey))
-  }
+/** `issued`: what the root has issued that signs now. */
+const rootOf = (certificate: Certificate.Certificate, issued: X509Certificate | undefined): TrustBundle.Root => ({
+  id: fingerprint(new X509Certificate(certificate.pem)),
+  name: certificate.subject,
+  certificate,
+  intermediates: [],
+  active: issued !== undefined && signs(certificate, issued)
+})
+
+const signs = ({ pem }: Certificate.Certificate, certificate: X509Certificate): boolean => {
+  const root = new X509Certificate(pem)
+  return certificate.checkIssued(root) && certificate.verify(root.publicKey)
 }
 
 /** As Consul names roots: SHA-1, in hexadecimal pairs. */

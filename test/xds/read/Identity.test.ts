@@ -28,6 +28,21 @@ describe("Identity", () => {
       ]])
     }))
 
+  it.effect("takes the root that has signed the leaf, not the one that vouches for that root", () =>
+    Effect.gen(function*() {
+      const given = yield* Effect.promise(async () => {
+        const [old, fresh] = [await certificates.root("Old"), await certificates.root("New")]
+        const issued = await certificates.issue(fresh, { intermediates: [await certificates.crossSign(old, fresh)] })
+        const authorities = new Map([["", `${old.pem}${fresh.pem}`]])
+        return { certificate: issued.chainPem, key: issued.keyPem, authorities, identities: [], sni: "" }
+      })
+      const { roots } = yield* Effect.fromResult(Identity.of(given))
+      assert.deepStrictEqual(roots.roots.map(({ active, name }) => [name, active]), [["CN=Old", false], [
+        "CN=New",
+        true
+      ]])
+    }))
+
   it.effect("has no use for certificates that OpenSSL refuses, and does not fall over them", () =>
     Effect.gen(function*() {
       const good = yield* context
