@@ -1,7 +1,7 @@
 /**
  * Every benchmark, one after the other: `npm run bench`. Names as arguments run those only. Flags come after them, and are said in
  * `flags.ts`: `npm run bench -- http --profile`, `npm run bench -- relay http --json figures.json`. Figures for programs are those of `relay`
- * and `http`, which compare with the proxies of others.
+ * and `http`, which compare with the proxies of others, and of `streams`.
  */
 import * as Authorization from "./authorization.ts"
 import * as Authorize from "./authorize.ts"
@@ -20,6 +20,7 @@ import * as Routing from "./routing.ts"
 import * as Rotation from "./rotation.ts"
 import * as Services from "./services.ts"
 import * as Start from "./start.ts"
+import * as Streams from "./streams.ts"
 import * as Watches from "./watches.ts"
 import * as Xds from "./xds.ts"
 
@@ -72,6 +73,13 @@ const benchmarks: Readonly<
   rotation: [
     "1,000 requests a second while root and leaves are replaced",
     async () => Rotation.format(await Rotation.run())
+  ],
+  streams: [
+    "10,000 connections in one tunnel, and a caller that is denied",
+    async () => {
+      const result = await Streams.run()
+      return { text: Streams.format(result), data: result }
+    }
   ],
   relay: [
     "Bytes through a pair: sidecars, Envoy, HAProxy, Consul's own proxy, plain node:tls and node:net",

@@ -86,7 +86,8 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
       made: SecureContexts.Material
     ) => {
       const peer = adopt(connection, of)
-      of.peer ??= peer
+      // Others of this one share it, rather than each getting a tunnel beside a full one.
+      if (of.peer?.tunnel.hasRoom !== true) of.peer = peer
       const stream = streamOf(peer, options)
       if (made !== contexts.current()) peer.tunnel.retire()
       return stream

@@ -90,13 +90,15 @@ const Roots = Schema.Struct({
 
 const Leaf = Schema.Struct({ CertPEM: Schema.String, PrivateKeyPEM: Schema.String, ServiceURI: Schema.String })
 
-const register = async (
+/** Returns where its sidecar will take callers. */
+export const register = async (
   consul: ReturnType<typeof Processes.consulAt>,
   name: string,
   protocol: Mesh["protocol"],
   service: object,
   proxy: object
-): Promise<void> => {
+): Promise<number> => {
+  const port = await Processes.freePort()
   await consul.entry("service-defaults", name, { Protocol: protocol })
   await consul.ask("PUT", "/v1/agent/service/register", {
     Name: name,
@@ -104,13 +106,14 @@ const register = async (
     ...service,
     Connect: {
       SidecarService: {
-        Port: await Processes.freePort(),
+        Port: port,
         Proxy: proxy,
         // In place of the agent's own, which connects to the sidecar every ten seconds.
         Checks: [{ Name: "given", TTL: "24h", Status: "passing" }]
       }
     }
   })
+  return port
 }
 
 export interface Sidecars {
@@ -124,6 +127,16 @@ export interface Sidecars {
   readonly args?: ReadonlyArray<string>
 }
 
+/** The sidecar of a service that is registered. */
+export const sidecar = (
+  mesh: Mesh,
+  service: string,
+  { args = [], bin, flags = [] }: Omit<Sidecars, "flags" | "suffix"> & { readonly flags?: ReadonlyArray<string> } = {}
+): ChildProcess => {
+  const own = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
+  return command(mesh.keep, [...own, ...args], flags, bin)
+}
+
 /** Two sidecars of ours. They may start again in place of others with the same names that have ended. */
 export const sidecars =
   ({ args = [], bin, flags = () => [], suffix = "" }: Sidecars = {}) => async (mesh: Mesh): Promise<Proxies> => {
@@ -132,10 +145,8 @@ export const sidecars =
     const port = await Processes.freePort()
     await register(consul, api, mesh.protocol, { Port: mesh.application }, {})
     await register(consul, web, mesh.protocol, {}, { Upstreams: [{ DestinationName: api, LocalBindPort: port }] })
-    const start = (role: Pair.Side["role"], service: string) => {
-      const own = ["proxy", "--sidecar-for", service, "--http-addr", mesh.agent, "--log-level", "error"]
-      return command(mesh.keep, [...own, ...args], flags(role), bin)
-    }
+    const start = (role: Pair.Side["role"], service: string) =>
+      sidecar(mesh, service, { args, bin, flags: flags(role) })
     const children = [start("inbound", api), start("outbound", web)]
     await Processes.accepts(port, 60)
     return { port, children }

@@ -30,6 +30,31 @@ const open = (port: number): Promise<Net.Socket> =>
     socket.on("data", answered)
   })
 
+/** Many connections, 64 at a time, each of which has echoed a message. */
+export const opened = async (port: number, count: number): Promise<ReadonlyArray<Net.Socket>> => {
+  const sockets: Array<Net.Socket> = []
+  let left = count
+  await Promise.all(Array.from({ length: 64 }, async () => {
+    while (left-- > 0) sockets.push(await open(port))
+  }))
+  return sockets
+}
+
+/** One message, until it has come back. */
+export const echo = (socket: Net.Socket): Promise<void> =>
+  new Promise((resolve, reject) => {
+    let received = 0
+    const answered = (chunk: Buffer) => {
+      received += chunk.length
+      if (received < message.length) return
+      socket.off("data", answered)
+      resolve()
+    }
+    socket.on("data", answered)
+    socket.once("close", () => reject(new Error("the connection was closed before an answer")))
+    socket.write(message)
+  })
+
 /** Waits until a message is echoed: instances may not be known yet. */
 export const answers = async (port: number, seconds = 30): Promise<void> => {
   const deadline = performance.now() + seconds * 1000

@@ -217,6 +217,48 @@ describe("Tunnels", () => {
       assert.deepStrictEqual([ports(all), listener.stats().open], [3, 3])
     }))
 
+  it.live("fill one connection after the other where a listener takes so many streams in each", () =>
+    Effect.gen(function*() {
+      const ca = yield* Effect.promise(() => Certificates.root("ca"))
+      const leaf = yield* Effect.promise(() => Certificates.leafOf(ca, "api"))
+      const sizes: Array<number> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const options = { cert: leaf.chainPem, key: Redacted.value(leaf.keyPem), ALPNProtocols: [Tunnel.protocol] }
+          const server = Tls.createServer(options, (socket) => {
+            const own = sizes.push(0) - 1
+            const tunnel: Tunnel.Tunnel = new Tunnel.Tunnel({ socket, reset: () => void socket.destroy() }, {
+              maxStreams: 3,
+              idle: () => {},
+              retired: () => {},
+              opened: (stream) => {
+                sizes[own]!++
+                stream.pipe(stream)
+              }
+            })
+            socket.once("close", () => tunnel.destroy())
+          }).listen(0, "127.0.0.1")
+          await once(server, "listening")
+          return server
+        }),
+        (server) => Effect.promise(() => new Promise<void>((resolve) => server.close(() => resolve())))
+      )
+      const address = server.address()
+      const port = address !== null && typeof address === "object" ? address.port : 0
+      const { open } = yield* dialler(ca)
+      const all: Array<Connect.Reached> = []
+      for (let i = 0; i < 8; i++) {
+        const reached = yield* open(to(port))
+        const record = Sockets.record(reached.socket)
+        reached.socket.write("hello")
+        // Whoever is answered has been greeted.
+        yield* record.until("hello")
+        all.push(reached)
+      }
+      assert.deepStrictEqual(sizes, [3, 3, 2])
+      for (const { reset } of all) reset()
+    }))
+
   it.live.each(
     [
       ["speaks HTTP/2 alone, and hangs up on whoever offers something else", { ALPNProtocols: ["h2"] }],
