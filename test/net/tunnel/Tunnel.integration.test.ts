@@ -269,6 +269,71 @@ describe("Tunnel", () => {
     }))
 })
 
+describe("a connection that is lost", () => {
+  const bytes = (text: string) => {
+    const header = Buffer.alloc(Frame.headerBytes)
+    return (stream: number) => {
+      Frame.writeHeader(header, 0, Frame.types.data, text.length, stream)
+      return Buffer.concat([header, Buffer.from(text)])
+    }
+  }
+  const whole = bytes("whole")
+  const half = bytes("half")
+  const conversation = [
+    Frame.hello({ maxStreams: 0 }),
+    Frame.open(1, "http/1.1"),
+    whole(1),
+    Frame.open(2, ""),
+    half(2),
+    Frame.end(1),
+    Frame.credit(2, 100),
+    half(2)
+  ]
+  const said = Buffer.concat(conversation)
+  /** Where the end of the first stream has been said. */
+  const ended = Buffer.concat(conversation.slice(0, 6)).length
+
+  it.live.each([["in order", true], ["by force", false]] as const)(
+    "%s, at any byte, cuts every stream, and none looks whole that was not",
+    ([, inOrder]) =>
+      Effect.gen(function*() {
+        for (let at = 0; at <= said.length; at++) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const { far, near } = yield* Tunnels.sockets
+            const sides: Array<Side> = []
+            const tunnel = new Tunnel.Tunnel(Splice.plain(far), {
+              maxStreams: 100,
+              idle: () => {},
+              retired: () => {},
+              opened: (stream) => void sides.push(new Side(stream))
+            })
+            near.on("error", () => {})
+            near.resume()
+            near.write(said.subarray(0, at))
+            // By force what is on its way may be lost: then it has to come first.
+            if (inOrder) near.end()
+            else {
+              yield* Sockets.eventually(() => far.bytesRead === at)
+              near.resetAndDestroy()
+            }
+            yield* Sockets.eventually(() => far.closed && sides.every(({ closed }) => closed))
+            assert.strictEqual(tunnel.size, 0)
+            const [first, second] = sides
+            if (first !== undefined) {
+              assert.strictEqual(first.heardEnd, at >= ended, `cut at byte ${at}`)
+              if (first.heardEnd) assert.strictEqual(first.heard, "whole")
+            }
+            if (second !== undefined) {
+              assert.isFalse(second.heardEnd)
+              assert.isTrue("halfhalf".startsWith(second.heard))
+              assert.instanceOf(second.error, TunnelStream.StreamCut)
+            }
+          }))
+        }
+      })
+  )
+})
+
 describe("a hostile peer of a tunnel", () => {
   const hostile = Effect.fnUntraced(function*(opened: (stream: TunnelStream.TunnelStream) => void = () => {}) {
     const { far, near } = yield* Tunnels.sockets
@@ -328,6 +393,51 @@ describe("a hostile peer of a tunnel", () => {
       more()
       yield* Sockets.eventually(() => near.closed)
       assert.isBelow(streams.length, 100_000)
+    }))
+
+  it.live("that opens a million streams loses its tunnel long before, and never has more than it may", () =>
+    Effect.gen(function*() {
+      let most = 0
+      const { near, streams, tunnel } = yield* hostile(() => (most = Math.max(most, tunnel.size)))
+      let opened = 0
+      const more = () => {
+        while (opened < 1_000_000 && !near.destroyed) {
+          if (!near.write(Frame.open(++opened, ""))) return void near.once("drain", more)
+        }
+      }
+      more()
+      yield* Sockets.eventually(() => near.closed)
+      assert.deepStrictEqual([most, streams.length, tunnel.size], [100, 100, 0])
+      assert.isBelow(opened, 1_000_000)
+      assert.isTrue(streams.every(({ destroyed }) => destroyed))
+    }))
+
+  it.live("that stalls one stream in each direction delays none of the others, and costs two windows", () =>
+    Effect.gen(function*() {
+      const { near, streams } = yield* hostile((stream) => stream.id === 1 ? stream.pause() : stream.pipe(stream))
+      const echoed = new Map<number, number>()
+      const reader = new Frame.Reader({
+        begins: () => {},
+        data: (stream, bytes) => void echoed.set(stream, (echoed.get(stream) ?? 0) + bytes.length),
+        open: () => {},
+        end: () => {},
+        reset: () => {},
+        credit: () => {},
+        ping: () => {},
+        pong: () => {},
+        goAway: () => {},
+        hello: () => {},
+        fault: () => {}
+      })
+      near.on("data", (bytes: Buffer) => reader.feed(bytes))
+      // It fills the window of the first, which nobody reads, and gives no credit for what that one says.
+      near.write(Buffer.concat([Frame.open(1, ""), ...Array.from({ length: 4 }, () => data(1, 15_000))]))
+      yield* Sockets.eventually(() => streams.length === 1)
+      streams[0]!.write(Buffer.alloc(10 * Tunnel.window))
+      for (let id = 2; id <= 50; id++) near.write(Buffer.concat([Frame.open(id, ""), data(id, 10_000)]))
+      yield* Sockets.eventually(() => echoed.size === 50 && [...echoed.values()].every((bytes) => bytes >= 10_000))
+      assert.isAtMost(streams[0]!.readableLength, Tunnel.window)
+      assert.isAtMost(echoed.get(1)!, Tunnel.window)
     }))
 
   it.live("that does not read what it asks for is cut", () =>
