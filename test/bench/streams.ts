@@ -1,10 +1,11 @@
 /**
- * Many streams in one tunnel: 10,000 connections of an application through two sidecars, what one costs, and how soon those of a caller
- * are cut that is denied, with another caller's beside them. Each program is a process of its own, under the development agent.
+ * Many streams in one tunnel: 10,000 connections of an application through two sidecars, what one costs, how soon a few of another
+ * caller are cut that is denied beside them, and how soon all of them are. Each program is a process of its own, under the development agent.
  * Connections have a socket on the side of either application, which counts. `MESH_BIN` is as in `http.ts`.
  */
 import type { ChildProcess } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import type * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -14,9 +15,9 @@ import * as Load from "./relay/load.ts"
 import { table } from "./table.ts"
 
 export interface Settings {
-  /** Of the caller that is denied. */
+  /** Of the caller that has many. */
   readonly streams: number
-  /** Of another one, which is not. */
+  /** Of another one beside it. */
   readonly others: number
 }
 
@@ -33,11 +34,18 @@ export interface Result extends Settings {
   readonly calleeKibibytes: number
   /** One message on each, all at once, until the last one is answered. */
   readonly roundMillis: number
-  /** From telling the agent, until the application of the caller has seen the end of the first one, the middle one and the last one. */
-  readonly cutMillis: readonly [first: number, median: number, last: number]
-  readonly cut: number
-  /** Streams of the other caller that answer afterwards. */
+  /** Once the other caller is denied. */
+  readonly few: Cut
+  /** Streams of the one that has many that answer afterwards. */
   readonly untouched: number
+  /** Once that one is denied, too. */
+  readonly all: Cut
+}
+
+export interface Cut {
+  readonly count: number
+  /** From telling the agent, until the caller's application has seen the end of the first one, the middle one and the last one. */
+  readonly millis: readonly [first: number, median: number, last: number]
 }
 
 export const run = async (settings: Settings = full): Promise<Result> => {
@@ -56,11 +64,11 @@ export const run = async (settings: Settings = full): Promise<Result> => {
     for (const [name, LocalBindPort] of Object.entries(ports)) {
       await Proxies.register(consul, name, "tcp", {}, { Upstreams: [{ DestinationName: "api", LocalBindPort }] })
     }
-    const permit = (web: "allow" | "deny") =>
+    const permit = (web: "allow" | "deny", shop: "allow" | "deny") =>
       consul.entry("service-intentions", "api", {
-        Sources: [{ Name: "web", Action: web }, { Name: "shop", Action: "allow" }]
+        Sources: [{ Name: "web", Action: web }, { Name: "shop", Action: shop }]
       })
-    await permit("allow")
+    await permit("allow", "allow")
     const [api, web, shop] = ["api", "web", "shop"].map((service) =>
       Proxies.sidecar(mesh, service, { bin: process.env["MESH_BIN"] })
     )
@@ -89,22 +97,9 @@ export const run = async (settings: Settings = full): Promise<Result> => {
     await Promise.all(sockets.map(Load.echo))
     const roundMillis = performance.now() - round
 
-    const ends: Array<number> = []
-    let denied = 0
-    const cut = Promise.all(sockets.map((socket) =>
-      new Promise<void>((resolve) =>
-        socket.once("close", () => {
-          ends.push(performance.now() - denied)
-          resolve()
-        })
-      )
-    ))
-    denied = performance.now()
-    await permit("deny")
-    await Promise.race([cut, sleep(30_000, undefined, { ref: false })])
-    const untouched = (await Promise.all(others.map(Load.echo))).length
-    for (const socket of others) socket.destroy()
-    const at = (share: number) => ends.length === 0 ? NaN : Processes.quantile(ends, share)
+    const few = await cut(others, () => permit("allow", "deny"))
+    const untouched = (await Promise.all(sockets.map(Load.echo))).length
+    const all = await cut(sockets, () => permit("deny", "deny"))
     return {
       ...settings,
       connections,
@@ -113,15 +108,39 @@ export const run = async (settings: Settings = full): Promise<Result> => {
       callerKibibytes: caller!,
       calleeKibibytes: callee!,
       roundMillis,
-      cutMillis: [at(0), at(0.5), at(1)],
-      cut: ends.length,
-      untouched
+      few,
+      untouched,
+      all
     }
   } finally {
     for (const child of children) child.kill("SIGKILL")
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+/** Denies, and sees how connections end. */
+const cut = async (sockets: ReadonlyArray<Net.Socket>, deny: () => Promise<unknown>): Promise<Cut> => {
+  const ends: Array<number> = []
+  let denied = 0
+  const closed = Promise.all(sockets.map((socket) =>
+    new Promise<void>((resolve) =>
+      socket.once("close", () => {
+        ends.push(performance.now() - denied)
+        resolve()
+      })
+    )
+  ))
+  denied = performance.now()
+  await deny()
+  await Promise.race([closed, sleep(30_000, undefined, { ref: false })])
+  const at = (share: number) => ends.length === 0 ? NaN : Processes.quantile(ends, share)
+  return { count: ends.length, millis: [at(0), at(0.5), at(1)] }
+}
+
+const formatCut = ({ count, millis: [first, middle, last] }: Cut): string =>
+  `${count} cut: the first after ${first.toFixed(0)} ms, half after ${middle.toFixed(0)} ms, the last after ${
+    last.toFixed(0)
+  } ms`
 
 /** Of TLS: what the callee's sidecar has established on the port that it listens on, for callers from this machine. */
 const connectionsTo = (sidecar: ChildProcess, port: number): number => {
@@ -134,7 +153,6 @@ const connectionsTo = (sidecar: ChildProcess, port: number): number => {
 }
 
 export const format = (result: Result): string => {
-  const [first, middle, last] = result.cutMillis
   return table([
     ["streams", String(result.streams)],
     ["connections of TLS that carry them, and the other caller's", String(result.connections)],
@@ -143,10 +161,8 @@ export const format = (result: Result): string => {
     ["memory of one in the caller's sidecar", `${result.callerKibibytes.toFixed(1)} KiB`],
     ["memory of one in the callee's sidecar", `${result.calleeKibibytes.toFixed(1)} KiB`],
     ["a message on each at once, until the last answer", `${result.roundMillis.toFixed(0)} ms`],
-    ["cut", `${result.cut} of ${result.streams}`],
-    ["from telling the agent, until the first has ended", `${first.toFixed(0)} ms`],
-    ["until half of them have", `${middle.toFixed(0)} ms`],
-    ["until the last one has", `${last.toFixed(0)} ms`],
-    ["of the other caller, still answered", `${result.untouched} of ${result.others}`]
+    [`denied: the other caller, of ${result.others}`, formatCut(result.few)],
+    ["streams that answer afterwards", `${result.untouched} of ${result.streams}`],
+    ["denied: the caller of all of them", formatCut(result.all)]
   ])
 }
