@@ -10,12 +10,14 @@ import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as scrape from "../support/scrape.ts"
 import { connect, record, server } from "../support/sockets.ts"
 
-/** Native services have none of these: test/sidecar. */
+/** Native services have none of these: test/sidecar, test/gateway. */
 const ofSidecars: ReadonlySet<object> = new Set([
   MetricCatalogue.routedRequests,
   MetricCatalogue.retriesRefused,
   MetricCatalogue.sidecarRunning,
-  MetricCatalogue.sidecarRestarts
+  MetricCatalogue.sidecarRestarts,
+  MetricCatalogue.gatewayConnections,
+  MetricCatalogue.gatewayRefusals
 ])
 
 const quiet = { disableLogger: true, disableListenLog: true }

@@ -20,6 +20,7 @@ import type * as Settings from "../../src/consul/Settings.ts"
 import type * as Authorization from "../../src/inbound/Authorization.ts"
 import type * as Connect from "../../src/outbound/Connect.ts"
 import type * as FileMesh from "../../src/mesh/FileMesh.ts"
+import type * as XdsMesh from "../../src/mesh/XdsMesh.ts"
 import type * as Forwarder from "../../src/outbound/Forwarder.ts"
 import type * as Listening from "../../src/net/Listening.ts"
 import type * as Mesh from "../../src/mesh/Mesh.ts"
@@ -42,6 +43,7 @@ import type * as DiscoveryChains from "../../src/watch/DiscoveryChains.ts"
 import type * as Endpoints from "../../src/watch/Endpoints.ts"
 import type * as FileIdentity from "../../src/watch/FileIdentity.ts"
 import type * as Intentions from "../../src/watch/Intentions.ts"
+import type * as GatewayRegistration from "../../src/watch/GatewayRegistration.ts"
 import type * as JwtProviders from "../../src/watch/JwtProviders.ts"
 import type * as LeafCertificate from "../../src/watch/LeafCertificate.ts"
 import type * as MeshDefaults from "../../src/watch/MeshDefaults.ts"
@@ -84,6 +86,7 @@ interface Names {
   readonly PreparedQueries: PreparedQueries.PreparedQueries
   readonly NodeProxies: NodeProxies.NodeProxies
   readonly ProxyRegistration: ProxyRegistration.ProxyRegistration
+  readonly GatewayRegistration: GatewayRegistration.GatewayRegistration
   readonly Scope: Scope.Scope
   readonly SecureContexts: SecureContexts.SecureContexts
   readonly Sidecar: Sidecar.Sidecar
@@ -152,6 +155,8 @@ const rows = {
   },
   "ProxyRegistration.layer": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
   "ProxyRegistration.layerDescribed": { requires: ["ConsulClient"], provides: ["ProxyRegistration"], fails: [] },
+  "GatewayRegistration.layer": { requires: ["ConsulClient"], provides: ["GatewayRegistration"], fails: [] },
+  "GatewayRegistration.layerDescribed": { requires: [], provides: ["GatewayRegistration"], fails: [] },
   "NodeProxies.layer": { requires: ["ConsulClient"], provides: ["NodeProxies"], fails: [] },
   "NodeProxies.layerFrom": { requires: [], provides: ["NodeProxies"], fails: [] },
   "CaRoots.layerFrom": { requires: [], provides: ["CaRoots"], fails: [] },
@@ -170,6 +175,7 @@ const rows = {
   "Authorization.layerCached": { requires: [], provides: [], fails: [] },
   "FileIdentity.layer": { requires: [], provides: ["CaRoots", "LeafCertificate"], fails: [] },
   "FileMesh.layer": { requires: [], provides: ["Mesh"], fails: ["NotReady"] },
+  "XdsMesh.layer": { requires: [], provides: ["Mesh"], fails: ["NotReady"] },
   "SecureContexts.layer": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "SecureContexts.layerWith": { requires: ["CaRoots", "LeafCertificate"], provides: ["SecureContexts"], fails: [] },
   "Sidecar.layer": {
@@ -225,6 +231,8 @@ interface Layers {
   readonly "PreparedQueries.layer": typeof PreparedQueries.layer
   readonly "ProxyRegistration.layer": ReturnType<typeof ProxyRegistration.layer>
   readonly "ProxyRegistration.layerDescribed": ReturnType<typeof ProxyRegistration.layerDescribed>
+  readonly "GatewayRegistration.layer": ReturnType<typeof GatewayRegistration.layer>
+  readonly "GatewayRegistration.layerDescribed": ReturnType<typeof GatewayRegistration.layerDescribed>
   readonly "NodeProxies.layer": typeof NodeProxies.layer
   readonly "NodeProxies.layerFrom": ReturnType<typeof NodeProxies.layerFrom>
   readonly "CaRoots.layerFrom": ReturnType<typeof CaRoots.layerFrom>
@@ -243,6 +251,7 @@ interface Layers {
   readonly "Authorization.layerCached": typeof Authorization.layerCached
   readonly "FileIdentity.layer": ReturnType<typeof FileIdentity.layer>
   readonly "FileMesh.layer": ReturnType<typeof FileMesh.layer>
+  readonly "XdsMesh.layer": ReturnType<typeof XdsMesh.layer>
   readonly "SecureContexts.layer": typeof SecureContexts.layer
   readonly "SecureContexts.layerWith": ReturnType<typeof SecureContexts.layerWith>
   readonly "Sidecar.layer": ReturnType<typeof Sidecar.layer>

@@ -174,7 +174,8 @@ describe("Assertion", () => {
       }))
       const never = { to: "api", from: "web", ...(http === undefined ? {} : { when: http }) }
       const { verdict } = Assertion.verify(mesh, { never })
-      if (verdict._tag !== "Proved") return assert.strictEqual(verdict._tag, "Refuted", JSON.stringify(verdict))
+      // What takes too long to decide is said to be undecided: rare, and no claim.
+      if (verdict._tag !== "Proved") return assert.include(["Refuted", "Undecided"], verdict._tag)
       const web = Callers.classes([mesh.policy]).find((caller) => caller.label === "web")!
       const api = { service: "api", namespace: "default", partition: "default" }
       // The region is asked about as a permission would be, so that only the Authorizer judges.
