@@ -113,7 +113,9 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
 
 const children = [
   fork(new URL("./agent.ts", import.meta.url).pathname),
-  fork(new URL("./subject.ts", import.meta.url).pathname, { execArgv: ["--expose-gc"] })
+  fork(new URL("./subject.ts", import.meta.url).pathname, {
+    execArgv: ["--expose-gc", "--no-allocation-site-pretenuring"]
+  })
 ] as const
 try {
   await run(...children)
