@@ -3,7 +3,8 @@
  *
  * V8 collects when it needs room. A process that has started, or that had much to do, therefore keeps what it had at its busiest: a young
  * generation of up to 32 MiB, compiled code that ran once, and buffers that wait for the next collection. Collecting everything ends that, but stops
- * the process for 50 to 100 ms: so it is done where nothing goes on, where there is something to gain, and at most once a minute.
+ * the process for 50 to 100 ms, and the next load has half the rate until its code is compiled again: so it is done where next to nothing went on for
+ * a minute, and where there is something to gain.
  */
 import { performance } from "node:perf_hooks"
 import * as V8 from "node:v8"
@@ -23,8 +24,7 @@ export interface Process {
   readonly collect: Effect.Effect<void>
 }
 
-const interval = "3 seconds"
-const pause = "1 minute"
+const interval = "1 minute"
 
 /** With fifty services in a process, at rest. */
 const busy = 0.05
@@ -41,8 +41,6 @@ export const lookAfter = Effect.fnUntraced(function*(self: Process): Effect.fn.R
     if (utilization >= busy || held < least + worthwhile) continue
     yield* self.collect
     least = (yield* self.read).held
-    yield* Effect.sleep(pause)
-    yield* self.read
   }
 })
 

@@ -27,7 +27,7 @@ describe("memory of a process at rest", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(process.collections, 0)
       process.utilization = 0.001
-      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("2 minutes")
       assert.strictEqual(process.collections, 1)
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(process.collections, 1)
@@ -36,7 +36,7 @@ describe("memory of a process at rest", () => {
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(process.collections, 1)
       process.utilization = 0.001
-      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("2 minutes")
       assert.strictEqual(process.collections, 2)
       assert.strictEqual(process.held, 30 * mebibyte)
     }))
