@@ -12,6 +12,7 @@ import type * as Splice from "../Splice.ts"
 import * as TokenBucket from "../TokenBucket.ts"
 import * as Turnover from "../Turnover.ts"
 import * as Frame from "./Frame.ts"
+import * as Slabs from "./Slabs.ts"
 import * as TunnelStream from "./TunnelStream.ts"
 
 /** How it is named in ALPN: its number changes with what older versions would not understand. */
@@ -217,7 +218,7 @@ export class Tunnel implements TunnelStream.Carrier {
         if (this.#controlBytes > maxControlBytes) this.destroy()
         return
       }
-      socket.write(this.#gathered())
+      this.#write()
     } while (this.#ready.size > 0 && !socket.writableNeedDrain)
   }
 
@@ -232,10 +233,11 @@ export class Tunnel implements TunnelStream.Carrier {
     this.#isServing = false
   }
 
-  #gathered(): Buffer {
+  #write(): void {
     const ids = this.#ids
     const pieces = this.#pieces
-    const whole = Buffer.allocUnsafe(this.#bytes)
+    const slab = Slabs.take(this.#bytes)
+    const whole = slab.subarray(0, this.#bytes)
     let at = 0
     for (let i = 0; i < pieces.length; i++) {
       const piece = pieces[i]!
@@ -250,7 +252,8 @@ export class Tunnel implements TunnelStream.Carrier {
     this.#pieces = []
     this.#bytes = 0
     this.#controlBytes = 0
-    return whole
+    // One that failed may still be read by whatever failed.
+    this.socket.write(whole, (error) => error ? undefined : Slabs.give(slab))
   }
 
   // What the peer sends

@@ -57,7 +57,7 @@ const pathOf = (script: string): string => new URL(script, import.meta.url).path
 
 /** A development agent that denies nothing, and an application. */
 export const mesh = async (folder: string, keep: Keep, protocol: Mesh["protocol"]): Promise<Mesh> => {
-  const application = keep(fork(pathOf(scripts[protocol].application)))
+  const application = keep(fork(pathOf(scripts[protocol].application), { execArgv: [...Pair.collectorFlags] }))
   const { port } = await Processes.told<Pair.Listening>(application)
   const agentPort = await Processes.freePort()
   command(keep, ["agent", "--port", String(agentPort), "--default-policy", "allow", "--log-level", "error"])

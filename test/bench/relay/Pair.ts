@@ -14,11 +14,12 @@ export interface Side {
 
 /**
  * What the sidecar tells V8 in `src/sidecar/GarbageCollection.ts`. Plain Node is compared under it too,
- * as what a flag does is no merit of the sidecar.
+ * as what a flag does is no merit of the sidecar. So are the load and the application: their pauses are nobody's.
  */
 export const collectorFlags: ReadonlyArray<string> = [
   "--no-parallel-scavenge",
-  ...(Number.parseInt(process.versions.v8) === 13 ? ["--scavenger-max-new-space-capacity-mb=4"] : [])
+  "--heap-growing-percent=200",
+  ...(Number.parseInt(process.versions.v8) === 13 ? ["--scavenger-max-new-space-capacity-mb=1"] : [])
 ]
 
 /** Sent by a child once it listens. */
