@@ -13,6 +13,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as V8 from "node:v8"
 import * as Comparison from "./comparison.ts"
 import * as Flags from "./flags.ts"
 import * as Proxies from "./http/proxies.ts"
@@ -221,6 +222,8 @@ export const format = ({ missing, rows }: Result): string => {
 /** As the flags ask. */
 export const main = async (flags: Flags.Flags): Promise<Comparison.Report> => {
   const settings = flags.short ? short : full
+  // The load runs in this process.
+  for (const flag of Pair.collectorFlags) V8.setFlagsFromString(flag)
   const result = await run({
     ...settings,
     rounds: flags.rounds ?? settings.rounds,
