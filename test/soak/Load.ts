@@ -11,18 +11,29 @@ export interface Counts {
   failed: number
 }
 
+export interface Ran {
+  readonly counts: Counts
+  /** What failed, in words, and how often. */
+  readonly failures: ReadonlyMap<string, number>
+}
+
 const workers = 6
 
 export const run = async (
   ports: { readonly api: number; readonly echo: number },
   isOver: () => boolean
-): Promise<Counts> => {
+): Promise<Ran> => {
   const counts: Counts = { answered: 0, refused: 0, echoed: 0, vanished: 0, failed: 0 }
+  const failures = new Map<string, number>()
+  const failed = (why: string) => {
+    counts.failed++
+    failures.set(why, (failures.get(why) ?? 0) + 1)
+  }
   const agent = new Http.Agent({ keepAlive: true, maxSockets: workers })
   const kinds = [
-    () => request(ports.api, agent, counts),
-    () => request(ports.api, agent, counts),
-    () => request(ports.api, false, counts),
+    () => request(ports.api, agent, counts, failed),
+    () => request(ports.api, agent, counts, failed),
+    () => request(ports.api, false, counts, failed),
     () => echo(ports.echo, counts),
     () => vanish(ports.api, "POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 1000000\r\n\r\nabc", counts),
     () => vanish(ports.echo, "abc", counts)
@@ -35,32 +46,45 @@ export const run = async (
   }
   await Promise.all(Array.from({ length: workers }, work))
   agent.destroy()
-  return counts
+  return { counts, failures }
 }
 
 /** Mostly small. */
 const size = (): number => Math.floor(10 ** (Math.random() * 5.5))
 
-const request = (port: number, agent: Http.Agent | false, counts: Counts): Promise<void> =>
+const request = (
+  port: number,
+  agent: Http.Agent | false,
+  counts: Counts,
+  failed: (why: string) => void
+): Promise<void> =>
   new Promise((resolve) => {
     const body = Buffer.alloc(size(), "x")
-    const failed = () => {
-      counts.failed++
+    let isOver = false
+    const over = (why: string | undefined) => {
+      if (isOver) return
+      isOver = true
+      if (why !== undefined) failed(why)
       resolve()
     }
     const sent = Http.request({ host: "127.0.0.1", port, agent, method: "POST", timeout: 20_000 }, (response) => {
       let received = 0
-      response.on("data", (chunk: Buffer) => received += chunk.length)
-      response.on("error", failed)
+      let text = ""
+      response.on("data", (chunk: Buffer) => {
+        received += chunk.length
+        if (response.statusCode !== 200) text += chunk.toString()
+      })
+      response.on("error", ({ message }) => over(`${message}, in the answer`))
       response.on("end", () => {
-        if (response.statusCode === 200 && received === body.length) counts.answered++
-        else if (response.statusCode === 403) counts.refused++
-        else counts.failed++
-        resolve()
+        const { statusCode } = response
+        if (statusCode === 200 && received === body.length) counts.answered++
+        else if (statusCode === 403) counts.refused++
+        else return over(statusCode === 200 ? "an answer of another length" : `${statusCode} ${text}`)
+        over(undefined)
       })
     })
-    sent.on("error", failed)
-    sent.on("timeout", () => sent.destroy())
+    sent.on("error", ({ message }) => over(`${message}, before an answer`))
+    sent.on("timeout", () => sent.destroy(new Error("nothing for 20 seconds")))
     sent.end(body)
   })
 

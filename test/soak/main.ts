@@ -25,8 +25,11 @@ if (!(minutes > 0 && minutes <= 120)) {
 /** For code to be compiled, and pools to be filled, before anything is compared. */
 const warmUpSeconds = 20
 
-/** For connections that are kept to reach the end of their idle time, 30 s to instances, and for the agent to drop rotated roots. */
-const quietSeconds = 75
+/**
+ * For connections that are kept to reach the end of their idle time, 30 s to instances, for the agent to drop rotated roots, and for a whole
+ * minute in which so little went on that memory is given back.
+ */
+const quietSeconds = 165
 
 const measure = async (subject: ChildProcess): Promise<Subject.Told> => {
   const told = Processes.told<Subject.Told>(subject)
@@ -43,10 +46,10 @@ const settled = async (subject: ChildProcess, sidecars: number): Promise<Resourc
   }
 }
 
-const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Counts> => {
+const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Ran> => {
   const end = performance.now() + seconds * 1000
   const isOver = () => performance.now() > end
-  const [counts] = await Promise.all([
+  const [ran] = await Promise.all([
     Load.run(mesh, isOver),
     Mesh.again(isOver, [15, 30], mesh.rotate),
     Mesh.again(isOver, [10, 20], async () => {
@@ -61,7 +64,7 @@ const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Counts> =
       await mesh.allow(service, true)
     })
   ])
-  return counts
+  return ran
 }
 
 const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> => {
@@ -81,7 +84,7 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
       [1, minutes * 60 / 100],
       async () => samples.push({ ...(await measure(subject)).resources, seconds: secondsNow() })
     )
-    const counts = await loadFor(mesh, minutes * 60)
+    const { counts, failures } = await loadFor(mesh, minutes * 60)
     const loadSeconds = secondsNow()
     loaded.abort()
     await sampling
@@ -99,6 +102,7 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
         ])
       }\n\n${Object.entries(counts).map(([what, count]) => `${count} ${what}`).join(", ")}\n`
     )
+    for (const [why, times] of failures) process.stdout.write(`failed ${times} times: ${why}\n`)
     if (values.svg !== undefined) {
       writeFileSync(values.svg, Chart.svg(samples, loadSeconds, `${minutes} minutes of npm run soak`))
     }
@@ -114,7 +118,9 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
 const children = [
   fork(new URL("./agent.ts", import.meta.url).pathname),
   fork(new URL("./subject.ts", import.meta.url).pathname, {
-    execArgv: ["--expose-gc", "--no-allocation-site-pretenuring"]
+    execArgv: ["--expose-gc", "--no-allocation-site-pretenuring"],
+    // As the files in docs/deploy have it.
+    env: { ...process.env, MALLOC_ARENA_MAX: "1" }
   })
 ] as const
 try {

@@ -2,6 +2,7 @@
 import { Effect, Metric, References } from "effect"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as GarbageCollection from "../../src/sidecar/GarbageCollection.ts"
+import * as IdleMemory from "../../src/sidecar/IdleMemory.ts"
 import * as Sidecars from "../../src/sidecar/Sidecars.ts"
 import * as Resources from "./Resources.ts"
 
@@ -15,6 +16,7 @@ let fibers = 0
 const start = (address: string) =>
   Effect.gen(function*() {
     yield* GarbageCollection.tuneForRelaying
+    yield* IdleMemory.giveBack
     const sidecars = yield* Sidecars.make({ wanted: "node", keep: "1 second", drain: "2 seconds" })
     process.on("message", () => {
       const running = sidecars.status().members.filter(({ state }) => state._tag === "Running").length

@@ -18,7 +18,8 @@ export interface Running {
   readonly exited: Effect.Effect<number | null>
 }
 
-const program = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+/** `MESH_BIN` names a built one: it starts in a quarter of the time. */
+const program = process.env["MESH_BIN"] ?? new URL("../../src/cli/bin.ts", import.meta.url).pathname
 
 const exited = (child: ChildProcess): Effect.Effect<number | null> =>
   Effect.callback((resume) => {
