@@ -11,6 +11,7 @@ import { PrometheusMetrics } from "effect/observability"
 import * as Http from "node:http"
 import * as Listening from "../net/Listening.ts"
 import * as LogThreshold from "../observe/LogThreshold.ts"
+import * as OpenMetrics from "../observe/OpenMetrics.ts"
 import * as Access from "./Access.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
@@ -79,10 +80,19 @@ const routes = (options: Options) =>
     HttpApiBuilder.layer(AdminApi.AdminApi).pipe(
       Layer.provide([ReadHandlers.layer(options), ControlHandlers.layer(options)])
     ),
-    PrometheusMetrics.layerHttp(),
+    HttpRouter.add("GET", "/metrics", metrics),
     page("/", Page),
     page("/mesh", MeshPage)
   ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
+
+/** In the format that is asked for. */
+const metrics = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.map(Effect.context<never>(), (context) =>
+    OpenMetrics.isWanted(request.headers["accept"])
+      ? HttpServerResponse.text(OpenMetrics.format(context), { contentType: OpenMetrics.contentType })
+      : HttpServerResponse.text(PrometheusMetrics.formatUnsafe(context), {
+        contentType: "text/plain; version=0.0.4; charset=utf-8"
+      }))
 
 const page = (path: "/" | "/mesh", { headers, html }: Pick<typeof Page, "headers" | "html">) =>
   HttpRouter.add("GET", path, HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(headers)))

@@ -6,9 +6,15 @@ import * as Meter from "./Meter.ts"
 export interface HttpMetrics {
   /**
    * `code` as in the answer, or a word if there was none: `reset`, `unreachable`, `cancelled`. `since` is when the
-   * request began, as `performance.now()` has it; undefined: it never did.
+   * request began, as `performance.now()` has it; undefined: it never did. `trace` is looked for only where it did.
    */
-  readonly answered: (source: string, destination: string, code: number | string, since: number | undefined) => void
+  readonly answered: (
+    source: string,
+    destination: string,
+    code: number | string,
+    since: number | undefined,
+    trace?: () => Meter.Trace | undefined
+  ) => void
   /** `reason` is that of `HttpExchange.Abuse`, or `denied`. */
   readonly aborted: (reason: string) => void
   /** How many since it was made, by `source destination code`, and by reason. */
@@ -63,7 +69,7 @@ export const make = Effect.fnUntraced(
       return edge
     }
     return {
-      answered: (source, destination, code, since) => {
+      answered: (source, destination, code, since, trace) => {
         const { codes, duration } = edgeOf(source, destination)
         const count = codes.get(code)
         if (count !== undefined) count.value++
@@ -72,7 +78,7 @@ export const make = Effect.fnUntraced(
           first.value++
           codes.set(code, first)
         }
-        if (since !== undefined) duration.record((performance.now() - since) / 1000)
+        if (since !== undefined) duration.record((performance.now() - since) / 1000, trace?.())
       },
       aborted: (reason) => {
         const count = aborted.get(reason) ?? kept(MetricCatalogue.aborted, { direction, reason })

@@ -13,9 +13,28 @@ export interface Count {
 }
 
 export interface Distribution {
-  /** Seconds. */
-  readonly record: (seconds: number) => void
+  /** Seconds, and the span in which it was measured, if that is kept. */
+  readonly record: (seconds: number, trace?: Trace) => void
 }
+
+/** A span that is kept somewhere: ids as W3C writes them. */
+export interface Trace {
+  readonly traceId: string
+  readonly spanId: string
+}
+
+/** The last of those that fell into a bucket. */
+export interface Exemplar {
+  readonly trace: Trace
+  readonly value: number
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
+const exemplars = new WeakMap<object, ReadonlyArray<Exemplar | undefined>>()
+
+/** Of the state of a distribution, by bucket; the last one has no upper border. */
+export const exemplarsOf = (state: object): ReadonlyArray<Exemplar | undefined> => exemplars.get(state) ?? []
 
 /**
  * How many series a metric may have before the rest share those whose names are `*`. It counts for each service of a process (each
@@ -40,22 +59,26 @@ export const distribution = <A extends string>(
     const { boundaries } = family
     const buckets = new Float64Array(boundaries.length + 1)
     const state = { count: 0, sum: 0, min: Infinity, max: -Infinity }
+    const last = Array.from(buckets, (): Exemplar | undefined => undefined)
     const metric = Metric.histogram(family.name, { ...identity, boundaries })
     Metric.registerUnsafe(metric, context, {
       ...readOnly,
       get: () => {
         let total = 0
-        return {
+        const read = {
           ...state,
           buckets: boundaries.map((boundary, i): [number, number] => [boundary, total += buckets[i]!])
         }
+        exemplars.set(read, last)
+        return read
       }
     })
     return {
-      record: (seconds: number) => {
+      record: (seconds, trace) => {
         let i = 0
         while (i < boundaries.length && seconds > boundaries[i]!) i++
         buckets[i]!++
+        if (trace !== undefined) last[i] = { trace, value: seconds, at: Date.now() }
         state.count++
         state.sum += seconds
         if (seconds < state.min) state.min = seconds

@@ -172,6 +172,9 @@ describe("the admin interface", () => {
       const { headers, text } = yield* admin.ask("GET", "/metrics")
       assert.match(headers["content-type"]!, /^text\/plain; version=0\.0\.4/)
       const { samples } = Scrape.parse(text)
+      const asked = yield* admin.ask("GET", "/metrics", { accept: "application/openmetrics-text; version=1.0.0" })
+      assert.match(asked.headers["content-type"]!, /^application\/openmetrics-text; version=1\.0\.0/)
+      assert.isTrue(asked.text.endsWith("\n# EOF\n"))
       const open = Object.entries(samples).filter(([name, value]) =>
         name.startsWith("mesh_connections_open{") && value === 1
       )

@@ -2,6 +2,7 @@
 import { Effect, type Scope } from "effect"
 import type * as HttpExchange from "../../http/HttpExchange.ts"
 import * as HttpMetrics from "../../observe/HttpMetrics.ts"
+import type * as Meter from "../../observe/Meter.ts"
 import type * as AdmissionLog from "../AdmissionLog.ts"
 import type * as Connection from "../Connection.ts"
 import type * as AdmittedExchange from "./AdmittedExchange.ts"
@@ -15,6 +16,8 @@ export interface Totals extends ReturnType<HttpMetrics.HttpMetrics["totals"]> {
 export interface Closed extends Pick<AdmittedExchange.Exchange, "code" | "connection" | "since"> {
   /** Undefined: the connection speaks something else by now. */
   readonly answer: object | undefined
+  /** The span in which it is found, if any. */
+  readonly trace?: () => Meter.Trace | undefined
 }
 
 export interface RequestTraffic {
@@ -36,10 +39,10 @@ export const make = Effect.fnUntraced(function*(
     started: () => {
       handling++
     },
-    closed: ({ answer, code, connection, since }) => {
+    closed: ({ answer, code, connection, since, trace }) => {
       handling--
       // The time that an upgraded connection was used for is not that of a request.
-      metrics.answered(connection.caller.service, service(), code, answer === undefined ? undefined : since)
+      metrics.answered(connection.caller.service, service(), code, answer === undefined ? undefined : since, trace)
     },
     denied: () => metrics.aborted("denied"),
     abused: (connection, abuse) => {

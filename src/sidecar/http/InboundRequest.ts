@@ -19,6 +19,7 @@ import type * as RequestAdmission from "../../inbound/http/RequestAdmission.ts"
 import * as TokenAdmission from "../../inbound/http/TokenAdmission.ts"
 import * as SpiffeId from "../../identity/SpiffeId.ts"
 import type * as Decision from "../../intention/Decision.ts"
+import type * as Meter from "../../observe/Meter.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import type * as AccessLogWriter from "../log/AccessLogWriter.ts"
 import * as RequestFacts from "./RequestFacts.ts"
@@ -123,6 +124,11 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
   /** Undefined: the connection speaks something else by now. */
   get answered(): object | undefined {
     return this.#report?.status === 101 ? undefined : this
+  }
+
+  /** Where it is found. */
+  get trace(): Meter.Trace | undefined {
+    return RequestSpan.traceOf(this.#span, this.start.fields)
   }
 
   /** As it is judged: what is not sent on is not looked at. */

@@ -146,7 +146,8 @@ const closedOf = (request: InboundRequest.InboundRequest) => ({
   connection: request.connection,
   code: request.code,
   since: request.since,
-  answer: request.answered
+  answer: request.answered,
+  trace: () => request.trace
 })
 
 /**

@@ -6,6 +6,7 @@ import { Context, Exit, Option, Tracer } from "effect"
 import { Headers, HttpTraceContext } from "effect/http"
 import type * as Fields from "../../http/h1/Fields.ts"
 import type * as Relay from "../../http/relay/Relay.ts"
+import type * as Meter from "../../observe/Meter.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 
 /** Fields that name a span. */
@@ -23,6 +24,8 @@ export interface RequestSpan {
   /** The fields that name it, each with its CRLF: in place of those of `names`. */
   readonly lines: string
   readonly end: (report: Relay.Report) => void
+  /** Undefined: the span is not kept. */
+  readonly trace: Meter.Trace | undefined
 }
 
 export interface About {
@@ -52,6 +55,7 @@ export const begin = (
   span.attribute(Tracing.attributes.source, source)
   span.attribute(Tracing.attributes.destination, destination)
   return {
+    trace: kept(span),
     lines: Object.entries(HttpTraceContext.toHeaders(span)).map(([name, value]) => `${name}: ${value}\r\n`).join(""),
     end: ({ attempts, end, own, status, upstream }) => {
       if (status > 0) span.attribute("http.response.status_code", status)
@@ -62,6 +66,20 @@ export const begin = (
     }
   }
 }
+
+/** The span by which a request is found: ours, or else the one that its client has named. Undefined: there is none that is kept. */
+export const traceOf = (span: RequestSpan | undefined, fields: Fields.Fields): Meter.Trace | undefined => {
+  if (span !== undefined) return span.trace
+  if (!leads.some((name) => fields.indexOf(name) >= 0)) return undefined
+  return Option.getOrUndefined(Option.map(HttpTraceContext.fromHeaders(named(fields)), kept))
+}
+
+/** One of them comes with each span that is named. */
+const leads = ["traceparent", "b3", "x-b3-traceid"]
+
+/** What a client names is shown elsewhere: only what can be an id is. */
+const kept = ({ sampled, spanId, traceId }: Tracer.AnySpan): Meter.Trace | undefined =>
+  sampled && /^[\da-f]{16,32}$/.test(traceId) && /^[\da-f]{16}$/.test(spanId) ? { traceId, spanId } : undefined
 
 const named = (fields: Fields.Fields): Headers.Headers => {
   const found: Record<string, string> = {}

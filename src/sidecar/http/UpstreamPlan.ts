@@ -176,7 +176,13 @@ export class UpstreamPlan implements Relay.Plan {
     const { metrics, source, upstream } = this.#shared
     this.#left()
     const code = codeOf(report)
-    metrics.answered(source, upstream.service, code, report.since)
+    metrics.answered(
+      source,
+      upstream.service,
+      code,
+      report.since,
+      () => RequestSpan.traceOf(this.#span, this.#start.fields)
+    )
     const first = this.#first
     const way = "upstream" in first ? first.way : undefined
     if (this.#target !== undefined) {

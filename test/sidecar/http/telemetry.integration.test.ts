@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Tracer } from "effect"
 import * as Marks from "../../../src/http/relay/Marks.ts"
+import * as OpenMetrics from "../../../src/observe/OpenMetrics.ts"
 import * as EchoService from "../../support/echoService.ts"
 import * as Scrape from "../../support/scrape.ts"
 import * as SidecarMesh from "../../support/sidecarMesh.ts"
@@ -71,6 +72,48 @@ describe("a request through two sidecars", () => {
           )
         ).map(([, value]) => value)
       assert.deepStrictEqual([of("1", "200"), of("1", "404"), of("default", "200")], [[1], [1], [1]])
+    })))
+
+  it.live("is an exemplar of both sides by the trace that its client has named, if that is kept", () =>
+    Scrape.fresh(Effect.gen(function*() {
+      const { client } = yield* setUp()
+      const named = Effect.map(
+        Effect.context<never>(),
+        (
+          context
+        ) => [...OpenMetrics.format(context).matchAll(/direction="(\w+)".* # \{trace_id="(\w+)",span_id="(\w+)"/g)]
+      )
+      yield* client({ headers: { traceparent: `00-${traceId}-${spanId}-00` } })
+      yield* client({ headers: { b3: "x".repeat(200) } })
+      yield* client()
+      yield* Sockets.eventuallyEffect(
+        Effect.map(
+          Scrape.samples,
+          (samples) =>
+            Object.entries(samples).filter(([name, value]) =>
+              name.startsWith("mesh_http_request_duration_seconds_count") && value === 3
+            ).length === 2
+        )
+      )
+      assert.deepStrictEqual(yield* named, [])
+      yield* client({ headers: { b3: `${traceId}-${spanId}-1` } })
+      yield* Sockets.eventuallyEffect(Effect.map(named, (found) => found.length === 2))
+      assert.deepStrictEqual(
+        (yield* named).map(([, ...found]) => found).sort(),
+        [["inbound", traceId, spanId], ["outbound", traceId, spanId]]
+      )
+    })))
+
+  it.live("is an exemplar by the spans that are made of it, where a tracer collects them", () =>
+    Scrape.fresh(Effect.gen(function*() {
+      const spans = yield* Spans.collect
+      const { client } = yield* setUp().pipe(Effect.provideService(Tracer.Tracer, spans.tracer))
+      yield* client()
+      const text = Effect.map(Effect.context<never>(), OpenMetrics.format)
+      const ids = (kind: "client" | "server") => spans.named(kind, "GET").map(({ spanId }) => spanId)
+      yield* Sockets.eventuallyEffect(Effect.map(text, (text) =>
+        [...ids("client"), ...ids("server")].length === 2 &&
+        [...ids("client"), ...ids("server")].every((id) => text.includes(`span_id="${id}"`))))
     })))
 
   it.live("carries the marks of Envoy, or none", () =>
