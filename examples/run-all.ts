@@ -9,6 +9,7 @@ const examples = [
   ["examples/postgres/main.ts"],
   ["examples/redis/main.ts"],
   ["examples/canary/main.ts"],
+  ["examples/federation/main.ts"],
   ["src/cli/bin.ts", "demo", "--once"],
   ["node_modules/vitest/vitest.mjs", "run", "--config", "examples/policy-tests/vitest.config.ts"],
   [
