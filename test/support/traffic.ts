@@ -21,7 +21,7 @@ export interface Traffic {
 type Call = (number: number) => Promise<string | undefined>
 
 /** Calls at hand at a time: more are left out, as a slow machine is late with them. */
-const atHand = 64
+export const atHand = 64
 
 const steadily = (rate: number, call: Call, done: () => void): Traffic => {
   const since = performance.now()

@@ -13,6 +13,8 @@ export type Mood = "well" | "hanging" | "resetting"
 export interface TrafficApplication {
   readonly port: number
   readonly become: (mood: Mood) => void
+  /** Requests so far; over TCP: connections. */
+  readonly served: () => number
   /** Accepts no more, and has no connection left; or accepts again. */
   readonly refuse: Effect.Effect<void>
   readonly accept: Effect.Effect<void>
@@ -21,6 +23,7 @@ export interface TrafficApplication {
 export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, never, Scope.Scope> =>
   Effect.gen(function*() {
     let mood: Mood = "well"
+    let served = 0
     const sockets = new Set<Net.Socket>()
     const isWell = (socket: Net.Socket): boolean => {
       if (mood === "resetting") socket.resetAndDestroy()
@@ -30,6 +33,7 @@ export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, neve
       request: Http.IncomingMessage | Http2.Http2ServerRequest,
       response: Http.ServerResponse | Http2.Http2ServerResponse
     ): void => {
+      served++
       const { socket } = request
       if (socket instanceof Net.Socket && !isWell(socket)) return
       void text(request).then((body) => response.end(`${request.url} ${body.length}`), () => {})
@@ -38,6 +42,7 @@ export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, neve
       switch (protocol) {
         case "tcp":
           return Net.createServer((socket) => {
+            served++
             if (isWell(socket)) socket.pipe(socket)
           })
         case "http":
@@ -60,5 +65,5 @@ export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, neve
     })
     yield* Effect.acquireRelease(listen(0), () => refuse)
     const { port } = server.address() as Net.AddressInfo
-    return { port, become: (next) => void (mood = next), refuse, accept: listen(port) }
+    return { port, served: () => served, become: (next) => void (mood = next), refuse, accept: listen(port) }
   })

@@ -82,7 +82,7 @@ export type Failure =
   | {
     readonly _tag: "Reset"
     readonly why: "connection" | "stream"
-    /** It had been kept for another request, and ended in order instead of an answer: mostly just as the request was sent. */
+    /** It had been kept for another request, and ended instead of an answer: mostly just as the request was sent. */
     readonly wasKept?: boolean | undefined
   }
   /** What came is no HTTP. */

@@ -256,8 +256,12 @@ export class Http1Client implements Exchange.Outbound {
   #endedIn(attempt: Exchange.Attempt): void {
     if (this.#decoder.end()?._tag === "End") return this.#endedWhole(attempt)
     const left = this.#decoder.left().toString("latin1", 0, protocol.length)
-    if (this.#answered || !protocol.startsWith(left)) return this.#fail(this.#answered ? cut : noHttp)
-    this.#fail(this.#isKept && left === "" ? keptCut : cut)
+    this.#fail(this.#answered || protocol.startsWith(left) ? this.#lost() : noHttp)
+  }
+
+  /** Whether whoever is there had closed it already can not be told: an end and a reset say the same. */
+  #lost(): Exchange.Failure {
+    return this.#isKept && !this.#answered && this.#decoder.left().length === 0 ? keptCut : cut
   }
 
   /** An answer that lasts until the end of the connection, or a tunnel. */
@@ -273,7 +277,7 @@ export class Http1Client implements Exchange.Outbound {
     if (this.#over || (this.#peerEnded && this.#paused)) return
     const { errored } = this.side.socket
     this.#fail(
-      TunnelStream.wasUnseen(errored) ? { _tag: "NotConnected", timedOut: false, why: errored.message } : cut
+      TunnelStream.wasUnseen(errored) ? { _tag: "NotConnected", timedOut: false, why: errored.message } : this.#lost()
     )
   }
 }
