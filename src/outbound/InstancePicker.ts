@@ -13,6 +13,7 @@
 import { Equal } from "effect"
 import * as LoadBalancer from "../balance/LoadBalancer.ts"
 import * as OutlierDetection from "../balance/OutlierDetection.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import type * as Destination from "./Destination.ts"
 import * as DestinationStatus from "./DestinationStatus.ts"
 import type * as Tried from "./Tried.ts"
@@ -60,13 +61,15 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
   let balancer: LoadBalancer.Policy | undefined
   const isStrict = options.ejection === "strict"
 
-  const makeTarget = (balancer: LoadBalancer.Policy, now: number) =>
+  const makeTarget = ({ peer }: TcpRoute.Target, balancer: LoadBalancer.Policy, now: number) =>
     TargetPicker.make({
       ...options,
       balancer,
       outliers: OutlierDetection.make({
         ...OutlierDetection.defaults,
         ...options.outliers,
+        // Health says nothing of what the config entries of the peer make of its service (`agent/xds/clusters.go`).
+        ...(peer === undefined ? {} : { maxEjectionPercent: 100 }),
         leastEjected: isStrict ? 0 : 1
       }, now),
       total
@@ -79,13 +82,13 @@ export const make = <R>(options: Options<R>): InstancePicker<R> => {
     const wanted = options.balancer ?? next.route.balancing?.policy ?? LoadBalancer.roundRobin
     const isSamePolicy = Equal.equals(balancer, wanted)
     balancer = wanted
-    const ids = new Set(next.targets.map(({ target }) => target.id))
+    const wantedTargets = new Map(next.targets.map(({ target }) => [target.id, target]))
     for (const [id, target] of targets) {
-      if (ids.has(id) && isSamePolicy) continue
+      if (wantedTargets.has(id) && isSamePolicy) continue
       targets.delete(id)
       target.retire()
     }
-    for (const id of ids) if (!targets.has(id)) targets.set(id, makeTarget(wanted, now))
+    for (const [id, target] of wantedTargets) if (!targets.has(id)) targets.set(id, makeTarget(target, wanted, now))
   }
 
   const pickWithout = (

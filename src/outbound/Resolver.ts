@@ -13,6 +13,7 @@
  */
 import { Cause, Clock, Duration, Effect, Equal, Hash, Result, type Scope, Stream } from "effect"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import type * as OutlierDetection from "../balance/OutlierDetection.ts"
 import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as DiscoveryChains from "../watch/DiscoveryChains.ts"
 import * as Endpoints from "../watch/Endpoints.ts"
@@ -40,15 +41,20 @@ export class Resolver implements Equal.Equal {
   readonly followChain:
     | Effect.Effect<Watched.Watched<DiscoveryChain.Chain> | undefined, never, Sources | Scope.Scope>
     | undefined
+  /** When an instance is left out by those who connect. */
+  readonly passiveHealthCheck: Partial<OutlierDetection.Options>
 
   constructor(
-    options: Pick<Resolver, "name" | "key" | "patienceMillis" | "follow"> & Partial<Pick<Resolver, "followChain">>
+    options:
+      & Pick<Resolver, "name" | "key" | "patienceMillis" | "follow">
+      & Partial<Pick<Resolver, "followChain" | "passiveHealthCheck">>
   ) {
     this.name = options.name
     this.key = options.key
     this.patienceMillis = options.patienceMillis
     this.follow = options.follow
     this.followChain = options.followChain
+    this.passiveHealthCheck = options.passiveHealthCheck ?? {}
   }
   [Equal.symbol](that: Equal.Equal): boolean {
     return that instanceof Resolver && that.key === this.key
@@ -78,18 +84,21 @@ export interface ServiceOptions {
   readonly gateway?: TcpRoute.GatewaySetting | undefined
   /** The service is one that this peered cluster exports to ours; a datacenter and subsets it does not have. Default: our own. */
   readonly peer?: string | undefined
+  /** For connections. Default: five failures in a row, as Envoy has it. */
+  readonly passiveHealthCheck?: Partial<OutlierDetection.Options> | undefined
 }
 
 /** For the first answer, and for connecting where no setting says how long that may take. */
 const defaultMillis = 5000
 
 export const service = (name: string, options: ServiceOptions = {}): Resolver => {
-  const { connectTimeoutMillis, datacenter, gateway, peer, subset } = options
+  const { connectTimeoutMillis, datacenter, gateway, passiveHealthCheck = {}, peer, subset } = options
   const request = { service: name, datacenter, connectTimeoutMillis, gateway, peer }
   return new Resolver({
     name,
-    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis, gateway, peer),
+    key: keyOf("service", name, datacenter, subset, connectTimeoutMillis, gateway, peer, passiveHealthCheck),
     patienceMillis: connectTimeoutMillis ?? defaultMillis,
+    passiveHealthCheck,
     // A subset that the caller names is past all routes.
     followChain: subset !== undefined ? undefined : Effect.gen(function*() {
       const { watchChain } = yield* DiscoveryChains.DiscoveryChains
@@ -111,20 +120,23 @@ export const service = (name: string, options: ServiceOptions = {}): Resolver =>
   })
 }
 
-export interface QueryOptions extends Omit<PreparedQueries.Request, "query"> {
+export interface QueryOptions
+  extends Omit<PreparedQueries.Request, "query">, Pick<ServiceOptions, "passiveHealthCheck">
+{
   /** For TCP and TLS. Default: 5 seconds. */
   readonly connectTimeoutMillis?: number | undefined
 }
 
 /** By name or id. An instance is called only as the service that the query found there. */
 export const query = (nameOrId: string, options: QueryOptions = {}): Resolver => {
-  const { connectTimeoutMillis = defaultMillis, datacenter, interval } = options
+  const { connectTimeoutMillis = defaultMillis, datacenter, interval, passiveHealthCheck = {} } = options
   const name = `${nameOrId}.query`
   const every = interval === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(interval))
   return new Resolver({
     name,
-    key: keyOf("query", nameOrId, datacenter, every, connectTimeoutMillis),
+    key: keyOf("query", nameOrId, datacenter, every, connectTimeoutMillis, passiveHealthCheck),
     patienceMillis: connectTimeoutMillis,
+    passiveHealthCheck,
     follow: Effect.gen(function*() {
       const queries = yield* PreparedQueries.PreparedQueries
       const found = yield* queries.watch({ query: nameOrId, datacenter, interval })

@@ -18,7 +18,9 @@ import type * as Resolver from "./Resolver.ts"
 import * as Tried from "./Tried.ts"
 
 /** What is called, and how its instances are found out. */
-export interface Followed<R> extends Pick<Resolver.Resolver, "name" | "patienceMillis"> {
+export interface Followed<R>
+  extends Pick<Resolver.Resolver, "name" | "patienceMillis">, Partial<Pick<Resolver.Resolver, "passiveHealthCheck">>
+{
   readonly follow: Effect.Effect<DestinationWatch.DestinationWatch, never, R | Scope.Scope>
 }
 
@@ -40,11 +42,15 @@ export type Open<C extends Splice.Side> = (
 
 /** Follows the instances in the scope. */
 export const make = Effect.fnUntraced(function*<R = Resolver.Sources>(
-  { follow, name, patienceMillis }: Followed<R>
+  { follow, name, passiveHealthCheck, patienceMillis }: Followed<R>
 ): Effect.fn.Return<TcpUpstream, never, R | Scope.Scope> {
   const watch = yield* follow
   const ejected = yield* Ejections.make(name, "connections")
-  const pool = InstancePicker.make<void>({ open: Function.constVoid, retire: Function.constVoid })
+  const pool = InstancePicker.make<void>({
+    open: Function.constVoid,
+    retire: Function.constVoid,
+    outliers: passiveHealthCheck
+  })
 
   const current = () => Destination.known(watch.latest())
 

@@ -1,6 +1,6 @@
 /** From the local application to one upstream of the sidecar. */
 import type { Socket } from "node:net"
-import { Effect, Iterable, type Scope } from "effect"
+import { Effect, Equal, Iterable, type Scope } from "effect"
 import * as Destination from "../outbound/Destination.ts"
 import type * as DialError from "../outbound/DialError.ts"
 import * as Forwarder from "../outbound/Forwarder.ts"
@@ -75,7 +75,8 @@ export const make = Effect.fnUntraced(function*(
         const before = current
         current = next
         setLasting(lastingOf(next))
-        return next.connectTimeoutMillis === before.connectTimeoutMillis ? Effect.void : redirect(resolverOf(next))
+        const [to, from] = [resolverOf(next), resolverOf(before)]
+        return Equal.equals(to, from) ? Effect.void : redirect(to)
       })
   }
 })

@@ -254,4 +254,17 @@ describe("InstancePicker", () => {
     pick({ ...after, route: { ...after.route, balancing: { policy: LoadBalancer.random, hashBy: [] } } })
     assert.deepStrictEqual([opened.length, retired.length], [4, 2])
   })
+
+  it("leaves a peer out as a whole, where its only gateway fails", () => {
+    const peered = { ...far, peer: "east" }
+    const list = [Mesh.endpoint(1)]
+    const picked = (target: TcpRoute.Target) => {
+      const { pick } = make({ ejection: "strict" })
+      const to = destination([target, list], [near, [Mesh.endpoint(2)]])
+      for (let failure = 0; failure < 5; failure++) pick(to)!.report(false, 0, 0)
+      return pick(to)!.target
+    }
+    assert.strictEqual(picked(peered), near)
+    assert.strictEqual(picked(far), far)
+  })
 })

@@ -59,6 +59,21 @@ describe("TcpUpstream", () => {
       assert.sameMembers(tried, ["192.0.2.1:1", "192.0.2.1:2"])
     }))
 
+  it.effect("ejects as the passive health check of its resolver says", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* Mesh.discovery({})
+      const instance = { address: { host: "192.0.2.1", port: 1 }, expected: "api" }
+      const { connect } = yield* Effect.provide(
+        TcpUpstream.make({
+          ...Resolver.fixed([instance], { connectTimeoutMillis }),
+          passiveHealthCheck: { maxFailures: 2 }
+        }),
+        layer
+      )
+      yield* Effect.repeat(Effect.exit(connect(() => refused)), { times: 1 })
+      assert.strictEqual(yield* ejections, 1)
+    }))
+
   it.effect("ejects after five failures in a row, not after five with a success in between", () =>
     Effect.gen(function*() {
       let answer: ReturnType<TcpUpstream.Open<Connect.Connection>> = refused
