@@ -17,6 +17,7 @@ import * as Intentions from "../watch/Intentions.ts"
 import * as JwtProviders from "../watch/JwtProviders.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as MeshDefaults from "../watch/MeshDefaults.ts"
+import * as PeerBundles from "../watch/PeerBundles.ts"
 import * as PreparedQueries from "../watch/PreparedQueries.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
@@ -57,6 +58,11 @@ export const layer = (fed: Fed, options: Options = {}): Layer.Layer<Mesh.Mesh, W
           JwtProviders.JwtProviders,
           Watched.map(fed, "the token providers", ({ policy }) => policy.providers)
         ),
+        Layer.succeed(PeerBundles.PeerBundles, {
+          bundles: Watched.map(fed, "the trust bundles of peers", ({ peers }) => peers),
+          latest: () => fed.latest()?.peers ?? new Map(),
+          want: Effect.void
+        }),
         Layer.succeed(MeshDefaults.MeshDefaults, Watched.map(fed, "the mesh entry", ({ defaults }) => defaults))
       )
     ),

@@ -93,14 +93,20 @@ export const ofPeerings = (peerings: ReadonlyArray<PeeringApi.Peering>): Bundles
   new Map(
     peerings.flatMap(({ Name, PeerCAPems, State }) => {
       if (State === "DELETING" || State === "TERMINATED") return []
-      const roots = PeerCAPems.flatMap((pem, position) => rootOf(pem, Name, position))
-      const [first, ...rest] = roots
-      return first === undefined || roots.length < PeerCAPems.length ||
-          rest.some(({ trustDomain }) => trustDomain !== first.trustDomain)
-        ? []
-        : [[Name, { trustDomain: first.trustDomain, roots: [first.root, ...rest.map(({ root }) => root)] }] as const]
+      const bundle = bundleOf(Name, PeerCAPems)
+      return bundle === undefined ? [] : [[Name, bundle] as const]
     })
   )
+
+/** Of the peer of this name. Undefined: its roots are of several trust domains, or of none. */
+export const bundleOf = (name: string, pems: ReadonlyArray<string>): TrustBundle.TrustBundle | undefined => {
+  const roots = pems.flatMap((pem, position) => rootOf(pem, name, position))
+  const [first, ...rest] = roots
+  return first === undefined || roots.length < pems.length ||
+      rest.some(({ trustDomain }) => trustDomain !== first.trustDomain)
+    ? undefined
+    : { trustDomain: first.trustDomain, roots: [first.root, ...rest.map(({ root }) => root)] }
+}
 
 const rootOf = (
   pem: string,

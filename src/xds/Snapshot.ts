@@ -19,6 +19,13 @@ export interface Credentials {
   readonly roots: string
 }
 
+/** A cluster with authorities of its own. */
+export interface Peer {
+  readonly trustDomain: string
+  /** All its roots, PEM. */
+  readonly roots: string
+}
+
 /** A service that is called, through a listener of its own. */
 export interface Upstream {
   readonly settings: Proxy.Upstream
@@ -26,6 +33,8 @@ export interface Upstream {
   readonly chain: DiscoveryChain.Chain
   /** Instances of each target, or the gateways that lead there, by the target's id. */
   readonly endpoints: ReadonlyMap<string, ReadonlyArray<Endpoints.Endpoint>>
+  /** Who answers at each target in a peer, as URIs, by the target's id. All others are named by their targets. */
+  readonly identities: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
 /** The sidecar of a service. */
@@ -48,6 +57,8 @@ export interface Sidecar {
   /** By name. */
   readonly jwtProviders: ReadonlyMap<string, JwtProvider>
   readonly mesh: Mesh | undefined
+  /** By our name of it. */
+  readonly peers: ReadonlyMap<string, Peer>
   readonly upstreams: ReadonlyArray<Upstream>
 }
 

@@ -66,15 +66,15 @@ const memory = (): Memory => {
 
 const sidecar = (snapshot: Snapshot.Sidecar, memory: Memory): Messages =>
   memory.round((keep) => {
-    const { credentials, intentions, jwtProviders, mesh, proxy } = snapshot
+    const { credentials, intentions, jwtProviders, mesh, peers, proxy } = snapshot
     const logs = keep("logs", [proxy.AccessLogs], () => Logs.make(proxy.AccessLogs))
     const own = [proxy, snapshot.address, snapshot.port]
     const policy = [intentions, jwtProviders, snapshot.defaultPolicy]
     const upstreams = snapshot.upstreams.map((upstream) => {
-      const { chain, endpoints, settings } = upstream
+      const { chain, endpoints, identities, settings } = upstream
       const id = Names.ofUpstream(settings)
       return {
-        clusters: keep(`clusters ${id}`, [chain, settings, credentials, mesh], () =>
+        clusters: keep(`clusters ${id}`, [chain, settings, credentials, mesh, peers, identities], () =>
           UpstreamCluster.make(snapshot, upstream)),
         listener: keep(`listener ${id} ${settings.LocalBindPort} ${settings.LocalBindSocketPath}`, [
           chain,
@@ -96,7 +96,7 @@ const sidecar = (snapshot: Snapshot.Sidecar, memory: Memory): Messages =>
       ],
       assignments: upstreams.flatMap(({ assignments }) => assignments),
       listeners: [
-        keep("public", [...own, ...policy, credentials, mesh, logs], () => PublicListener.make(snapshot)),
+        keep("public", [...own, ...policy, credentials, mesh, peers, logs], () => PublicListener.make(snapshot)),
         ...keep("exposed", [...own, logs, snapshot.agentAddress], () => ExposedListeners.listeners(snapshot)),
         ...upstreams.flatMap(({ listener }) => listener === undefined ? [] : [listener])
       ],

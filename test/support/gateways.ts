@@ -200,15 +200,28 @@ export const two = Effect.gen(function*() {
   const { agents, wan } = yield* Datacenters.make({ datacenters: ["dc1", "dc2"], port: 0 })
   const dc1 = yield* datacenter(agents[0].address, "dc1")
   const dc2 = yield* datacenter(agents[1]!.address, "dc2")
-  return { dc1, dc2, wan, sni: nameIn(yield* dc1.trustDomain) }
+  return { dc1, dc2, wan, rotate: agents[0].rotateRoots, sni: nameIn(yield* dc1.trustDomain) }
 })
 
 /** `dc1`, and a cluster beside it with a trust domain of its own: each is a peer of the other, by the name of its datacenter. */
 export const peers = Effect.gen(function*() {
-  const { agents, peers, wan } = yield* Datacenters.make({ datacenters: ["dc1"], peers: ["east"], port: 0 })
+  const { agents, peers, wan } = yield* Datacenters.make({
+    datacenters: ["dc1"],
+    peers: ["east"],
+    port: 0,
+    grpcPort: 0
+  })
   const dc1 = yield* datacenter(agents[0].address, "dc1")
   const east = yield* datacenter(peers[0]!.address, "east")
-  return { dc1, east, wan, rotate: peers[0]!.rotateRoots, rotateOurs: agents[0].rotateRoots }
+  return {
+    dc1,
+    east,
+    wan,
+    rotate: peers[0]!.rotateRoots,
+    rotateOurs: agents[0].rotateRoots,
+    /** Where each tells Envoys what to do. */
+    grpc: { dc1: `127.0.0.1:${agents[0].grpcPort}`, east: `127.0.0.1:${peers[0]!.grpcPort}` }
+  }
 })
 
 export const one = Effect.gen(function*() {

@@ -21,6 +21,8 @@ export interface Shared {
   readonly instances: (target: DiscoveryChain.Target) => ReadonlyArray<Endpoints.Endpoint>
   /** Of a datacenter, as they are reached from this one. */
   readonly gateways: (datacenter: string) => ReadonlyArray<Endpoints.Endpoint>
+  /** The list before of this key, where it is equal. */
+  readonly same: (key: string, found: ReadonlyArray<Endpoints.Endpoint>) => ReadonlyArray<Endpoints.Endpoint>
 }
 
 interface Kept<A> {
@@ -46,6 +48,13 @@ export const make = (state: AgentState.AgentState): Shared => {
     const value = read()
     const kept = known !== undefined && Equal.equals(known.value, value) ? known.value : value
     instances.set(key, { index, value: kept })
+    return kept
+  }
+
+  const same: Shared["same"] = (key, found) => {
+    const before = mates.get(key)
+    const kept = before !== undefined && Equal.equals(before, found) ? before : found
+    mates.set(key, kept)
     return kept
   }
 
@@ -87,15 +96,14 @@ export const make = (state: AgentState.AgentState): Shared => {
           )
       )
     },
-    gateways: (datacenter) => {
-      const found = (gateways.all()[datacenter] ?? []).flatMap((entry) =>
-        Endpoints.toEndpoint(entry, { onlyPassing: false }, settings.datacenter)
-      )
-      const before = mates.get(datacenter)
-      const kept = before !== undefined && Equal.equals(before, found) ? before : found
-      mates.set(datacenter, kept)
-      return kept
-    }
+    gateways: (datacenter) =>
+      same(
+        `gateways ${datacenter}`,
+        (gateways.all()[datacenter] ?? []).flatMap((entry) =>
+          Endpoints.toEndpoint(entry, { onlyPassing: false }, settings.datacenter)
+        )
+      ),
+    same
   }
 }
 

@@ -4,7 +4,9 @@ import * as GoWeak from "../../consul/GoWeak.ts"
 import type * as AgentService from "../../consul/AgentService.ts"
 import type * as CertificateAuthority from "../../consul/CertificateAuthority.ts"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
+import type * as PeeringApi from "../../consul/PeeringApi.ts"
 import type * as Proxy from "../../consul/Proxy.ts"
+import * as PeerBundles from "../../watch/PeerBundles.ts"
 import type * as Snapshot from "../../xds/Snapshot.ts"
 import type * as AgentState from "../AgentState.ts"
 import * as EntrySet from "../chain/EntrySet.ts"
@@ -13,6 +15,7 @@ import * as IntentionView from "../IntentionView.ts"
 import * as LocalServices from "../LocalServices.ts"
 import * as MergeProxy from "../MergeProxy.ts"
 import type * as Store from "../Store.ts"
+import * as PeeredUpstream from "./PeeredUpstream.ts"
 import * as Shared from "./Shared.ts"
 import type * as Stable from "./Stable.ts"
 
@@ -48,20 +51,31 @@ export const read = (
         LocalServices.topic(service.ID),
         "roots",
         `leaf:${name}`,
-        ...ConfigEntries.topics
+        ...ConfigEntries.topics,
+        ...state.peerings.topics
       ])
     ]
   ])
   const notes: Array<string> = []
+  const peers = stable.keep("peers", [JSON.stringify(state.peerings.list().map(asKnown))], () => peersOf(state))
   const upstreams = proxy.Upstreams.flatMap((settings, position) => {
-    const made = upstream(state, shared, settings, topics)
+    const made = upstream({ state, shared, peers, topics }, settings)
     if (typeof made === "string") {
       notes.push(made)
       return []
     }
     // The same objects as before where nothing about it has changed.
-    const { chain, endpoints, settings: own } = made
-    return [stable.keep(`upstream ${position}`, [own, chain, ...endpoints.values()], () => made)]
+    const { endpoints, settings: own } = made
+    const chain = stable.keep(`chain ${position}`, [made.chain], () => made.chain)
+    const said = JSON.stringify([...made.identities])
+    const identities = stable.keep(`identities ${position}`, [said], () => made.identities)
+    return [
+      stable.keep(
+        `upstream ${position}`,
+        [own, chain, identities, ...endpoints.values()],
+        () => ({ ...made, chain, identities })
+      )
+    ]
   })
   return {
     snapshot: {
@@ -87,12 +101,23 @@ export const read = (
         () => new Map(EntrySet.ofKind(entries, "jwt-provider").map((entry) => [entry.Name, entry]))
       ),
       mesh: stable.keep("mesh", [entries], () => EntrySet.mesh(entries)),
+      peers,
       upstreams
     },
     waitFor: Array.from(topics, ([datacenter, topics]) => ({ datacenter, topics: [...topics] })),
     notes: [...notes, ...unserved(proxy, entries)]
   }
 }
+
+const asKnown = ({ Name, PeerCAPems, State }: PeeringApi.Peering) => [Name, State, ...PeerCAPems]
+
+const peersOf = (state: AgentState.AgentState): Snapshot.Sidecar["peers"] =>
+  new Map(
+    Array.from(PeerBundles.ofPeerings(state.peerings.list()), ([name, { roots, trustDomain }]) => [
+      name,
+      { trustDomain, roots: roots.map(({ certificate }) => certificate.pem).join("") }
+    ])
+  )
 
 /** What would change the configuration of an Envoy, and does not here. */
 const unserved = (proxy: Proxy.Proxy, entries: EntrySet.EntrySet): ReadonlyArray<string> => {
@@ -109,38 +134,46 @@ const unserved = (proxy: Proxy.Proxy, entries: EntrySet.EntrySet): ReadonlyArray
 
 type Topics = Map<string, Set<Store.Topic>>
 
+interface Sources {
+  readonly state: AgentState.AgentState
+  readonly shared: Shared.Shared
+  readonly peers: Snapshot.Sidecar["peers"]
+  readonly topics: Topics
+}
+
 /** A text says why there is none. */
-const upstream = (
-  state: AgentState.AgentState,
-  shared: Shared.Shared,
-  settings: Proxy.Upstream,
-  topics: Topics
-): Snapshot.Upstream | string => {
+const upstream = (sources: Sources, settings: Proxy.Upstream): Snapshot.Upstream | string => {
+  const { peers, shared, state } = sources
   const { CentrallyConfigured, DestinationName, DestinationPeer, DestinationType } = settings
   if (DestinationType === "prepared_query") return `the upstream ${DestinationName}: it is a prepared query`
-  if (DestinationPeer !== "") return `the upstream ${DestinationName}: it is in the peer ${DestinationPeer}`
   if (CentrallyConfigured) return `the upstream ${DestinationName}: it has no listener of its own`
-  const chain = shared.chain(
-    DestinationName,
-    settings.Datacenter || state.settings.datacenter,
-    overridesOf(settings)
-  )
-  if (Result.isFailure(chain)) return `the upstream ${DestinationName}: ${chain.failure}`
+  if (DestinationPeer !== "" && !peers.has(DestinationPeer)) {
+    return `the upstream ${DestinationName}: no root certificate of the peer ${DestinationPeer} is known`
+  }
+  const compiled = DestinationPeer === ""
+    ? shared.chain(DestinationName, settings.Datacenter || state.settings.datacenter, overridesOf(settings))
+    : Result.succeed(PeeredUpstream.chain(state, DestinationName, DestinationPeer, overridesOf(settings)))
+  if (Result.isFailure(compiled)) return `the upstream ${DestinationName}: ${compiled.failure}`
+  const { chain, found } = PeeredUpstream.withPeers(state, peers, compiled.success)
   return {
     settings,
-    chain: chain.success,
+    chain,
+    identities: new Map([...found].map(([id, list]) => [id, PeeredUpstream.identities(list)])),
     endpoints: new Map(
-      Object.values(chain.success.Targets).map((target) => [target.ID, endpoints(state, shared, target, topics)])
+      Object.values(chain.Targets).map((target) => [
+        target.ID,
+        target.Peer === ""
+          ? endpoints(sources, target)
+          : shared.same(`peered ${target.Name}`, found.get(target.ID) ?? [])
+      ])
     )
   }
 }
 
 /** The instances themselves, or the gateways on the way to them. */
 const endpoints = (
-  state: AgentState.AgentState,
-  shared: Shared.Shared,
-  target: DiscoveryChain.Target,
-  topics: Topics
+  { shared, state, topics }: Sources,
+  target: DiscoveryChain.Target
 ): ReturnType<Shared.Shared["instances"]> => {
   const home = state.settings.datacenter
   const there = target.Datacenter || home

@@ -10,6 +10,8 @@ export interface Options {
   readonly service: string
   readonly protocol: string
   readonly datacenter: string
+  /** Of our own mesh: who answers in another one is of a peer, which is called by its trust domain. */
+  readonly trustDomain: string
   /** By name. One that is not there has no instances. */
   readonly clusters: ReadonlyMap<string, Cluster.Cluster>
 }
@@ -37,7 +39,7 @@ export const ofRoutes = ({ routes }: Routes.Routes, options: Options): Discovery
   }))))
 }
 
-const make = ({ clusters, datacenter, protocol, service }: Options) => {
+const make = ({ clusters, datacenter, protocol, service, trustDomain }: Options) => {
   const nodes: Record<string, DiscoveryChain.Node> = {}
   const targets: Record<string, DiscoveryChain.Target> = {}
 
@@ -47,7 +49,7 @@ const make = ({ clusters, datacenter, protocol, service }: Options) => {
     return name
   }
   const target = (name: string): string => {
-    targets[name] ??= toTarget(name, clusters.get(name), datacenter)
+    targets[name] ??= toTarget(name, clusters.get(name), datacenter, trustDomain)
     return name
   }
   const resolver = (name: string, hashPolicies: ReadonlyArray<Schema.JsonObject>): string => {
@@ -94,7 +96,8 @@ const make = ({ clusters, datacenter, protocol, service }: Options) => {
 const toTarget = (
   name: string,
   cluster: Cluster.Cluster | undefined,
-  datacenter: string
+  datacenter: string,
+  trustDomain: string
 ): DiscoveryChain.Target => {
   const [first] = cluster?.tls?.identities ?? []
   return {
@@ -104,8 +107,7 @@ const toTarget = (
     Namespace: first?.namespace ?? "default",
     Partition: first?.partition ?? "default",
     Datacenter: first?.datacenter ?? datacenter,
-    // Peers of the mesh have other authorities, which are told with the cluster.
-    Peer: "",
+    Peer: first === undefined || first.trustDomain === trustDomain ? "" : first.trustDomain,
     MeshGateway: { Mode: "" },
     Subset: { Filter: "", OnlyPassing: false },
     TransparentProxy: {},

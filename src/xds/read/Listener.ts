@@ -27,6 +27,8 @@ export interface Called {
   readonly service: string
   readonly query: boolean
   readonly datacenter: string | undefined
+  /** The peered cluster that it is in, by our name of it. */
+  readonly peer: string | undefined
 }
 
 /** Undefined: it can not be served at all. */
@@ -79,12 +81,15 @@ const kindOf = (fields: Fields.Fields, name: string, bind: Addresses.Address): K
   const [service = rest, search = ""] = rest.split("?", 2)
   const parameters = new URLSearchParams(search)
   const datacenter = parameters.get("dc") ?? undefined
+  const peer = parameters.get("peer") ?? undefined
   parameters.delete("dc")
+  parameters.delete("peer")
   const others = parameters.toString()
   return {
     _tag: "Upstream",
     service: others === "" ? service : `${service}?${others}`,
     query,
-    datacenter
+    datacenter,
+    peer
   }
 }

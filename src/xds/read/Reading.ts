@@ -8,17 +8,21 @@ import { Result } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
 import type * as SpiffeId from "../../identity/SpiffeId.ts"
 import type * as MeshDefaults from "../../watch/MeshDefaults.ts"
+import type * as PeerBundles from "../../watch/PeerBundles.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Chain from "./Chain.ts"
 import * as Identity from "./Identity.ts"
 import * as Instances from "./Instances.ts"
 import type * as Listener from "./Listener.ts"
+import * as Peers from "./Peers.ts"
 import * as Policy from "./Policy.ts"
 import * as Registration from "./Registration.ts"
 import type * as State from "./State.ts"
 
 export interface Reading {
   readonly identity: Identity.Identity
+  /** Whom peers trust, by their trust domain. */
+  readonly peers: PeerBundles.Bundles
   readonly policy: Policy.Policy
   readonly defaults: MeshDefaults.Defaults
   readonly registration: ProxyRegistration.Registration
@@ -32,16 +36,18 @@ export interface Reading {
 
 /** Of what is called: a service, or a prepared query. */
 export const keyOf = (
-  { datacenter, query, service }: {
+  { datacenter, peer, query, service }: {
     readonly service: string
     readonly datacenter?: string | undefined
+    readonly peer?: string | undefined
     readonly query?: boolean
   }
-): string => JSON.stringify([service, datacenter ?? null, query ?? false])
+): string => JSON.stringify([service, datacenter ?? null, peer ?? null, query ?? false])
 
 /** Undefined until there is a public listener with certificates. What has not changed is the same value as before. */
 export const make = (proxyId: string): (state: State.State) => Reading | undefined => {
   const instances = Instances.make()
+  const bundles = Peers.make()
   const identify = remember(Identity.of)
   let before: { readonly state: State.State; readonly reading: Kept } | undefined
   return (state) => {
@@ -56,10 +62,12 @@ export const make = (proxyId: string): (state: State.State) => Reading | undefin
       before.state.closed === state.closed
     const shape = settled ? before!.reading : shapeOf(state, listener, identity, proxyId, before?.reading)
     const { trustDomain } = identity.roots
+    const peers = bundles(trustDomain, [listener, ...state.clusters.values()])
     const reading: Kept = {
       ...shape,
       identity,
-      instances: (cluster) => instances(state, cluster, trustDomain),
+      peers,
+      instances: (cluster) => instances(state, cluster, trustDomain, peers),
       flaws: [
         ...[...state.flaws.values()].flat(),
         ...shape.policy.flaws,
@@ -67,7 +75,7 @@ export const make = (proxyId: string): (state: State.State) => Reading | undefin
           ? [`the certificates of ${listener.name}: ${identified.failure}`]
           : []),
         ...[...state.clusters.keys()].flatMap((name) =>
-          name === "local_app" || isAside(state, name) ? [] : instances(state, name, trustDomain).flaw ?? []
+          name === "local_app" || isAside(state, name) ? [] : instances(state, name, trustDomain, peers).flaw ?? []
         )
       ]
     }
@@ -95,7 +103,7 @@ const shapeOf = (
     ...policyOf(state, listener, own, before),
     defaults: same(listener.defaults, before?.defaults),
     registration: same(Registration.of(state, listener, own, proxyId), before?.registration),
-    chains: chainsOf(state, own.datacenter, before)
+    chains: chainsOf(state, own, before)
   }
 }
 
@@ -132,14 +140,14 @@ const isAside = ({ clusters }: State.State, name: string): boolean =>
 
 const chainsOf = (
   { clusters, listeners, routes }: State.State,
-  datacenter: string,
+  { datacenter, trustDomain }: SpiffeId.Service,
   before: Reading | undefined
 ): ReadonlyMap<string, DiscoveryChain.Chain> => {
   const chains = new Map<string, DiscoveryChain.Chain>()
   for (const { kind, protocol, to } of listeners.values()) {
     if (kind._tag !== "Upstream") continue
     const key = keyOf(kind)
-    const options = { service: kind.service, protocol, datacenter, clusters }
+    const options = { service: kind.service, protocol, datacenter, trustDomain, clusters }
     const found = to._tag === "Named" ? routes.get(to.name) : to._tag === "Routes" ? to.routes : undefined
     const chain = to._tag === "Cluster"
       ? Chain.ofCluster(to.cluster, options)

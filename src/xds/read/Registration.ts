@@ -100,14 +100,19 @@ const exactPath = (match: unknown): string | undefined => {
 const upstreamOf = (
   state: State.State,
   listener: Listener.Listener,
-  { datacenter, query, service }: Listener.Called
+  { datacenter, peer, query, service }: Listener.Called
 ): ProxyRegistration.Upstream => {
   const cluster = firstCluster(state, listener.to)
   return {
-    id: [query ? `${service}.query` : service, ...(datacenter === undefined ? [] : [datacenter])].join("@"),
+    id: [
+      query ? `${service}.query` : service,
+      ...(datacenter === undefined ? [] : [datacenter]),
+      ...(peer === undefined ? [] : [`peer:${peer}`])
+    ].join("@"),
     service,
     ...(query ? { query } : {}),
     datacenter,
+    ...(peer === undefined ? {} : { peer }),
     bind: listener.bind,
     connectTimeoutMillis: undefined,
     protocol: listener.protocol,

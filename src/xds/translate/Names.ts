@@ -6,9 +6,11 @@ export const localApp = "local_app"
 export const publicListener = "public_listener"
 
 /** An upstream in names of listeners, routes and statistics. */
-export const ofUpstream = ({ Datacenter, DestinationName, DestinationType }: Proxy.Upstream): string =>
+export const ofUpstream = (
+  { Datacenter, DestinationName, DestinationPeer, DestinationType }: Proxy.Upstream
+): string =>
   `${DestinationType === "prepared_query" ? "prepared_query:" : ""}${DestinationName}${
-    Datacenter === "" ? "" : `?dc=${Datacenter}`
+    DestinationPeer !== "" ? `?peer=${DestinationPeer}` : Datacenter === "" ? "" : `?dc=${Datacenter}`
   }`
 
 export const listener = (name: string, address: string, port: number): string => `${name}:${address}:${port}`
@@ -22,6 +24,10 @@ export const cluster = (chain: DiscoveryChain.Chain, target: DiscoveryChain.Targ
   const name = target.Name === "" ? target.SNI : target.Name
   return chain.CustomizationHash === "" ? name : `${chain.CustomizationHash}~${name}`
 }
+
+/** The cluster of a service of a peer. */
+export const ofPeered = ({ Namespace, Peer, Service }: DiscoveryChain.Target, trustDomain: string): string =>
+  `${Service}.${Namespace || "default"}.${Peer}.external.${trustDomain}`
 
 /** One of the clusters that stand in for each other, behind the aggregate one that has the name itself. */
 export const failoverTarget = (position: number, cluster: string): string => `failover-target~${position}~${cluster}`

@@ -2,14 +2,23 @@
 import * as SpiffeId from "../../identity/SpiffeId.ts"
 import * as Intention from "../../intention/Intention.ts"
 import type { Message } from "../proto/Messages.ts"
+import type * as Snapshot from "../Snapshot.ts"
 import * as Values from "./Values.ts"
 
 export type Principal = Message<"rbac.Principal">
 
-/** A service of this mesh, or `*`. */
+/** A service, or `*`: of this mesh, or of a peer. */
 export interface Source {
+  readonly trustDomain: string
   readonly name: string
   readonly namespace: string
+}
+
+/** Whom intentions can be about. */
+export interface Callers {
+  readonly trustDomain: string
+  readonly peers: ReadonlyMap<string, Pick<Snapshot.Peer, "trustDomain">>
+  readonly intentions: ReadonlyArray<Intention.Intention>
 }
 
 export interface Rule {
@@ -23,38 +32,48 @@ export interface Rule {
 }
 
 /**
- * The rules in the order in which they decide, each with the sources that are decided before it. Callers of peers are not
- * among them: their trust bundles are not known here.
+ * The rules in the order in which they decide, each with the sources that are decided before it. Callers of a peer of which nothing is
+ * known are not among them: no certificate of theirs is taken. For all others of peers what holds by default does not: they are denied.
  */
-export const rules = (intentions: ReadonlyArray<Intention.Intention>, isHttp: boolean): ReadonlyArray<Rule> => {
+export const rules = (
+  { intentions, peers, trustDomain }: Callers,
+  isHttp: boolean
+): ReadonlyArray<Rule> => {
   const made: Array<Rule> = []
-  for (const intention of intentions.filter(({ SourcePeer }) => !SourcePeer).toSorted(Intention.compare)) {
-    const source: Source = { name: intention.SourceName, namespace: intention.SourceNS }
+  const add = (source: Source, verdict: Verdict) => {
     // The first one about a source decides.
-    if (made.some((rule) => rule.source.name === source.name && rule.source.namespace === source.namespace)) continue
+    if (made.some((rule) => covers(rule.source, source) && covers(source, rule.source))) return
     const except = made.map((rule) => rule.source).filter((earlier) => covers(source, earlier))
-    made.push({ source, except, ...verdict(intention, isHttp) })
+    made.push({ source, except, ...verdict })
   }
+  for (const intention of intentions.toSorted(Intention.compare)) {
+    const { SourceName, SourceNS, SourcePeer } = intention
+    const domain = SourcePeer ? peers.get(SourcePeer)?.trustDomain : trustDomain
+    if (domain === undefined) continue
+    add({ trustDomain: domain, name: SourceName, namespace: SourceNS }, verdict(intention, isHttp))
+  }
+  for (const { trustDomain } of peers.values()) add({ trustDomain, name: "*", namespace: "*" }, denied)
   return made
 }
 
+type Verdict = Pick<Rule, "action" | "permissions" | "jwt">
+
+const denied: Verdict = { action: "deny", permissions: undefined, jwt: undefined }
+
 const covers = (wide: Source, narrow: Source): boolean =>
+  wide.trustDomain === narrow.trustDomain &&
   (wide.namespace === "*" || wide.namespace === narrow.namespace) && (wide.name === "*" || wide.name === narrow.name)
 
 /** Permissions need requests to judge. What is not understood denies. */
-const verdict = (
-  intention: Intention.Intention,
-  isHttp: boolean
-): Pick<Rule, "action" | "permissions" | "jwt"> => {
+const verdict = (intention: Intention.Intention, isHttp: boolean): Verdict => {
   const { Action, JWT, Permissions = [] } = intention
-  const deny = { action: "deny", permissions: undefined, jwt: undefined } as const
-  if (intention.SourceSamenessGroup !== undefined || !isClear(JWT)) return deny
+  if (intention.SourceSamenessGroup !== undefined || !isClear(JWT)) return denied
   if (Permissions.length === 0) {
     return Action === "allow" && (isHttp || (JWT?.Providers ?? []).length === 0)
       ? { action: "allow", permissions: undefined, jwt: JWT }
-      : deny
+      : denied
   }
-  return isHttp && Permissions.every(isUnderstood) ? { action: "allow", permissions: Permissions, jwt: JWT } : deny
+  return isHttp && Permissions.every(isUnderstood) ? { action: "allow", permissions: Permissions, jwt: JWT } : denied
 }
 
 const isClear = (jwt: Intention.JwtRequirement | undefined): boolean =>
@@ -71,15 +90,15 @@ const isUnderstood = ({ Action, HTTP, JWT, UnknownFields }: Intention.Permission
     matcher.UnknownFields === undefined && matcher.Name !== "" && Intention.headerKind(matcher) !== undefined
   )
 
-export const of = (trustDomain: string, { except, source }: Rule): Principal => {
-  const own = authenticated(trustDomain, source)
+export const of = ({ except, source }: Rule): Principal => {
+  const own = authenticated(source)
   return except.length === 0
     ? own
-    : { and_ids: { ids: [own, ...except.map((other) => ({ not_id: authenticated(trustDomain, other) }))] } }
+    : { and_ids: { ids: [own, ...except.map((other) => ({ not_id: authenticated(other) }))] } }
 }
 
 /** From any datacenter. */
-const authenticated = (trustDomain: string, { name, namespace }: Source): Principal => {
+const authenticated = ({ name, namespace, trustDomain }: Source): Principal => {
   const segment = (text: string) => text === "*" ? "[^/]+" : Values.escapeRegex(encoded(text))
   const regex = `^spiffe://${Values.escapeRegex(trustDomain)}/ns/${segment(namespace)}/dc/[^/]+/svc/${segment(name)}$`
   return { authenticated: { principal_name: { safe_regex: { regex } } } }

@@ -25,7 +25,7 @@ export const make = (snapshot: Snapshot.Sidecar): Message<"listener.Listener"> =
           ? [requests(snapshot, settings, logs)]
           : [Rbac.network(policy(snapshot)), bytes(logs)])
       ],
-      transport_socket: TlsContexts.downstream(snapshot.credentials, snapshot.mesh, protocol)
+      transport_socket: TlsContexts.downstream(snapshot.credentials, snapshot.peers, snapshot.mesh, protocol)
     }],
     traffic_direction: "INBOUND",
     connection_balance_config: settings.balanceConnections ? { exact_balance: {} } : undefined,
@@ -35,6 +35,7 @@ export const make = (snapshot: Snapshot.Sidecar): Message<"listener.Listener"> =
 
 const policy = (snapshot: Snapshot.Sidecar): Rbac.Options => ({
   trustDomain: snapshot.credentials.trustDomain,
+  peers: snapshot.peers,
   intentions: snapshot.intentions,
   defaultPolicy: snapshot.defaultPolicy,
   issuers: snapshot.jwtProviders

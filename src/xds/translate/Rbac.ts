@@ -2,16 +2,13 @@
  * Intentions as RBAC filters. Where the default is to allow, a filter says who is denied, else who is allowed: intentions that
  * repeat the default show only in what others leave to them (`agent/xds/rbac.go`).
  */
-import type * as Intention from "../../intention/Intention.ts"
 import { any } from "../proto/Encode.ts"
 import type { Message } from "../proto/Messages.ts"
 import * as Permissions from "./Permissions.ts"
 import * as Principals from "./Principals.ts"
 import * as Tokens from "./Tokens.ts"
 
-export interface Options {
-  readonly trustDomain: string
-  readonly intentions: ReadonlyArray<Intention.Intention>
+export interface Options extends Principals.Callers {
   readonly defaultPolicy: "allow" | "deny"
   readonly issuers: Tokens.Issuers
 }
@@ -33,8 +30,8 @@ const rules = (options: Options, isHttp: boolean): Message<"rbac.RBAC"> => {
   const policies: Record<string, Message<"rbac.Policy">> = {}
   const whole: Array<Message<"rbac.Principal">> = []
   let part = 0
-  for (const rule of Principals.rules(options.intentions, isHttp)) {
-    const principal = withToken(Principals.of(options.trustDomain, rule), rule, wanted, options.issuers)
+  for (const rule of Principals.rules(options, isHttp)) {
+    const principal = withToken(Principals.of(rule), rule, wanted, options.issuers)
     if (rule.permissions === undefined) {
       if (rule.action === wanted) whole.push(principal)
       continue

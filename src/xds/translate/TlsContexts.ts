@@ -9,38 +9,63 @@ import * as Values from "./Values.ts"
 /** For callers from the mesh: everybody with a certificate of it comes in, and is judged by filters. */
 export const downstream = (
   credentials: Snapshot.Credentials,
+  peers: ReadonlyMap<string, Snapshot.Peer>,
   mesh: Mesh | undefined,
   protocol: string
 ): Message<"core.TransportSocket"> => ({
   name: "tls",
   typed_config: any("tls.DownstreamTlsContext", {
     common_tls_context: {
-      ...common(credentials, mesh?.TLS?.Incoming, {}),
+      ...common(credentials, mesh?.TLS?.Incoming, callers(credentials, peers)),
       alpn_protocols: Values.isHttp2(protocol) ? ["h2", "http/1.1"] : protocol === "http" ? ["http/1.1"] : undefined
     },
     require_client_certificate: true
   })
 })
 
+/** Each authority is held to its own trust domain. */
+const callers = (
+  { roots, trustDomain }: Snapshot.Credentials,
+  peers: ReadonlyMap<string, Snapshot.Peer>
+): Message<"tls.CertificateValidationContext"> =>
+  peers.size === 0 ? trusted(roots) : {
+    custom_validator_config: {
+      name: "envoy.tls.cert_validator.spiffe",
+      typed_config: any("tls.SPIFFECertValidatorConfig", {
+        trust_domains: [{ trustDomain, roots }, ...peers.values()].map(({ roots, trustDomain }) => ({
+          name: trustDomain,
+          trust_bundle: { inline_string: roots }
+        }))
+      })
+    }
+  }
+
+const trusted = (roots: string): Message<"tls.CertificateValidationContext"> => ({
+  trusted_ca: { inline_string: roots }
+})
+
 export interface Callee {
   readonly service: string
   readonly datacenter: string
   readonly sni: string
+  /** In another cluster: whom it trusts, and who answers there. */
+  readonly peer: { readonly roots: string; readonly identities: ReadonlyArray<string> } | undefined
 }
 
 /** To a service: nobody else may answer. */
 export const upstream = (
   credentials: Snapshot.Credentials,
   mesh: Mesh | undefined,
-  { datacenter, service, sni }: Callee
+  { datacenter, peer, service, sni }: Callee
 ): Message<"core.TransportSocket"> => {
   const { trustDomain } = credentials
-  const exact = SpiffeId.format(SpiffeId.service({ trustDomain, datacenter, service }))
+  const identities = peer?.identities ?? [SpiffeId.format(SpiffeId.service({ trustDomain, datacenter, service }))]
   return {
     name: "tls",
     typed_config: any("tls.UpstreamTlsContext", {
       common_tls_context: common(credentials, mesh?.TLS?.Outgoing, {
-        match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact } }]
+        ...trusted(peer?.roots ?? credentials.roots),
+        match_typed_subject_alt_names: identities.map((exact) => ({ san_type: "URI", matcher: { exact } }))
       }),
       sni
     })
@@ -48,13 +73,13 @@ export const upstream = (
 }
 
 const common = (
-  { certificate, key, roots }: Snapshot.Credentials,
+  { certificate, key }: Snapshot.Credentials,
   parameters: Parameters | undefined,
-  demands: Message<"tls.CertificateValidationContext">
+  validation_context: Message<"tls.CertificateValidationContext">
 ): Message<"tls.CommonTlsContext"> => ({
   tls_params: parametersOf(parameters),
   tls_certificates: [{ certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } }],
-  validation_context: { trusted_ca: { inline_string: roots }, ...demands }
+  validation_context
 })
 
 type Parameters = NonNullable<NonNullable<Mesh["TLS"]>["Incoming"]>

@@ -29,7 +29,7 @@ interface Group {
   readonly targets: readonly [DiscoveryChain.Target, ...Array<DiscoveryChain.Target>]
 }
 
-/** The resolvers of a chain. Targets of peers have no certificates that could be verified here. */
+/** The resolvers of a chain. */
 const groups = (chain: DiscoveryChain.Chain): ReadonlyArray<Group> =>
   Object.values(chain.Nodes).flatMap((node) => {
     const [first, ...rest] = targetsOf(chain, node)
@@ -41,7 +41,7 @@ const targetsOf = (chain: DiscoveryChain.Chain, node: DiscoveryChain.Node): Read
     ? []
     : [node.Resolver.Target, ...(node.Resolver.Failover?.Targets ?? [])].flatMap((id) => {
       const target = chain.Targets[id]
-      return target === undefined || target.Peer !== "" ? [] : [target]
+      return target === undefined ? [] : [target]
     })
 
 /** The cluster that a resolver of the chain leads to. One without a target leads nowhere. */
@@ -74,13 +74,21 @@ export const make = (snapshot: Snapshot.Sidecar, upstream: Snapshot.Upstream): R
       connect_timeout,
       common_lb_config: { healthy_panic_threshold: {} },
       circuit_breakers: limits(settings?.limits),
-      outlier_detection: ejection(settings?.passiveHealthCheck ?? {}),
+      outlier_detection: ejection({
+        ...settings?.passiveHealthCheck,
+        // Health says nothing of what the config entries of the peer make of its service (`agent/xds/clusters.go`).
+        ...(target.Peer === "" ? {} : { maxEjectionPercent: 100 })
+      }),
       ...balancing(group.node.LoadBalancer),
       typed_extension_protocol_options: Values.isHttp2(chain.Protocol) ? http2 : undefined,
       transport_socket: TlsContexts.upstream(snapshot.credentials, snapshot.mesh, {
         service: target.Service,
         datacenter: target.Datacenter,
-        sni: target.SNI
+        sni: target.SNI,
+        peer: target.Peer === "" ? undefined : {
+          roots: snapshot.peers.get(target.Peer)?.roots ?? "",
+          identities: upstream.identities.get(target.ID) ?? []
+        }
       })
     }))
     return members.length === 1 ? members : [...members, {

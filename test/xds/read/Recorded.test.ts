@@ -101,7 +101,7 @@ describe("what Envoys were told by a real Consul", () => {
       if (kind._tag !== "Upstream" || to._tag === "Cluster") continue
       const found = to._tag === "Named" ? routes.get(to.name) : to._tag === "Routes" ? to.routes : undefined
       const compiled: Result.Result<HttpRoutes.HttpRoutes, string> = HttpRoutes.compile(
-        Chain.ofRoutes(found!, { service: kind.service, protocol, datacenter: "dc1", clusters })
+        Chain.ofRoutes(found!, { service: kind.service, protocol, datacenter: "dc1", trustDomain: "", clusters })
       )
       assert.strictEqual(compiled._tag, "Success")
     }

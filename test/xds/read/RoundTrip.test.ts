@@ -36,7 +36,9 @@ describe("Rbac", () => {
       const kept = defaultPolicy === "deny" ? rule : withoutTokens(rule)
       const unique = [...new Map(others.map(({ action, source }) => [source, action]))]
       const intentions = [kept, ...unique.map(([source, action]) => Intention.make(source, "api", action))]
-      const filter = configOf(Writer.http({ trustDomain, intentions, defaultPolicy, issuers: issuers as never }))
+      const filter = configOf(
+        Writer.http({ trustDomain, intentions, defaultPolicy, issuers: issuers as never, peers: new Map() })
+      )
       const read = Rbac.read(filter, { trustDomain, destination, tokens: known })
       const compile = (options: Pick<Authorizer.Options, "intentions" | "defaultPolicy">) =>
         Authorizer.compile({ destination: { ...destination, protocol: "http" }, trustDomain, ...options })

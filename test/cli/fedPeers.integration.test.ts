@@ -1,0 +1,83 @@
+/** Sidecars that hear everything by xDS, in clusters that are peers. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Schema } from "effect"
+import * as Agents from "../support/consul.ts"
+import * as Gateways from "../support/gateways.ts"
+import * as SidecarProcess from "../support/sidecarProcess.ts"
+import * as TrafficApplication from "../support/trafficApplication.ts"
+
+const { eventually } = Gateways
+
+type Datacenter = Effect.Success<typeof Gateways.peers>["dc1"]
+
+const service = Effect.fnUntraced(function*(
+  { put }: Datacenter,
+  grpc: string,
+  Name: string,
+  Port: number,
+  Upstreams: ReadonlyArray<Schema.JsonObject> = []
+) {
+  const sidecarPort = yield* Agents.freePort
+  yield* put({
+    Name,
+    Port,
+    Address: "127.0.0.1",
+    Connect: { SidecarService: { Port: sidecarPort, Checks: [], Proxy: { Upstreams } } }
+  })
+  return yield* SidecarProcess.start({ args: ["--grpc-addr", grpc, "--proxy-id", `${Name}-sidecar-proxy`] })
+})
+
+const get = (port: number) =>
+  Effect.tryPromise(() =>
+    fetch(`http://127.0.0.1:${port}/`).then(async (answer) => [answer.status, await answer.text()])
+  )
+
+const answers = (port: number, status: number) =>
+  eventually(Effect.map(get(port), ([got]) => assert.strictEqual(got, status)))
+
+const intention = ({ write }: Datacenter, ...Sources: ReadonlyArray<Schema.JsonObject>) =>
+  write({ Kind: "service-intentions", Name: "api", Sources })
+
+describe("sidecars that are fed by xDS", () => {
+  it.live("call a service of a peer, and let in callers of a peer that an intention names", () =>
+    Effect.gen(function*() {
+      const { dc1, east, grpc, rotate, rotateOurs } = yield* Gateways.peers
+      for (const { write } of [dc1, east]) {
+        yield* write({ Kind: "proxy-defaults", Name: "global", Config: { protocol: "http" } })
+      }
+      yield* dc1.write({ Kind: "service-resolver", Name: "api", Redirect: { Service: "api", Peer: "east" } })
+      yield* intention(east, { Name: "web", Peer: "dc1", Action: "allow" })
+      yield* east.write({
+        Kind: "exported-services",
+        Name: "default",
+        Services: [{ Name: "api", Consumers: [{ Peer: "dc1" }] }]
+      })
+      yield* east.gateway()
+      const app = yield* TrafficApplication.open("http")
+      const api = yield* service(east, grpc.east, "api", app.port)
+      const [named, redirected] = [yield* Agents.freePort, yield* Agents.freePort]
+      const web = yield* service(dc1, grpc.dc1, "web", 1, [
+        { DestinationName: "api", DestinationPeer: "east", LocalBindPort: named },
+        { DestinationName: "api", LocalBindPort: redirected }
+      ])
+      for (const port of [named, redirected]) yield* answers(port, 200)
+      // Callers of its own by that name are others, and so are all of whom nothing is said, whatever holds by default.
+      yield* intention(east, { Name: "web", Action: "allow" })
+      yield* answers(named, 403)
+      yield* intention(east, { Name: "*", Peer: "dc1", Action: "allow" }, {
+        Name: "web",
+        Peer: "dc1",
+        Permissions: [{ Action: "deny", HTTP: { PathExact: "/" } }]
+      })
+      yield* answers(redirected, 403)
+      yield* intention(east, { Name: "*", Peer: "dc1", Action: "allow" })
+      yield* answers(named, 200)
+      yield* rotate
+      for (let turn = 0; turn < 5; turn++) yield* answers(named, 200)
+      yield* rotateOurs
+      for (let turn = 0; turn < 5; turn++) yield* answers(redirected, 200)
+      yield* east.call("end", (agent) => agent.peering.delete({ params: { name: "dc1" }, query: {} }))
+      yield* answers(named, 503)
+      for (const { output } of [api, web]) assert.notInclude(output(), "not understood")
+    }))
+})
