@@ -55,10 +55,12 @@ describe("sidecars that are fed by xDS", () => {
       yield* east.gateway()
       const app = yield* TrafficApplication.open("http")
       const api = yield* service(east, grpc.east, "api", app.port)
+      // Five failures in a row, while all of this comes up, are half a minute without the peer.
+      const Config = { passive_health_check: { interval: "1s", base_ejection_time: "1s" } }
       const [named, redirected] = [yield* Agents.freePort, yield* Agents.freePort]
       const web = yield* service(dc1, grpc.dc1, "web", 1, [
-        { DestinationName: "api", DestinationPeer: "east", LocalBindPort: named },
-        { DestinationName: "api", LocalBindPort: redirected }
+        { DestinationName: "api", DestinationPeer: "east", LocalBindPort: named, Config },
+        { DestinationName: "api", LocalBindPort: redirected, Config }
       ])
       for (const port of [named, redirected]) yield* answers(port, 200)
       // Callers of its own by that name are others, and so are all of whom nothing is said, whatever holds by default.
