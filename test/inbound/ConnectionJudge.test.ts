@@ -39,6 +39,24 @@ const judgeBy = (
 const without = (line: string | undefined, key: string) => line?.replace(new RegExp(` ${key}=\\S+`), "")
 
 describe("a judge by intentions", () => {
+  it.effect("gives others a turn among the many that it cuts, and says it once", () =>
+    Effect.gen(function*() {
+      const { cut, lines, open, running } = opened(...Array.from({ length: 1000 }, (_, i) => i === 950 ? "ops" : "web"))
+      const seen = new Set<number>()
+      const look = () => {
+        if (cut.length < 999) setImmediate(look)
+        seen.add(cut.length)
+      }
+      setImmediate(look)
+      const inForce = policy("api", { web: "allow", ops: "allow" })
+      yield* running(judgeBy(inForce, [policy("api", { web: "deny", ops: "allow" })]).follow(open))
+      assert.deepStrictEqual([cut.length, open.size(), open.ended()], [999, 1, 999])
+      const counts = [...seen, 999]
+      for (const [i, count] of counts.entries()) assert.isAtMost(count - (counts[i - 1] ?? 0), 200)
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], "cut 999 open connections of web")
+    }))
+
   it("decides about new connections at once, and asks for nothing else", () => {
     const judge = judgeBy(policy("api", { web: "allow" }), [], Doubles.untouchable("what decides about open ones"))
     const verdicts: Array<boolean> = []

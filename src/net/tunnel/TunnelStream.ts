@@ -30,6 +30,17 @@ const texts = {
   tunnel: ": the tunnel that carried it has ended"
 }
 
+const made = new Map<StreamCut["reason"], StreamCut>()
+
+/** Thousands may be cut at once, and each new error costs more than all else of it. */
+const cutFor = (reason: StreamCut["reason"]): StreamCut => {
+  const known = made.get(reason)
+  if (known !== undefined) return known
+  const error = new StreamCut({ reason })
+  made.set(reason, error)
+  return error
+}
+
 /** Whether the peer has looked at nothing of a stream, and it may be opened elsewhere as if it had never been. */
 export const wasUnseen = (error: unknown): error is StreamCut =>
   error instanceof StreamCut && ["limit", "refused", "draining"].includes(error.reason)
@@ -212,7 +223,7 @@ export class TunnelStream extends Duplex {
   /** The peer has cut it, or the tunnel is gone. What came whole before can still be read. */
   wasCut(reason: StreamCut["reason"]): void {
     this.#isCut = true
-    const destroy = () => void this.destroy(new StreamCut({ reason }))
+    const destroy = () => void this.destroy(cutFor(reason))
     if (this.#receivedEnd && !this.readableEnded && this.readableLength > 0) this.once("end", destroy)
     else destroy()
   }
