@@ -17,6 +17,8 @@ export interface Request {
   readonly forwardedProto: number
   readonly requestId: number
   readonly clientCert: ReadonlyArray<number>
+  /** Whether it may name a trace. */
+  readonly traced: boolean
 }
 
 export type Refused =
@@ -34,7 +36,8 @@ const kinds = {
   hop: 6,
   proto: 7,
   requestId: 8,
-  clientCert: 9
+  clientCert: 9,
+  trace: 10
 } as const
 
 /** By the length of the name: few names are compared with each field. */
@@ -66,7 +69,10 @@ const names: ReadonlyArray<ReadonlyArray<readonly [string, number]> | undefined>
   "x-envoy-upstream-stream-duration-ms": kinds.hop,
   "x-forwarded-proto": kinds.proto,
   "x-request-id": kinds.requestId,
-  "x-forwarded-client-cert": kinds.clientCert
+  "x-forwarded-client-cert": kinds.clientCert,
+  traceparent: kinds.trace,
+  b3: kinds.trace,
+  "x-b3-traceid": kinds.trace
 })
 
 function byLength(kinds: Readonly<Record<string, number>>): Array<Array<readonly [string, number]> | undefined> {
@@ -92,6 +98,7 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
   let upgrade = -1
   let forwardedProto = -1
   let requestId = -1
+  let traced = false
   for (let index = 0; index < fields.count; index++) {
     switch (kindOf(fields, index)) {
       case kinds.connection:
@@ -125,10 +132,13 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
       case kinds.clientCert:
         clientCert.push(index)
         break
+      case kinds.trace:
+        traced = true
+        break
       default:
     }
   }
-  const request = { fields, dropped, host, forwardedProto, requestId, clientCert }
+  const request = { fields, dropped, host, forwardedProto, requestId, clientCert, traced }
   if (connection === "") return { ...request, upgrades: false }
   return ofConnection(request, connection, upgrade, method)
 }

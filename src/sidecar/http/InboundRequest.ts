@@ -128,7 +128,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
 
   /** Where it is found. */
   get trace(): Meter.Trace | undefined {
-    return RequestSpan.traceOf(this.#span, this.start.fields)
+    return RequestSpan.traceOf(this.#span, this.start)
   }
 
   /** As it is judged: what is not sent on is not looked at. */

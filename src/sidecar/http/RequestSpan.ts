@@ -5,6 +5,7 @@
 import { Context, Exit, Option, Tracer } from "effect"
 import { Headers, HttpTraceContext } from "effect/http"
 import type * as Fields from "../../http/h1/Fields.ts"
+import type * as RequestFields from "../../http/relay/RequestFields.ts"
 import type * as Relay from "../../http/relay/Relay.ts"
 import type * as Meter from "../../observe/Meter.ts"
 import * as Tracing from "../../observe/Tracing.ts"
@@ -68,14 +69,14 @@ export const begin = (
 }
 
 /** The span by which a request is found: ours, or else the one that its client has named. Undefined: there is none that is kept. */
-export const traceOf = (span: RequestSpan | undefined, fields: Fields.Fields): Meter.Trace | undefined => {
+export const traceOf = (
+  span: RequestSpan | undefined,
+  { fields, traced }: Pick<RequestFields.Request, "fields" | "traced">
+): Meter.Trace | undefined => {
   if (span !== undefined) return span.trace
-  if (!leads.some((name) => fields.indexOf(name) >= 0)) return undefined
+  if (!traced) return undefined
   return Option.getOrUndefined(Option.map(HttpTraceContext.fromHeaders(named(fields)), kept))
 }
-
-/** One of them comes with each span that is named. */
-const leads = ["traceparent", "b3", "x-b3-traceid"]
 
 /** What a client names is shown elsewhere: only what can be an id is. */
 const kept = ({ sampled, spanId, traceId }: Tracer.AnySpan): Meter.Trace | undefined =>

@@ -181,7 +181,7 @@ export class UpstreamPlan implements Relay.Plan {
       upstream.service,
       code,
       report.since,
-      () => RequestSpan.traceOf(this.#span, this.#start.fields)
+      () => RequestSpan.traceOf(this.#span, this.#start)
     )
     const first = this.#first
     const way = "upstream" in first ? first.way : undefined

@@ -72,4 +72,16 @@ describe("RequestFields", () => {
     )
     assert.strictEqual(RequestFields.upgradeLines(request), "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n")
   })
+
+  it.each(
+    [
+      [["traceparent: 00-a-b-01"], true],
+      [["B3: 0"], true],
+      [["X-B3-TraceId: a", "X-B3-SpanId: b"], true],
+      [["tracestate: a=1", "te: trailers", "b4: 1", "x-b3-spanid: b"], false],
+      [[], false]
+    ] as const
+  )("sees in %j whether a trace may be named: %s", (lines, traced) => {
+    assert.strictEqual(taken(...lines).traced, traced)
+  })
 })
