@@ -2,6 +2,7 @@
 import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as IdleMemory from "../sidecar/IdleMemory.ts"
 import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
 import * as Consul from "./consul.ts"
 import { reopenOnHangup } from "./executable.ts"
@@ -16,6 +17,7 @@ export const gateway = Command.make(
   flags,
   Effect.fn("cli.gateway")(function*(options) {
     yield* GarbageCollection.tuneForRelaying
+    yield* IdleMemory.giveBack
     reopenOnHangup(yield* AccessLogWriter.Reopening)
     const telemetry = yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))
     // The scope closes inside: what has to be said to the agent at the end needs the client.

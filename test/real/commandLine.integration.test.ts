@@ -150,7 +150,11 @@ const forIt: Readonly<Record<string, (world: World) => Line>> = {
       "-log-level",
       "DEBUG",
       "-log-json",
-      "-stale"
+      "-stale",
+      "-datacenter",
+      "dc1",
+      "-pprof-addr",
+      "127.0.0.1:0"
     ]
   }),
   "as variables": ({ db, frontend, local }) => ({

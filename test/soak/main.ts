@@ -1,7 +1,7 @@
 /**
  * `npm run soak -- --minutes 10`: random traffic through a process of sidecars, while certificates are rotated, an instance comes and
- * goes, intentions change and clients vanish. Everything is on loopback. Ends with 1 if the process does not come back to what it
- * held at the start: sockets, timers, fibers, memory. `--svg FILE` writes the curve.
+ * goes, intentions change and clients vanish. Everything is on loopback. Ends with 1 if a call fails that is allowed, or the process
+ * does not come back to what it held at the start: sockets, timers, fibers, memory. `--svg FILE` writes the curve.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { writeFileSync } from "node:fs"
@@ -46,22 +46,39 @@ const settled = async (subject: ChildProcess, sidecars: number): Promise<Resourc
   }
 }
 
+/** For how long a change may still be felt. */
+const lingers = 2000
+
 const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Ran> => {
   const end = performance.now() + seconds * 1000
   const isOver = () => performance.now() > end
+  const changes = new Map<string, number>()
+  const change = async (what: string, act: () => Promise<unknown>) => {
+    changes.set(what, Infinity)
+    await act()
+    changes.set(what, performance.now() + lingers)
+  }
+  const isFelt = (what: string) => (changes.get(what) ?? 0) > performance.now()
+  const denial = (service: string) => `${service} was denied`
+  const meanwhile = () => {
+    const now = [...changes.keys()].filter(isFelt)
+    return now.length === 0 ? "nothing changed" : now.toSorted().join(", ")
+  }
   const [ran] = await Promise.all([
-    Load.run(mesh, isOver),
-    Mesh.again(isOver, [15, 30], mesh.rotate),
+    Load.run({ ports: mesh, meanwhile, isDenied: (service) => isFelt(denial(service)), isOver }),
+    Mesh.again(isOver, [15, 30], () => change("roots were rotated", mesh.rotate)),
     Mesh.again(isOver, [10, 20], async () => {
-      await mesh.leave()
+      await change("an instance left", mesh.leave)
       await sleep(4000)
-      await mesh.join()
+      await change("an instance came", mesh.join)
     }),
     Mesh.again(isOver, [4, 8], async () => {
       const service = Math.random() < 0.5 ? "api" : "echo"
-      await mesh.allow(service, false)
-      await sleep(1000)
-      await mesh.allow(service, true)
+      await change(denial(service), async () => {
+        await mesh.allow(service, false)
+        await sleep(1000)
+        await mesh.allow(service, true)
+      })
     })
   ])
   return ran
@@ -102,7 +119,10 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
         ])
       }\n\n${Object.entries(counts).map(([what, count]) => `${count} ${what}`).join(", ")}\n`
     )
-    for (const [why, times] of failures) process.stdout.write(`failed ${times} times: ${why}\n`)
+    for (const [why, times] of failures) {
+      process.stdout.write(`failed ${times} times: ${why}\n`)
+      process.exitCode = 1
+    }
     if (values.svg !== undefined) {
       writeFileSync(values.svg, Chart.svg(samples, loadSeconds, `${minutes} minutes of npm run soak`))
     }
