@@ -26,7 +26,8 @@ export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effe
     Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
   )
 
-const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
+/** What tests do with a datacenter, by the API of its agent, of whatever kind. */
+export const datacenter = Effect.fnUntraced(function*(address: string, name: string) {
   const consul = yield* Layer.build(ConsulClient.layer({ address }))
   const { call } = Context.get(consul, ConsulClient.ConsulClient)
   const scope = yield* Effect.scope

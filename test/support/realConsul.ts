@@ -38,6 +38,8 @@ export interface RealConsul {
   readonly port: number
   /** Where Envoy asks for its configuration. */
   readonly grpc: number
+  /** Where servers of other datacenters join it. */
+  readonly wan: number
   readonly management: string
   /** What a request with the management token answers. */
   readonly ask: (method: string, path: string, body?: unknown) => Effect.Effect<Answer>
@@ -46,21 +48,22 @@ export interface RealConsul {
 
 const management = "6f1d5a3e-0000-4000-8000-000000000001"
 
-/** Ready once `ready` has an answer. */
+/** Ready once `ready` has an answer. `tls` is a port for gRPC over TLS, which peers need. */
 const startWith = Effect.fnUntraced(function*(
   more: Schema.JsonObject,
-  ready: string
+  ready: string,
+  tls = -1
 ): Effect.fn.Return<RealConsul, never, Scope.Scope> {
   const folder = yield* temporary.folder
   const [http, server, lan, wan, grpc] = yield* Effect.all([
-    agent.freePort,
-    agent.freePort,
-    agent.freePort,
-    agent.freePort,
-    agent.freePort
+    agent.quietPort,
+    agent.quietPort,
+    agent.quietPort,
+    agent.quietPort,
+    agent.quietPort
   ])
   const settings = {
-    ports: { http, server, serf_lan: lan, serf_wan: wan, grpc, grpc_tls: -1, dns: -1 },
+    ports: { http, server, serf_lan: lan, serf_wan: wan, grpc, grpc_tls: tls, dns: -1 },
     ...more
   }
   yield* programs.run(
@@ -81,7 +84,7 @@ const startWith = Effect.fnUntraced(function*(
   }
   const ask: RealConsul["ask"] = (...request) => Effect.promise(() => asked(...request))
   yield* Effect.orDie(agent.eventually(Effect.tryPromise(() => asked("GET", ready)), 50))
-  return { address, port: http, grpc, ask, asked, management }
+  return { address, port: http, grpc, wan, ask, asked, management }
 })
 
 /** With ACLs that deny by default, until the scope closes. It is ready once it has a leader that knows the token. */
@@ -101,3 +104,33 @@ export const withoutAcls = startWith({}, "/v1/connect/ca/roots").pipe(
     })
   )
 )
+
+/** Two datacenters, joined over WAN: `dc1` is the primary. Ready once each knows the other. */
+export const pair = Effect.gen(function*() {
+  const dc1 = yield* startWith({ datacenter: "dc1", primary_datacenter: "dc1" }, "/v1/connect/ca/roots")
+  const dc2 = yield* startWith(
+    { datacenter: "dc2", primary_datacenter: "dc1", retry_join_wan: [`127.0.0.1:${dc1.wan}`] },
+    "/v1/connect/ca/roots"
+  )
+  yield* Effect.orDie(agent.eventually(Effect.tryPromise(() => dc1.asked("GET", "/v1/catalog/nodes?dc=dc2")), 50))
+  return { dc1, dc2 }
+})
+
+/** Two clusters with a trust domain each: `east` is a peer of `dc1`, and the other way round, by these names. */
+export const peers = Effect.gen(function*() {
+  const make = (datacenter: string) =>
+    Effect.flatMap(
+      agent.quietPort,
+      (tls) => startWith({ datacenter, peering: { enabled: true } }, "/v1/connect/ca/roots", tls)
+    )
+  const [dc1, east] = yield* Effect.all([make("dc1"), make("east")])
+  const token = yield* agent.eventually(
+    Effect.tryPromise(() => east.asked("POST", "/v1/peering/token", { PeerName: "dc1" })),
+    50
+  ).pipe(Effect.orDie)
+  yield* Effect.orDie(agent.eventually(
+    Effect.tryPromise(() => dc1.asked("POST", "/v1/peering/establish", { PeerName: "east", ...token })),
+    50
+  ))
+  return { dc1, east }
+})
