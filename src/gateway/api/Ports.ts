@@ -55,7 +55,7 @@ export const plan = ({ certificates, gateway, httpRoutes, tcpRoutes }: Entries):
   ]))
   const ports = [...new Set(gateway?.Listeners.map(({ Port }) => Port))].flatMap((port): ReadonlyArray<Port> => {
     const listeners = gateway!.Listeners.filter(({ Port }) => Port === port)
-    const tls = tlsOf(listeners, known)
+    const tls = policyOf(listeners) ?? tlsOf(listeners, known)
     if (typeof tls === "string") {
       problems.push(`port ${port} stays closed: ${tls}`)
       return []
@@ -69,6 +69,16 @@ export const plan = ({ certificates, gateway, httpRoutes, tcpRoutes }: Entries):
     ]
   })
   return { ports, problems: [...new Set(problems)] }
+}
+
+/** Why what a listener requires of every request can not be held. Without it the port would let in whoever has no token. */
+const policyOf = (listeners: ReadonlyArray<ApiGateway.Listener>): string | undefined => {
+  const required = listeners.find(({ Default, Override }) =>
+    [Default, Override].some((policy) => Object.keys(policy ?? {}).length > 0)
+  )
+  return required === undefined
+    ? undefined
+    : `its listener ${required.Name} has a policy of its own (Override, Default), such as tokens, which is not supported`
 }
 
 const tlsOf = (
