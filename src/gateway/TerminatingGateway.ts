@@ -99,21 +99,32 @@ const plansOf = (
     bind: { host: registration.binds[0]?.host ?? "0.0.0.0", port: registration.binds[0]?.port ?? 0 },
     key: Name,
     later: Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")]),
-    start: (wanted) =>
-      Gateway.inTheNameOf(
-        Name,
-        LinkedService.make(wanted, {
-          ...shared,
-          service: Name,
-          accessLog,
-          marks: { ...Marks.envoy, ...shared.marks },
-          from: (take) => shared.takers.set(Name.toLowerCase(), take)
-        }).pipe(
-          Effect.tap(() => Effect.addFinalizer(() => Effect.sync(() => shared.takers.delete(Name.toLowerCase()))))
-        )
-      )
+    start: (wanted) => Gateway.inTheNameOf(Name, linked(Name, wanted, accessLog, shared))
   }))
 ]
+
+const linked = Effect.fnUntraced(function*(
+  service: string,
+  wanted: Wanted,
+  accessLog: AccessLogWriter.AccessLogWriter,
+  { takers, ...shared }: Shared
+) {
+  const name = service.toLowerCase()
+  let own: ((transport: Socket) => void) | undefined
+  // When it is linked again while connections of before go on, the name is another listener's.
+  const release = Effect.sync(() => {
+    if (own !== undefined && takers.get(name) === own) takers.delete(name)
+  })
+  yield* Effect.addFinalizer(() => release)
+  const listener = yield* LinkedService.make(wanted, {
+    ...shared,
+    service,
+    accessLog,
+    marks: { ...Marks.envoy, ...shared.marks },
+    from: (take) => takers.set(name, own = take)
+  })
+  return { ...listener, stop: Effect.andThen(release, listener.stop) }
+})
 
 /** Counts here are of those that are turned away, and of those that have yet to say what they want. */
 const port = Effect.fnUntraced(function*(

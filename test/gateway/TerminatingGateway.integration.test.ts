@@ -209,6 +209,29 @@ describe("TerminatingGateway", () => {
       assert.strictEqual((yield* call(gateway.port, web, sni("mail"))).answer, "HELLO")
     }))
 
+  it.live("serves a service that is linked again, also after connections of before have ended", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      const billing = yield* sockets.shouting
+      yield* dc1.outside("billing", billing.port)
+      yield* dc1.link({ Name: "billing" })
+      const gateway = yield* dc1.terminating()
+      const web = yield* dc1.identity("web")
+      yield* eventually(call(gateway.port, web, sni("billing")))
+      const open = yield* Gateways.connect(gateway.port, web, sni("billing"))
+      assert.strictEqual(yield* Gateways.say(open, "a"), "A")
+      yield* dc1.link()
+      yield* eventually(Effect.flip(call(gateway.port, web, sni("billing"))))
+      yield* dc1.link({ Name: "billing" })
+      yield* eventually(call(gateway.port, web, sni("billing")))
+      assert.strictEqual(yield* Gateways.say(open, "b"), "B")
+      open.socket.destroy()
+      yield* eventually(
+        Effect.sync(() => assert.isTrue(gateway.status().listeners.every(({ state }) => state._tag === "Listening")))
+      )
+      assert.strictEqual((yield* call(gateway.port, web, sni("billing"))).answer, "HELLO")
+    }))
+
   it.live("does not let in who has no certificate of the mesh", () =>
     Effect.gen(function*() {
       const { dc1, sni } = yield* Gateways.one
