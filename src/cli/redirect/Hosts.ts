@@ -21,9 +21,10 @@ const end = "# effect-mesh: end"
 /** The text of a hosts file with these names; with none, as if there had never been any. */
 export const withNames = (text: string, hosts: ReadonlyArray<Host>): string => {
   const lines = text.split("\n")
-  const from = lines.indexOf(begin)
-  const to = lines.indexOf(end, from)
-  const others = from === -1 || to === -1 ? lines : [...lines.slice(0, from), ...lines.slice(to + 1)]
+  // The last one: where a part was cut off, what follows it may be somebody else's.
+  const to = lines.lastIndexOf(end)
+  const from = to === -1 ? -1 : lines.lastIndexOf(begin, to)
+  const others = from === -1 ? lines : [...lines.slice(0, from), ...lines.slice(to + 1)]
   if (hosts.length === 0) return others.join("\n")
   const before = others.join("\n").replace(/\n*$/, "")
   return [

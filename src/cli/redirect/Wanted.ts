@@ -1,4 +1,5 @@
 /** What the agent says of a proxy, as far as it decides about rules. */
+import { isIPv4 } from "node:net"
 import { Effect, Option, Schema } from "effect"
 import * as ConsulClient from "../../consul/ConsulClient.ts"
 import type * as ConsulError from "../../consul/ConsulError.ts"
@@ -48,12 +49,14 @@ export const ask = Effect.fnUntraced(function*(
     } else if (upstream.query === true) leave("is a prepared query, which has no virtual address")
     else if (upstream.datacenter !== undefined) leave("is of another datacenter, whose virtual addresses are others")
     else if (!("port" in upstream.bind)) leave("listens on a socket file")
+    else if (!isName(upstream.service)) leave("has a name that no host can have")
     else {
-      const address = yield* virtualAddress(consul, upstream.service)
-      if (address === undefined) leave("has no virtual address yet: no instance of it is in the mesh")
+      const host = reachedAt(upstream.bind.host)
+      if (host === undefined) leave(`listens on ${JSON.stringify(upstream.bind.host)}, which is no address of IPv4`)
       else {
-        const { host, port } = upstream.bind
-        destinations.push({ service: upstream.service, address, host: host === "0.0.0.0" ? "127.0.0.1" : host, port })
+        const address = yield* virtualAddress(consul, upstream.service)
+        if (address === undefined) leave("has no virtual address yet: no instance of it is in the mesh")
+        else destinations.push({ service: upstream.service, address, host, port: upstream.bind.port })
       }
     }
   }
@@ -70,6 +73,13 @@ export const ask = Effect.fnUntraced(function*(
     left
   }
 })
+
+/** Whoever registers a proxy writes these two; they become rules of the kernel, and lines of a hosts file. */
+export const isName = (text: string): boolean => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(text)
+
+/** Where this machine reaches what listens on `host`. Undefined: a rule can not say it. */
+export const reachedAt = (host: string): string | undefined =>
+  host === "0.0.0.0" || host === "::" || host === "localhost" ? "127.0.0.1" : isIPv4(host) ? host : undefined
 
 const virtualAddress = (consul: ConsulClient.ConsulClient["Service"], service: string) =>
   Effect.map(

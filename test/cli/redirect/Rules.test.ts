@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Hosts from "../../../src/cli/redirect/Hosts.ts"
+import * as Wanted from "../../../src/cli/redirect/Wanted.ts"
 import * as Rules from "../../../src/cli/redirect/Rules.ts"
 
 const rules: Rules.Rules = {
@@ -70,4 +71,32 @@ describe("names in a hosts file", () => {
     assert.notInclude(other, "api")
     assert.strictEqual(Hosts.withNames(other, []), text)
   })
+
+  it("are found again where a part of before was cut off, whose followers stay", () => {
+    const cut = "127.0.0.1 localhost\n# effect-mesh: virtual addresses\n10.0.0.9 printer\n"
+    assert.strictEqual(Hosts.withNames(Hosts.withNames(cut, [api]), []), cut)
+    const twice = Hosts.withNames(Hosts.withNames(cut, [api]), [{ service: "db", address: "240.0.0.2" }])
+    assert.include(twice, "10.0.0.9 printer")
+    assert.notInclude(twice, "api")
+  })
+})
+
+describe("what a registration says", () => {
+  it.each([
+    ["127.0.0.1", "127.0.0.1"],
+    ["0.0.0.0", "127.0.0.1"],
+    ["::", "127.0.0.1"],
+    ["localhost", "127.0.0.1"],
+    ["10.0.0.7", "10.0.0.7"],
+    ["::1", undefined],
+    ["127.0.0.1 . 1 }\n}\nflush ruleset\n", undefined],
+    ["somewhere", undefined]
+  ])("becomes a rule only where it is an address: %j", (host, reached) => {
+    assert.strictEqual(Wanted.reachedAt(host), reached)
+  })
+
+  it.each([["api", true], ["a.b_c-d", true], ["", false], ["api\n10.0.0.9 bank.example #", false], ["a b", false]])(
+    "becomes a name only where it is one: %j",
+    (name, is) => assert.strictEqual(Wanted.isName(name), is)
+  )
 })
