@@ -24,7 +24,8 @@ const inWords = (error: CliError.NonShowHelpErrors): string => {
     case "MissingArgument":
       return `${error.argument} is missing`
     default:
-      return error.message.replaceAll(/\s*\n\s*/g, " ")
+      // Of a path it says "Expected: Path does not exist".
+      return error.message.replaceAll(/\s*\n\s*/g, " ").replace(/Expected: (?=Path )/, "")
   }
 }
 

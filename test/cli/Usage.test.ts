@@ -13,6 +13,15 @@ describe("Usage", () => {
       new CliError.UnknownSubcommand({ subcommand: "chek", suggestions: ["check"] }),
       "there is no command chek; did you mean check?"
     ],
+    [
+      new CliError.InvalidValue({
+        option: "file",
+        value: "mesh.json",
+        expected: "Path does not exist: /tmp/mesh.json",
+        kind: "argument"
+      }),
+      "Invalid value for argument <file>: \"mesh.json\". Path does not exist: /tmp/mesh.json"
+    ],
     [new CliError.MissingArgument({ argument: "source" }), "source is missing"],
     [new CliError.MissingOption({ option: "service" }), "--service is missing"]
   ])(
