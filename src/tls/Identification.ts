@@ -33,7 +33,10 @@ export interface Beside {
   readonly anchors: ReadonlyArray<TrustBundle.Root>
 }
 
-/** `beside`: who is of their trust domains has to be vouched for by them, and nobody else can be. */
+/**
+ * `beside`: who is of their trust domains has to be vouched for by them, and nobody else can be. Where several say that a trust domain
+ * is theirs, by what all of them vouch with: one of them could name callers of another otherwise.
+ */
 export const make = (
   roots: ReadonlyArray<TrustBundle.Root>,
   extent: SpiffeRules.Extent,
@@ -43,7 +46,7 @@ export const make = (
   const paths = AuthorityPath.make(roots)
   const others = new Map(
     [...Map.groupBy(beside, ({ trustDomain }) => trustDomain)].map(([trustDomain, same]) =>
-      [trustDomain, AuthorityPath.make(same.flatMap(({ anchors }) => anchors))] as const
+      [trustDomain, AuthorityPath.make(common(same))] as const
     )
   )
   return {
@@ -69,3 +72,8 @@ export const make = (
     }
   }
 }
+
+const common = ([first, ...rest]: ReadonlyArray<Beside>): ReadonlyArray<TrustBundle.Root> =>
+  (first?.anchors ?? []).filter(({ certificate }) =>
+    rest.every(({ anchors }) => anchors.some((other) => other.certificate.pem === certificate.pem))
+  )

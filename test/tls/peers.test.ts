@@ -84,4 +84,16 @@ describe("roots of a peer", () => {
     assert.lengthOf(server.ca as ReadonlyArray<string>, 1)
     assert.isUndefined(trustOf("east"))
   })
+
+  it("vouch together where two peers say that a trust domain is theirs", async () => {
+    const impostor = await root("impostor", { uris: [`spiffe://${east}`] })
+    const claimed = material([["east", east, peer], ["rogue", east, impostor]])
+    assert.strictEqual(await taken(claimed.callers, impostor, east), "foreign_authority")
+    assert.strictEqual(await taken(claimed.callers, peer, east), "foreign_authority")
+    // Whom we call there is dialled by the name of the peer.
+    assert.strictEqual(await taken(claimed.peer("east")!.identification, peer, east), east)
+    // One cluster that is peered twice.
+    const twice = material([["east", east, peer], ["east-again", east, peer]])
+    assert.strictEqual(await taken(twice.callers, peer, east), east)
+  })
 })
