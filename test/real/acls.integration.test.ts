@@ -65,7 +65,17 @@ const world = Layer.effect(
   Effect.gen(function*() {
     const folder = yield* temporary.folder
     const consul = yield* RealConsul.start
-    yield* Effect.forEach(entries, (entry) => consul.ask("PUT", "/v1/config", entry))
+    // Those before 1.16 have no jwt-provider.
+    const kinds = new Set(
+      yield* Effect.filter(
+        [...new Set(entries.map(({ Kind }) => Kind))],
+        (kind) => Effect.promise(() => consul.asked("GET", `/v1/config/${kind}`).then(() => true, () => false))
+      )
+    )
+    yield* Effect.forEach(
+      entries.filter(({ Kind }) => kinds.has(Kind)),
+      (entry) => consul.ask("PUT", "/v1/config", entry)
+    )
     const hasProviders = yield* Effect.tryPromise(() => consul.asked("PUT", "/v1/config", provider)).pipe(
       Effect.as(true),
       Effect.catchIf(({ cause }) => /invalid config entry kind/.test(String(cause)), () => Effect.succeed(false)),
