@@ -3,7 +3,7 @@
  * before anything is done on its behalf, and whenever policy changes.
  */
 import type { TLSSocket } from "node:tls"
-import { Effect, Schedule, type Scope } from "effect"
+import { Clock, Effect, Schedule, type Scope } from "effect"
 import * as Splice from "../../net/Splice.ts"
 import * as Tunnel from "../../net/tunnel/Tunnel.ts"
 import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
@@ -55,11 +55,11 @@ export const make = Effect.fnUntraced(function*(
   let isRetired = false
   yield* Meter.follow(MetricCatalogue.tunnelsOpen, { direction: "inbound" }, () => tunnels.size)
   yield* Effect.forkScoped(Effect.schedule(
-    Effect.sync(() => {
+    Effect.map(Clock.currentTimeMillis, (date) => {
       const now = performance.now()
       for (const [tunnel, { expires, idleSince }] of tunnels) {
         // Nor does one last whose end could not be read.
-        if (!(Date.now() <= expires)) tunnel.destroy()
+        if (!(date <= expires)) tunnel.destroy()
         else tunnel.sweep(now, silenceMillis)
         if (now - idleSince > idleMillis) tunnel.retire()
       }

@@ -130,7 +130,8 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
         if (of.peer?.tunnel.hasRoom === true) return Effect.succeed(streamOf(of.peer, options))
         if (of.isPlain) return plainly(options, of)
         if (of.opening === undefined) return first(options, of)
-        return Effect.andThen(inTime(Deferred.await(of.opening), options), reach(options))
+        // What comes after the wait is part of it: it may be another one, or a connection of its own.
+        return inTime(Effect.andThen(Deferred.await(of.opening), reach(options)), options)
       })
 
     /** Each for itself. Whoever finds that the peer has learned to take tunnels says so. */

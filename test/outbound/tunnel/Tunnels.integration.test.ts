@@ -1,8 +1,10 @@
 /** Tunnels from a dialler to a listener, with the identities and policies of a mesh: each stream is what a connection would be. */
 import { assert, describe, it } from "@effect/vitest"
 import { once } from "node:events"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Effect, Fiber, Layer, Redacted, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
 import type * as MeshListener from "../../../src/inbound/MeshListener.ts"
 import type * as Connect from "../../../src/outbound/Connect.ts"
 import * as Frame from "../../../src/net/tunnel/Frame.ts"
@@ -13,8 +15,13 @@ import * as Listeners from "../../support/listeners.ts"
 import * as Mesh from "../../support/mesh.ts"
 import * as Sockets from "../../support/sockets.ts"
 
-const dialler = Effect.fnUntraced(function*(authority: Certificates.Authority, name = "web") {
-  const member = yield* Mesh.member(name, authority)
+const dialler = Effect.fnUntraced(function*(
+  authority: Certificates.Authority,
+  name = "web",
+  options?: Certificates.LeafOptions
+) {
+  const leaf = yield* Effect.promise(() => Certificates.leafOf(authority, name, options))
+  const member = yield* Mesh.memberWith(name, Certificates.bundle(authority), leaf)
   const context = yield* Layer.build(Tunnels.layer.pipe(Layer.provide(member.layer)))
   const open = yield* Effect.provideContext(Tunnels.Tunnels, context)
   if (open === undefined) return assert.fail("there are no tunnels")
@@ -207,6 +214,54 @@ describe("Tunnels", () => {
       socket.write("hello")
       yield* Sockets.eventually(() => record.text() === "HELLO")
       reset()
+    }))
+
+  it.effect("keep nobody longer than a connection may take, whoever has to make it in the end", () =>
+    Effect.gen(function*() {
+      const { ca } = yield* Listeners.listen()
+      const { open } = yield* dialler(ca)
+      const sockets: Array<Net.Socket> = []
+      const silent = yield* Effect.acquireRelease(
+        Effect.sync(() => Net.createServer((socket) => sockets.push(socket.on("error", () => {})))),
+        (server) =>
+          Effect.sync(() => {
+            for (const socket of sockets) socket.destroy()
+            server.close()
+          })
+      )
+      yield* Effect.promise(() => once(silent.listen(0, "127.0.0.1"), "listening"))
+      const address = silent.address()
+      const port = address !== null && typeof address === "object" ? address.port : 0
+      const options = to(port)
+      const first = yield* Effect.forkChild(open(options))
+      const second = yield* Effect.forkChild(Effect.flip(open(options)))
+      yield* TestClock.withLive(Sockets.eventually(() => sockets.length === 1))
+      yield* TestClock.adjust("9 seconds")
+      yield* Fiber.interrupt(first)
+      yield* TestClock.withLive(Sockets.eventually(() => sockets.length === 2))
+      yield* TestClock.adjust("1 second")
+      const reason = yield* Fiber.join(second)
+      assert.deepStrictEqual(
+        reason._tag === "TimedOut" && reason.what,
+        `the tunnel to 127.0.0.1:${port}`
+      )
+    }))
+
+  it.effect("last no longer than the certificate of their caller", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.now())
+      const { ca, listener, reach } = yield* start()
+      const brief = yield* dialler(ca, "web", { notAfter: 60_000 })
+      const lasting = yield* reach
+      const { socket } = yield* brief.open(to(listener.port))
+      const record = Sockets.record(socket)
+      yield* TestClock.adjust("45 seconds")
+      socket.write("hello")
+      yield* TestClock.withLive(Sockets.eventually(() => record.text() === "HELLO"))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* record.ending, "ECONNRESET")
+      yield* TestClock.withLive(served(lasting))
+      yield* TestClock.withLive(Sockets.eventually(() => listener.stats().open === 1))
     }))
 
   it.live("are not forced on a listener that takes none: its callers get connections of their own", () =>
