@@ -25,6 +25,7 @@ export interface Options {
   readonly retry?: Retry.Retry
   readonly limits?: Partial<Circuit.Limits>
   readonly timeoutMillis?: number
+  readonly isAcrossMesh?: boolean
   readonly maxAgeMillis?: number
   /** Where each request goes before it goes to the instance, if it may. */
   readonly first?: Exchange.Connections
@@ -105,7 +106,8 @@ export const make = Effect.fnUntraced(function*(
     run,
     circuit,
     idleMillis: 60_000,
-    maxAgeMillis: options.maxAgeMillis
+    maxAgeMillis: options.maxAgeMillis,
+    isAcrossMesh: options.isAcrossMesh
   })
   yield* Effect.addFinalizer(() => connections.destroy)
   const handle = (server: Exchange.ServerExchange): void => {

@@ -59,9 +59,11 @@ export class Http1Client implements Exchange.Outbound {
   /** It has carried a request before the one at hand. */
   #isKept = false
   #over = false
+  readonly #isAcrossMesh: boolean
 
-  constructor(side: Splice.Side, owner: Owner) {
+  constructor(side: Splice.Side, owner: Owner, isAcrossMesh = false) {
     this.side = side
+    this.#isAcrossMesh = isAcrossMesh
     this.#owner = owner
     this.#outbox = new Outbox.Outbox(side.socket, () => this.#attempt?.drained())
     this.#decoder = Decoder.answers(limits, () => this.#method)
@@ -259,7 +261,7 @@ export class Http1Client implements Exchange.Outbound {
     this.#fail(this.#answered || protocol.startsWith(left) ? this.#lost() : noHttp)
   }
 
-  /** Whether whoever is there had closed it already can not be told: an end and a reset say the same. */
+  /** Whether whoever is there had closed it already can not be told. */
   #lost(): Exchange.Failure {
     return this.#isKept && !this.#answered && this.#decoder.left().length === 0 ? keptCut : cut
   }
@@ -276,9 +278,8 @@ export class Http1Client implements Exchange.Outbound {
   #closed(): void {
     if (this.#over || (this.#peerEnded && this.#paused)) return
     const { errored } = this.side.socket
-    this.#fail(
-      TunnelStream.wasUnseen(errored) ? { _tag: "NotConnected", timedOut: false, why: errored.message } : this.#lost()
-    )
+    if (TunnelStream.wasUnseen(errored)) this.#fail({ _tag: "NotConnected", timedOut: false, why: errored.message })
+    else this.#fail(this.#isAcrossMesh ? this.#lost() : cut)
   }
 }
 

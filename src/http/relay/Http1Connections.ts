@@ -157,7 +157,7 @@ export class Http1Connections implements Exchange.Connections, Http1Client.Owner
       this.#failFirst({ _tag: "Reset", why: "connection" })
       return this.#settle()
     }
-    const client = new Http1Client.Http1Client(side, this)
+    const client = new Http1Client.Http1Client(side, this, this.#options.isAcrossMesh)
     client.expires = Instance.expiry(this.#options)
     this.#open.add(client)
     this.free(client)

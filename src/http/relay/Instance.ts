@@ -25,6 +25,11 @@ export interface Options {
   readonly idleMillis: number
   /** How long a connection takes new requests: a tenth of it is left to chance. Default: no limit. */
   readonly maxAgeMillis?: number | undefined
+  /**
+   * Whether a reset of a kept connection says as little as its end about who has seen the request: in the mesh, where gateways and sidecars stand
+   * between. An application that resets has seen it, and Envoy answers so. Default: no.
+   */
+  readonly isAcrossMesh?: boolean | undefined
 }
 
 /** The part of `maxAgeMillis` that is left to chance, so that connections made at once do not end at once. */

@@ -63,7 +63,8 @@ export const make = Effect.fnUntraced(function*(
       run,
       circuit: circuitOf(reached.target.id),
       idleMillis: idleTimeoutMillis ?? idleMillis,
-      maxAgeMillis: maxLifetimeMillis
+      maxAgeMillis: maxLifetimeMillis,
+      isAcrossMesh: true
     }
     const made: MeshPool = version === "2"
       ? new Http2Connections.Http2Connections(options)

@@ -290,7 +290,12 @@ const post = (bytes: number) =>
   `POST /it HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`
 
 describe("a connection that was kept, and ends just as the next request comes", () => {
-  const asked = Effect.fnUntraced(function*(request: string, ending: string, how: "end" | "resetAndDestroy" = "end") {
+  const asked = Effect.fnUntraced(function*(
+    request: string,
+    ending: string,
+    how: "end" | "resetAndDestroy",
+    isAcrossMesh = true
+  ) {
     const answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
     // Each connection answers one request, and ends at the next one.
     const seen = new WeakSet<Net.Socket>()
@@ -299,7 +304,7 @@ describe("a connection that was kept, and ends just as the next request comes", 
       seen.add(socket)
       socket.write(answer)
     })
-    const proxy = yield* Relays.make(server.port, { again: true })
+    const proxy = yield* Relays.make(server.port, { again: true, isAcrossMesh })
     const client = yield* Sockets.connect(proxy.port)
     const heard = Sockets.record(client)
     client.write(get("/one"))
@@ -322,6 +327,12 @@ describe("a connection that was kept, and ends just as the next request comes", 
     Effect.gen(function*() {
       const { statuses } = yield* asked(post(0), "connection termination", how)
       assert.deepStrictEqual(statuses, ["200", "503"])
+    }))
+
+  it.live("is a 503 where an application resets it, which has seen the request", () =>
+    Effect.gen(function*() {
+      const { connections, statuses } = yield* asked(get("/two"), "connection termination", "resetAndDestroy", false)
+      assert.deepStrictEqual([statuses, connections], [["200", "503"], 1])
     }))
 })
 
