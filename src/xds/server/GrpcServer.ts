@@ -70,6 +70,9 @@ export const make = Effect.fnUntraced(function*(
   return { port: typeof bound === "object" && bound !== null ? bound.port : port }
 })
 
+/** Bytes that a caller has yet to read: everything about thousands of services is less. */
+const mostWaiting = 64 * 1024 * 1024
+
 /** An error that nobody listens to ends the process; streams and sessions close after it. */
 const ignore = (): void => undefined
 
@@ -100,7 +103,10 @@ const take = (
     },
     peer: `${stream.session?.socket.remoteAddress ?? ""}:${stream.session?.socket.remotePort ?? ""}`,
     send: (message) => {
-      if (trailers === undefined && !stream.destroyed) stream.write(Frames.frame(message))
+      if (trailers !== undefined || stream.destroyed) return
+      stream.write(Frames.frame(message))
+      // It may come back, and is told everything anew.
+      if (stream.writableLength > mostWaiting) stream.close(Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
     },
     end
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Redacted, Schema } from "effect"
+import { Duration, Effect, Logger, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as VaultApi from "../../../src/agent/ca/vault/VaultApi.ts"
 import * as VaultSession from "../../../src/agent/ca/vault/VaultSession.ts"
@@ -90,6 +90,25 @@ describe("VaultSession", () => {
       assert.strictEqual(asked.filter((path) => path === "auth/token/renew-self").length, 3)
       yield* TestClock.adjust("200 seconds")
       assert.strictEqual(Redacted.value(session.token()), "token 3")
+    }))
+
+  it.effect("says that a token which was given reaches the end of all its renewals", () =>
+    Effect.gen(function*() {
+      let maximum = 300
+      const { api, asked } = scripted(({ path }) =>
+        path === "auth/token/lookup-self" ? self(300, true) : auth("given", maximum = Math.floor(maximum / 4))
+      )
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      yield* VaultSession.make(api, settings(token)).pipe(
+        Effect.provideService(Logger.CurrentLoggers, new Set([logger]))
+      )
+      // Leases of 300, 75 and 18 seconds: the last one is nothing to build on.
+      yield* TestClock.adjust(Duration.seconds(200 + 50))
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^the token for Vault can not be renewed any more, and ends in 18s: no certificates/)
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual(asked.length, 3)
     }))
 
   it.effect("leaves a token alone that does not end", () =>

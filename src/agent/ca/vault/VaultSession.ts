@@ -30,6 +30,12 @@ const Self = Schema.Struct({
   data: Schema.Struct({ ttl: Schema.Finite, renewable: Schema.optionalKey(Schema.Boolean) })
 })
 
+const outlived = ({ seconds }: Lease): Effect.Effect<void> =>
+  Effect.logWarning(
+    `the token for Vault can not be renewed any more, and ends in ${Duration.format(Duration.seconds(seconds))}: no ` +
+      "certificates are signed after that. Set the configuration of the CA with another token"
+  )
+
 /** How long Vault is left alone that did not renew a token. */
 const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
@@ -85,18 +91,14 @@ export const make = Effect.fnUntraced(function*(
           Effect.retry(again),
           Effect.orDie
         )
+        if (login === undefined && lease.seconds < first.seconds / 10) return yield* outlived(lease)
       }
     })
 
   if (access._tag === "Token") token = access.token
   const lease = yield* Effect.mapError(login ?? lookUp, VaultApi.toProviderError)
   if (login === undefined && !lease.renewable) {
-    if (lease.seconds > 0) {
-      yield* Effect.logWarning(
-        `the token for Vault can not be renewed, and ends in ${Duration.format(Duration.seconds(lease.seconds))}: no ` +
-          "certificates are signed after that"
-      )
-    }
+    if (lease.seconds > 0) yield* outlived(lease)
   } else yield* Effect.forkScoped(keep(lease))
   return { token: () => token }
 })
