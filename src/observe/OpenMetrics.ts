@@ -30,7 +30,8 @@ const qualityOf = (accept: string | undefined, type: string): number => {
 
 /** Counters, gauges and histograms: this package has no others. */
 export const format = (context: Context.Context<never>): string => {
-  const families = Map.groupBy(Metric.snapshotUnsafe(context), ({ id }) => id)
+  const known = Metric.snapshotUnsafe(context).filter(({ type }) => type !== "Frequency" && type !== "Summary")
+  const families = Map.groupBy(known, ({ id }) => id)
   const lines = Array.from(families, ([name, all]) => family(name, all)).flat()
   return [...lines, "# EOF", ""].join("\n")
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Metric } from "effect"
 import * as MetricCatalogue from "../../src/observe/MetricCatalogue.ts"
 import * as Meter from "../../src/observe/Meter.ts"
 import * as OpenMetrics from "../../src/observe/OpenMetrics.ts"
@@ -24,6 +24,12 @@ describe("the format of OpenMetrics", () => {
         "# EOF",
         ""
       ])
+    }).pipe(scrape.fresh))
+
+  it.effect("leaves out what it has no word for", () =>
+    Effect.gen(function*() {
+      yield* Metric.update(Metric.frequency("others"), "a")
+      assert.strictEqual(OpenMetrics.format(yield* Effect.context<never>()), "# EOF\n")
     }).pipe(scrape.fresh))
 
   it.effect("shows beside a bucket the last request in it whose trace is kept", () =>
