@@ -41,8 +41,8 @@ export const rules = (
 ): ReadonlyArray<Rule> => {
   const made: Array<Rule> = []
   const add = (source: Source, verdict: Verdict) => {
-    // The first one about a source decides.
-    if (made.some((rule) => covers(rule.source, source) && covers(source, rule.source))) return
+    // The first one about a source decides. It may be a wider one: `* → api` outranks `web → *`.
+    if (made.some((rule) => covers(rule.source, source))) return
     const except = made.map((rule) => rule.source).filter((earlier) => covers(source, earlier))
     made.push({ source, except, ...verdict })
   }

@@ -23,19 +23,34 @@ const configOf = ({ typed_config }: { readonly typed_config?: Message<"Any"> | u
   JSON.parse(JSON.stringify(typed_config))
 
 const others = Arbitrary.schema(Schema.Array(Schema.Struct({
-  source: Schema.Literals(["db", "*"]),
+  source: Schema.Literals(["db", "web", "*"]),
+  destination: Schema.Literals(["api", "*"]),
   action: Schema.Literals(["allow", "deny"])
 })))
 
 describe("Rbac", () => {
+  it.each(["allow", "deny"] as const)("lets nobody in by an intention that another one outranks: %s", (outranked) => {
+    const decides = outranked === "allow" ? "deny" : "allow"
+    const intentions = [Intention.make("web", "*", outranked), Intention.make("*", "api", decides)]
+    const filter = configOf(
+      Writer.network({ trustDomain, intentions, defaultPolicy: decides, issuers: new Map(), peers: new Map() })
+    )
+    assert.notProperty(filter["rules"], "policies")
+  })
+
   it.prop(
     "brings back what the development agent tells Envoys",
     { rule: rules, others, request: requests, tokens, defaultPolicy },
     ({ defaultPolicy, others, request, rule, tokens }) => {
       // Where everybody is allowed nobody is asked for a token.
       const kept = defaultPolicy === "deny" ? rule : withoutTokens(rule)
-      const unique = [...new Map(others.map(({ action, source }) => [source, action]))]
-      const intentions = [kept, ...unique.map(([source, action]) => Intention.make(source, "api", action))]
+      const unique = new Map(
+        others.map(({ action, destination, source }) => [
+          `${source} ${destination}`,
+          Intention.make(source, destination, action)
+        ])
+      )
+      const intentions = [...unique.set("web api", kept).values()]
       const filter = configOf(
         Writer.http({ trustDomain, intentions, defaultPolicy, issuers: issuers as never, peers: new Map() })
       )
