@@ -29,20 +29,29 @@ export const summary = (
     audited: sidecar.authorizer?.latest()?.audited ?? false,
     leaf: material === undefined ? null : Views.certificate(material.leaf.certificate, now),
     root: root === undefined ? null : Views.certificate(root.certificate, now),
-    inbound: inboundOf(inbound),
+    inbound: { ...inboundOf(inbound), refused: refusedBy(status.listeners) },
     callers: callersOf(inbound, Views.refusals(status), (caller) => requests("inbound", caller)),
     upstreams: Views.upstreamsOf(status).map(([one, way]) => upstreamOf(one, way, requests("outbound", one.service)))
   }
 }
 
-const inboundOf = (listeners: ReadonlyArray<Sidecar.ListenerStatus>): Documents.Summary["inbound"] => {
+const inboundOf = (
+  listeners: ReadonlyArray<Sidecar.ListenerStatus>
+): Omit<Documents.Summary["inbound"], "refused"> => {
   const sum = { open: 0, accepted: 0, sent: 0, received: 0, cut: 0, failed: 0 }
-  const refused: Record<string, number> = {}
   for (const { counts } of listeners) {
     for (const key of ["open", "accepted", "sent", "received", "cut", "failed"] as const) sum[key] += counts[key]
+  }
+  return sum
+}
+
+/** By reason. Ports of an API gateway lead into the mesh, and refuse all the same. */
+const refusedBy = (listeners: ReadonlyArray<Sidecar.ListenerStatus>): Documents.Summary["inbound"]["refused"] => {
+  const refused: Record<string, number> = {}
+  for (const { counts } of listeners) {
     for (const [reason, count = 0] of Object.entries(counts.refused)) refused[reason] = (refused[reason] ?? 0) + count
   }
-  return { ...sum, refused }
+  return refused
 }
 
 /** Whoever was let in, or has been refused. */

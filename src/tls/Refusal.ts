@@ -11,7 +11,11 @@ import * as Meter from "../observe/Meter.ts"
 
 export type Refusal =
   /** The peer speaks no TLS: mostly a client that does not know of the mesh. */
-  | { readonly _tag: "NotTls" }
+  | {
+    readonly _tag: "NotTls"
+    /** It came to a port for those who know nothing of the mesh. */
+    readonly outside?: boolean
+  }
   | { readonly _tag: "HandshakeTimedOut"; readonly millis: number }
   /** The peer went away before the handshake was over: also what a health check by TCP looks like. */
   | { readonly _tag: "Disconnected" }
@@ -89,7 +93,9 @@ export const reason = (self: Refusal): Reason => reasons[self._tag]
 export const explain = (self: Refusal): string => {
   switch (self._tag) {
     case "NotTls":
-      return "it does not speak TLS: callers need a sidecar or a native integration"
+      return self.outside === true
+        ? "it does not speak TLS, and this port takes nothing else"
+        : "it does not speak TLS: callers need a sidecar or a native integration"
     case "HandshakeTimedOut":
       return `the TLS handshake was not over within ${self.millis} ms`
     case "Disconnected":

@@ -159,8 +159,14 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
     }),
 
     /** An API gateway, registered and running; its config entries are for others to write. */
-    api: Effect.fnUntraced(function*() {
-      yield* put({ Kind: "api-gateway", Name: "api-gateway", Address: "127.0.0.1", Port: 1 })
+    api: Effect.fnUntraced(function*(options: { readonly config?: Schema.JsonObject } = {}) {
+      yield* put({
+        Kind: "api-gateway",
+        Name: "api-gateway",
+        Address: "127.0.0.1",
+        Port: 1,
+        Proxy: { Config: options.config ?? {} }
+      })
       const own = yield* Scope.fork(scope)
       const gateway = yield* ApiGateway.make({ drain: "200 millis" }).pipe(
         Effect.provide(GatewayRegistration.layer({ proxyId: "api-gateway", kind: "api-gateway" })),

@@ -1,9 +1,13 @@
 /** A port of an API gateway: from the outside to services of the mesh, as the gateway. */
 import type { Socket } from "node:net"
-import { Cause, Effect, Exit, Iterable, type Scope, SubscriptionRef } from "effect"
+import { Cause, Effect, Exit, Function, Iterable, type Scope, SubscriptionRef } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
 import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
+import * as AdmissionLog from "../../inbound/AdmissionLog.ts"
+import * as ConnectionRefusals from "../../inbound/ConnectionRefusals.ts"
+import * as ArrivalRate from "../../net/ArrivalRate.ts"
+import * as Fibers from "../../net/Fibers.ts"
 import * as Listening from "../../net/Listening.ts"
 import * as LocalServer from "../../net/LocalServer.ts"
 import * as Splice from "../../net/Splice.ts"
@@ -16,6 +20,7 @@ import * as Resolver from "../../outbound/Resolver.ts"
 import * as UpstreamHttp from "../../sidecar/http/UpstreamHttp.ts"
 import * as Listener from "../../sidecar/Listener.ts"
 import type * as AccessLogWriter from "../../sidecar/log/AccessLogWriter.ts"
+import type * as Refusal from "../../tls/Refusal.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
 import * as ConnectionSettings from "../../watch/registration/ConnectionSettings.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
@@ -78,6 +83,35 @@ export const make = Effect.fnUntraced(function*(
   const dialer = yield* MeshDialer.MeshDialer
   const route = port.service === undefined ? undefined : yield* dialer.route(Resolver.service(port.service))
   const report = yield* RelayReport.make(wanted.registration.service)
+  const handshakes = ConnectionMetrics.handshakes("inbound", context)
+  const refusals = yield* refusalsOf(
+    wanted.registration.service,
+    tls === undefined ? { refused: Function.constVoid } : handshakes
+  )
+  const arrivals = ArrivalRate.make()
+  let shaking = 0
+
+  /** As for callers from the mesh: see `TlsServer`. */
+  const refusalOf = (): Refusal.Refusal | undefined => {
+    const { arrivals: { connectionRate, maxHandshakes }, maxInboundConnections } = current.registration
+    if (server.open() > (maxInboundConnections || Infinity)) {
+      return { _tag: "TooManyConnections", limit: maxInboundConnections }
+    }
+    if (shaking >= (maxHandshakes || Infinity)) return { _tag: "TooManyHandshakes", limit: maxHandshakes }
+    return arrivals.take(connectionRate, performance.now())
+      ? undefined
+      : { _tag: "TooFast", perSecond: connectionRate }
+  }
+
+  const accept = ({ accept }: TlsFront.TlsFront, socket: Socket, remote: string) =>
+    Effect.suspend(() => {
+      const since = performance.now()
+      shaking++
+      return Effect.ensuring(accept(socket), Effect.sync(() => shaking--)).pipe(
+        Effect.tap(() => Effect.sync(() => handshakes.accepted(since))),
+        Effect.tapError((refusal) => Effect.sync(() => refusals.refuse(refusal, remote)))
+      )
+    })
 
   const passOn = (local: Splice.Side): Effect.Effect<void> =>
     route === undefined ? Effect.void : Splice.spliceWith(local, route.acquire(true), ({ socket }) => {
@@ -101,22 +135,23 @@ export const make = Effect.fnUntraced(function*(
       return Effect.ensuring(serve(local), Effect.sync(() => counts.open--))
     })
 
-  const serve = (socket: Socket): Effect.Effect<void> => {
-    TcpOptions.apply(socket, current.registration.connections.tcp)
-    const { maxInboundConnections } = current.registration
-    if (server.open() > (maxInboundConnections || Infinity)) return Effect.sync(() => socket.destroy())
-    const plain = Splice.plain(socket)
-    return (tls === undefined ? Effect.succeed(plain) : tls.accept(socket)).pipe(
-      Effect.flatMap((local) => {
-        if (local === undefined) {
-          counts.failed++
-          return Effect.void
-        }
-        return Effect.ensuring(served(local), Effect.sync(local.reset))
-      }),
-      Effect.ensuring(Effect.sync(plain.reset))
-    )
-  }
+  const serve = (socket: Socket): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const remote = remoteOf(socket)
+      const refusal = refusalOf()
+      if (refusal !== undefined) {
+        refusals.refuse(refusal, remote)
+        socket.destroy()
+        return Effect.void
+      }
+      TcpOptions.apply(socket, current.registration.connections.tcp)
+      const plain = Splice.plain(socket)
+      return (tls === undefined ? Effect.succeed(plain) : accept(tls, socket, remote)).pipe(
+        Effect.flatMap((local) => Effect.ensuring(served(local), Effect.sync(local.reset))),
+        Effect.ignore,
+        Effect.ensuring(Effect.sync(plain.reset))
+      )
+    })
   const server: LocalServer.LocalServer = yield* LocalServer.make({
     bind,
     serve,
@@ -130,18 +165,18 @@ export const make = Effect.fnUntraced(function*(
     idle: server.idle,
     counts: () => ({
       ...Listener.none,
-      open: server.open(),
+      open: server.open() - shaking,
+      handshaking: shaking,
       accepted: counts.established,
       failed: counts.failed,
+      refused: refusals.counts(),
       ...traffic.total()
     }),
     details: {
       ...Listener.noDetails,
       connections: () =>
         Iterable.map(server.sockets(), ([socket, since]) => ({
-          remote: socket.remoteAddress === undefined
-            ? ""
-            : Listening.format({ host: socket.remoteAddress, port: socket.remotePort! }),
+          remote: remoteOf(socket),
           peer: undefined,
           decision: undefined,
           to: undefined,
@@ -172,6 +207,18 @@ export const make = Effect.fnUntraced(function*(
         }
       })
   }
+})
+
+/** Empty of one that has left. */
+const remoteOf = ({ remoteAddress, remotePort }: Socket): string =>
+  remoteAddress === undefined ? "" : Listening.format({ host: remoteAddress, port: remotePort! })
+
+/** Those who are turned away before anything is asked of the mesh: counted and logged as by the public listener of a sidecar. */
+const refusalsOf = Effect.fnUntraced(function*(service: string, handshakes: ConnectionRefusals.Options["handshakes"]) {
+  const context = yield* Effect.context<never>()
+  const { run } = yield* Fibers.make()
+  const log = yield* AdmissionLog.make({ service: () => service, subject: (remote) => remote, run })
+  return ConnectionRefusals.make({ context, handshakes, log, run })
 })
 
 const resolverOf = (name: string, chain: Watched.Watched<DiscoveryChain.Chain>): Resolver.Resolver =>

@@ -4,11 +4,13 @@ import type { Socket } from "node:net"
 import * as Tls from "node:tls"
 import { Effect, Function } from "effect"
 import * as Splice from "../../net/Splice.ts"
+import * as HandshakeFailure from "../../tls/HandshakeFailure.ts"
+import type * as Refusal from "../../tls/Refusal.ts"
 import type * as Ports from "./Ports.ts"
 
 export interface TlsFront {
-  /** A connection with its handshake done. Undefined: there was none, and it is closed. */
-  readonly accept: (transport: Socket) => Effect.Effect<Splice.Side | undefined>
+  /** A connection with its handshake done. Fails where there was none, and the connection is closed. */
+  readonly accept: (transport: Socket) => Effect.Effect<Splice.Side, Refusal.Refusal>
   /** From now on, for new connections. Fails with what is wrong with a certificate. */
   readonly update: (tls: Ports.Tls) => void
 }
@@ -23,7 +25,7 @@ export const make = (first: Ports.Tls, protocol: Ports.Port["protocol"], handsha
   const contextFor = (name: string): Tls.SecureContext =>
     (contexts.find(({ certificate }) => certificate.checkHost(name) !== undefined) ?? contexts[0]!).secure
   /** Found again by their addresses, which Node's TLS has of them. */
-  const waiting = new Map<string, (socket: Tls.TLSSocket | undefined) => void>()
+  const waiting = new Map<string, (outcome: Tls.TLSSocket | Refusal.Refusal) => void>()
   const server = Tls.createServer({
     ...defaultsOf(first),
     handshakeTimeout: handshakeMillis,
@@ -37,11 +39,12 @@ export const make = (first: Ports.Tls, protocol: Ports.Port["protocol"], handsha
     setImmediate(() => {
       const taken = waiting.get(keyOf(socket))
       if (taken === undefined) socket.destroy()
-      else taken(socket.destroyed ? undefined : socket)
+      else taken(socket.destroyed ? { _tag: "Disconnected" } : socket)
     })
   })
-  server.on("tlsClientError", (_, socket) => {
-    waiting.get(keyOf(socket))?.(undefined)
+  server.on("tlsClientError", (error, socket) => {
+    const refusal = HandshakeFailure.toRefusal(error, handshakeMillis)
+    waiting.get(keyOf(socket))?.(refusal._tag === "NotTls" ? { _tag: "NotTls", outside: true } : refusal)
     socket.destroy()
   })
   return {
@@ -52,14 +55,16 @@ export const make = (first: Ports.Tls, protocol: Ports.Port["protocol"], handsha
     accept: (transport) =>
       Effect.callback((resume) => {
         const key = keyOf(transport)
-        const settle = (socket: Tls.TLSSocket | undefined) => {
+        const settle = (outcome: Tls.TLSSocket | Refusal.Refusal) => {
           waiting.delete(key)
           transport.off("close", gone)
-          resume(Effect.succeed(socket === undefined ? undefined : Splice.tls(socket, transport)))
+          resume("_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(Splice.tls(outcome, transport)))
         }
-        const gone = () => settle(undefined)
+        const gone = () => settle({ _tag: "Disconnected" })
         transport.once("close", gone)
         waiting.set(key, settle)
+        // A client that leaves during the handshake has to be noticed. The TLS socket takes this over, until it is made.
+        transport.allowHalfOpen = false
         server.emit("connection", transport)
         return Effect.sync(() => {
           waiting.delete(key)
