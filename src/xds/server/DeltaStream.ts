@@ -49,7 +49,7 @@ interface Subscription {
   /** Everything, whatever it is called. */
   wildcard: boolean
   readonly names: Set<string>
-  /** What it has, by name. Absent: nothing, or what there is no telling of. */
+  /** What it has, by name. Absent: nothing, or what it is to get again. */
   readonly has: Map<string, string>
   /** What it would not take, by name. */
   readonly refused: Map<string, string>
@@ -57,6 +57,9 @@ interface Subscription {
   readonly absent: Set<string>
   sent: Sent | undefined
 }
+
+/** In place of a version: it has one or none, there is no telling. */
+const untold = ""
 
 /** Kinds that may be asked for as a whole. */
 const whole: ReadonlySet<Resources.Kind> = new Set(["cluster.Cluster", "listener.Listener"])
@@ -200,7 +203,11 @@ const answered = (
     }
     return [{ _tag: "Acknowledged", kind, count: sent.resources.length + sent.removed.length }]
   }
-  for (const { name, version } of sent.resources) subscription.refused.set(name, version)
+  for (const { name, version } of sent.resources) {
+    subscription.refused.set(name, version)
+    // Envoys refuse a response for one resource in it, and may have taken any of the others.
+    if (wants(subscription, name)) subscription.has.set(name, untold)
+  }
   return [{
     _tag: "Refused",
     kind,

@@ -148,6 +148,30 @@ describe("DeltaStream", () => {
     assert.deepStrictEqual(next()?.put, ["a@2"])
   })
 
+  // An Envoy refuses a response in which one cluster is wrong, and takes the others all the same.
+  it("sends again what the client may have given up in what it refused", () => {
+    const { ack, ask, nack, next, stream } = client()
+    ask(clusters)
+    stream.update(resources({ [clusters]: [["a", "1"]] }))
+    next()
+    ack(clusters, "1")
+    stream.update(resources({ [clusters]: [["a", "2"]] }))
+    next()
+    nack(clusters, "2")
+    stream.update(resources({ [clusters]: [["a", "1"]] }))
+    assert.deepStrictEqual(next(), { kind: clusters, nonce: "3", put: ["a@1"], removed: [] })
+  })
+
+  it("takes away what the client may have taken of what it refused", () => {
+    const { ask, nack, next, stream } = client()
+    ask(clusters)
+    stream.update(resources({ [clusters]: [["a", "1"]] }))
+    next()
+    nack(clusters, "1")
+    stream.update(resources({}))
+    assert.deepStrictEqual(next(), { kind: clusters, nonce: "2", put: [], removed: ["a"] })
+  })
+
   it("is not moved by an answer to something else", () => {
     const { ack, ask, next, stream } = client()
     ask(clusters)
