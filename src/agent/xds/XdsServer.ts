@@ -90,6 +90,10 @@ const report = (client: AggregatedDiscovery.Client, news: DeltaStream.News): Eff
     case "Acknowledged":
       return Effect.void
     case "Refused":
+      // Which of them is to blame shows next.
+      if (news.names.length > 1) {
+        return Effect.logDebug(`${client.proxyId} refuses ${news.names.join(", ")} together: ${news.why}`)
+      }
       return Effect.logWarning(
         `${client.proxyId} refuses what it was told of ${
           news.names.join(", ")

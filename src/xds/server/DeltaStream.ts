@@ -7,7 +7,8 @@
  * until everything about clusters is answered. Of each kind one response is under way at most.
  *
  * - A client that has a version is not sent it again: it says at first which versions it has, and acknowledges the others.
- * - What it has refused is not sent again until it is another version.
+ * - What it has refused is not sent again until it is another version. Of what it refused together the halves are sent again, and
+ *   theirs, until only what is to blame is refused: an Envoy may stop looking at a response where it finds the first fault.
  * - Asking again for what one has means to have lost it, and a changed cluster or listener asks anew for its endpoints or routes.
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
@@ -51,8 +52,10 @@ interface Subscription {
   readonly names: Set<string>
   /** What it has, by name. Absent: nothing, or what it is to get again. */
   readonly has: Map<string, string>
-  /** What it would not take, by name. */
+  /** What it would not take by itself, by name. */
   readonly refused: Map<string, string>
+  /** Names that it would not take with others, each of these parts to be sent by itself. */
+  apart: ReadonlyArray<ReadonlySet<string>>
   /** Names that it asked for and that are known not to exist. */
   readonly absent: Set<string>
   sent: Sent | undefined
@@ -114,7 +117,7 @@ export const make = (): DeltaStream => {
   const response = (kind: Resources.Kind, parts: ReadonlyArray<Part>) => {
     const subscription = subscriptions.get(kind)
     if (subscription === undefined || resources === undefined) return undefined
-    const put = parts.includes("put") ? changed(subscription, resources[kind]) : []
+    const put = parts.includes("put") ? part(subscription, changed(subscription, resources[kind])) : []
     const removed = parts.includes("remove") ? gone(kind, subscription, resources[kind]) : []
     return put.length + removed.length === 0 ? undefined : { put, removed, subscription }
   }
@@ -182,6 +185,7 @@ const fresh = (request: Discovery.DeltaRequest): Subscription => ({
   names: new Set(),
   has: new Map(Object.entries(request.initial_resource_versions ?? {})),
   refused: new Map(),
+  apart: [],
   absent: new Set(),
   sent: undefined
 })
@@ -195,6 +199,7 @@ const answered = (
   const { sent } = subscription
   if (sent === undefined || request.response_nonce !== sent.nonce) return []
   subscription.sent = undefined
+  subscription.apart = subscription.apart.filter((names) => !sent.resources.some(({ name }) => names.has(name)))
   for (const name of sent.removed) subscription.has.delete(name)
   if (request.error_detail === undefined) {
     for (const { name, version } of sent.resources) {
@@ -203,15 +208,20 @@ const answered = (
     }
     return [{ _tag: "Acknowledged", kind, count: sent.resources.length + sent.removed.length }]
   }
+  const names = sent.resources.map(({ name }) => name)
   for (const { name, version } of sent.resources) {
-    subscription.refused.set(name, version)
-    // Envoys refuse a response for one resource in it, and may have taken any of the others.
+    if (names.length === 1) subscription.refused.set(name, version)
+    // It may have taken any of the others.
     if (wants(subscription, name)) subscription.has.set(name, untold)
+  }
+  if (names.length > 1) {
+    const half = Math.ceil(names.length / 2)
+    subscription.apart = [new Set(names.slice(0, half)), new Set(names.slice(half)), ...subscription.apart]
   }
   return [{
     _tag: "Refused",
     kind,
-    names: sent.resources.map(({ name }) => name),
+    names,
     why: request.error_detail.message ?? ""
   }]
 }
@@ -254,6 +264,18 @@ const changed = (
   return [...candidates].filter(({ name, version }) =>
     subscription.has.get(name) !== version && subscription.refused.get(name) !== version
   )
+}
+
+/** All, unless some have to be apart from others. */
+const part = (
+  { apart }: Subscription,
+  all: ReadonlyArray<Resources.Resource>
+): ReadonlyArray<Resources.Resource> => {
+  for (const names of apart) {
+    const some = all.filter(({ name }) => names.has(name))
+    if (some.length > 0) return some
+  }
+  return all
 }
 
 /** What it has and is no more, and what it waits for in vain. Children go with their parents. */

@@ -99,13 +99,22 @@ describe("the agent's interface for Envoys", () => {
         yield* register("web", 2000, ["api"])
         const client = yield* follow("web-sidecar-proxy")
         client.refuse("I do not like it")
-        yield* until(() => lines.some((line) => line.includes("I do not like it")))
-        assert.include(lines.join("\n"), "web-sidecar-proxy refuses what it was told of local_app, api.default")
+        for (const what of ["local_app", "api.default"]) {
+          yield* until(() =>
+            lines.some((line) =>
+              line.startsWith(`web-sidecar-proxy refuses what it was told of ${what}`) &&
+              line.includes("I do not like it")
+            )
+          )
+        }
+        yield* settled
+        // Together, and by itself.
+        assert.lengthOf(client.names().filter((name) => name === "local_app"), 2)
         client.refuse(undefined)
         yield* agent.ask("PUT", "/v1/config", { Kind: "service-resolver", Name: "api", ConnectTimeout: "3s" })
-        yield* until(() => client.names().filter((name) => name.startsWith("api.")).length > 1)
+        yield* until(() => client.names().filter((name) => name.startsWith("api.")).length > 2)
         yield* settled
-        assert.lengthOf(client.names().filter((name) => name === "local_app"), 1)
+        assert.lengthOf(client.names().filter((name) => name === "local_app"), 2)
       }).pipe(Effect.provide(keep))
     }).pipe(Effect.scoped))
 

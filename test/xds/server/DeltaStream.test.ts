@@ -172,6 +172,23 @@ describe("DeltaStream", () => {
     assert.deepStrictEqual(next(), { kind: clusters, nonce: "2", put: [], removed: ["a"] })
   })
 
+  it("sends again by itself what was refused for the fault of something else", () => {
+    const { ack, ask, nack, next, stream } = client()
+    ask(clusters)
+    stream.update(resources({ [clusters]: [["a", "1"], ["b", "1"], ["wrong", "1"]] }))
+    assert.deepStrictEqual(next()?.put, ["a@1", "b@1", "wrong@1"])
+    nack(clusters, "1")
+    assert.deepStrictEqual(next()?.put, ["a@1", "b@1"])
+    ack(clusters, "2")
+    stream.update(resources({ [clusters]: [["a", "1"], ["b", "2"], ["wrong", "1"]] }))
+    assert.deepStrictEqual(next()?.put, ["wrong@1"])
+    assert.deepStrictEqual(nack(clusters, "3").map((news) => news._tag === "Refused" && news.names), [["wrong"]])
+    assert.deepStrictEqual(next()?.put, ["b@2"])
+    ack(clusters, "4")
+    assert.isUndefined(next())
+    assert.isTrue(stream.isSettled())
+  })
+
   it("is not moved by an answer to something else", () => {
     const { ack, ask, next, stream } = client()
     ask(clusters)
@@ -292,36 +309,41 @@ describe("DeltaStream", () => {
   const State = Schema.Record(Name, Schema.NullOr(Version))
   const Step = Schema.Union([
     Schema.Struct({ update: State }),
-    Schema.Struct({ answer: Schema.Literals(["ack", "nack", "stale"]) }),
+    Schema.Struct({ answer: Schema.Literals(["in order", "stale"]) }),
     Schema.Struct({ resubscribe: Name })
   ])
 
-  it.prop("leads every client to what holds, whatever happens on the way", {
+  it.prop("leads every client to what holds, whatever it refuses on the way", {
     steps: Schema.Array(Step),
-    last: State
-  }, ({ last, steps }) => {
+    last: State,
+    wrong: Schema.Array(Schema.Tuple([Name, Version])),
+    takes: Schema.Literals(["nothing", "what comes before the fault", "all that is right"])
+  }, ({ last, steps, takes, wrong }) => {
     const { next, say, stream } = client()
     const has = new Map<string, string>()
-    const waiting: Array<NonNullable<ReturnType<typeof next>>> = []
+    const isWrong = (text: string) => wrong.some((one) => one.join("@") === text)
+    let waiting: ReturnType<typeof next>
     const take = () => {
       const got = next()
-      if (got !== undefined) waiting.push(got)
-      assert.isAtMost(waiting.length, 1)
-    }
-    const answer = (how: "ack" | "nack" | "stale") => {
-      const got = waiting[0]
       if (got === undefined) return
-      if (how === "stale") {
-        say(clusters, { response_nonce: "none" })
-        return
-      }
-      waiting.shift()
-      for (const name of got.removed) has.delete(name)
-      // A client that refuses keeps what it had.
-      if (how === "ack") { for (const text of got.put) has.set(...(text.split("@") as [string, string])) }
+      assert.isUndefined(waiting)
+      waiting = got
+    }
+    const answer = () => {
+      if (waiting === undefined) return
+      const { nonce, put, removed } = waiting
+      waiting = undefined
+      const fault = put.findIndex(isWrong)
+      const taken = fault === -1 || takes === "all that is right"
+        ? put.filter((text) => !isWrong(text))
+        : takes === "nothing"
+        ? []
+        : put.slice(0, fault)
+      for (const name of removed) has.delete(name)
+      for (const text of taken) has.set(...(text.split("@") as [string, string]))
       say(clusters, {
-        response_nonce: got.nonce,
-        ...(how === "nack" && { error_detail: { code: 3, message: "no" } })
+        response_nonce: nonce,
+        ...(fault !== -1 && { error_detail: { code: 3, message: "no" } })
       })
     }
     const hold = (state: typeof State.Type) =>
@@ -331,28 +353,24 @@ describe("DeltaStream", () => {
         )
       })
     say(clusters)
-    const refused = new Map<string, string>()
     for (const step of [...steps, { update: last }]) {
       if ("update" in step) stream.update(hold(step.update))
       else if ("resubscribe" in step) {
         has.delete(step.resubscribe)
         say(clusters, { resource_names_subscribe: [step.resubscribe] })
-      } else {
-        if (step.answer === "nack") {
-          for (const text of waiting[0]?.put ?? []) refused.set(...(text.split("@") as [string, string]))
-        }
-        answer(step.answer)
-      }
+      } else if (step.answer === "stale") say(clusters, { response_nonce: "none" })
+      else answer()
       take()
     }
     for (let i = 0; i < 20; i++) {
-      answer("ack")
+      answer()
       take()
     }
     assert.isTrue(stream.isSettled())
     for (const [name, version] of Object.entries(last)) {
       if (version === null) assert.isUndefined(has.get(name))
-      else if (refused.get(name) !== version) assert.strictEqual(has.get(name), version)
+      else if (isWrong(`${name}@${version}`)) assert.notStrictEqual(has.get(name), version)
+      else assert.strictEqual(has.get(name), version)
     }
   })
 })
