@@ -24,6 +24,7 @@ import * as Watched from "../watch/Watched.ts"
 import * as PortChain from "./api/PortChain.ts"
 import * as PortListener from "./api/PortListener.ts"
 import * as Ports from "./api/Ports.ts"
+import * as TlsFront from "./api/TlsFront.ts"
 import * as Gateway from "./Gateway.ts"
 
 export interface Options extends Omit<Gateway.Options, "announce">, Pick<Mesh.Options, "spiffe"> {
@@ -83,8 +84,16 @@ const plansOf = (
       bind,
       // Routes and certificates are followed while it is open.
       key: JSON.stringify([bind, port.protocol, port.tls === undefined, port.service]),
+      // The other ports do not wait for somebody to write a certificate again.
+      later: port.tls === undefined || TlsFront.isUsable(port.tls) ? undefined : options.rebind ?? Gateway.rebind,
       start: (wanted) =>
-        PortListener.make(wanted, { port, bind, chainOf, accessLog, marks: { ...Marks.envoy, ...options.marks } })
+        PortListener.make(wanted, {
+          port: wanted.ports.find((each) => each.port === port.port) ?? port,
+          bind,
+          chainOf,
+          accessLog,
+          marks: { ...Marks.envoy, ...options.marks }
+        })
     }
   })
 

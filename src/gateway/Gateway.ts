@@ -17,6 +17,9 @@ import * as Sidecar from "../sidecar/Sidecar.ts"
 import type * as GatewayRegistration from "../watch/GatewayRegistration.ts"
 import * as Watched from "../watch/Watched.ts"
 
+/** When a listener that could not start is tried again. */
+export const rebind: Schedule.Schedule<unknown> = Schedule.spaced("3 seconds")
+
 export interface Options extends Leaving.Options {
   /** When a listener that could not bind is tried again. Default: every 3 seconds. */
   readonly rebind?: Schedule.Schedule<unknown> | undefined
@@ -81,11 +84,11 @@ export const make = Effect.fnUntraced(function*<A extends Wanted, R>(
     open: listeners.open
   }, options)
 
-  const apply = Effect.fnUntraced(function*(next: A, rebind?: Schedule.Schedule<unknown>) {
+  const apply = Effect.fnUntraced(function*(next: A, again?: Schedule.Schedule<unknown>) {
     applied = next
     accessLog.follow(next.registration.accessLogs)
     yield* warn(next.registration.ignored)
-    return yield* listeners.apply(plans(next, accessLog), next, rebind)
+    return yield* listeners.apply(plans(next, accessLog), next, again)
   })
 
   const names = new Set(plans(first, accessLog).filter(({ later }) => later === undefined).map(({ name }) => name))
@@ -96,7 +99,7 @@ export const make = Effect.fnUntraced(function*<A extends Wanted, R>(
       if (next === applied || phase() !== "serving") return Effect.void
       return Effect.andThen(
         Effect.logInfo(`what is wanted of ${proxyId} has changed`),
-        apply(next, options.rebind ?? Schedule.spaced("3 seconds"))
+        apply(next, options.rebind ?? rebind)
       )
     }).pipe(
       Effect.tapDefect((defect) => Effect.logError(`${proxyId} does not follow what is wanted of it any more`, defect)),

@@ -1,6 +1,7 @@
 /** What comes to a port of an API gateway before anything is asked of the mesh. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Schema } from "effect"
+import { Effect, Schedule, type Schema } from "effect"
+import { X509Certificate } from "node:crypto"
 import * as agent from "../support/consul.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Doubles from "../support/doubles.ts"
@@ -11,16 +12,16 @@ import * as TlsClients from "../support/tlsClients.ts"
 
 const { eventually } = Gateways
 
-/** `db` behind a port of a gateway that speaks TCP, and behind another one that speaks TLS. */
-const setUp = Effect.fnUntraced(function*(config: Schema.JsonObject) {
+/** The entries of a gateway that has `db` behind a port that speaks TCP, and behind another one that speaks TLS. */
+const setUpEntries = Effect.gen(function*() {
   const { dc1 } = yield* Gateways.one
   yield* dc1.service("db")
   const [plain, secure] = [yield* agent.freePort, yield* agent.freePort]
   const authority = yield* Effect.promise(() => Certificates.root("public"))
-  const { certPem, keyPem } = yield* Effect.promise(() =>
-    Certificates.issue(authority, { uris: [], dns: ["db.example"] })
+  const issue = Effect.map(
+    Effect.promise(() => Certificates.issue(authority, { uris: [], dns: ["db.example"] })),
+    ({ certPem, keyPem }) => ({ Certificate: certPem, PrivateKey: keyPem })
   )
-  yield* dc1.write({ Kind: "inline-certificate", Name: "db", Certificate: certPem, PrivateKey: keyPem })
   yield* dc1.write({
     Kind: "api-gateway",
     Name: "api-gateway",
@@ -36,9 +37,23 @@ const setUp = Effect.fnUntraced(function*(config: Schema.JsonObject) {
   })
   const parents = [{ Kind: "api-gateway", Name: "api-gateway" }]
   yield* dc1.write({ Kind: "tcp-route", Name: "db", Parents: parents, Services: [{ Name: "db" }] })
+  return {
+    dc1,
+    plain,
+    secure,
+    issue,
+    write: (pair: { readonly Certificate: string; readonly PrivateKey: string }) =>
+      dc1.write({ Kind: "inline-certificate", Name: "db", ...pair })
+  }
+})
+
+/** With the gateway. */
+const setUp = Effect.fnUntraced(function*(config: Schema.JsonObject) {
+  const { dc1, issue, plain, secure, write } = yield* setUpEntries
+  yield* write(yield* issue)
   const gateway = yield* dc1.api({ config })
   const counts = (port: number) => gateway.status().listeners.find(({ name }) => name === `tcp ${port}`)!.counts
-  return { dc1, plain, secure, gateway, counts }
+  return { plain, secure, counts }
 })
 
 /** What is heard of somebody who says nothing, until it is turned away. */
@@ -159,4 +174,53 @@ describe("a port of an API gateway", () => {
       assert.strictEqual(yield* silent(secure), "")
       assert.deepStrictEqual(counts(secure).refused, { handshake_timeout: 1 })
     }))
+
+  it.live("stays closed while a certificate can not be used, and the others are open; it opens once that is written again", () => {
+    const { lines, running } = Doubles.runner()
+    return running(Effect.scoped(Effect.gen(function*() {
+      const { dc1, issue, plain, secure, write } = yield* setUpEntries
+      const [good, other] = [yield* issue, yield* issue]
+      // Consul looks at the first one only.
+      const broken = (pair: typeof good) => ({
+        ...pair,
+        Certificate: `${pair.Certificate}\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`
+      })
+      yield* write(broken(good))
+      const gateway = yield* dc1.api({ rebind: Schedule.spaced("20 millis") })
+      yield* eventually(Effect.map(answer(plain), (text) => assert.strictEqual(text, "HELLO")))
+      const message =
+        /the listener secure can not use the inline-certificate db: OpenSSL refuses it \(.+\)\. Write that entry/
+      const state = () => gateway.status().listeners.find(({ name }) => name === `tcp ${secure}`)!.state
+      yield* eventually(Effect.sync(() => {
+        const failed = state()
+        assert.match(failed._tag === "Failed" ? failed.message : failed._tag, message)
+      }))
+      yield* Effect.flip(sockets.connect(secure))
+      const said = lines.filter((line) => message.test(line))
+      assert.strictEqual(said.length, 1, lines.join("\n"))
+      assert.match(said[0]!, /level=ERROR/)
+
+      yield* write(good)
+      const hello = Effect.scoped(Effect.gen(function*() {
+        const { socket } = yield* TlsClients.connect(secure, undefined)
+        const heard = sockets.record(socket)
+        socket.end("hello")
+        yield* heard.until("HELLO")
+        return socket.getPeerX509Certificate()?.fingerprint256
+      }))
+      const shown = yield* eventually(hello)
+      assert.strictEqual(shown, new X509Certificate(good.Certificate).fingerprint256)
+
+      // Of one that is open already the last ones stay.
+      lines.length = 0
+      yield* write(broken(other))
+      yield* eventually(Effect.sync(() => assert.match(lines.join("\n"), message)))
+      assert.include(lines.join("\n"), "The certificates of before stay in force")
+      assert.strictEqual(yield* hello, shown)
+      yield* write(other)
+      yield* eventually(
+        Effect.map(hello, (shown) => assert.strictEqual(shown, new X509Certificate(other.Certificate).fingerprint256))
+      )
+    })))
+  })
 })

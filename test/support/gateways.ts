@@ -159,7 +159,10 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
     }),
 
     /** An API gateway, registered and running; its config entries are for others to write. */
-    api: Effect.fnUntraced(function*(options: { readonly config?: Schema.JsonObject } = {}) {
+    api: Effect.fnUntraced(function*(options: {
+      readonly config?: Schema.JsonObject
+      readonly rebind?: Schedule.Schedule<unknown>
+    } = {}) {
       yield* put({
         Kind: "api-gateway",
         Name: "api-gateway",
@@ -168,7 +171,7 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
         Proxy: { Config: options.config ?? {} }
       })
       const own = yield* Scope.fork(scope)
-      const gateway = yield* ApiGateway.make({ drain: "200 millis" }).pipe(
+      const gateway = yield* ApiGateway.make({ drain: "200 millis", rebind: options.rebind }).pipe(
         Effect.provide(GatewayRegistration.layer({ proxyId: "api-gateway", kind: "api-gateway" })),
         Scope.provide(own),
         Effect.provideContext(consul)

@@ -1,6 +1,6 @@
 /** A port of an API gateway: from the outside to services of the mesh, as the gateway. */
 import type { Socket } from "node:net"
-import { Cause, Effect, Exit, Function, Iterable, type Scope, SubscriptionRef } from "effect"
+import { Effect, Function, Iterable, type Scope, SubscriptionRef } from "effect"
 import type * as DiscoveryChain from "../../consul/DiscoveryChain.ts"
 import type * as Marks from "../../http/relay/Marks.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
@@ -54,6 +54,11 @@ export const make = Effect.fnUntraced(function*(
   Listening.ListenError,
   MeshDialer.MeshDialer | SecureContexts.SecureContexts | Resolver.Sources | Scope.Scope
 > {
+  const tls = port.tls === undefined
+    ? undefined
+    : yield* TlsFront.make(port.tls, port.protocol, wanted.registration.handshakeTimeoutMillis).pipe(
+      Effect.mapError(({ message }) => new Listening.ListenError({ address: Listening.format(bind), code: message }))
+    )
   let current = wanted
   const name = `${wanted.registration.service}:${port.port}`
   const context = yield* Effect.context<Resolver.Sources>()
@@ -67,9 +72,8 @@ export const make = Effect.fnUntraced(function*(
   const counts = { established: 0, open: 0, failed: 0 }
   const traffic = ByteCounts.make()
   yield* ConnectionMetrics.follow("inbound", () => ({ ...counts, cut: 0, lifetime: 0, idle: 0, ...traffic.total() }))
-  const tls = port.tls === undefined
-    ? undefined
-    : TlsFront.make(port.tls, port.protocol, wanted.registration.handshakeTimeoutMillis)
+  /** What was said of certificates that can not be used. */
+  let problem: string | undefined
   const http = port.protocol === "http"
     ? yield* UpstreamHttp.make(upstreamOf(name, bind), {
       caller: wanted.registration.service,
@@ -198,12 +202,13 @@ export const make = Effect.fnUntraced(function*(
           yield* SubscriptionRef.set(ports, own)
         }
         if (own?.tls === undefined || tls === undefined) return
-        const changed = yield* Effect.exit(Effect.sync(() => tls.update(own.tls!)))
-        if (Exit.isFailure(changed)) {
-          yield* Effect.logError(
-            `the certificates of port ${port.port} can not be used: the last ones stay`,
-            Cause.squash(changed.cause)
-          )
+        const before = problem
+        problem = yield* Effect.match(tls.update(own.tls), {
+          onFailure: ({ message }) => message,
+          onSuccess: () => undefined
+        })
+        if (problem !== undefined && problem !== before) {
+          yield* Effect.logError(`port ${port.port}: ${problem}. The certificates of before stay in force`)
         }
       })
   }

@@ -28,7 +28,10 @@ export interface Tls {
 }
 
 export interface Pair {
+  /** Of its entry. */
   readonly name: string
+  /** The first of those that show it. */
+  readonly listener: string
   readonly cert: string
   readonly key: string
 }
@@ -49,10 +52,7 @@ export interface Planned {
 
 export const plan = ({ certificates, gateway, httpRoutes, tcpRoutes }: Entries): Planned => {
   const problems: Array<string> = []
-  const known = new Map(certificates.map(({ Certificate, Name, PrivateKey }) => [
-    Name,
-    { name: Name, cert: Certificate, key: PrivateKey }
-  ]))
+  const known = new Map(certificates.map((entry) => [entry.Name, entry]))
   const ports = [...new Set(gateway?.Listeners.map(({ Port }) => Port))].flatMap((port): ReadonlyArray<Port> => {
     const listeners = gateway!.Listeners.filter(({ Port }) => Port === port)
     const tls = policyOf(listeners) ?? tlsOf(listeners, known)
@@ -83,17 +83,19 @@ const policyOf = (listeners: ReadonlyArray<ApiGateway.Listener>): string | undef
 
 const tlsOf = (
   listeners: ReadonlyArray<ApiGateway.Listener>,
-  known: ReadonlyMap<string, Pair>
+  known: ReadonlyMap<string, ApiGateway.InlineCertificate>
 ): Tls | undefined | string => {
-  const references = listeners.flatMap(({ TLS }) => TLS.Certificates)
+  const references = listeners.flatMap(({ Name: listener, TLS }) =>
+    TLS.Certificates.map((each) => ({ ...each, listener }))
+  )
   if (references.length === 0) return undefined
   if (listeners.some(({ TLS }) => TLS.Certificates.length === 0)) return "not all of its listeners have certificates"
-  const found: Array<Pair> = []
-  for (const { Kind, Name } of references) {
-    const pair = known.get(Name)
+  const found = new Map<string, Pair>()
+  for (const { Kind, Name, listener } of references) {
+    const entry = known.get(Name)
     if (Kind !== "inline-certificate") return `certificates of the kind ${Kind} are not supported`
-    if (pair === undefined) return `there is no inline-certificate ${Name}, or the token may not read it`
-    if (!found.includes(pair)) found.push(pair)
+    if (entry === undefined) return `there is no inline-certificate ${Name}, or the token may not read it`
+    if (!found.has(Name)) found.set(Name, { name: Name, listener, cert: entry.Certificate, key: entry.PrivateKey })
   }
   const versions = listeners.flatMap(({ TLS }) => [TLS.MinVersion, TLS.MaxVersion]).filter((version) => version !== "")
   const unknown = versions.find((version) =>
@@ -103,7 +105,7 @@ const tlsOf = (
   const only3 = listeners.some(({ TLS }) => TLS.MinVersion === "TLSv1_3")
   const only2 = listeners.some(({ TLS }) => /^TLSv1_[012]$/.test(TLS.MaxVersion))
   return {
-    certificates: found as [Pair, ...Array<Pair>],
+    certificates: [...found.values()] as [Pair, ...Array<Pair>],
     minVersion: only3 ? "TLSv1.3" : "TLSv1.2",
     maxVersion: only2 ? "TLSv1.2" : "TLSv1.3"
   }

@@ -1,18 +1,30 @@
 /** TLS towards the outside at a port of an API gateway, by the certificates of its entries. */
-import { X509Certificate } from "node:crypto"
+import { createPrivateKey, X509Certificate } from "node:crypto"
 import type { Socket } from "node:net"
 import * as Tls from "node:tls"
-import { Effect, Function } from "effect"
+import { Effect, Function, Result, Schema } from "effect"
 import * as Splice from "../../net/Splice.ts"
 import * as HandshakeFailure from "../../tls/HandshakeFailure.ts"
 import type * as Refusal from "../../tls/Refusal.ts"
 import type * as Ports from "./Ports.ts"
 
+/** A listener can not show this certificate. Passes when somebody writes its entry again. */
+export class CertificateUnusable extends Schema.TaggedError<CertificateUnusable>()("CertificateUnusable", {
+  listener: Schema.String,
+  /** The name of the `inline-certificate`. */
+  entry: Schema.String,
+  why: Schema.String
+}) {
+  override readonly message =
+    `the listener ${this.listener} can not use the inline-certificate ${this.entry}: ${this.why}. ` +
+    "Write that entry again, with a certificate and its own key, both in PEM"
+}
+
 export interface TlsFront {
   /** A connection with its handshake done. Fails where there was none, and the connection is closed. */
   readonly accept: (transport: Socket) => Effect.Effect<Splice.Side, Refusal.Refusal>
-  /** From now on, for new connections. Fails with what is wrong with a certificate. */
-  readonly update: (tls: Ports.Tls) => void
+  /** From now on, for new connections. Where it fails, those of before stay. */
+  readonly update: (tls: Ports.Tls) => Effect.Effect<void, CertificateUnusable>
 }
 
 interface Context {
@@ -20,8 +32,20 @@ interface Context {
   readonly secure: Tls.SecureContext
 }
 
-export const make = (first: Ports.Tls, protocol: Ports.Port["protocol"], handshakeMillis: number): TlsFront => {
-  let contexts = contextsOf(first)
+export const make = (
+  first: Ports.Tls,
+  protocol: Ports.Port["protocol"],
+  handshakeMillis: number
+): Effect.Effect<TlsFront, CertificateUnusable> =>
+  Effect.map(Effect.fromResult(contextsOf(first)), (contexts) => over(contexts, first, protocol, handshakeMillis))
+
+const over = (
+  made: ReadonlyArray<Context>,
+  first: Ports.Tls,
+  protocol: Ports.Port["protocol"],
+  handshakeMillis: number
+): TlsFront => {
+  let contexts = made
   const contextFor = (name: string): Tls.SecureContext =>
     (contexts.find(({ certificate }) => certificate.checkHost(name) !== undefined) ?? contexts[0]!).secure
   /** Found again by their addresses, which Node's TLS has of them. */
@@ -48,10 +72,11 @@ export const make = (first: Ports.Tls, protocol: Ports.Port["protocol"], handsha
     socket.destroy()
   })
   return {
-    update: (tls) => {
-      contexts = contextsOf(tls)
-      server.setSecureContext(defaultsOf(tls))
-    },
+    update: (tls) =>
+      Effect.map(Effect.suspend(() => Effect.fromResult(contextsOf(tls))), (made) => {
+        contexts = made
+        server.setSecureContext(defaultsOf(tls))
+      }),
     accept: (transport) =>
       Effect.callback((resume) => {
         const key = keyOf(transport)
@@ -84,8 +109,45 @@ const defaultsOf = ({ certificates: [{ cert, key }], maxVersion, minVersion }: P
   maxVersion
 })
 
-const contextsOf = ({ certificates, maxVersion, minVersion }: Ports.Tls): ReadonlyArray<Context> =>
-  certificates.map(({ cert, key }) => ({
-    certificate: new X509Certificate(cert),
-    secure: Tls.createSecureContext({ cert, key, minVersion, maxVersion })
-  }))
+/** What was made of each: there are several who ask. */
+const asked = new WeakMap<Ports.Tls, Result.Result<ReadonlyArray<Context>, CertificateUnusable>>()
+
+const contextsOf = (tls: Ports.Tls): Result.Result<ReadonlyArray<Context>, CertificateUnusable> => {
+  const known = asked.get(tls)
+  if (known !== undefined) return known
+  const result = Result.all(tls.certificates.map((pair) => contextOf(pair, tls)))
+  asked.set(tls, result)
+  return result
+}
+
+/** Whether all of its certificates can be shown. */
+export const isUsable = (tls: Ports.Tls): boolean => Result.isSuccess(contextsOf(tls))
+
+const contextOf = (
+  { cert, key, listener, name }: Ports.Pair,
+  { maxVersion, minVersion }: Ports.Tls
+): Result.Result<Context, CertificateUnusable> => {
+  const attempt = <A>(make: () => A, why: (cause: unknown) => string) =>
+    Result.try({ try: make, catch: (cause) => new CertificateUnusable({ listener, entry: name, why: why(cause) }) })
+  return Result.gen(function*() {
+    const certificate = yield* attempt(() => new X509Certificate(cert), () => "its Certificate is none in PEM")
+    const own = yield* attempt(
+      () => certificate.checkPrivateKey(createPrivateKey(key)),
+      () => "its PrivateKey is none in PEM, or has a passphrase"
+    )
+    if (!own) {
+      return yield* Result.fail(
+        new CertificateUnusable({ listener, entry: name, why: "its PrivateKey is that of another certificate" })
+      )
+    }
+    const secure = yield* attempt(
+      () => Tls.createSecureContext({ cert, key, minVersion, maxVersion }),
+      (cause) => `OpenSSL refuses it (${reasonOf(cause)})`
+    )
+    return { certificate, secure }
+  })
+}
+
+/** `ee key too small` of OpenSSL's errors, which have it besides the message. */
+const reasonOf = (cause: unknown): string =>
+  cause instanceof Error ? "reason" in cause ? String(cause.reason) : cause.message : String(cause)
