@@ -14,7 +14,6 @@ export interface Mesh {
   /** Sidecars, once all are registered. */
   readonly sidecars: number
   readonly allow: (service: string, allowed: boolean) => Promise<unknown>
-  readonly rotate: () => Promise<unknown>
   /** The second instance of `api`. */
   readonly leave: () => Promise<unknown>
   readonly join: () => Promise<unknown>
@@ -62,19 +61,11 @@ export const make = async (address: string): Promise<Mesh> => {
     { DestinationName: "api", LocalBindPort: api },
     { DestinationName: "echo", LocalBindPort: echo }
   ])
-  let bits = 256
   return {
     api,
     echo,
     sidecars: 4,
     allow,
-    rotate: () => {
-      bits = bits === 256 ? 384 : 256
-      return consul.ask("PUT", "/v1/connect/ca/configuration", {
-        Provider: "consul",
-        Config: { PrivateKeyType: "ec", PrivateKeyBits: bits }
-      })
-    },
     leave: () => consul.ask("PUT", "/v1/agent/service/deregister/api-2"),
     join,
     close: () => {

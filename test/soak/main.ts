@@ -49,7 +49,7 @@ const settled = async (subject: ChildProcess, sidecars: number): Promise<Resourc
 /** For how long a change may still be felt. */
 const lingers = 2000
 
-const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Ran> => {
+const loadFor = async (agent: ChildProcess, mesh: Mesh.Mesh, seconds: number): Promise<Load.Ran> => {
   const end = performance.now() + seconds * 1000
   const isOver = () => performance.now() > end
   const changes = new Map<string, number>()
@@ -66,7 +66,7 @@ const loadFor = async (mesh: Mesh.Mesh, seconds: number): Promise<Load.Ran> => {
   }
   const [ran] = await Promise.all([
     Load.run({ ports: mesh, meanwhile, isDenied: (service) => isFelt(denial(service)), isOver }),
-    Mesh.again(isOver, [15, 30], () => change("roots were rotated", mesh.rotate)),
+    Mesh.again(isOver, [15, 30], () => change("roots were rotated", async () => agent.send("rotate"))),
     Mesh.again(isOver, [10, 20], async () => {
       await change("an instance left", mesh.leave)
       await sleep(4000)
@@ -90,7 +90,7 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
   try {
     subject.send(address)
     await Promise.all([mesh.api, mesh.echo].map((port) => Processes.accepts(port, 60)))
-    await loadFor(mesh, warmUpSeconds)
+    await loadFor(agent, mesh, warmUpSeconds)
     const start = await settled(subject, mesh.sidecars)
     const since = performance.now()
     const secondsNow = () => (performance.now() - since) / 1000
@@ -101,7 +101,7 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
       [1, minutes * 60 / 100],
       async () => samples.push({ ...(await measure(subject)).resources, seconds: secondsNow() })
     )
-    const { counts, failures } = await loadFor(mesh, minutes * 60)
+    const { counts, failures } = await loadFor(agent, mesh, minutes * 60)
     const loadSeconds = secondsNow()
     loaded.abort()
     await sampling
