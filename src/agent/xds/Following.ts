@@ -24,24 +24,31 @@ export const follow = ({ proxyId, shared, state, told }: Options): Effect.Effect
     let said = ""
     while (true) {
       const seen = new Map<AgentState.AgentState, number>()
+      const index = state.store.indexOf(local)
       const service = state.services.get(proxyId)
       if (service === undefined) {
         yield* Effect.logInfo(`an Envoy asks for ${proxyId}, which is not registered: it is told when it is`)
-        const index = state.store.indexOf(local)
-        if (state.services.get(proxyId) === undefined) yield* state.store.followed(local, index)
+        yield* state.store.followed(local, index)
         continue
       }
       const read = yield* readOf(state, shared, stable, service)
       if (typeof read === "string") {
-        yield* Effect.logWarning(`${proxyId} is told nothing: ${read}`)
-        yield* state.store.followed(local, state.store.indexOf(local))
+        if (read !== said) yield* Effect.logWarning(`${proxyId} is told nothing: ${read}`)
+        said = read
+        // Whoever signs certificates may be back by then.
+        yield* Effect.timeoutOption(state.store.followed(local, index), "10 seconds")
         continue
       }
       for (const { datacenter, topics } of read.waitFor) {
         const member = memberOf(state, datacenter)
         if (member !== undefined) seen.set(member, member.store.indexOf(topics))
       }
-      told(read.snapshot)
+      // What can not be written, such as a limit of more than 32 bits, must not end what comes after it.
+      yield* Effect.sync(() => told(read.snapshot)).pipe(
+        Effect.catchDefect((why) =>
+          Effect.logError(`${proxyId} is told nothing new: what holds can not be written`, why)
+        )
+      )
       const notes = read.notes.join("; ")
       if (notes !== said && notes !== "") yield* Effect.logWarning(`${proxyId} is not told of everything: ${notes}`)
       said = notes

@@ -118,6 +118,26 @@ describe("the agent's interface for Envoys", () => {
       }).pipe(Effect.provide(keep))
     }).pipe(Effect.scoped))
 
+  it.live("tells a proxy again once its registration makes sense", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const keep = Logger.layer([Logger.make(({ message }) => lines.push(String(message)))])
+      yield* Effect.gen(function*() {
+        const { agent, follow } = yield* up()
+        const register = (Config: object) =>
+          agent.ask("PUT", "/v1/agent/service/register", {
+            Name: "web",
+            Port: 2000,
+            Connect: { SidecarService: { Port: 2001, Checks: [], Proxy: { Config } } }
+          })
+        yield* register({ max_inbound_connections: 1e12 })
+        const client = yield* follow("web-sidecar-proxy")
+        yield* until(() => lines.some((line) => line.startsWith("web-sidecar-proxy is told nothing new")))
+        yield* register({ max_inbound_connections: 10 })
+        yield* until(() => client.has["listener.Listener"].size === 1)
+      }).pipe(Effect.provide(keep))
+    }).pipe(Effect.scoped))
+
   it.live("says what it leaves out", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
