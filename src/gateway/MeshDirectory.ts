@@ -57,7 +57,7 @@ export const make = Effect.fnUntraced(function*(
   const asked = `the agent at ${consul.address}`
   const ready = <A>(watched: Watched.Watched<A>) => Watched.readyWithin(watched, readyWithin, asked)
   const resolvers = yield* DiscoveryChains.watchResolvers(consul)
-  const known = yield* MeshGateways.watch(consul)
+  const known = Watched.map(yield* MeshGateways.watch(consul), "the mesh gateways", byName)
   const [isExported, roots, services, subsets, gateways] = yield* Effect.all([
     Effect.flatMap(ExportedServices.watch(consul), ready),
     Effect.flatMap(CaRoots.watch(consul), ready),
@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
           DestinationWatch.ofInstances(
             what,
             what,
-            Watched.map(known, what, (all) => Result.succeed(gatewaysOf(all, other, datacenter))),
+            Watched.map(known, what, (all) => Result.succeed(gatewaysOf(all.get(other), datacenter))),
             options.connectTimeoutMillis()
           )
         )
@@ -103,10 +103,12 @@ export const make = Effect.fnUntraced(function*(
     idleTimeToLive
   })
 
-  const remote = (other: string): Way | Unknown =>
-    Object.hasOwn(gateways(), other)
-      ? { _tag: "Way", service: "*", datacenter: other, upstream: RcMap.get(remotes, other) }
-      : "unknown_datacenter"
+  const remote = (other: string): Way | Unknown => {
+    const there = gateways().get(other)
+    return there === undefined
+      ? "unknown_datacenter"
+      : { _tag: "Way", service: "*", datacenter: there.datacenter, upstream: RcMap.get(remotes, other) }
+  }
 
   const local = (
     { namespace, partition, service, subset }: Omit<ServerName.Local, "_tag" | "datacenter">
@@ -117,13 +119,13 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const of = (name: string, { trustDomain }: TrustBundle.TrustBundle): Way | Unknown => {
-    if (!name.endsWith(`.${trustDomain}`)) return name.endsWith(".consul") ? "other_trust_domain" : "unknown_name"
+    if (!ServerName.isIn(name, trustDomain)) return name.endsWith(".consul") ? "other_trust_domain" : "unknown_name"
     const parsed = ServerName.parse(name, trustDomain)
     if (parsed?._tag === "Exported") {
       return isExported()(parsed.service, parsed.peer) ? local({ ...parsed, subset: "" }) : "unknown_service"
     }
     if (parsed === undefined) return "unknown_name"
-    return parsed.datacenter === datacenter ? local(parsed) : remote(parsed.datacenter)
+    return parsed.datacenter === datacenter.toLowerCase() ? local(parsed) : remote(parsed.datacenter)
   }
 
   return {
@@ -134,13 +136,19 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+/** The gateways of a datacenter. */
+interface There {
+  readonly datacenter: string
+  readonly gateways: MeshGateways.MeshGateways[string]
+}
+
+/** By the names of their datacenters in lower case, in which they are asked for. */
+const byName = (all: MeshGateways.MeshGateways): ReadonlyMap<string, There> =>
+  new Map(Object.entries(all).map(([datacenter, gateways]) => [datacenter.toLowerCase(), { datacenter, gateways }]))
+
 /** Where we reach those of another datacenter: their public (`wan`) addresses. */
-const gatewaysOf = (
-  all: MeshGateways.MeshGateways,
-  other: string,
-  datacenter: string
-): ReadonlyArray<Endpoints.Endpoint> =>
-  (all[other] ?? []).flatMap((entry) => Endpoints.toEndpoint(entry, { onlyPassing: false }, datacenter))
+const gatewaysOf = (there: There | undefined, datacenter: string): ReadonlyArray<Endpoints.Endpoint> =>
+  (there?.gateways ?? []).flatMap((entry) => Endpoints.toEndpoint(entry, { onlyPassing: false }, datacenter))
 
 interface Wanted {
   readonly service: string

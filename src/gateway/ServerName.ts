@@ -28,9 +28,12 @@ export interface Exported {
 
 export type ServerName = Local | Exported
 
-/** `text` is in lower case, as the trust domain is. Undefined: that is no name in this trust domain. */
+/** Names have no letter case (RFC 6066): `text` is in lower case, and the trust domain in any. */
+export const isIn = (text: string, trustDomain: string): boolean => text.endsWith(`.${trustDomain.toLowerCase()}`)
+
+/** In lower case, as `text` is. Undefined: that is no name in this trust domain. */
 export const parse = (text: string, trustDomain: string): ServerName | undefined => {
-  if (!text.endsWith(`.${trustDomain}`)) return undefined
+  if (!isIn(text, trustDomain)) return undefined
   const labels = text.slice(0, -trustDomain.length - 1).split(".")
   const form = labels.pop()
   if (labels.includes("")) return undefined

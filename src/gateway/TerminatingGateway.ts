@@ -138,8 +138,8 @@ const port = Effect.fnUntraced(function*(
     accessLog,
     take: (socket, text) => {
       const name = ServerName.parse(text, trustDomain())
-      if (name?._tag !== "Service") return text.endsWith(`.${trustDomain()}`) ? "unknown_name" : "other_trust_domain"
-      if (name.datacenter !== datacenter) return "unknown_datacenter"
+      if (name?._tag !== "Service") return ServerName.isIn(text, trustDomain()) ? "unknown_name" : "other_trust_domain"
+      if (name.datacenter !== datacenter.toLowerCase()) return "unknown_datacenter"
       const isPlain = name.subset === "" && name.namespace === "default" && name.partition === "default"
       const take = isPlain ? takers.get(name.service) : undefined
       return take === undefined ? "unknown_service" : Effect.sync(() => take(socket))

@@ -50,6 +50,26 @@ describe("MeshGateway", () => {
       assert.strictEqual(here.status().listeners[0]!.counts.accepted, 1)
     }))
 
+  it.live("finds whatever is registered with capitals: services, and datacenters", () =>
+    Effect.gen(function*() {
+      const { dc1, dc2, sni } = yield* Gateways.capitals
+      yield* dc1.service("Api", { meta: { version: "2" } })
+      yield* dc2.service("Db")
+      yield* dc1.write({
+        Kind: "service-resolver",
+        Name: "Api",
+        Subsets: { v2: { Filter: "Service.Meta.version == 2" } }
+      })
+      const gateway = yield* dc1.gateway()
+      yield* dc2.gateway()
+      const web = yield* dc1.identity("web")
+      for (
+        const name of [sni("Api", "DC1"), sni("api", "dc1"), sni("V2.API", "Dc1"), sni("Db", "DC2"), sni("db", "dc2")]
+      ) {
+        assert.strictEqual((yield* eventually(call(gateway.port, web, name))).answer, "HELLO", name)
+      }
+    }))
+
   it.live("goes on with those that it has while the line between the datacenters is cut", () =>
     Effect.gen(function*() {
       const { dc1, dc2, sni, wan } = yield* Gateways.two

@@ -36,6 +36,11 @@ describe("ServerName", () => {
     assert.isUndefined(ServerName.parse(ServerName.format(name, `x${trustDomain}`), trustDomain))
   })
 
+  it("is of a trust domain in any letter case", () => {
+    const text = ServerName.format(service({}), trustDomain)
+    assert.deepStrictEqual(ServerName.parse(text, trustDomain.toUpperCase()), service({}))
+  })
+
   it.each([
     ["api.default.dc1.internal", service({})],
     ["v2.api.default.dc1.internal", service({ subset: "v2" })],

@@ -89,6 +89,20 @@ describe("TerminatingGateway", () => {
       ])
     }))
 
+  it.live("finds services that are registered or linked with capitals, in a datacenter of such a name", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.capitals
+      const [billing, mail] = [yield* sockets.shouting, yield* sockets.shouting]
+      yield* dc1.outside("Billing", billing.port)
+      yield* dc1.outside("mail", mail.port)
+      yield* dc1.link({ Name: "Billing" }, { Name: "Mail" })
+      const gateway = yield* dc1.terminating()
+      const web = yield* dc1.identity("web")
+      for (const name of [sni("Billing", "DC1"), sni("billing", "dc1"), sni("mail", "DC1"), sni("Mail", "DC1")]) {
+        assert.strictEqual((yield* eventually(call(gateway.port, web, name))).answer, "HELLO", name)
+      }
+    }))
+
   it.live("is found by sidecars under the name of the service, and enforces its intentions on open connections too", () =>
     Effect.gen(function*() {
       const { dc1 } = yield* Gateways.one

@@ -205,13 +205,18 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
   }
 })
 
-/** `dc1` is the primary. */
-export const two = Effect.gen(function*() {
-  const { agents, wan } = yield* Datacenters.make({ datacenters: ["dc1", "dc2"], port: 0 })
-  const dc1 = yield* datacenter(agents[0].address, "dc1")
-  const dc2 = yield* datacenter(agents[1]!.address, "dc2")
+const called = Effect.fnUntraced(function*(first: string, second: string) {
+  const { agents, wan } = yield* Datacenters.make({ datacenters: [first, second], port: 0 })
+  const dc1 = yield* datacenter(agents[0].address, first)
+  const dc2 = yield* datacenter(agents[1]!.address, second)
   return { dc1, dc2, wan, rotate: agents[0].rotateRoots, sni: nameIn(yield* dc1.trustDomain) }
 })
+
+/** `dc1` is the primary. */
+export const two = called("dc1", "dc2")
+
+/** The same, called `DC1` and `DC2`. */
+export const capitals = called("DC1", "DC2")
 
 /** `dc1`, and a cluster beside it with a trust domain of its own: each is a peer of the other, by the name of its datacenter. */
 export const peers = Effect.gen(function*() {
