@@ -36,7 +36,7 @@ export type Layer = 4 | 7
 
 export interface Settings {
   readonly rounds: number
-  /** Rounds that do not count: Node compiles meanwhile, which takes some seconds of each load. */
+  /** Rounds that do not count, with `warmConnections` at least: Node compiles what has run often, not what has run long. */
   readonly warmups: number
   /** Of each load in a round. */
   readonly seconds: number
@@ -79,6 +79,8 @@ const loads: ReadonlyArray<{ readonly what: string; readonly kind: Load.Kind; re
   { what: "requests of 64 KiB, 32 kept connections", kind: "upload", connections: 32 },
   { what: "a new connection for each, 16 at a time", kind: "new", connections: 16 }
 ]
+
+const warmConnections = 32
 
 const full: Settings = {
   rounds: 5,
@@ -183,7 +185,8 @@ const underLoad = async (
     for (let round = 0; round < warmups + rounds; round++) {
       for (const { children, name, port } of round % 2 === 0 ? competitors : competitors.toReversed()) {
         let before = 0
-        const load = { port, kind, connections: Math.min(connections, mostConnections), seconds }
+        const asked = round < warmups ? Math.max(connections, warmConnections) : connections
+        const load = { port, kind, connections: Math.min(asked, mostConnections), seconds }
         // Without the handshakes of kept connections.
         const ran = await run(load, () => (before = Processes.cpuSeconds(children)))
         if (round < warmups) continue
