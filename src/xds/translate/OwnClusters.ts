@@ -74,7 +74,16 @@ const keys = ({ JSONWebKeySet, Name }: JwtProvider): ReadonlyArray<Cluster> => {
         name: "tls",
         typed_config: any("tls.UpstreamTlsContext", {
           sni: isIP(host) === 0 ? host : undefined,
-          common_tls_context: { validation_context: { trusted_ca: authority(said?.TLSCertificates?.TrustedCA) } }
+          common_tls_context: {
+            validation_context: {
+              trusted_ca: authority(said?.TLSCertificates?.TrustedCA),
+              // An authority vouches for anybody: who could answer in place of the server could sign any token.
+              match_typed_subject_alt_names: [{
+                san_type: isIP(host) === 0 ? "DNS" : "IP_ADDRESS",
+                matcher: { exact: host }
+              }]
+            }
+          }
         })
       }
       : undefined

@@ -142,7 +142,7 @@ const keys = ({ JSONWebKeySet, Name }: JwtProvider): Message<"jwt.JwtProvider"> 
       cache_duration: remote.CacheDuration === undefined
         ? undefined
         : Values.timeout(Duration.toMillis(remote.CacheDuration)),
-      async_fetch: { fast_listener: !remote.FetchAsynchronously },
+      async_fetch: { fast_listener: remote.FetchAsynchronously },
       retry_policy: remote.RetryPolicy === undefined ? undefined : {
         num_retries: remote.RetryPolicy.NumRetries,
         retry_back_off: backOff?.BaseInterval === undefined ? undefined : {
