@@ -87,11 +87,10 @@ const startWith = Effect.fnUntraced(function*(
   return { address, port: http, grpc, wan, ask, asked, management }
 })
 
+const acls = { acl: { enabled: true, default_policy: "deny", tokens: { initial_management: management } } }
+
 /** With ACLs that deny by default, until the scope closes. It is ready once it has a leader that knows the token. */
-export const start = startWith(
-  { acl: { enabled: true, default_policy: "deny", tokens: { initial_management: management } } },
-  "/v1/acl/token/self"
-)
+export const start = startWith(acls, "/v1/acl/token/self")
 
 /** Without ACLs, and with an intention that denies everybody who has none of its own, until the scope closes. */
 export const withoutAcls = startWith({}, "/v1/connect/ca/roots").pipe(
@@ -104,6 +103,21 @@ export const withoutAcls = startWith({}, "/v1/connect/ca/roots").pipe(
     })
   )
 )
+
+/** Certificates and keys in files. */
+export interface Files {
+  readonly ca: string
+  readonly server: { readonly cert: string; readonly key: string }
+}
+
+/** Like `start`, asked by gRPC over TLS at the port `tls`, by clients that show a certificate of the same authority. */
+export const overTls = ({ ca, server }: Files) =>
+  Effect.gen(function*() {
+    const tls = yield* agent.quietPort
+    const grpc = { ca_file: ca, cert_file: server.cert, key_file: server.key, verify_incoming: true }
+    const consul = yield* startWith({ ...acls, tls: { grpc } }, "/v1/acl/token/self", tls)
+    return { consul, tls }
+  })
 
 /** Two datacenters, joined over WAN: `dc1` is the primary. Ready once each knows the other. */
 export const pair = Effect.gen(function*() {
