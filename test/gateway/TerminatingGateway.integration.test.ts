@@ -7,6 +7,7 @@ import type * as Net from "node:net"
 import type { TLSSocket } from "node:tls"
 import * as Certificates from "../support/certificates.ts"
 import * as Gateways from "../support/gateways.ts"
+import * as HostileHellos from "../support/hostileHellos.ts"
 import * as sockets from "../support/sockets.ts"
 import * as TlsClients from "../support/tlsClients.ts"
 
@@ -244,6 +245,31 @@ describe("TerminatingGateway", () => {
         Effect.sync(() => assert.isTrue(gateway.status().listeners.every(({ state }) => state._tag === "Listening")))
       )
       assert.strictEqual((yield* call(gateway.port, web, sni("billing"))).answer, "HELLO")
+    }))
+
+  it.live("turns away whatever leads to no service, and nobody outside hears of it", () =>
+    Effect.gen(function*() {
+      const { dc1, sni } = yield* Gateways.one
+      let reached = 0
+      const counting = sockets.server((socket) => {
+        reached++
+        socket.end("HELLO")
+      })
+      for (const service of ["api", "db"]) yield* dc1.outside(service, (yield* counting).port)
+      yield* dc1.link({ Name: "api" }, { Name: "db" })
+      const gateway = yield* dc1.terminating()
+      const web = yield* dc1.identity("web")
+      // Whoever asks for the service gets there.
+      yield* eventually(call(gateway.port, web, sni("api")))
+      const before = reached
+      assert.isAbove(before, 0)
+      const refusals = () => gateway.status().listeners[0]!.counts.refused
+      for (const { bytes, reason, terminating = reason, what } of HostileHellos.all) {
+        const refused = refusals()[terminating] ?? 0
+        assert.strictEqual(yield* Gateways.answerTo(gateway.port, bytes(sni)), "", what)
+        assert.strictEqual(refusals()[terminating], refused + 1, `${what}: ${JSON.stringify(refusals())}`)
+      }
+      assert.strictEqual(reached, before)
     }))
 
   it.live("does not let in who has no certificate of the mesh", () =>

@@ -319,3 +319,38 @@ export const call = (port: number, identity: Identity, servername: string | unde
       (made) => Effect.map(say(made, text), (answer) => ({ answer, peer: made.peer }))
     )
   )
+
+/** A service whose application and sidecar do nothing but count who comes to them. */
+export const trap = Effect.fnUntraced(function*(
+  { put }: Effect.Success<ReturnType<typeof datacenter>>,
+  service: string
+) {
+  let reached = 0
+  const counting = sockets.server((socket) => {
+    reached++
+    socket.destroy()
+  })
+  yield* put({
+    Name: service,
+    Port: (yield* counting).port,
+    Connect: {
+      SidecarService: {
+        Port: (yield* counting).port,
+        Checks: [{ Name: "always", TTL: "1h", Status: "passing" }]
+      }
+    }
+  })
+  return () => reached
+})
+
+/** Sends bytes, and waits until the gateway has closed: what it said meanwhile. */
+export const answerTo = (port: number, bytes: Uint8Array) =>
+  Effect.scoped(Effect.flatMap(sockets.connect(port), (socket) =>
+    Effect.callback<string>((resume) => {
+      let text = ""
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString("hex")))
+      socket.on("error", () => {})
+      socket.on("end", () => socket.end())
+      socket.once("close", () => resume(Effect.succeed(text)))
+      socket.write(bytes)
+    })))
