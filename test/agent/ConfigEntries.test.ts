@@ -443,13 +443,35 @@ describe("ConfigEntries", () => {
   const web = { Name: "web", Port: 80, Protocol: "http" }
   refusals("api-gateway", [
     [apiGateway(web), true],
-    [apiGateway(web, { ...web, Name: "other", Hostname: "a.example" }), true],
-    [apiGateway(web, web), "multiple listeners with the name \"web\""],
-    [apiGateway(web, { ...web, Name: "b" }), "listeners \"b\" and \"web\" cannot be merged: they share the port 80"],
-    [apiGateway({ ...web, Port: 0 }), "listener \"web\": listener port 0 not in the range 1-65535"],
+    [apiGateway(web, { ...web, Name: "web.other" }), true],
+    [apiGateway(), "api gateway must have at least one listener"],
     [
-      apiGateway({ ...web, Protocol: "udp" }),
-      "listener \"web\": unsupported listener protocol \"udp\", must be one of 'tcp', or 'http'"
+      apiGateway(web, { ...web, Name: "other", Hostname: "a.example" }),
+      "listeners \"web\" and \"other\" cannot be merged"
+    ],
+    [apiGateway(web, { ...web, Name: "other", Protocol: "tcp" }), "listeners \"web\" and \"other\" cannot be merged"],
+    [apiGateway(web, web), "found multiple listeners with the name \"web\""],
+    [
+      apiGateway({ ...web, Name: "Web" }),
+      "listener name \"Web\" is invalid, must be at least 1 character and contain only letters, numbers, or dashes"
+    ],
+    [apiGateway({ ...web, Port: 0 }), "listener port 0 not in the range 1-65535"],
+    [apiGateway({ ...web, Protocol: "UDP" }), "unsupported listener protocol \"udp\", must be one of 'tcp', or 'http'"],
+    [apiGateway({ ...web, Protocol: "TCP", Hostname: "a" }), "hostname specification is not supported when using TCP"],
+    [apiGateway({ ...web, Hostname: "*.a" }), true],
+    [
+      apiGateway({ ...web, Hostname: "a.*" }),
+      "host \"a.*\" is not valid, a wildcard specifier is only allowed as the left-most label"
+    ],
+    [apiGateway({ ...web, TLS: { Certificates: [{ Name: "c" }] } }), true],
+    [
+      apiGateway({ ...web, TLS: { MinVersion: "1.2" } }),
+      "no matching TLS version found for 1.2, please specify one of [TLS_AUTO, TLSv1_0, TLSv1_1, TLSv1_2, TLSv1_3]"
+    ],
+    [apiGateway({ ...web, TLS: { Certificates: [{}] } }), "certificate reference must have a name"],
+    [
+      apiGateway({ ...web, TLS: { Certificates: [{ Kind: "x", Name: "c" }] } }),
+      "unsupported certificate kind: \"x\", must be 'inline-certificate'"
     ]
   ])
   const httpRoute = (rule: Schema.JsonObject, rest: Schema.JsonObject = {}) => ({
@@ -462,14 +484,31 @@ describe("ConfigEntries", () => {
   const Services = [{ Name: "a" }]
   refusals("http-route", [
     [httpRoute({ Services }), true],
-    [httpRoute({}), "Rule[0], must have at least one service"],
+    [httpRoute({}), true],
     [
-      httpRoute({ Services, Matches: [{ Path: { Match: "exact", Value: "x" } }] }),
-      "Rule[0], Match[0], path must begin with '/'"
+      httpRoute({ Services, Matches: [{}, { Path: { Match: "exact", Value: "x" } }] }),
+      "Rule[0], Match[1], Path, exact type match doesn't start with '/': \"x\""
     ],
-    [httpRoute({ Services, Matches: [{ Method: "LOOK" }] }), "Rule[0], Match[0], unsupported HTTP method \"LOOK\""],
-    [httpRoute({ Services }, { Hostnames: ["*.a"] }), true],
-    [httpRoute({ Services }, { Hostnames: ["a.*"] }), "host \"a.*\" must be a valid DNS hostname"],
+    [
+      httpRoute({ Services, Matches: [{ Path: { Match: "glob", Value: "/" } }] }),
+      "Rule[0], Match[0], Path, match type should be one of exact, prefix, or regex"
+    ],
+    [
+      httpRoute({ Services, Matches: [{ Query: [{ Match: "exact", Value: "x" }] }] }),
+      "Rule[0], Match[0], Query[0], missing required Name field"
+    ],
+    [
+      httpRoute({ Services, Matches: [{ Headers: [{ Match: "glob", Name: "x" }] }] }),
+      "Rule[0], Match[0], Headers[0], match type should be one of present, exact, prefix, suffix, or regex"
+    ],
+    [
+      httpRoute({ Services, Matches: [{ Method: "LOOK" }] }),
+      "Rule[0], Match[0], Method contains an invalid method \"LOOK\""
+    ],
+    [httpRoute({ Services }, { Hostnames: ["*.a"] }), "host \"*.a\" must not be a wildcard"],
+    [httpRoute({ Services }, { Hostnames: ["a..b"] }), "host \"a..b\" must be a valid DNS hostname"],
+    [httpRoute({ Services }, { Parents: [{ Name: "gw" }, { Name: "gw" }] }), "route parents must be unique"],
+    [httpRoute({ Services }, { Parents: [{ Name: "gw" }, { Name: "gw", SectionName: "web" }] }), true],
     [
       httpRoute({ Services }, { Parents: [{ Kind: "mesh-gateway", Name: "x" }] }),
       "unsupported parent kind: \"mesh-gateway\", must be 'api-gateway'"

@@ -5,62 +5,76 @@
 import { createPrivateKey, X509Certificate } from "node:crypto"
 import { Result } from "effect"
 import type * as ApiGateway from "../../consul/config/ApiGateway.ts"
+import * as ValidateTls from "./ValidateTls.ts"
 
 export const gateway = (entry: ApiGateway.ApiGateway): Result.Result<ApiGateway.ApiGateway, string> => {
-  const Listeners = entry.Listeners.map((each) => ({ ...each, Protocol: each.Protocol.toLowerCase() }))
-  const names = new Set<string>()
-  const problem = Listeners.map((listener) => {
-    if (names.has(listener.Name)) return `multiple listeners with the name ${JSON.stringify(listener.Name)}`
-    names.add(listener.Name)
-    return listenerProblem(listener) ?? portProblem(Listeners, listener)
-  }).find((each) => each !== undefined)
+  const Listeners = entry.Listeners.map((each) => ({
+    ...each,
+    Protocol: each.Protocol.toLowerCase(),
+    TLS: { ...each.TLS, Certificates: each.TLS.Certificates.map(withKind("inline-certificate")) }
+  }))
+  const problem = Listeners.length === 0
+    ? "api gateway must have at least one listener"
+    : first(Listeners, nameProblem) ?? first(Listeners, portProblem) ?? first(Listeners, listenerProblem)
   return settled(entry.Name, problem, { ...entry, Listeners })
 }
 
-const listenerProblem = ({ Hostname, Name, Port, Protocol, TLS }: ApiGateway.Listener): string | undefined => {
-  const of = `listener ${JSON.stringify(Name)}: `
-  if (Name === "" || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(Name)) {
-    return `${of}listener name can only have lowercase alphanumeric characters and dashes, and must not be empty`
+type Each = (
+  listener: ApiGateway.Listener,
+  index: number,
+  all: ReadonlyArray<ApiGateway.Listener>
+) => string | undefined
+
+const nameProblem: Each = ({ Name }, index, all) => {
+  const name = JSON.stringify(Name)
+  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(Name)) {
+    return `listener name ${name} is invalid, must be at least 1 character and contain only letters, numbers, or dashes`
   }
+  return all.findIndex((each) => each.Name === Name) < index
+    ? `found multiple listeners with the name ${name}`
+    : undefined
+}
+
+/** Listeners of one port have the same protocol and host. */
+const portProblem: Each = ({ Hostname, Name, Port, Protocol }, index, all) => {
+  const other = all.slice(0, index).findLast((each) => each.Port === Port)
+  return other === undefined || (other.Hostname === Hostname && other.Protocol === Protocol)
+    ? undefined
+    : `listeners ${JSON.stringify(other.Name)} and ${JSON.stringify(Name)} cannot be merged`
+}
+
+const listenerProblem: Each = ({ Hostname, Port, Protocol, TLS }) => {
   if (Protocol !== "http" && Protocol !== "tcp") {
-    return `${of}unsupported listener protocol ${JSON.stringify(Protocol)}, must be one of 'tcp', or 'http'`
+    return `unsupported listener protocol ${JSON.stringify(Protocol)}, must be one of 'tcp', or 'http'`
   }
-  if (Protocol === "tcp" && Hostname !== "") return `${of}hostname specification is not supported when using TCP`
-  if (!Number.isInteger(Port) || Port <= 0 || Port > 65_535) {
-    return `${of}listener port ${Port} not in the range 1-65535`
-  }
-  if (Hostname !== "" && !isHostname(Hostname)) {
-    return `${of}host ${JSON.stringify(Hostname)} must be a valid DNS hostname`
+  if (Protocol === "tcp" && Hostname !== "") return "hostname specification is not supported when using TCP"
+  if (!Number.isInteger(Port) || Port <= 0 || Port > 65_535) return `listener port ${Port} not in the range 1-65535`
+  if (Hostname.replace(/^\*\./, "").includes("*")) {
+    return `host ${JSON.stringify(Hostname)} is not valid, a wildcard specifier is only allowed as the left-most label`
   }
   for (const certificate of TLS.Certificates) {
     if (certificate.Kind !== "inline-certificate" && certificate.Kind !== "file-system-certificate") {
-      return `${of}unsupported certificate kind: ${
-        JSON.stringify(certificate.Kind)
-      }, must be 'inline-certificate' or 'file-system-certificate'`
+      return `unsupported certificate kind: ${JSON.stringify(certificate.Kind)}, must be 'inline-certificate'`
     }
-    if (certificate.Name === "") return `${of}certificate reference must have a name`
+    if (certificate.Name === "") return "certificate reference must have a name"
+  }
+  return ValidateTls.problem({ versions: [TLS.MinVersion, TLS.MaxVersion], cipherSuites: TLS.CipherSuites })
+}
+
+/** Labels of up to 63 characters, whatever these are. */
+const isDomainName = (text: string): boolean =>
+  text.length < 255 && text.replace(/\.$/, "").split(".").every(({ length }) => length > 0 && length < 64)
+
+const first = <A>(
+  all: ReadonlyArray<A>,
+  problem: (each: A, index: number, all: ReadonlyArray<A>) => string | undefined
+): string | undefined => {
+  for (const [index, each] of all.entries()) {
+    const found = problem(each, index, all)
+    if (found !== undefined) return found
   }
   return undefined
 }
-
-/** Of one port there is one protocol, and each host once. */
-const portProblem = (
-  all: ReadonlyArray<ApiGateway.Listener>,
-  { Hostname, Name, Port, Protocol }: ApiGateway.Listener
-) => {
-  const other = all.find((each) =>
-    each.Name !== Name && each.Port === Port && (each.Protocol !== Protocol || each.Hostname === Hostname)
-  )
-  return other === undefined
-    ? undefined
-    : `listeners ${JSON.stringify(other.Name)} and ${
-      JSON.stringify(Name)
-    } cannot be merged: they share the port ${Port}`
-}
-
-/** With a wildcard for the first label, if any. */
-const isHostname = (text: string): boolean =>
-  text === "*" || /^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(text)
 
 const pathMatches = ["exact", "prefix", "regex"]
 const headerMatches = ["exact", "prefix", "present", "regex", "suffix"]
@@ -78,48 +92,55 @@ export const httpRoute = (entry: ApiGateway.HttpRoute): Result.Result<ApiGateway
     })),
     Services: rule.Services.map((service) => ({ ...service, Weight: service.Weight <= 0 ? 1 : service.Weight }))
   }))
-  const problem = parentProblem(entry.Parents) ??
-    entry.Hostnames.map((host) =>
-      isHostname(host) && host !== "*" ? undefined : `host ${JSON.stringify(host)} must be a valid DNS hostname`
-    ).find((each) => each !== undefined) ??
-    Rules.map((rule, index) => ruleProblem(rule, index)).find((each) => each !== undefined)
-  return settled(entry.Name, problem, { ...entry, Parents: parents(entry.Parents), Rules })
+  const Parents = entry.Parents.map(withKind("api-gateway"))
+  const problem = first(entry.Hostnames, hostProblem) ?? first(Parents, parentProblem) ?? first(Rules, ruleProblem)
+  return settled(entry.Name, problem, { ...entry, Parents, Rules })
 }
 
 const everything: ApiGateway.HttpMatch = { Headers: [], Method: "", Path: { Match: "prefix", Value: "/" }, Query: [] }
 
-const ruleProblem = ({ Filters, Matches, Services }: ApiGateway.HttpRule, index: number): string | undefined => {
-  if (Services.length === 0) return `Rule[${index}], must have at least one service`
-  if (Services.some(({ Name }) => Name === "")) return `Rule[${index}], service name cannot be empty`
-  if (Filters.URLRewrite !== undefined && !Filters.URLRewrite.Path.startsWith("/")) {
-    return `Rule[${index}], URLRewrite path must begin with '/'`
-  }
-  for (const [at, { Headers, Method, Path, Query }] of Matches.entries()) {
-    const of = `Rule[${index}], Match[${at}]`
-    if (Method !== "" && !methods.includes(Method)) return `${of}, unsupported HTTP method ${JSON.stringify(Method)}`
-    if (!pathMatches.includes(Path.Match)) return `${of}, unsupported path match type ${JSON.stringify(Path.Match)}`
-    if (Path.Match !== "regex" && !Path.Value.startsWith("/")) return `${of}, path must begin with '/'`
-    for (const { Match, Name } of Headers) {
-      if (!headerMatches.includes(Match) || Name === "") {
-        return `${of}, unsupported header match ${JSON.stringify(Match)}`
-      }
-    }
-    for (const { Match, Name } of Query) {
-      if (!queryMatches.includes(Match) || Name === "") return `${of}, unsupported query match ${JSON.stringify(Match)}`
-    }
-  }
-  return undefined
+const hostProblem = (host: string): string | undefined =>
+  !isDomainName(host)
+    ? `host ${JSON.stringify(host)} must be a valid DNS hostname`
+    : host.includes("*")
+    ? `host ${JSON.stringify(host)} must not be a wildcard`
+    : undefined
+
+const ruleProblem = ({ Matches }: ApiGateway.HttpRule, index: number): string | undefined => {
+  const problem = first(Matches, matchProblem)
+  return problem === undefined ? undefined : `Rule[${index}], ${problem}`
 }
 
-export const tcpRoute = (entry: ApiGateway.TcpRoute): Result.Result<ApiGateway.TcpRoute, string> =>
-  settled(
-    entry.Name,
-    entry.Services.length > 1
-      ? "tcp-route currently only supports one service"
-      : parentProblem(entry.Parents) ??
-        (entry.Services.some(({ Name }) => Name === "") ? "service name cannot be empty" : undefined),
-    { ...entry, Parents: parents(entry.Parents) }
-  )
+const matchProblem = ({ Headers, Method, Path, Query }: ApiGateway.HttpMatch, index: number): string | undefined => {
+  const of = `Match[${index}], `
+  if (Method !== "" && !methods.includes(Method)) {
+    return `${of}Method contains an invalid method ${JSON.stringify(Method)}`
+  }
+  const named = first(Query, namedProblem("Query", queryMatches, "present, exact, or regex")) ??
+    first(Headers, namedProblem("Headers", headerMatches, "present, exact, prefix, suffix, or regex"))
+  if (named !== undefined) return `${of}${named}`
+  if (!pathMatches.includes(Path.Match)) return `${of}Path, match type should be one of exact, prefix, or regex`
+  return Path.Match !== "regex" && !Path.Value.startsWith("/")
+    ? `${of}Path, ${Path.Match} type match doesn't start with '/': ${JSON.stringify(Path.Value)}`
+    : undefined
+}
+
+const namedProblem =
+  (what: string, kinds: ReadonlyArray<string>, said: string) =>
+  ({ Match, Name }: { readonly Match: string; readonly Name: string }, index: number): string | undefined =>
+    Name === ""
+      ? `${what}[${index}], missing required Name field`
+      : kinds.includes(Match)
+      ? undefined
+      : `${what}[${index}], match type should be one of ${said}`
+
+export const tcpRoute = (entry: ApiGateway.TcpRoute): Result.Result<ApiGateway.TcpRoute, string> => {
+  const Parents = entry.Parents.map(withKind("api-gateway"))
+  const problem = entry.Services.length > 1
+    ? "tcp-route currently only supports one service"
+    : first(Parents, parentProblem)
+  return settled(entry.Name, problem, { ...entry, Parents })
+}
 
 export const certificate = (entry: ApiGateway.InlineCertificate): Result.Result<ApiGateway.InlineCertificate, string> =>
   settled(entry.Name, certificateProblem(entry), entry)
@@ -140,23 +161,21 @@ const certificateProblem = ({ Certificate, PrivateKey }: ApiGateway.InlineCertif
   }
 }
 
-/** A parent is a gateway unless it says otherwise. */
-const parents = (all: ReadonlyArray<ApiGateway.Reference>): ReadonlyArray<ApiGateway.Reference> =>
-  all.map((parent) => ({ ...parent, Kind: parent.Kind || "api-gateway" }))
+const withKind = (kind: string) => (reference: ApiGateway.Reference): ApiGateway.Reference => ({
+  ...reference,
+  Kind: reference.Kind || kind
+})
 
-const parentProblem = (all: ReadonlyArray<ApiGateway.Reference>): string | undefined => {
-  const seen = new Set<string>()
-  for (const { Kind, Name, SectionName } of all) {
-    if (Kind !== "" && Kind !== "api-gateway") {
-      return `unsupported parent kind: ${JSON.stringify(Kind)}, must be 'api-gateway'`
-    }
-    if (Name === "") return "parent name cannot be empty"
-    const key = JSON.stringify([Name, SectionName])
-    if (seen.has(key)) return `route parents must be unique: ${Name} ${SectionName}`
-    seen.add(key)
-  }
-  return undefined
-}
+const parentProblem = (
+  { Kind, Name, SectionName }: ApiGateway.Reference,
+  index: number,
+  all: ReadonlyArray<ApiGateway.Reference>
+): string | undefined =>
+  Kind !== "api-gateway"
+    ? `unsupported parent kind: ${JSON.stringify(Kind)}, must be 'api-gateway'`
+    : all.findIndex((each) => each.Name === Name && each.SectionName === SectionName) < index
+    ? "route parents must be unique"
+    : undefined
 
 const settled = <A>(name: string, problem: string | undefined, entry: A): Result.Result<A, string> =>
   name === "" ? Result.fail("Name is required") : problem === undefined ? Result.succeed(entry) : Result.fail(problem)

@@ -1,6 +1,7 @@
 /** `mesh`. */
 import { Result } from "effect"
 import type { Mesh } from "../../consul/config/Mesh.ts"
+import * as ValidateTls from "./ValidateTls.ts"
 
 export const validate = (entry: Mesh): Result.Result<Mesh, string> => {
   const problem = tlsProblem("incoming", entry.TLS?.Incoming) ?? tlsProblem("outgoing", entry.TLS?.Outgoing) ??
@@ -8,40 +9,13 @@ export const validate = (entry: Mesh): Result.Result<Mesh, string> => {
   return problem === undefined ? Result.succeed(entry) : Result.fail(problem)
 }
 
-const versions = ["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
-
-/** Those of TLS 1.2 and before that Envoy has. */
-const cipherSuites = new Set([
-  "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-  "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-  "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-  "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-  "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-  "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-  "TLS_RSA_WITH_AES_128_GCM_SHA256",
-  "TLS_RSA_WITH_AES_128_CBC_SHA",
-  "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-  "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-  "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-  "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-  "TLS_RSA_WITH_AES_256_GCM_SHA384",
-  "TLS_RSA_WITH_AES_256_CBC_SHA"
-])
-
 type Tls = NonNullable<NonNullable<Mesh["TLS"]>["Incoming"]>
 
 const tlsProblem = (direction: string, tls: Tls | undefined): string | undefined => {
-  const version = [tls?.TLSMinVersion ?? "", tls?.TLSMaxVersion ?? ""].find((name) =>
-    name !== "" && !versions.includes(name)
-  )
-  if (version !== undefined) {
-    return `error in ${direction} TLS configuration: no matching TLS version found for ${version}, please specify one ` +
-      `of [${versions.join(", ")}]`
-  }
-  const suite = tls?.CipherSuites.find((name) => !cipherSuites.has(name))
-  return suite === undefined
+  const problem = tls === undefined
     ? undefined
-    : `error in ${direction} TLS configuration: no matching Envoy TLS cipher suite found for ${suite}`
+    : ValidateTls.problem({ versions: [tls.TLSMinVersion, tls.TLSMaxVersion], cipherSuites: tls.CipherSuites })
+  return problem === undefined ? undefined : `error in ${direction} TLS configuration: ${problem}`
 }
 
 const actions = {
