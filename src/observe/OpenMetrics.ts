@@ -28,29 +28,38 @@ const qualityOf = (accept: string | undefined, type: string): number => {
   return Math.max(0, ...qualities)
 }
 
-/** Counters, gauges and histograms: this package has no others. */
+/** Counters, gauges and histograms: this package has no others. Those of an application are among them, whatever they are called. */
 export const format = (context: Context.Context<never>): string => {
   const known = Metric.snapshotUnsafe(context).filter(({ type }) => type !== "Frequency" && type !== "Summary")
-  const families = Map.groupBy(known, ({ id }) => id)
-  const lines = Array.from(families, ([name, all]) => family(name, all)).flat()
+  const families = Map.groupBy(known, ({ id }) => metricName(id))
+  const lines = Array.from(families, ([name, all]) => family(name, all, families)).flat()
   return [...lines, "# EOF", ""].join("\n")
 }
 
 type Snapshot = ReturnType<typeof Metric.snapshotUnsafe>[number]
 
-const family = (id: string, all: ReadonlyArray<Snapshot>): ReadonlyArray<string> => {
+const family = (
+  id: string,
+  all: ReadonlyArray<Snapshot>,
+  families: ReadonlyMap<string, unknown>
+): ReadonlyArray<string> => {
   const [first] = all
   if (first === undefined) return []
-  const isTotal = first.type === "Counter" && id.endsWith("_total")
-  const name = isTotal ? id.slice(0, -"_total".length) : id
-  // A counter by another name is none to this format.
+  const stem = id.replace(/_total$/, "")
+  // A counter by another name, or by the name of something else, is none to this format.
+  const isTotal = first.type === "Counter" && stem !== id && !families.has(stem)
+  const name = isTotal ? stem : id
   const type = first.type === "Counter" && !isTotal ? "unknown" : first.type.toLowerCase()
   const help = first.description === undefined ? [] : [`# HELP ${name} ${escaped(first.description)}`]
-  return [`# TYPE ${name} ${type}`, ...help, ...all.flatMap((snapshot) => samples(id, snapshot))]
+  const same = all.filter((snapshot) => snapshot.type === first.type)
+  return [`# TYPE ${name} ${type}`, ...help, ...same.flatMap((snapshot) => samples(id, snapshot))]
 }
 
 const samples = (id: string, snapshot: Snapshot): ReadonlyArray<string> => {
-  const own = Object.entries(snapshot.attributes ?? {}).map(([name, value]) => label(name, value))
+  const own = Object.entries(snapshot.attributes ?? {}).flatMap(([name, value]) =>
+    // Effect says so to itself.
+    name === "unit" || name === "time_unit" ? [] : [label(labelName(name), value)]
+  )
   const sample = (suffix: string, value: number | bigint, ...more: ReadonlyArray<string>) => {
     const labels = [...own, ...more]
     return `${id}${suffix}${labels.length === 0 ? "" : `{${labels.join(",")}}`} ${written(value)}`
@@ -66,7 +75,9 @@ const samples = (id: string, snapshot: Snapshot): ReadonlyArray<string> => {
       const bucket = (border: string, total: number, index: number) =>
         sample("_bucket", total, label("le", border)) + exemplar(exemplars[index])
       return [
-        ...buckets.map(([border, total], index) => bucket(pointed(border), total, index)),
+        ...buckets.flatMap(([border, total], index) =>
+          Number.isFinite(border) ? [bucket(pointed(border), total, index)] : []
+        ),
         bucket("+Inf", count, buckets.length),
         sample("_sum", sum),
         sample("_count", count)
@@ -83,6 +94,13 @@ const exemplar = (one: Meter.Exemplar | undefined): string =>
     : ` # {${label("trace_id", one.trace.traceId)},${label("span_id", one.trace.spanId)}} ${one.value} ${one.at / 1000}`
 
 const label = (name: string, value: string): string => `${name}="${escaped(value).replaceAll("\"", "\\\"")}"`
+
+/** As `PrometheusMetrics` of Effect has them. */
+const labelName = (text: string): string =>
+  text.replaceAll(/[^a-zA-Z0-9_]/g, "_").replace(/^(?=\d)/, "_").replaceAll(/_+/g, "_")
+
+const metricName = (text: string): string =>
+  text.replaceAll(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=[\d:])/, "_").replaceAll(/_+/g, "_").replace(/_$/, "")
 
 const escaped = (text: string): string => text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
 

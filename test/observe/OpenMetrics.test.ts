@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
+import { PrometheusMetrics } from "effect/observability"
 import * as MetricCatalogue from "../../src/observe/MetricCatalogue.ts"
 import * as Meter from "../../src/observe/Meter.ts"
 import * as OpenMetrics from "../../src/observe/OpenMetrics.ts"
@@ -30,6 +31,65 @@ describe("the format of OpenMetrics", () => {
     Effect.gen(function*() {
       yield* Metric.update(Metric.frequency("others"), "a")
       assert.strictEqual(OpenMetrics.format(yield* Effect.context<never>()), "# EOF\n")
+    }).pipe(scrape.fresh))
+
+  // An application has metrics of its own in the same registry, and a line that is wrong costs all of them.
+  it.effect("has the names of the older format, whatever a metric is called", () =>
+    Effect.gen(function*() {
+      const attributes = { "http.route": "/a", "2nd": "b", unit: "request" }
+      yield* Metric.update(Metric.counter("app.requests-total", { attributes }), 2)
+      yield* Metric.update(Metric.counter("app requests_total"), 3)
+      yield* Metric.update(Metric.gauge("app:requests/total"), 5)
+      yield* Metric.update(Metric.gauge("4xx_"), 1)
+      assert.deepStrictEqual(OpenMetrics.format(yield* Effect.context<never>()).split("\n"), [
+        "# TYPE app_requests counter",
+        "app_requests_total{http_route=\"/a\",_2nd=\"b\"} 2",
+        "app_requests_total 3",
+        "# TYPE app:requests_total gauge",
+        "app:requests_total 5",
+        "# TYPE _4xx gauge",
+        "_4xx 1",
+        "# EOF",
+        ""
+      ])
+      const older = yield* PrometheusMetrics.format()
+      for (const line of ["app_requests_total{http_route=\"/a\",_2nd=\"b\"} 2", "app:requests_total 5", "_4xx 1"]) {
+        assert.include(older.split("\n"), line)
+      }
+    }).pipe(scrape.fresh))
+
+  it.effect("has one type for each name", () =>
+    Effect.gen(function*() {
+      yield* Metric.update(Metric.counter("app_jobs"), 2)
+      yield* Metric.update(Metric.gauge("app.jobs"), 5)
+      yield* Metric.update(Metric.gauge("app_runs"), 5)
+      yield* Metric.update(Metric.counter("app_runs_total"), 7)
+      assert.deepStrictEqual(OpenMetrics.format(yield* Effect.context<never>()).split("\n"), [
+        "# TYPE app_jobs unknown",
+        "app_jobs 2",
+        "# TYPE app_runs gauge",
+        "app_runs 5",
+        "# TYPE app_runs_total unknown",
+        "app_runs_total 7",
+        "# EOF",
+        ""
+      ])
+    }).pipe(scrape.fresh))
+
+  it.effect("has one bucket without a border", () =>
+    Effect.gen(function*() {
+      const boundaries = Metric.linearBoundaries({ start: 1, width: 1, count: 3 })
+      yield* Metric.update(Metric.histogram("app_sizes", { boundaries }), 1.5)
+      assert.deepStrictEqual(OpenMetrics.format(yield* Effect.context<never>()).split("\n"), [
+        "# TYPE app_sizes histogram",
+        "app_sizes_bucket{le=\"1.0\"} 0",
+        "app_sizes_bucket{le=\"2.0\"} 1",
+        "app_sizes_bucket{le=\"+Inf\"} 1",
+        "app_sizes_sum 1.5",
+        "app_sizes_count 1",
+        "# EOF",
+        ""
+      ])
     }).pipe(scrape.fresh))
 
   it.effect("shows beside a bucket the last request in it whose trace is kept", () =>
