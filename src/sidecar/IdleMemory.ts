@@ -33,11 +33,12 @@ const worthwhile = 8 * 1024 * 1024
 
 /** Looks after `self` for ever. */
 export const lookAfter = Effect.fnUntraced(function*(self: Process): Effect.fn.Return<never> {
-  /** What it held after it was collected. */
+  /** What it held after it was collected, or less where it has let go of it by itself. */
   let least = 0
   for (;;) {
     yield* Effect.sleep(interval)
     const { held, utilization } = yield* self.read
+    least = Math.min(least, held)
     if (utilization >= busy || held < least + worthwhile) continue
     yield* self.collect
     least = (yield* self.read).held

@@ -41,6 +41,22 @@ describe("memory of a process at rest", () => {
       assert.strictEqual(process.held, 30 * mebibyte)
     }))
 
+  it.effect("is given back where it has grown again after much of it had gone by itself", () =>
+    Effect.gen(function*() {
+      const { process, self } = make(300 * mebibyte)
+      process.held = 400 * mebibyte
+      yield* Effect.forkChild(IdleMemory.lookAfter(self))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(process.collections, 1)
+      // Its connections have closed, and V8 has collected of itself.
+      process.held = 60 * mebibyte
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(process.collections, 1)
+      process.held = 200 * mebibyte
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(process.collections, 2)
+    }))
+
   it.effect("stops the process once a minute at most, where it always comes back", () =>
     Effect.gen(function*() {
       const { process, self } = make(30 * mebibyte)
