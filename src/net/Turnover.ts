@@ -47,7 +47,10 @@ export class TurnoverMap<K, V> {
   /** In the order in which they were added. Any may be deleted meanwhile. */
   *[Symbol.iterator](): IterableIterator<readonly [K, V]> {
     const map = this.#map
-    for (const entry of map) if (map === this.#map || this.#map.has(entry[0])) yield entry
+    for (const entry of map) {
+      if (map === this.#map) yield entry
+      else if (this.#map.has(entry[0])) yield [entry[0], this.#map.get(entry[0])!]
+    }
   }
 
   *keys(): IterableIterator<K> {

@@ -32,6 +32,16 @@ describe("Turnover", () => {
     }
   })
 
+  it("shows the value that holds, whenever it was set", () => {
+    const map = new Turnover.TurnoverMap<number, string>()
+    for (let i = 0; i < 1000; i++) map.set(i, "before")
+    for (const [one, value] of map) {
+      if (one === 0) { for (let i = 1; i < 999; i++) map.delete(i) }
+      if (one === 0) map.set(999, "after")
+      else assert.strictEqual(value, "after")
+    }
+  })
+
   it("is a set in the order of what was added", () => {
     const set = new Turnover.TurnoverSet<number>()
     for (let i = 0; i < 1000; i++) {
