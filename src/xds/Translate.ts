@@ -113,7 +113,14 @@ const gateway = (snapshot: Snapshot.MeshGateway, memory: Memory): Messages =>
     assignments: Gateway.endpoints(snapshot).map(([cluster, endpoints]) => assignment(cluster, endpoints)),
     listeners: keep(
       "listeners",
-      [JSON.stringify([snapshot.addresses, snapshot.datacenters.map(({ datacenter }) => datacenter)])],
+      [
+        JSON.stringify([
+          snapshot.trustDomain,
+          snapshot.datacenter,
+          snapshot.addresses,
+          snapshot.datacenters.map(({ datacenter }) => datacenter)
+        ])
+      ],
       () => Gateway.listeners(snapshot)
     ),
     routes: []

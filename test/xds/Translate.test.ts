@@ -92,6 +92,14 @@ describe("a translator", () => {
     ])
   })
 
+  it("makes all anew that is named after what has changed", () => {
+    const translate = Translate.make()
+    const before = gateway([])
+    translate(before)
+    const other: Snapshot.MeshGateway = { ...before, datacenter: "dc3", trustDomain: "other.consul" }
+    assert.deepStrictEqual(translate(other), Translate.make()(other))
+  })
+
   it("gives equal things equal versions, whoever makes them", () => {
     const versions = (resources: Resources.Resources) =>
       Resources.kinds.flatMap((kind) => [...resources[kind].values()].map(({ name, version }) => [name, version]))
