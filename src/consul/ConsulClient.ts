@@ -3,7 +3,9 @@
  * (address, TLS, token) and what its failures mean.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import {
+  ByteSize,
   type Config,
   Context,
   Duration,
@@ -19,10 +21,11 @@ import {
   Schema,
   type Scope
 } from "effect"
-import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
+import { Headers, HttpClient, HttpClientError, HttpClientRequest, HttpIncomingMessage } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
+import * as AgentSockets from "./AgentSockets.ts"
 import type * as ApiError from "./ApiError.ts"
 import * as Connections from "./Connections.ts"
 import * as ConsulApi from "./ConsulApi.ts"
@@ -121,8 +124,7 @@ export const make = (
     const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
     const ways = yield* makeWays(address, {
       ...(yield* tls(settings)),
-      ...(socketPath === undefined ? {} : { socketPath }),
-      timeout: 5000
+      ...(socketPath === undefined ? {} : { socketPath })
     })
     const { headers } = yield* Credentials.make(settings)
     const api = yield* deriveApi(baseUrl, ways, headers, scopeParams(settings))
@@ -196,17 +198,25 @@ type Ways = Readonly<Record<Connections.Purpose, Way>>
 
 const makeWays = (
   address: string,
-  connect: NonNullable<NonNullable<Parameters<typeof NodeHttpClient.makeDispatcherOptions>[0]>["connect"]>
+  connect: Omit<AgentSockets.Options, "connections">
 ): Effect.Effect<Ways, never, Scope.Scope> => {
   const make = (purpose: Connections.Purpose) =>
     Effect.gen(function*() {
-      const options = { connections: Connections.sizes[purpose], maxResponseSize: maxAnswerBytes, connect }
-      const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
-      const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-      return { purpose, http, line: yield* Connections.line(purpose, address) }
+      const agent = yield* AgentSockets.make({ ...connect, connections: Connections.sizes[purpose] })
+      const client = yield* Effect.provideService(NodeHttpClient.makeNodeHttp, NodeHttpClient.HttpAgent, agent)
+      return { purpose, http: whole(client), line: yield* Connections.line(purpose, address) }
     })
   return Effect.all({ call: make("call"), ask: make("ask"), vital: make("vital"), many: make("many") })
 }
+
+/** An answer is taken off its connection at once, whether somebody wants to know its body or not: the connection is free again. */
+const whole = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  HttpClient.transformResponse(client, (answer) =>
+    Effect.provideService(
+      Effect.tap(answer, (response) => response.text),
+      HttpIncomingMessage.MaxBodySize,
+      ByteSize.fromInputUnsafe(maxAnswerBytes)
+    ))
 
 /** Derived once for all connections: that costs more than all else here. */
 const deriveApi = (
@@ -429,4 +439,4 @@ const statusOf: Record<ApiError.ApiError["_tag"], number> = {
 const isTransport = (reason: HttpClientError.HttpClientErrorReason, cause: unknown): boolean =>
   !isTooLarge(cause) && (reason._tag === "TransportError" || TransportFailure.codeOf(cause) !== undefined)
 
-const isTooLarge = (cause: unknown): boolean => TransportFailure.codeOf(cause) === "UND_ERR_RES_EXCEEDED_MAX_SIZE"
+const isTooLarge = (cause: unknown): boolean => cause instanceof NodeStream.MaxBytesError
