@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import http from "node:http"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
-import { type OutputChunk, type Plugin, rolldown } from "rolldown"
+import { type ChunkingContext, type OutputChunk, type Plugin, rolldown } from "rolldown"
 
 const root = new URL("..", import.meta.url).pathname
 const command = join(root, "dist/cli")
@@ -23,6 +23,16 @@ const browserNames = new Set(["CloseEvent", "MessageEvent", "WebSocket"])
 
 /** Modules in place of others. */
 const replaced: Readonly<Record<string, string>> = {
+  // Loaded with the first expression, at once: few meshes have any.
+  re2js: `
+    import { createRequire } from "node:module"
+    let load = () => {
+      const { RE2JS } = createRequire(import.meta.url)("./re2js.js")
+      load = () => RE2JS
+      return RE2JS
+    }
+    export const RE2JS = { compile: (...args) => load().compile(...args) }
+  `,
   // What is used of it, put together as it does: without `fetch`, mocks, caches and WebSockets.
   undici: `
     ${importOf("Agent", "dispatcher/agent")}
@@ -46,9 +56,35 @@ const replaced: Readonly<Record<string, string>> = {
 
 const replace: Plugin = {
   name: "replace",
-  resolveId: (source, _, { kind }) => kind !== "require-call" && Object.hasOwn(replaced, source) ? `\0${source}` : null,
+  resolveId: (source, importer, { kind }) =>
+    importer !== undefined && kind !== "require-call" && Object.hasOwn(replaced, source) ? `\0${source}` : null,
   load: (id) => replaced[id.slice(1)] ?? null
 }
+
+/** These end soon, and are asked for again and again: what they have in common with a sidecar is to stay small. */
+const brief = ["policy", "check", "route", "ca", "certs", "redirect", "top"] as const
+
+/**
+ * Three files for all that a sidecar loads at its start, in place of some seventy, each of which Node would look for. What a module imports is in
+ * the same file as it is, or in an earlier one.
+ */
+const fileOf = (id: string, context: ChunkingContext): string | null => {
+  const within = (entry: string): ReadonlySet<string> => {
+    const known = reached.get(entry)
+    if (known !== undefined) return known
+    const all = new Set([join(command, `${entry}.js`)])
+    for (const each of all) for (const next of context.getModuleInfo(each)?.importedIds ?? []) all.add(next)
+    reached.set(entry, all)
+    return all
+  }
+  // It waits for the command that it loads, and that for whatever is in one file with it.
+  if (id === join(command, "main.js")) return null
+  if (within("main").has(id)) return "base"
+  if (!within("proxy").has(id)) return null
+  return brief.some((entry) => within(entry).has(id)) ? "common" : "proxy"
+}
+
+const reached = new Map<string, ReadonlySet<string>>()
 
 /** A string of V8 takes one byte for each character, or two as soon as a single one needs them. All of the source stays in memory. */
 const inAscii = (code: string): string =>
@@ -69,7 +105,7 @@ const licenses = (chunks: ReadonlyArray<OutputChunk>): string => {
 
 const bundle = await rolldown({
   cwd: root,
-  input: join(command, "bin.js"),
+  input: { bin: join(command, "bin.js"), re2js: "re2js" },
   platform: "node",
   resolve: { mainFields: ["module", "main"] },
   transform: { inject: { FormData: ["no-form", "FormData"] } },
@@ -78,6 +114,7 @@ const bundle = await rolldown({
 const { output } = await bundle.generate({
   format: "esm",
   chunkFileNames: "[name]-[hash].js",
+  codeSplitting: { groups: [{ name: fileOf, debugName: "sidecar" }] },
   // Names of functions stay, for stack traces and profiles.
   minify: { compress: true, mangle: { keepNames: true, toplevel: false }, codegen: { removeWhitespace: true } },
   comments: { legal: false, annotation: false, jsdoc: false }

@@ -127,7 +127,7 @@ export const make = (
       ...(socketPath === undefined ? {} : { socketPath })
     })
     const { headers } = yield* Credentials.make(settings)
-    const api = yield* deriveApi(baseUrl, ways, headers, scopeParams(settings))
+    const api = deriveApi(baseUrl, ways, headers, scopeParams(settings))
     const metricAttributes = yield* Metric.CurrentMetricAttributes
     const logAnnotations = yield* References.CurrentLogAnnotations
     const shared = yield* RcMap.make({
@@ -218,14 +218,13 @@ const whole = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
       ByteSize.fromInputUnsafe(maxAnswerBytes)
     ))
 
-/** Derived once for all connections: that costs more than all else here. */
 const deriveApi = (
   baseUrl: string,
   ways: Ways,
   headers: Credentials.Credentials["headers"],
   scope: ReadonlyArray<readonly [string, string]>
-): Effect.Effect<Api> =>
-  HttpApiClient.makeWith(ConsulApi.ConsulApi, {
+): Api =>
+  deriveAsAsked({
     baseUrl,
     httpClient: ways.call.http.pipe(
       HttpClient.transform((_, request) => Effect.flatMap(Purpose, (purpose) => ways[purpose].http.execute(request))),
@@ -241,6 +240,34 @@ const deriveApi = (
       SameAnswer.recognize
     )
   })
+
+/**
+ * As `HttpApiClient.makeWith`, for all connections at once, but each method with its first use: a sidecar uses a tenth of them, and all took a
+ * tenth of its start.
+ */
+const deriveAsAsked = (options: {
+  readonly baseUrl: string
+  readonly httpClient: HttpClient.HttpClient.With<HttpClientError.HttpClientError | SameAnswer.SameAnswer>
+}): Api => {
+  const groups: Record<string, object> = {}
+  for (const { endpoints, identifier: group } of Object.values(ConsulApi.ConsulApi.groups)) {
+    const methods = {}
+    for (const { identifier: endpoint } of Object.values(endpoints)) {
+      const derive = () =>
+        Effect.runSync(HttpApiClient.endpoint(ConsulApi.ConsulApi, { ...options, group, endpoint } as never))
+      Object.defineProperty(methods, endpoint, {
+        configurable: true,
+        get: () => {
+          const value = derive()
+          Object.defineProperty(methods, endpoint, { value })
+          return value
+        }
+      })
+    }
+    groups[group] = methods
+  }
+  return groups as Api
+}
 
 const within = <A>(what: string, timeout: Duration.Duration, answer: Effect.Effect<A, ConsulError.ConsulError>) =>
   Effect.timeoutOrElse(answer, {

@@ -7,7 +7,7 @@ import type * as Audit from "../intention/Audit.ts"
 import type * as Authorizer from "../intention/Authorizer.ts"
 import * as Listening from "../net/Listening.ts"
 import * as Mesh from "../mesh/Mesh.ts"
-import * as XdsMesh from "../mesh/XdsMesh.ts"
+import type * as XdsMesh from "../mesh/XdsMesh.ts"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -77,11 +77,13 @@ export const makeFed = (
   fed: XdsMesh.Fed,
   options: Options & Pick<XdsMesh.Options, "asked">
 ): Effect.Effect<ConsulSidecar, Watched.NotReady | Listening.ListenError, Scope.Scope> =>
-  assemble({
-    registration: XdsMesh.registration(fed),
-    mesh: () => XdsMesh.layer(fed, { ...options, tunnels: options.tunnels ?? true }),
-    maintenance: () => Effect.succeed({ begin: Effect.void, end: Effect.void })
-  }, options)
+  // Loaded here, so that a sidecar with an agent does not carry it around.
+  Effect.flatMap(Effect.promise(() => import("../mesh/XdsMesh.ts")), (XdsMesh) =>
+    assemble({
+      registration: XdsMesh.registration(fed),
+      mesh: () => XdsMesh.layer(fed, { ...options, tunnels: options.tunnels ?? true }),
+      maintenance: () => Effect.succeed({ begin: Effect.void, end: Effect.void })
+    }, options))
 
 /** Where the parts of a sidecar come from. */
 interface Parts<R> {

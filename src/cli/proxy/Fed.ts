@@ -20,10 +20,6 @@ export interface Fed {
   readonly asked: string
 }
 
-/** The address that was given, if one was. */
-export const address = ({ grpcAddr }: Pick<Flags.Options, "grpcAddr">): string | undefined =>
-  Option.getOrUndefined(grpcAddr)
-
 /** Follows the servers in the scope. Fails on flags that do not fit together, and on files that can not be read. */
 export const open = Effect.fnUntraced(function*(
   options: Flags.Options,

@@ -13,9 +13,9 @@ import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Watched from "../../watch/Watched.ts"
 import * as Consul from "../consul.ts"
 import * as AdHoc from "./AdHoc.ts"
-import * as Fed from "./Fed.ts"
 import type * as Flags from "./Flags.ts"
 import * as Registered from "./Registered.ts"
+import * as ServerFlags from "./ServerFlags.ts"
 import * as Sources from "./Sources.ts"
 
 export interface Entry {
@@ -79,7 +79,7 @@ const plain = (value: unknown): Value =>
 
 /** The proxies that would run, as they are now, one after the other: nobody is waited for. */
 const proxies = Effect.fnUntraced(function*(options: Flags.Options) {
-  const servers = Fed.address(options)
+  const servers = ServerFlags.addresses(options)
   if (servers !== undefined) return yield* Effect.scoped(fed(options, servers))
   const named = yield* Effect.fromResult(Registered.named(options))
   if (named === undefined) {
@@ -92,6 +92,7 @@ const proxies = Effect.fnUntraced(function*(options: Flags.Options) {
 
 /** As the servers tell it. */
 const fed = Effect.fnUntraced(function*(options: Flags.Options, servers: string) {
+  const Fed = yield* Effect.promise(() => import("./Fed.ts"))
   const { asked, feed } = yield* Fed.open(options, servers)
   const reading = yield* Watched.readyWithin(feed, `${options.startTimeout} seconds`, asked)
   const { flaws, registration } = reading()

@@ -16,10 +16,11 @@ import * as Log from "../Log.ts"
 import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
-import * as Fed from "./Fed.ts"
+import type * as Fed from "./Fed.ts"
 import type * as Flags from "./Flags.ts"
 import * as MarksFlags from "./MarksFlags.ts"
 import * as Registered from "./Registered.ts"
+import * as ServerFlags from "./ServerFlags.ts"
 
 type Failure =
   | Registered.Failure
@@ -34,7 +35,7 @@ export const serve = Effect.fn(function*(
   options: Flags.Options
 ): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | LogThreshold.LogThreshold | Scope.Scope> {
   yield* OpenFiles.warnIfFew()
-  const servers = Fed.address(options)
+  const servers = ServerFlags.addresses(options)
   if (servers !== undefined) return yield* fed(options, servers)
   const named = yield* Effect.fromResult(Registered.named(options))
   if (named === undefined) {
@@ -50,6 +51,7 @@ export const serve = Effect.fn(function*(
 
 /** By what servers say, without an agent. */
 const fed = Effect.fnUntraced(function*(options: Flags.Options, servers: string) {
+  const Fed = yield* Effect.promise(() => import("./Fed.ts"))
   const { asked, feed, proxyId } = yield* Fed.open(options, servers)
   yield* run(options, proxyId, ConsulSidecar.makeFed(feed, { ...settings(options), asked }), Effect.void)
 })
@@ -76,7 +78,7 @@ const run = Effect.fnUntraced(function*<E, R, E2, R2>(
   then: Effect.Effect<unknown, E2, R2>
 ) {
   const fleet = Fleet.single()
-  yield* Admin.open(options, fleet, Fed.address(options))
+  yield* Admin.open(options, fleet, ServerFlags.addresses(options))
   const sidecar = yield* fleet.start(name, start)
   yield* then
   yield* announce(options, sidecar)

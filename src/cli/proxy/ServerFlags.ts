@@ -1,4 +1,5 @@
 /** The flags by which a proxy hears everything from Consul's servers, without an agent on its node. */
+import { Option } from "effect"
 import { Flag } from "effect/cli"
 
 const text = (name: string, metavar: string, description: string) =>
@@ -34,3 +35,7 @@ export const flags = {
     Flag.withDefault(false)
   )
 }
+
+/** Those that were given, if any were. */
+export const addresses = ({ grpcAddr }: { readonly grpcAddr: Option.Option<string> }): string | undefined =>
+  Option.getOrUndefined(grpcAddr)
