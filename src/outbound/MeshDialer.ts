@@ -5,7 +5,7 @@
  * `InstancePicker` picks the instance. A connection keeps it busy until its socket closes; an attempt that does not get through
  * TCP and TLS counts against it. Up to three instances of each target are tried. All attempts share the connect timeout of the chain;
  * while another instance stands by, an attempt may use half of what is left, so that one that does not answer leaves
- * time for the next.
+ * time for the next. A crowd connects in turns: see `Turns`.
  */
 import { Context, Effect, Layer, RcMap, Scope } from "effect"
 import * as Listening from "../net/Listening.ts"
@@ -19,6 +19,7 @@ import * as DialError from "./DialError.ts"
 import * as Resolver from "./Resolver.ts"
 import * as TcpUpstream from "./TcpUpstream.ts"
 import * as Tunnels from "./tunnel/Tunnels.ts"
+import * as Turns from "./Turns.ts"
 
 /** How long a service goes without a connection until its watches end, and with them what is remembered of its instances. */
 const idleTimeToLive = "1 minute"
@@ -70,11 +71,12 @@ export const layer: Layer.Layer<
 
     const follow = Effect.fnUntraced(function*(resolver: Resolver.Resolver) {
       const { connect, current, status } = yield* TcpUpstream.make(resolver)
+      const turns = yield* Turns.make
       const route: Route = {
         current,
         status,
-        acquire: (through) => connect<Connect.Reached>(by((through ? tunnels : undefined) ?? open)),
-        connect: Connect.scoped(connect(by(open)))
+        acquire: (through) => turns.take(connect<Connect.Reached>(by((through ? tunnels : undefined) ?? open))),
+        connect: Connect.scoped(turns.take(connect(by(open))))
       }
       return route
     })
