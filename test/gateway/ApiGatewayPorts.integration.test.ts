@@ -16,7 +16,7 @@ const { eventually } = Gateways
 const setUpEntries = Effect.gen(function*() {
   const { dc1 } = yield* Gateways.one
   yield* dc1.service("db")
-  const [plain, secure] = [yield* agent.freePort, yield* agent.freePort]
+  const [plain, secure, http] = [yield* agent.freePort, yield* agent.freePort, yield* agent.freePort]
   const authority = yield* Effect.promise(() => Certificates.root("public"))
   const issue = Effect.map(
     Effect.promise(() => Certificates.issue(authority, { uris: [], dns: ["db.example"] })),
@@ -27,6 +27,7 @@ const setUpEntries = Effect.gen(function*() {
     Name: "api-gateway",
     Listeners: [
       { Name: "plain", Port: plain, Protocol: "tcp" },
+      { Name: "http", Port: http, Protocol: "http" },
       {
         Name: "secure",
         Port: secure,
@@ -41,6 +42,7 @@ const setUpEntries = Effect.gen(function*() {
     dc1,
     plain,
     secure,
+    http,
     issue,
     write: (pair: { readonly Certificate: string; readonly PrivateKey: string }) =>
       dc1.write({ Kind: "inline-certificate", Name: "db", ...pair })
@@ -49,11 +51,11 @@ const setUpEntries = Effect.gen(function*() {
 
 /** With the gateway. */
 const setUp = Effect.fnUntraced(function*(config: Schema.JsonObject) {
-  const { dc1, issue, plain, secure, write } = yield* setUpEntries
+  const { dc1, http, issue, plain, secure, write } = yield* setUpEntries
   yield* write(yield* issue)
   const gateway = yield* dc1.api({ config })
-  const counts = (port: number) => gateway.status().listeners.find(({ name }) => name === `tcp ${port}`)!.counts
-  return { plain, secure, counts }
+  const counts = (port: number) => gateway.status().listeners.find(({ name }) => name.endsWith(` ${port}`))!.counts
+  return { plain, secure, http, counts }
 })
 
 /** What is heard of somebody who says nothing, until it is turned away. */
@@ -223,4 +225,29 @@ describe("a port of an API gateway", () => {
       )
     })))
   })
+
+  it.live("ends what has been idle for too long: bytes by a reset, requests in order", () =>
+    Effect.gen(function*() {
+      const { counts, http, plain, secure } = yield* setUp({ connection_idle_timeout_ms: 200 })
+      // A slow machine may take longer to answer than that.
+      yield* eventually(Effect.scoped(Effect.gen(function*() {
+        const open = yield* sockets.connect(plain)
+        const heard = sockets.record(open)
+        open.write("hello")
+        assert.strictEqual(yield* heard.ending, "ECONNRESET")
+        assert.strictEqual(heard.text(), "HELLO")
+      })))
+      assert.isAtLeast(counts(plain).retired.idle, 1)
+
+      const kept = yield* sockets.connect(http)
+      const answered = sockets.record(kept)
+      kept.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+      assert.strictEqual(yield* answered.ending, "ended")
+      assert.match(answered.text(), /^HTTP\/1\.1 404 /)
+      yield* eventually(Effect.sync(() => assert.strictEqual(counts(http).open, 0)))
+
+      const client = yield* TlsClients.connect(secure, undefined)
+      assert.notStrictEqual(yield* sockets.record(client.socket).ending, "open")
+      assert.strictEqual(counts(secure).retired.idle, 1)
+    }))
 })

@@ -8,6 +8,7 @@ import * as AdmissionLog from "../../inbound/AdmissionLog.ts"
 import * as ConnectionRefusals from "../../inbound/ConnectionRefusals.ts"
 import * as ArrivalRate from "../../net/ArrivalRate.ts"
 import * as Fibers from "../../net/Fibers.ts"
+import * as Lifetimes from "../../net/Lifetimes.ts"
 import * as Listening from "../../net/Listening.ts"
 import * as LocalServer from "../../net/LocalServer.ts"
 import * as Splice from "../../net/Splice.ts"
@@ -22,6 +23,7 @@ import * as Listener from "../../sidecar/Listener.ts"
 import type * as AccessLogWriter from "../../sidecar/log/AccessLogWriter.ts"
 import type * as Refusal from "../../tls/Refusal.ts"
 import type * as SecureContexts from "../../tls/SecureContexts.ts"
+import type * as GatewayRegistration from "../../watch/GatewayRegistration.ts"
 import * as ConnectionSettings from "../../watch/registration/ConnectionSettings.ts"
 import type * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import * as Watched from "../../watch/Watched.ts"
@@ -71,7 +73,6 @@ export const make = Effect.fnUntraced(function*(
   )
   const counts = { established: 0, open: 0, failed: 0 }
   const traffic = ByteCounts.make()
-  yield* ConnectionMetrics.follow("inbound", () => ({ ...counts, cut: 0, lifetime: 0, idle: 0, ...traffic.total() }))
   /** What was said of certificates that can not be used. */
   let problem: string | undefined
   const http = port.protocol === "http"
@@ -84,6 +85,17 @@ export const make = Effect.fnUntraced(function*(
       resolverOf: () => resolverOf(name, chain)
     })
     : undefined
+  // What is relayed has no end of its own: the receiver would take it for a whole stream.
+  const lifetimes = yield* Lifetimes.make<Splice.Side>(
+    lastingOf(wanted.registration),
+    (side) => http === undefined ? side.reset() : http.retire(side, retiredMillis)
+  )
+  yield* ConnectionMetrics.follow("inbound", () => ({
+    ...counts,
+    cut: 0,
+    ...lifetimes.retired(),
+    ...traffic.total()
+  }))
   const dialer = yield* MeshDialer.MeshDialer
   const route = port.service === undefined ? undefined : yield* dialer.route(Resolver.service(port.service))
   const report = yield* RelayReport.make(wanted.registration.service)
@@ -151,7 +163,10 @@ export const make = Effect.fnUntraced(function*(
       TcpOptions.apply(socket, current.registration.connections.tcp)
       const plain = Splice.plain(socket)
       return (tls === undefined ? Effect.succeed(plain) : accept(tls, socket, remote)).pipe(
-        Effect.flatMap((local) => Effect.ensuring(served(local), Effect.sync(local.reset))),
+        Effect.flatMap((local) => {
+          lifetimes.track(local)
+          return Effect.ensuring(served(local), Effect.sync(local.reset))
+        }),
         Effect.ignore,
         Effect.ensuring(Effect.sync(plain.reset))
       )
@@ -174,6 +189,7 @@ export const make = Effect.fnUntraced(function*(
       accepted: counts.established,
       failed: counts.failed,
       refused: refusals.counts(),
+      retired: lifetimes.retired(),
       ...traffic.total()
     }),
     details: {
@@ -197,6 +213,7 @@ export const make = Effect.fnUntraced(function*(
     update: (next) =>
       Effect.gen(function*() {
         current = next
+        lifetimes.update(lastingOf(next.registration))
         const own = next.ports.find((each) => each.port === port.port)
         if (own !== undefined && JSON.stringify(own.rules) !== JSON.stringify(SubscriptionRef.getUnsafe(ports).rules)) {
           yield* SubscriptionRef.set(ports, own)
@@ -213,6 +230,13 @@ export const make = Effect.fnUntraced(function*(
       })
   }
 })
+
+/** How long requests at hand may go on where their connection has to end. */
+const retiredMillis = 10_000
+
+const lastingOf = (
+  { connections: { idleTimeoutMillis, maxLifetimeMillis } }: GatewayRegistration.Registration
+): Lifetimes.Options => ({ idleTimeout: idleTimeoutMillis, maxLifetime: maxLifetimeMillis })
 
 /** Empty of one that has left. */
 const remoteOf = ({ remoteAddress, remotePort }: Socket): string =>

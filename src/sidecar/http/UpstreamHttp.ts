@@ -39,6 +39,8 @@ export interface UpstreamHttp {
   readonly update: (upstream: ProxyRegistration.Upstream) => void
   /** Asks applications to go elsewhere. */
   readonly drain: Effect.Effect<void>
+  /** Asks one of them. Its connection is cut if it is still open after `graceMillis`. */
+  readonly retire: (connection: Splice.Side, graceMillis: number) => void
   /** What the service speaks: `tcp` until something else is known. */
   readonly protocol: () => string
   /** The instances of requests. Undefined while none have been sent. */
@@ -179,6 +181,7 @@ export const make = Effect.fnUntraced(function*(
   })
   return {
     drain: Effect.sync(clients.drain),
+    retire: clients.retire,
     protocol: () => protocol() ?? "tcp",
     targets: () => version() === undefined ? undefined : followed?.shared.upstream.status(),
     routes: () => {
