@@ -62,29 +62,74 @@ const replace: Plugin = {
 }
 
 /** These end soon, and are asked for again and again: what they have in common with a sidecar is to stay small. */
-const brief = ["policy", "check", "route", "ca", "certs", "redirect", "top"] as const
+const brief = ["policy", "check", "route", "ca", "certs", "redirect", "top"]
+
+/** V8 needs up to twenty times of what it reads at once, and the C library keeps that: 10 MB for a single file. */
+const mostOfAFile = 120_000
 
 /**
- * Three files for all that a sidecar loads at its start, in place of some seventy, each of which Node would look for. What a module imports is in
- * the same file as it is, or in an earlier one.
+ * The file of each module that a sidecar loads at its start: some ten in place of seventy, as Node looks for each. What a module imports is in the
+ * same file, or in an earlier one.
  */
-const fileOf = (id: string, context: ChunkingContext): string | null => {
-  const within = (entry: string): ReadonlySet<string> => {
-    const known = reached.get(entry)
-    if (known !== undefined) return known
-    const all = new Set([join(command, `${entry}.js`)])
-    for (const each of all) for (const next of context.getModuleInfo(each)?.importedIds ?? []) all.add(next)
-    reached.set(entry, all)
+const filesOf = ({ getModuleInfo }: Pick<ChunkingContext, "getModuleInfo">): ReadonlyMap<string, string> => {
+  const importedBy = (id: string): ReadonlyArray<string> => getModuleInfo(id)?.importedIds ?? []
+  const entry = (name: string): string => join(command, `${name}.js`)
+  const within = (name: string): ReadonlySet<string> => {
+    const all = new Set([entry(name)])
+    for (const each of all) for (const next of importedBy(each)) all.add(next)
     return all
   }
-  // It waits for the command that it loads, and that for whatever is in one file with it.
-  if (id === join(command, "main.js")) return null
-  if (within("main").has(id)) return "base"
-  if (!within("proxy").has(id)) return null
-  return brief.some((entry) => within(entry).has(id)) ? "common" : "proxy"
+  const [first, base] = [within("bin"), within("main")]
+  const common = new Set(brief.flatMap((name) => [...within(name)]))
+  const placeOf = (id: string): string =>
+    first.has(id) ? "flags" : base.has(id) ? "base" : common.has(id) ? "common" : "proxy"
+
+  const files = new Map<string, string>()
+  const filled = new Map<string, number>()
+  for (const circle of inOrder(["bin", "main", "proxy"].map(entry), importedBy)) {
+    // The first is a file by itself. The second waits for the command that it loads, and that for whatever is in one file with it.
+    if (circle.includes(entry("bin")) || circle.includes(entry("main"))) continue
+    const place = placeOf(circle[0]!)
+    const before = filled.get(place) ?? 0
+    for (const id of circle) files.set(id, `${place}${Math.floor(before / mostOfAFile)}`)
+    filled.set(place, before + circle.reduce((sum, id) => sum + withoutComments(getModuleInfo(id)?.code ?? "").length, 0))
+  }
+  return files
 }
 
-const reached = new Map<string, ReadonlySet<string>>()
+const withoutComments = (code: string): string => code.replaceAll(/\/\*.*?\*\/|^\s*\/\/.*$/gms, "")
+
+/** Modules that import each other, after those that they import: the algorithm of Tarjan. */
+const inOrder = (
+  entries: ReadonlyArray<string>,
+  importedBy: (id: string) => ReadonlyArray<string>
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const circles: Array<ReadonlyArray<string>> = []
+  const numbers = new Map<string, number>()
+  const open: Array<string> = []
+  /** The least number that can be reached of those that are open. */
+  const visit = (id: string): number => {
+    const own = numbers.size
+    numbers.set(id, own)
+    open.push(id)
+    let least = own
+    for (const next of importedBy(id)) {
+      if (!numbers.has(next)) least = Math.min(least, visit(next))
+      else if (open.includes(next)) least = Math.min(least, numbers.get(next)!)
+    }
+    if (least === own) circles.push(open.splice(open.indexOf(id)))
+    return least
+  }
+  for (const entry of entries) if (!numbers.has(entry)) visit(entry)
+  return circles
+}
+
+let files: ReadonlyMap<string, string> | undefined
+
+const fileOf = (id: string, context: ChunkingContext): string | null => {
+  files ??= filesOf({ getModuleInfo: (id) => context.getModuleInfo(id) })
+  return files.get(id) ?? null
+}
 
 /** A string of V8 takes one byte for each character, or two as soon as a single one needs them. All of the source stays in memory. */
 const inAscii = (code: string): string =>

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8"
+import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
+import * as CompileCache from "./CompileCache.ts"
 
 // Checked before anything else is loaded: older versions of Node fail in the middle of a dependency, saying nothing useful.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
@@ -32,5 +34,9 @@ if (!supported) {
   // V8 would make what a start makes much of among the oldest objects from then on, for good: buffers and streams of each request among
   // it, which then wait for a collection of the whole heap. It decides so while modules are loaded.
   setFlagsFromString("--no-allocation-site-pretenuring")
+  if (["proxy", "gateway"].includes(process.argv[2] ?? "")) {
+    GarbageCollection.tuneForRelaying()
+    if (import.meta.url.endsWith(".js")) CompileCache.open(process.env)
+  }
   await import("./main.ts")
 }

@@ -16,7 +16,7 @@ export const gateway = Command.make(
   "gateway",
   flags,
   Effect.fn("cli.gateway")(function*(options) {
-    yield* GarbageCollection.tuneForRelaying
+    GarbageCollection.tuneForRelaying()
     yield* IdleMemory.giveBack
     reopenOnHangup(yield* AccessLogWriter.Reopening)
     const telemetry = yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))

@@ -22,7 +22,7 @@ export const proxy = Command.make(
   "proxy",
   flags,
   Effect.fn("cli.proxy")(function*(options) {
-    yield* GarbageCollection.tuneForRelaying
+    GarbageCollection.tuneForRelaying()
     yield* IdleMemory.giveBack
     reopenOnHangup(yield* AccessLogWriter.Reopening)
     const telemetry = options.printConfig

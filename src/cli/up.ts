@@ -45,7 +45,7 @@ export const up = Command.make(
     )
   },
   Effect.fn("cli.up")(function*(options) {
-    yield* GarbageCollection.tuneForRelaying
+    GarbageCollection.tuneForRelaying()
     yield* IdleMemory.giveBack
     return yield* run(options).pipe(Effect.provide(Layer.mergeAll(Log.layer(options), Refusals.layer(options))))
   }, Effect.scoped)

@@ -18,11 +18,13 @@
  * answers + 28 %, and 0.56; small requests and new connections as before. What is kept too long comes back at rest: see `IdleMemory`.
  */
 import * as V8 from "node:v8"
-import { Effect } from "effect"
 
-/** For the executables: it holds for the whole process. Has to run before load. Flags that V8 does not know, it complains of. */
-export const tuneForRelaying: Effect.Effect<void> = Effect.sync(() => {
+/**
+ * For the executables: it holds for the whole process. Has to run before load, and may again. Flags that V8 does not know, it complains of.
+ * Without Effect: `src/cli/bin.ts` is to have it before all else, as what was compiled is kept for the flags that it was compiled with.
+ */
+export const tuneForRelaying = (): void => {
   V8.setFlagsFromString("--no-parallel-scavenge")
   V8.setFlagsFromString("--heap-growing-percent=200")
   if (Number.parseInt(process.versions.v8) === 13) V8.setFlagsFromString("--scavenger-max-new-space-capacity-mb=1")
-})
+}

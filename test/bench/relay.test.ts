@@ -13,7 +13,7 @@ vi.mock("node:v8", () => ({ setFlagsFromString: set }))
 describe("npm run bench -- relay", () => {
   it.effect("compares the sidecar with plain Node under the flag that the sidecar sets", () =>
     Effect.gen(function*() {
-      yield* GarbageCollection.tuneForRelaying
+      GarbageCollection.tuneForRelaying()
       assert.deepStrictEqual(set.mock.calls.flat(), Pair.collectorFlags)
     }))
 

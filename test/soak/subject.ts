@@ -15,7 +15,7 @@ let fibers = 0
 
 const start = (address: string) =>
   Effect.gen(function*() {
-    yield* GarbageCollection.tuneForRelaying
+    GarbageCollection.tuneForRelaying()
     yield* IdleMemory.giveBack
     const sidecars = yield* Sidecars.make({ wanted: "node", keep: "1 second", drain: "2 seconds" })
     process.on("message", () => {
