@@ -42,17 +42,23 @@ const ask = (port: number) =>
   })
 
 describe("Envoys in two datacenters", () => {
-  for (const mode of ["remote", "local"] as const) {
-    it.live(`reach each other through mesh gateways that are Envoys, mode ${mode}`, () =>
+  for (
+    const [mode, callee, home, away] of [
+      ["remote", "api", "dc1", "dc2"],
+      ["local", "api", "dc1", "dc2"],
+      ["local", "Api", "DC1", "DC2"]
+    ] as const
+  ) {
+    it.live(`reach each other through mesh gateways that are Envoys, mode ${mode}: ${callee} in ${away}`, () =>
       Effect.gen(function*() {
-        const { agents } = yield* Datacenters.make({ datacenters: ["dc1", "dc2"], port: 0, grpcPort: 0 })
+        const { agents } = yield* Datacenters.make({ datacenters: [home, away], port: 0, grpcPort: 0 })
         const [here, there] = agents as unknown as readonly [
           DevelopmentAgent.DevelopmentAgent,
           DevelopmentAgent.DevelopmentAgent
         ]
         const port = yield* application
         const [web, api, upstream, ...gateways] = yield* Effect.all(Array.from({ length: 5 }, () => consul.freePort))
-        for (const name of ["web", "api"]) {
+        for (const name of ["web", callee]) {
           yield* Agent.make(here.address, undefined).ask("PUT", "/v1/config", {
             Kind: "service-defaults",
             Name: name,
@@ -71,7 +77,7 @@ describe("Envoys in two datacenters", () => {
           yield* envoy(agent, "gateway")
         }
         yield* Agent.make(there.address, undefined).ask("PUT", "/v1/agent/service/register", {
-          Name: "api",
+          Name: callee,
           Port: port,
           Connect: { SidecarService: { Port: api, Checks: [] } }
         })
@@ -84,8 +90,8 @@ describe("Envoys in two datacenters", () => {
               Checks: [],
               Proxy: {
                 Upstreams: [{
-                  DestinationName: "api",
-                  Datacenter: "dc2",
+                  DestinationName: callee,
+                  Datacenter: away,
                   LocalBindPort: upstream,
                   MeshGateway: { Mode: mode }
                 }]
@@ -93,14 +99,14 @@ describe("Envoys in two datacenters", () => {
             }
           }
         })
-        yield* envoy(there, "api-sidecar-proxy")
+        yield* envoy(there, `${callee}-sidecar-proxy`)
         yield* envoy(here, "web-sidecar-proxy")
         const answer = yield* consul.eventually(
           Effect.filterOrFail(ask(upstream!), ({ status }) => status === 200, () => "not yet"),
           30
         )
-        assert.match(answer.text, /By=spiffe:\/\/.*\/dc\/dc2\/svc\/api/)
-        assert.match(answer.text, /URI=spiffe:\/\/.*\/dc\/dc1\/svc\/web/)
+        assert.match(answer.text, new RegExp(`By=spiffe://.*/dc/${away}/svc/${callee}`, "i"))
+        assert.match(answer.text, new RegExp(`URI=spiffe://.*/dc/${home}/svc/web`, "i"))
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
   }
 })

@@ -50,6 +50,18 @@ describe("a mesh gateway", () => {
     )
   })
 
+  // Envoy has the name that a client asks for in lower case before it looks at anything.
+  it("knows names with capitals in lower case", () => {
+    const billing = target("Billing.default.DC1.internal.mesh.consul", instance("b", 1))
+    const { assignments, clusters, listeners } = Translate.messages({ ...gateway([billing]), datacenter: "DC1" })
+    const name = "billing.default.dc1.internal.mesh.consul"
+    assert.include(clusters.map((cluster) => cluster.name), name)
+    assert.include(assignments.map((assignment) => assignment.cluster_name), name)
+    assert.deepStrictEqual(listeners[0]?.filter_chains?.at(-1)?.filter_chain_match?.server_names, [
+      "*.dc1.internal.mesh.consul"
+    ])
+  })
+
   it("has no certificate, and opens no connection", () => {
     const text = JSON.stringify(Translate.messages(gateway([web])))
     assert.notInclude(text, "transport_socket")

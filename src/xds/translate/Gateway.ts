@@ -8,6 +8,9 @@ import type * as Snapshot from "../Snapshot.ts"
 import * as Names from "./Names.ts"
 import * as Values from "./Values.ts"
 
+/** Envoy has the name that a client asks for in lower case before it looks for a listener or a cluster of that name. */
+const asked = (name: string): string => name.toLowerCase()
+
 const datacenterName = ({ trustDomain }: Snapshot.MeshGateway, datacenter: string): string =>
   `${datacenter}.internal.${trustDomain}`
 
@@ -21,12 +24,12 @@ export const listeners = (snapshot: Snapshot.MeshGateway): ReadonlyArray<Message
     }],
     filter_chains: [
       ...snapshot.datacenters.map(({ datacenter }) => ({
-        filter_chain_match: { server_names: [`*.${datacenterName(snapshot, datacenter)}`] },
+        filter_chain_match: { server_names: [asked(`*.${datacenterName(snapshot, datacenter)}`)] },
         filters: [passed(`mesh_gateway_remote.${datacenter}`, datacenterName(snapshot, datacenter))]
       })),
       {
         // Only names that are clusters lead anywhere: what is not known is closed.
-        filter_chain_match: { server_names: [`*.${datacenterName(snapshot, snapshot.datacenter)}`] },
+        filter_chain_match: { server_names: [asked(`*.${datacenterName(snapshot, snapshot.datacenter)}`)] },
         filters: [
           { name: "envoy.filters.network.sni_cluster", typed_config: any("sni_cluster.SniCluster", {}) },
           passed("mesh_gateway_local", "")
@@ -41,7 +44,7 @@ const passed = (statPrefix: string, cluster: string): Message<"listener.Filter">
 })
 
 export const clusters = (snapshot: Snapshot.MeshGateway): ReadonlyArray<Message<"cluster.Cluster">> => [
-  ...snapshot.services.map(({ connectTimeoutMillis, sni }) => cluster(sni, connectTimeoutMillis)),
+  ...snapshot.services.map(({ connectTimeoutMillis, sni }) => cluster(asked(sni), connectTimeoutMillis)),
   ...snapshot.datacenters.map(({ datacenter }) =>
     cluster(datacenterName(snapshot, datacenter), snapshot.connectTimeoutMillis)
   )
@@ -60,6 +63,6 @@ const cluster = (name: string, connectTimeoutMillis: number): Message<"cluster.C
 export const endpoints = (
   snapshot: Snapshot.MeshGateway
 ): ReadonlyArray<readonly [cluster: string, Snapshot.GatewayTarget["endpoints"]]> => [
-  ...snapshot.services.map(({ endpoints, sni }) => [sni, endpoints] as const),
+  ...snapshot.services.map(({ endpoints, sni }) => [asked(sni), endpoints] as const),
   ...snapshot.datacenters.map(({ datacenter, endpoints }) => [datacenterName(snapshot, datacenter), endpoints] as const)
 ]
