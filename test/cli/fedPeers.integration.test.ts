@@ -10,22 +10,8 @@ const { eventually } = Gateways
 
 type Datacenter = Effect.Success<typeof Gateways.peers>["dc1"]
 
-const service = Effect.fnUntraced(function*(
-  { put }: Datacenter,
-  grpc: string,
-  Name: string,
-  Port: number,
-  Upstreams: ReadonlyArray<Schema.JsonObject> = []
-) {
-  const sidecarPort = yield* Agents.freePort
-  yield* put({
-    Name,
-    Port,
-    Address: "127.0.0.1",
-    Connect: { SidecarService: { Port: sidecarPort, Checks: [], Proxy: { Upstreams } } }
-  })
-  return yield* SidecarProcess.start({ args: ["--grpc-addr", grpc, "--proxy-id", `${Name}-sidecar-proxy`] })
-})
+const fed = (grpc: string, proxyId: string) =>
+  SidecarProcess.start({ args: ["--grpc-addr", grpc, "--proxy-id", proxyId] })
 
 const get = (port: number) =>
   Effect.tryPromise(() =>
@@ -47,21 +33,18 @@ describe("sidecars that are fed by xDS", () => {
       }
       yield* dc1.write({ Kind: "service-resolver", Name: "api", Redirect: { Service: "api", Peer: "east" } })
       yield* intention(east, { Name: "web", Peer: "dc1", Action: "allow" })
-      yield* east.write({
-        Kind: "exported-services",
-        Name: "default",
-        Services: [{ Name: "api", Consumers: [{ Peer: "dc1" }] }]
-      })
+      yield* east.exportTo("dc1", "api")
       yield* east.gateway()
       const app = yield* TrafficApplication.open("http")
-      const api = yield* service(east, grpc.east, "api", app.port)
+      const api = yield* fed(grpc.east, yield* east.registered("api", app.port))
       // Five failures in a row, while all of this comes up, are half a minute without the peer.
       const Config = { passive_health_check: { interval: "1s", base_ejection_time: "1s" } }
       const [named, redirected] = [yield* Agents.freePort, yield* Agents.freePort]
-      const web = yield* service(dc1, grpc.dc1, "web", 1, [
+      const caller = yield* dc1.registered("web", 1, [
         { DestinationName: "api", DestinationPeer: "east", LocalBindPort: named, Config },
         { DestinationName: "api", LocalBindPort: redirected, Config }
       ])
+      const web = yield* fed(grpc.dc1, caller)
       for (const port of [named, redirected]) yield* answers(port, 200)
       // Callers of its own by that name are others, and so are all of whom nothing is said, whatever holds by default.
       yield* intention(east, { Name: "web", Action: "allow" })

@@ -14,21 +14,14 @@ type Datacenter = Effect.Success<typeof Gateways.peers>["dc1"]
 type Kind = "envoy" | "ours"
 
 const service = Effect.fnUntraced(function*(
-  { name: datacenter, put }: Datacenter,
+  { name: datacenter, registered }: Datacenter,
   grpc: string,
   kind: Kind,
-  Name: string,
-  Port: number,
-  Upstreams: ReadonlyArray<Schema.JsonObject> = []
+  name: string,
+  port: number,
+  upstreams: ReadonlyArray<Schema.JsonObject> = []
 ) {
-  const sidecarPort = yield* Agents.freePort
-  const proxyId = `${Name}-sidecar-proxy`
-  yield* put({
-    Name,
-    Port,
-    Address: "127.0.0.1",
-    Connect: { SidecarService: { Port: sidecarPort, Checks: [], Proxy: { Upstreams } } }
-  })
+  const proxyId = yield* registered(name, port, upstreams)
   if (kind === "ours") {
     yield* SidecarProcess.start({ args: ["--grpc-addr", grpc, "--proxy-id", proxyId] })
     return
@@ -69,11 +62,7 @@ describe("peers", () => {
           yield* write({ Kind: "proxy-defaults", Name: "global", Config: { protocol: "http" } })
         }
         yield* intention(east, { Peer: "dc1", Action: "allow" })
-        yield* east.write({
-          Kind: "exported-services",
-          Name: "default",
-          Services: [{ Name: "api", Consumers: [{ Peer: "dc1" }] }]
-        })
+        yield* east.exportTo("dc1", "api")
         yield* east.gateway()
         const app = yield* TrafficApplication.open("http")
         yield* service(east, grpc.east, answersBy, "api", app.port)

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, type Schema, type Scope } from "effect"
 import * as Agents from "../support/consul.ts"
+import * as GatewayProcess from "../support/gatewayProcess.ts"
 import * as Gateways from "../support/gateways.ts"
 import * as Line from "../support/line.ts"
 import type * as SidecarMesh from "../support/sidecarMesh.ts"
@@ -72,21 +73,7 @@ const gateway = Effect.fnUntraced(function*(
 ) {
   const port = yield* Agents.freePort
   const wan = yield* between(port)
-  const running = yield* SidecarProcess.start({
-    command: "gateway",
-    args: [
-      "--mesh",
-      "--register",
-      "--proxy-id",
-      id,
-      "--address",
-      `127.0.0.1:${port}`,
-      "--wan-address",
-      `127.0.0.1:${wan}`,
-      "--http-addr",
-      address
-    ]
-  })
+  const running = yield* GatewayProcess.start({ address, id, port, wanPort: wan })
   return { ...running, port }
 })
 
@@ -340,11 +327,7 @@ const peered = Effect.gen(function*() {
   const app = yield* TrafficApplication.open("http")
   yield* service(east, "api", app.port)
   yield* gateway(east, "there")
-  yield* east.write({
-    Kind: "exported-services",
-    Name: "default",
-    Services: [{ Name: "api", Consumers: [{ Peer: "dc1" }] }]
-  })
+  yield* east.exportTo("dc1", "api")
   yield* allow(east, "allow")
   const web = yield* caller(dc1, { DestinationPeer: "east" })
   return { ...rest, dc1, east, app, web }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, type Schema } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -72,15 +72,35 @@ const request = (port: number, method: string, path: string) =>
     sent.end()
   })
 
+/** `billing` outside, which answers in upper case, linked, and `web`, which may call it. */
+const linked = Effect.gen(function*() {
+  const { dc1, sni } = yield* Gateways.one
+  const { port } = yield* sockets.shouting
+  yield* dc1.outside("billing", port)
+  yield* dc1.link({ Name: "billing" })
+  const gateway = yield* dc1.terminating()
+  return { dc1, sni, gateway, web: yield* dc1.identity("web") }
+})
+
+/** `billing` outside over HTTPS, linked, and where `web` calls it. */
+const linkedHttps = (outside: Effect.Success<typeof outsideHttps>, Source: Schema.JsonObject = { Action: "allow" }) =>
+  Effect.gen(function*() {
+    const { dc1 } = yield* Gateways.one
+    const { cert: CertFile, key: KeyFile, root: CAFile } = outside.paths
+    const link = (SNI: string) => dc1.link({ Name: "billing", CAFile, CertFile, KeyFile, SNI })
+    yield* dc1.write({ Kind: "service-defaults", Name: "billing", Protocol: "http" })
+    yield* dc1.write({ Kind: "service-intentions", Name: "billing", Sources: [{ Name: "web", ...Source }] })
+    yield* dc1.outside("billing", outside.port)
+    yield* link("billing.example")
+    yield* dc1.terminating()
+    const web = yield* dc1.service("web", { upstreams: ["billing"] })
+    return { link, port: web.portTo("billing") }
+  })
+
 describe("TerminatingGateway", () => {
   it.live("is each linked service to its callers, and passes their bytes to an instance outside", () =>
     Effect.gen(function*() {
-      const { dc1, sni } = yield* Gateways.one
-      const billing = yield* sockets.shouting
-      yield* dc1.outside("billing", billing.port)
-      yield* dc1.link({ Name: "billing" })
-      const gateway = yield* dc1.terminating()
-      const web = yield* dc1.identity("web")
+      const { gateway, sni, web } = yield* linked
       const { answer, peer } = yield* eventually(call(gateway.port, web, sni("billing")))
       assert.deepStrictEqual([answer, serviceOf(peer)], ["HELLO", "/dc/dc1/svc/billing"])
       yield* Effect.flip(call(gateway.port, web, sni("other")))
@@ -106,21 +126,10 @@ describe("TerminatingGateway", () => {
 
   it.live("is found by sidecars under the name of the service, and enforces its intentions on open connections too", () =>
     Effect.gen(function*() {
-      const { dc1 } = yield* Gateways.one
-      const billing = yield* sockets.shouting
-      yield* dc1.outside("billing", billing.port)
-      yield* dc1.link({ Name: "billing" })
-      yield* dc1.terminating()
+      const { dc1 } = yield* linked
       const web = yield* dc1.service("web", { upstreams: ["billing"] })
       const port = web.portTo("billing")
-      const said = (text: string) =>
-        Effect.scoped(Effect.flatMap(sockets.connect(port), (socket) =>
-          Effect.callback<string>((resume) => {
-            socket.once("data", (chunk: Buffer) => resume(Effect.succeed(chunk.toString())))
-            socket.once("close", () => resume(Effect.succeed("closed")))
-            socket.write(text)
-          })))
-      yield* eventually(Effect.map(said("hello"), (answer) => assert.strictEqual(answer, "HELLO")))
+      yield* eventually(Effect.map(sockets.said(port), (answer) => assert.strictEqual(answer, "HELLO")))
       const open = yield* sockets.connect(port)
       open.write("first")
       yield* Effect.callback<void>((resume) => void open.once("data", () => resume(Effect.void)))
@@ -130,36 +139,18 @@ describe("TerminatingGateway", () => {
       })
       yield* dc1.write({ Kind: "service-intentions", Name: "billing", Sources: [{ Name: "web", Action: "deny" }] })
       yield* closed
-      assert.strictEqual(yield* said("again"), "closed")
+      assert.strictEqual(yield* Effect.flip(sockets.said(port, "again")), "closed")
     }))
 
   it.live("judges each request where the service speaks HTTP, and speaks TLS outside with its own authority, name and certificate", () =>
     Effect.gen(function*() {
-      const { dc1 } = yield* Gateways.one
-      const { paths, port: outsidePort, seen } = yield* outsideHttps
-      yield* dc1.write({ Kind: "service-defaults", Name: "billing", Protocol: "http" })
-      yield* dc1.write({
-        Kind: "service-intentions",
-        Name: "billing",
-        Sources: [{
-          Name: "web",
-          Permissions: [
-            { Action: "allow", HTTP: { PathPrefix: "/invoices", Methods: ["GET"] } },
-            { Action: "deny", HTTP: { PathPrefix: "/" } }
-          ]
-        }]
+      const outside = yield* outsideHttps
+      const { port } = yield* linkedHttps(outside, {
+        Permissions: [
+          { Action: "allow", HTTP: { PathPrefix: "/invoices", Methods: ["GET"] } },
+          { Action: "deny", HTTP: { PathPrefix: "/" } }
+        ]
       })
-      yield* dc1.outside("billing", outsidePort)
-      yield* dc1.link({
-        Name: "billing",
-        CAFile: paths.root,
-        CertFile: paths.cert,
-        KeyFile: paths.key,
-        SNI: "billing.example"
-      })
-      yield* dc1.terminating()
-      const web = yield* dc1.service("web", { upstreams: ["billing"] })
-      const port = web.portTo("billing")
       yield* eventually(
         Effect.map(
           request(port, "GET", "/invoices/1"),
@@ -168,6 +159,7 @@ describe("TerminatingGateway", () => {
       )
       assert.strictEqual((yield* request(port, "POST", "/invoices/1")).status, 403)
       assert.strictEqual((yield* request(port, "GET", "/customers")).status, 403)
+      const { seen } = outside
       assert.isTrue(seen.every(({ path }) => path === "/invoices/1"))
       const [first] = seen
       assert.strictEqual(first!.servername, "billing.example")
@@ -177,17 +169,11 @@ describe("TerminatingGateway", () => {
 
   it.live("refuses an outside whose certificate is of another authority or another name, and takes files that are replaced", () =>
     Effect.gen(function*() {
-      const { dc1 } = yield* Gateways.one
-      const { authority, paths, port: outsidePort, seen } = yield* outsideHttps
+      const outside = yield* outsideHttps
+      const { authority, paths, seen } = outside
       const stranger = yield* Effect.promise(() => Certificates.root("stranger"))
       writeFileSync(paths.root, stranger.pem)
-      yield* dc1.write({ Kind: "service-defaults", Name: "billing", Protocol: "http" })
-      yield* dc1.outside("billing", outsidePort)
-      const link = { Name: "billing", CAFile: paths.root, CertFile: paths.cert, KeyFile: paths.key }
-      yield* dc1.link({ ...link, SNI: "billing.example" })
-      yield* dc1.terminating()
-      const web = yield* dc1.service("web", { upstreams: ["billing"] })
-      const port = web.portTo("billing")
+      const { link, port } = yield* linkedHttps(outside)
       yield* eventually(Effect.map(request(port, "GET", "/"), ({ body, status }) => {
         assert.strictEqual(status, 503)
         assert.notInclude(body, "no healthy upstream")
@@ -196,7 +182,7 @@ describe("TerminatingGateway", () => {
       writeFileSync(paths.root, authority.pem)
       assert.include(readFileSync(paths.root, "utf8"), "CERTIFICATE")
       yield* eventually(Effect.map(request(port, "GET", "/"), ({ status }) => assert.strictEqual(status, 200)))
-      yield* dc1.link({ ...link, SNI: "other.example" })
+      yield* link("other.example")
       const before = seen.length
       // A connection that was made before may still be there for a while.
       yield* eventually(Effect.map(request(port, "GET", "/"), ({ status }) => assert.strictEqual(status, 503)))
@@ -226,12 +212,7 @@ describe("TerminatingGateway", () => {
 
   it.live("serves a service that is linked again, also after connections of before have ended", () =>
     Effect.gen(function*() {
-      const { dc1, sni } = yield* Gateways.one
-      const billing = yield* sockets.shouting
-      yield* dc1.outside("billing", billing.port)
-      yield* dc1.link({ Name: "billing" })
-      const gateway = yield* dc1.terminating()
-      const web = yield* dc1.identity("web")
+      const { dc1, gateway, sni, web } = yield* linked
       yield* eventually(call(gateway.port, web, sni("billing")))
       const open = yield* Gateways.connect(gateway.port, web, sni("billing"))
       assert.strictEqual(yield* Gateways.say(open, "a"), "A")

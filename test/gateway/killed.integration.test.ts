@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as agent from "../support/consul.ts"
+import * as GatewayProcess from "../support/gatewayProcess.ts"
 import * as Gateways from "../support/gateways.ts"
-import * as SidecarProcess from "../support/sidecarProcess.ts"
 
 /** Callers at a time, each of which calls again as soon as it has its answer. */
 const callers = 8
@@ -15,20 +15,7 @@ describe("a mesh gateway that is killed under load", () => {
       const there = yield* Effect.forEach(["gateway-a", "gateway-b"], (id) =>
         Effect.gen(function*() {
           const port = yield* agent.freePort
-          const running = yield* SidecarProcess.start({
-            command: "gateway",
-            args: [
-              "--mesh",
-              "--register",
-              "--proxy-id",
-              id,
-              "--address",
-              `127.0.0.1:${port}`,
-              "--wan-address",
-              `127.0.0.1:${port}`
-            ],
-            env: { CONSUL_HTTP_ADDR: dc2.address }
-          })
+          const running = yield* GatewayProcess.start({ address: dc2.address, id, port })
           return { ...running, port }
         }), { concurrency: 2 })
       const here = yield* dc1.gateway()

@@ -12,24 +12,14 @@ import * as sockets from "../support/sockets.ts"
 
 type Datacenter = Effect.Success<ReturnType<typeof Gateways.datacenter>>
 
-/** One connection through an upstream: what comes back. */
-const say = (port: number) =>
-  Effect.scoped(Effect.flatMap(sockets.connect(port), (socket) =>
-    Effect.callback<string, string>((resume) => {
-      socket.once("data", (data: Buffer) => resume(Effect.succeed(data.toString())))
-      socket.once("error", (error) => resume(Effect.fail(error.message)))
-      socket.once("close", () => resume(Effect.fail("closed")))
-      socket.write("hello")
-    })))
-
 /** Until this is the answer. Consul copies entries from the primary once a second. */
 const hears = (port: number, wanted: string) =>
   agent.eventually(
-    Effect.filterOrFail(Effect.mapError(say(port), String), (said) => said === wanted, (said) => `it says ${said}`),
+    Effect.filterOrFail(sockets.said(port), (said) => said === wanted, (said) => `it says ${said}`),
     30
   )
 
-const refused = (port: number) => agent.eventually(Effect.flip(say(port)), 30)
+const refused = (port: number) => agent.eventually(Effect.flip(sockets.said(port)), 30)
 
 /** A service whose application answers where it is. */
 const serve = Effect.fnUntraced(function*(datacenter: Datacenter, service: string) {
@@ -151,11 +141,7 @@ describe.skipIf(RealConsul.binary === undefined)(`under two real Consuls${why}`,
         yield* intention("allow")
         const { ports: [port] } = yield* dc1.caller("web", [{ DestinationName: "api", DestinationPeer: "east" }])
         yield* refused(port!)
-        yield* east.write({
-          Kind: "exported-services",
-          Name: "default",
-          Services: [{ Name: "api", Consumers: [{ Peer: "dc1" }] }]
-        })
+        yield* east.exportTo("dc1", "api")
         yield* hears(port!, "east")
         yield* intention("deny")
         yield* refused(port!)

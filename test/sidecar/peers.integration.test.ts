@@ -13,23 +13,8 @@ const { eventually } = Gateways
 
 type Datacenter = Effect.Success<typeof Gateways.peers>["dc1"]
 
-const say = (port: number) =>
-  Effect.scoped(Effect.flatMap(sockets.connect(port), (socket) =>
-    Effect.callback<string, string>((resume) => {
-      socket.once("data", (data: Buffer) => resume(Effect.succeed(data.toString())))
-      socket.once("error", (error) => resume(Effect.fail(error.message)))
-      socket.once("close", () => resume(Effect.fail("closed")))
-      socket.write("hello")
-    })))
-
-const works = (port: number) => Effect.tap(say(port), (said) => Effect.sync(() => assert.strictEqual(said, "HELLO")))
-
-const exportTo = ({ write }: Datacenter, Peer: string, ...names: ReadonlyArray<string>) =>
-  write({
-    Kind: "exported-services",
-    Name: "default",
-    Services: names.map((Name) => ({ Name, Consumers: [{ Peer }] }))
-  })
+const works = (port: number) =>
+  Effect.tap(sockets.said(port), (said) => Effect.sync(() => assert.strictEqual(said, "HELLO")))
 
 const intention = ({ write }: Datacenter, Name: string, Action: string, Peer = "dc1", Source = "web") =>
   write({ Kind: "service-intentions", Name, Sources: [{ Name: Source, Peer, Action }] })
@@ -41,7 +26,7 @@ const tcp = Effect.gen(function*() {
   const { dc1, east, ...rest } = yield* Gateways.peers
   const api = yield* east.service("api")
   const gateway = yield* east.gateway()
-  yield* exportTo(east, "dc1", "api")
+  yield* east.exportTo("dc1", "api")
   yield* intention(east, "api", "allow")
   const { ports: [port] } = yield* dc1.caller("web", [upstream])
   yield* eventually(works(port!))
@@ -93,14 +78,14 @@ describe("a peer", () => {
       const { east, port } = yield* tcp
       // Callers of its own by this name are others.
       yield* east.write({ Kind: "service-intentions", Name: "api", Sources: [{ Name: "web", Action: "allow" }] })
-      yield* eventually(Effect.flip(say(port)))
+      yield* eventually(Effect.flip(sockets.said(port)))
       yield* intention(east, "api", "allow")
       yield* eventually(works(port))
       yield* intention(east, "api", "deny")
-      yield* eventually(Effect.flip(say(port)))
+      yield* eventually(Effect.flip(sockets.said(port)))
       // An intention about another caller of the peer leaves the default, which is to allow callers of its own.
       yield* intention(east, "api", "allow", "dc1", "other")
-      yield* Effect.flip(say(port))
+      yield* Effect.flip(sockets.said(port))
       yield* intention(east, "api", "allow", "dc1", "*")
       yield* eventually(works(port))
     }))
@@ -128,8 +113,8 @@ describe("a peer", () => {
         Effect.map(east.trustDomain, (trustDomain) => `${service}.default.default.dc1.external.${trustDomain}`)
       const ask = (service: string) => Effect.flatMap(sni(service), (name) => Gateways.connect(gateway.port, web, name))
       yield* Effect.scoped(Effect.flip(ask("secret")))
-      yield* exportTo(east, "dc1", "secret")
-      yield* eventually(Effect.flip(say(port)))
+      yield* east.exportTo("dc1", "secret")
+      yield* eventually(Effect.flip(sockets.said(port)))
     }))
 
   it.live("takes the requests of HTTP services, and each is judged by who makes it", () =>
@@ -137,7 +122,7 @@ describe("a peer", () => {
       const { dc1, east } = yield* Gateways.peers
       yield* serve(east, "api")
       yield* east.gateway()
-      yield* exportTo(east, "dc1", "api")
+      yield* east.exportTo("dc1", "api")
       yield* intention(east, "api", "allow")
       yield* dc1.write({ Kind: "proxy-defaults", Name: "global", Config: { protocol: "http" } })
       yield* dc1.write({ Kind: "service-resolver", Name: "api", Redirect: { Service: "api", Peer: "east" } })
@@ -182,7 +167,7 @@ describe("a peer", () => {
     Effect.gen(function*() {
       const { dc1, east, port } = yield* tcp
       yield* east.call("end", (api) => api.peering.delete({ params: { name: "dc1" }, query: {} }))
-      yield* eventually(Effect.flip(say(port)))
+      yield* eventually(Effect.flip(sockets.said(port)))
       const { body } = yield* dc1.call("read", (api) => api.peering.read({ params: { name: "east" }, query: {} }))
       assert.strictEqual(body.State, "TERMINATED")
     }))

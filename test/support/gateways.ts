@@ -42,6 +42,17 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
     put,
     write: (payload: Schema.JsonObject & { readonly Kind: string; readonly Name: string }) =>
       call("write", (api) => api.config.write({ query: {}, payload })),
+    /** These are all that a peer is shown. */
+    exportTo: (Peer: string, ...names: ReadonlyArray<string>) =>
+      call("write", (api) =>
+        api.config.write({
+          query: {},
+          payload: {
+            Kind: "exported-services",
+            Name: "default",
+            Services: names.map((Name) => ({ Name, Consumers: [{ Peer }] }))
+          }
+        })),
     deregister: (id: string) => call("deregister", (api) => api.agent.deregisterService({ params: { id }, query: {} })),
 
     /** A service whose application answers in upper case, or listens on `port`, with a sidecar. */
@@ -77,6 +88,21 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
         portTo: (name: string) => upstreams.find((each) => each.DestinationName === name)!.LocalBindPort,
         stop: Scope.close(own, Exit.void)
       }
+    }),
+
+    /** An application whose sidecar somebody else runs: its id. */
+    registered: Effect.fnUntraced(function*(
+      service: string,
+      port: number,
+      upstreams: ReadonlyArray<Schema.JsonObject> = []
+    ) {
+      yield* put({
+        Name: service,
+        Port: port,
+        Address: "127.0.0.1",
+        Connect: { SidecarService: { Port: yield* agent.freePort, Checks: [], Proxy: { Upstreams: upstreams } } }
+      })
+      return `${service}-sidecar-proxy`
     }),
 
     /** An application without a service of its own that calls these upstreams through its sidecar. */

@@ -54,6 +54,17 @@ export const connect = (
     (socket) => Effect.sync(() => socket.destroy())
   )
 
+/** What comes back for `text` on a connection of its own. Fails with why there is none, or `closed`, be it by a reset. */
+export const said = (port: number, text = "hello"): Effect.Effect<string, string> =>
+  Effect.scoped(
+    Effect.flatMap(Effect.mapError(connect(port), String), (socket) =>
+      Effect.callback<string, string>((resume) => {
+        socket.once("data", (data: Buffer) => resume(Effect.succeed(data.toString())))
+        socket.once("close", () => resume(Effect.fail("closed")))
+        socket.write(text)
+      }))
+  )
+
 /** Where nobody listens, and nobody else begins to: it is the near end of a connection. */
 export const closedPort = Effect.gen(function*() {
   const { port } = yield* server(() => {})
