@@ -1,34 +1,14 @@
 /** `effect-mesh gateway`: a door of the mesh. */
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
-import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
-import * as IdleMemory from "../sidecar/IdleMemory.ts"
-import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
-import * as Consul from "./consul.ts"
-import { reopenOnHangup } from "./executable.ts"
 import { flags } from "./gateway/Flags.ts"
 import { serve } from "./gateway/Serve.ts"
-import * as Log from "./Log.ts"
-import * as Telemetry from "./proxy/Telemetry.ts"
-import * as Refusals from "./refusals.ts"
+import { relaying } from "./relaying.ts"
 
 export const gateway = Command.make(
   "gateway",
   flags,
-  Effect.fn("cli.gateway")(function*(options) {
-    GarbageCollection.tuneForRelaying()
-    yield* IdleMemory.giveBack
-    reopenOnHangup(yield* AccessLogWriter.Reopening)
-    const telemetry = yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))
-    // The scope closes inside: what has to be said to the agent at the end needs the client.
-    yield* serve(options).pipe(
-      Effect.scoped,
-      Effect.provide(
-        Layer.mergeAll(Consul.layer(options), Log.layer(options, telemetry.loggers), Refusals.layer(options))
-      ),
-      Effect.provideContext(telemetry.context)
-    )
-  }, Effect.scoped)
+  Effect.fn("cli.gateway")((options) => relaying(options, serve(options)))
 ).pipe(
   Command.withDescription(
     "Run a gateway, as it is registered with the local Consul agent or as flags describe it. A mesh gateway is the door between " +

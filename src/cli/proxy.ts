@@ -1,42 +1,19 @@
 /** `effect-mesh proxy`: the sidecar of one service, or of several. */
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
-import * as GarbageCollection from "../sidecar/GarbageCollection.ts"
-import * as IdleMemory from "../sidecar/IdleMemory.ts"
-import * as AccessLogWriter from "../sidecar/log/AccessLogWriter.ts"
-import * as Consul from "./consul.ts"
-import { reopenOnHangup } from "./executable.ts"
-import * as Log from "./Log.ts"
-import { flags, type Options } from "./proxy/Flags.ts"
+import { flags } from "./proxy/Flags.ts"
 import { print } from "./proxy/PrintConfig.ts"
 import { serve } from "./proxy/Serve.ts"
-import * as Telemetry from "./proxy/Telemetry.ts"
-import * as Refusals from "./refusals.ts"
-
-const run = Effect.fnUntraced(function*(options: Options) {
-  if (!options.printConfig) return yield* serve(options)
-  yield* print(options)
-})
+import { relaying } from "./relaying.ts"
 
 export const proxy = Command.make(
   "proxy",
   flags,
-  Effect.fn("cli.proxy")(function*(options) {
-    GarbageCollection.tuneForRelaying()
-    yield* IdleMemory.giveBack
-    reopenOnHangup(yield* AccessLogWriter.Reopening)
-    const telemetry = options.printConfig
-      ? Telemetry.none
-      : yield* Effect.provide(Telemetry.open(process.env), Log.layer(options))
-    // The scope closes inside: what has to be said to the agent at the end needs the client.
-    yield* run(options).pipe(
-      Effect.scoped,
-      Effect.provide(
-        Layer.mergeAll(Consul.layer(options), Log.layer(options, telemetry.loggers), Refusals.layer(options))
-      ),
-      Effect.provideContext(telemetry.context)
-    )
-  }, Effect.scoped)
+  Effect.fn("cli.proxy")((options) =>
+    options.printConfig
+      ? relaying(options, print(options), { silent: true })
+      : relaying(options, serve(options))
+  )
 ).pipe(
   Command.withDescription(
     "Run the sidecar proxy of a service: it accepts callers from the mesh, and opens a local port for each upstream, as " +
