@@ -9,7 +9,8 @@ export default () => {
     )
   }
   if (!RealConsul.isMissing) return
-  const why = "the tests with ACLs and those of federations start Consuls of their own, and there is none on the PATH"
+  const why =
+    "the tests with ACLs and those of federations and gateways start Consuls of their own, and there is none on the PATH"
   if (process.env["CONSUL_BIN"] !== "none") {
     throw new Error(`Nothing was tested, as ${why}. Name one in CONSUL_BIN, or leave them out by CONSUL_BIN=none`)
   }
