@@ -39,6 +39,8 @@ export const rules = (
   { intentions, peers, trustDomain }: Callers,
   isHttp: boolean
 ): ReadonlyArray<Rule> => {
+  // One that says that it is of our trust domain is not taken at its word.
+  const foreign = new Map([...peers].filter(([, peer]) => peer.trustDomain !== trustDomain))
   const made: Array<Rule> = []
   const add = (source: Source, verdict: Verdict) => {
     // The first one about a source decides. It may be a wider one: `* → api` outranks `web → *`.
@@ -48,11 +50,11 @@ export const rules = (
   }
   for (const intention of intentions.toSorted(Intention.compare)) {
     const { SourceName, SourceNS, SourcePeer } = intention
-    const domain = SourcePeer ? peers.get(SourcePeer)?.trustDomain : trustDomain
+    const domain = SourcePeer ? foreign.get(SourcePeer)?.trustDomain : trustDomain
     if (domain === undefined) continue
     add({ trustDomain: domain, name: SourceName, namespace: SourceNS }, verdict(intention, isHttp))
   }
-  for (const { trustDomain } of peers.values()) add({ trustDomain, name: "*", namespace: "*" }, denied)
+  for (const { trustDomain } of foreign.values()) add({ trustDomain, name: "*", namespace: "*" }, denied)
   return made
 }
 

@@ -23,22 +23,34 @@ export const downstream = (
   })
 })
 
-/** Each authority is held to its own trust domain. */
+/** Each authority is held to its own trust domain. Envoy refuses two bundles for one, and the listener with them. */
 const callers = (
   { roots, trustDomain }: Snapshot.Credentials,
   peers: ReadonlyMap<string, Snapshot.Peer>
-): Message<"tls.CertificateValidationContext"> =>
-  peers.size === 0 ? trusted(roots) : {
+): Message<"tls.CertificateValidationContext"> => {
+  const domains = [...Map.groupBy(peers.values(), ({ trustDomain }) => trustDomain)].flatMap(([domain, same]) => {
+    const roots = vouched(same)
+    // A peer says itself which trust domain it is of. None of them is of ours.
+    return domain === trustDomain || roots === "" ? [] : [{ trustDomain: domain, roots }]
+  })
+  return peers.size === 0 ? trusted(roots) : {
     custom_validator_config: {
       name: "envoy.tls.cert_validator.spiffe",
       typed_config: any("tls.SPIFFECertValidatorConfig", {
-        trust_domains: [{ trustDomain, roots }, ...peers.values()].map(({ roots, trustDomain }) => ({
+        trust_domains: [{ trustDomain, roots }, ...domains].map(({ roots, trustDomain }) => ({
           name: trustDomain,
           trust_bundle: { inline_string: roots }
         }))
       })
     }
   }
+}
+
+/** What all peers of a trust domain vouch with: one of them could name callers of another otherwise. */
+const vouched = ([first, ...rest]: ReadonlyArray<Snapshot.Peer>): string =>
+  pems(first?.roots ?? "").filter((root) => rest.every(({ roots }) => pems(roots).includes(root))).join("")
+
+const pems = (text: string): ReadonlyArray<string> => text.split(/(?<=-----END CERTIFICATE-----\n?)(?=-----BEGIN)/)
 
 const trusted = (roots: string): Message<"tls.CertificateValidationContext"> => ({
   trusted_ca: { inline_string: roots }
