@@ -170,6 +170,17 @@ describe("a port of an API gateway", () => {
     }))))
   })
 
+  it.live("says what was wrong with a client that has reset its connection since", () =>
+    Effect.gen(function*() {
+      const { counts, secure } = yield* setUp({ handshake_timeout_ms: 60_000 })
+      const client = yield* sockets.connect(secure)
+      yield* eventually(Effect.sync(() => assert.strictEqual(counts(secure).handshaking, 1)))
+      client.write("GET / HTTP/1.1\r\n\r\n")
+      client.resetAndDestroy()
+      yield* eventually(Effect.sync(() => assert.strictEqual(counts(secure).handshaking, 0)))
+      assert.deepStrictEqual(counts(secure).refused, { not_tls: 1 })
+    }))
+
   it.live("gives a handshake its time, and no more", () =>
     Effect.gen(function*() {
       const { counts, secure } = yield* setUp({ handshake_timeout_ms: 50 })

@@ -50,6 +50,8 @@ const over = (
     (contexts.find(({ certificate }) => certificate.checkHost(name) !== undefined) ?? contexts[0]!).secure
   /** Found again by their addresses, which Node's TLS has of them. */
   const waiting = new Map<string, (outcome: Tls.TLSSocket | Refusal.Refusal) => void>()
+  /** Of clients that have reset their connection since, whose addresses Node does not know any more: it closes next. */
+  const unnamed: Array<Refusal.Refusal> = []
   const server = Tls.createServer({
     ...defaultsOf(first),
     handshakeTimeout: handshakeMillis,
@@ -68,7 +70,10 @@ const over = (
   })
   server.on("tlsClientError", (error, socket) => {
     const refusal = HandshakeFailure.toRefusal(error, handshakeMillis)
-    waiting.get(keyOf(socket))?.(refusal._tag === "NotTls" ? { _tag: "NotTls", outside: true } : refusal)
+    const outcome: Refusal.Refusal = refusal._tag === "NotTls" ? { _tag: "NotTls", outside: true } : refusal
+    const settle = waiting.get(keyOf(socket))
+    if (settle !== undefined) settle(outcome)
+    else if (outcome._tag !== "Disconnected" && waiting.size > 0) unnamed.push(outcome)
     socket.destroy()
   })
   return {
@@ -82,10 +87,11 @@ const over = (
         const key = keyOf(transport)
         const settle = (outcome: Tls.TLSSocket | Refusal.Refusal) => {
           waiting.delete(key)
+          if (waiting.size === 0) unnamed.length = 0
           transport.off("close", gone)
           resume("_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(Splice.tls(outcome, transport)))
         }
-        const gone = () => settle({ _tag: "Disconnected" })
+        const gone = () => settle(unnamed.shift() ?? { _tag: "Disconnected" })
         transport.once("close", gone)
         waiting.set(key, settle)
         // A client that leaves during the handshake has to be noticed. The TLS socket takes this over, until it is made.
