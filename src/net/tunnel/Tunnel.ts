@@ -336,6 +336,8 @@ export class Tunnel implements TunnelStream.Carrier {
   }
 
   #ended(): void {
+    // Who ends a tunnel in order has closed its streams: those that have ended on both sides are only still to be read here.
+    for (const [id, stream] of this.#streams) if (stream.isWhole) this.#streams.delete(id)
     if (this.size > 0) return this.destroy()
     this.socket.end()
     this.#closed()

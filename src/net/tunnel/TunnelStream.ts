@@ -117,6 +117,11 @@ export class TunnelStream extends Duplex {
     return this.#tunnel.socket.localPort
   }
 
+  /** Nothing is to be sent any more in either direction. What has come may still wait to be read. */
+  get isWhole(): boolean {
+    return this.#sentEnd && this.#receivedEnd
+  }
+
   /** As of a socket: ends, then closes once all has gone out. */
   destroySoon(): void {
     if (this.writable) this.end()
@@ -156,9 +161,8 @@ export class TunnelStream extends Duplex {
   override _read(): void {}
 
   override _destroy(error: Error | null, closed: (error?: Error | null) => void): void {
-    const isWhole = this.#sentEnd && this.#receivedEnd
     this.#waiting = undefined
-    this.#tunnel.closed(this, this.#window, isWhole || this.#isCut ? undefined : this.#reason)
+    this.#tunnel.closed(this, this.#window, this.isWhole || this.#isCut ? undefined : this.#reason)
     closed(error)
   }
 

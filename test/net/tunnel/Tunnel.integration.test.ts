@@ -251,6 +251,27 @@ describe("Tunnel", () => {
       assert.deepStrictEqual([late.heardEnd, late.error], [true, undefined])
     }))
 
+  it.live("lets what is whole be read in its own time, after it has ended on both sides of a tunnel that retires", () =>
+    Effect.gen(function*() {
+      const { accepted, dialler, near } = yield* Tunnels.pair()
+      const stream = dialler.open("")
+      const errors: Array<unknown> = []
+      stream.on("error", (error) => errors.push(error))
+      stream.end("question")
+      yield* Sockets.eventually(() => accepted.size === 1)
+      const far = accepted.get(1)!
+      far.resume()
+      far.end(Buffer.alloc(10_000, "x"))
+      dialler.retire()
+      yield* Sockets.eventually(() => far.destroyed && near.readableEnded)
+      let heard = 0
+      stream.on("data", (bytes: Buffer) => heard += bytes.length)
+      yield* Sockets.eventually(() => stream.closed)
+      assert.strictEqual(heard, 10_000)
+      assert.isTrue(stream.readableEnded)
+      assert.deepStrictEqual(errors, [])
+    }))
+
   it.live("asks a peer that is silent for a word, and cuts one that has none", () =>
     Effect.gen(function*() {
       const { acceptor, dialler, far } = yield* Tunnels.pair()
