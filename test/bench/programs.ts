@@ -17,7 +17,7 @@ const asked = {
 
 /** As `CONSUL_BIN`, `ENVOY_BIN` or `HAPROXY_BIN` says, or on the PATH. */
 export const find = (name: Name): Program | undefined => {
-  const path = process.env[`${name.toUpperCase()}_BIN`] ?? name
+  const path = process.env[`${name.toUpperCase()}_BIN`] || name
   const { args, version } = asked[name]
   const { status, stdout } = spawnSync(path, args, { timeout: 20_000, encoding: "utf8" })
   return status === 0 ? { path, version: version.exec(stdout)?.[1] ?? "?" } : undefined

@@ -231,7 +231,7 @@ describe("MeshHttpClient", () => {
       )
       const patient = yield* client(authority, discovery)
       const asking = yield* Effect.forkChild(patient.get("http://api/"), { startImmediately: true })
-      connectTimeoutMillis = 20
+      connectTimeoutMillis = 2000
       // Nothing is known of the first target, hence the second one has to do after a while, and then at once.
       const impatient = yield* client(authority, discovery)
       assert.strictEqual(yield* impatient.get("http://api/"), "second")
