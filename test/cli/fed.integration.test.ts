@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, type Scope } from "effect"
-import * as Http from "node:http"
+import { Effect, Schedule } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import { freePort } from "../support/consul.ts"
+import * as HttpApplication from "../support/httpApplication.ts"
 import { mesh, run } from "../support/meshCommand.ts"
 
 const put = (address: string, path: string, body: object) =>
@@ -12,16 +12,7 @@ const put = (address: string, path: string, body: object) =>
   })
 
 /** Answers with the path that was asked for. */
-const application: Effect.Effect<number, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.callback<Http.Server>((resume) => {
-    const server = Http.createServer((request, response) => response.end(request.url))
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.sync(() => server.close())
-).pipe(Effect.map((server) => {
-  const address = server.address()
-  return typeof address === "object" && address !== null ? address.port : 0
-}))
+const application = HttpApplication.start((request, response) => void response.end(request.url))
 
 /** `api` with its application, and `web`, which calls it at `upstream`. */
 const registered = Effect.gen(function*() {

@@ -6,24 +6,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import * as Jose from "jose"
 import { writeFileSync } from "node:fs"
-import * as Http from "node:http"
 import { join } from "node:path"
 import * as Certificates from "../support/certificates.ts"
 import { freePort } from "../support/consul.ts"
+import * as HttpApplication from "../support/httpApplication.ts"
 import { mesh, run } from "../support/meshCommand.ts"
 import * as RealConsul from "../support/realConsul.ts"
 import * as temporary from "../support/temporary.ts"
 
-const application = Effect.acquireRelease(
-  Effect.callback<Http.Server>((resume) => {
-    const server = Http.createServer((request, response) => response.end(request.url))
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.sync(() => server.close())
-).pipe(Effect.map((server) => {
-  const address = server.address()
-  return typeof address === "object" && address !== null ? address.port : 0
-}))
+/** Answers with the path that was asked for. */
+const application = HttpApplication.start((request, response) => void response.end(request.url))
 
 /** Certificates in files: of the server, and of its clients. */
 const files = Effect.gen(function*() {

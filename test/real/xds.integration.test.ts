@@ -3,24 +3,15 @@
  * `npm run test:consul`. Without one this is skipped, and says so.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, Schedule, type Scope } from "effect"
-import * as Http from "node:http"
+import { Effect, Redacted, Schedule } from "effect"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as Feed from "../../src/xds/client/Feed.ts"
 import { freePort } from "../support/consul.ts"
+import * as HttpApplication from "../support/httpApplication.ts"
 import * as RealConsul from "../support/realConsul.ts"
 
 /** Answers with the path that was asked for. */
-const application: Effect.Effect<number, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.callback<Http.Server>((resume) => {
-    const server = Http.createServer((request, response) => response.end(request.url))
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.sync(() => server.close())
-).pipe(Effect.map((server) => {
-  const address = server.address()
-  return typeof address === "object" && address !== null ? address.port : 0
-}))
+const application = HttpApplication.start((request, response) => void response.end(request.url))
 
 const sidecar = (consul: RealConsul.RealConsul, service: string) =>
   Effect.flatMap(
