@@ -95,6 +95,7 @@ describe("ApiGateway", () => {
       const { dc1, open, port, write } = yield* setUp
       yield* open
       yield* write([
+        { Matches: [{ Path: { Match: "exact", Value: "/red/closed" } }] },
         { Matches: [{ Path: { Match: "exact", Value: "/only" } }], Services: [{ Name: "blue" }] },
         { Matches: [{ Headers: [{ Match: "exact", Name: "x-team", Value: "blue" }] }], Services: [{ Name: "blue" }] },
         { Matches: [{ Query: [{ Match: "regex", Name: "v", Value: "b.*" }] }], Services: [{ Name: "blue" }] },
@@ -107,6 +108,7 @@ describe("ApiGateway", () => {
       yield* eventually(Effect.map(nameOf("/red"), (name) => assert.strictEqual(name, "red")))
       assert.strictEqual(yield* nameOf("/only"), "blue")
       assert.strictEqual(yield* nameOf("/only/more"), 404)
+      assert.strictEqual(yield* nameOf("/red/closed"), 404)
       assert.strictEqual(yield* nameOf("/red/1?x=y"), "red")
       assert.strictEqual(yield* nameOf("/x", { headers: { "x-team": "blue" } }), "blue")
       assert.strictEqual(yield* nameOf("/x?v=blue"), "blue")

@@ -42,12 +42,12 @@ describe("Turns", () => {
         started.count++
         return Effect.delay(Effect.fail(timedOut), "5 seconds")
       })
-      const all = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 500 }), () => Effect.exit(turns.take(silent)), {
+      const crowd = (length: number) =>
+        Effect.forkChild(Effect.forEach(Array.from({ length }), () => Effect.exit(turns.take(silent)), {
           concurrency: "unbounded",
           discard: true
-        })
-      )
+        }))
+      const all = yield* crowd(500)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(started.count, 128)
       yield* TestClock.adjust("1 seconds")
@@ -55,12 +55,7 @@ describe("Turns", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.await(all)
       yield* turns.take(Effect.void)
-      const again = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 200 }), () => Effect.exit(turns.take(silent)), {
-          concurrency: "unbounded",
-          discard: true
-        })
-      )
+      const again = yield* crowd(200)
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(started.count, 628)
       yield* Fiber.interrupt(again)

@@ -20,6 +20,13 @@ export const make = (name: string, { rules }: Ports.Port, chains: Chains): Disco
     Object.assign(targets, chain.Targets)
   }
   const routes: Array<DiscoveryChain.Route> = []
+  const known = rules.flatMap(({ rule }) => legsOf(rule, chains))[0]
+  /** Answered 404. */
+  const nowhere = `splitter:${name} nowhere`
+  if (known !== undefined) {
+    const none = { ...known, weight: 0, definition: undefined }
+    nodes[nowhere] = splitterOf(nowhere, [none, none])
+  }
   for (const [index, { host, match, rule }] of rules.entries()) {
     const legs = legsOf(rule, chains)
     const first = legs[0]
@@ -29,11 +36,11 @@ export const make = (name: string, { rules }: Ports.Port, chains: Chains): Disco
       if (!alone) nodes[splitter] = splitterOf(splitter, legs)
       routes.push({ Definition: definitionOf(host, match, rule), NextNode: alone ? first.node : splitter })
     }
-    // Whatever a host has no route for is answered 404, and does not go to those of other hosts.
-    if (first !== undefined && host !== "*" && rules[index + 1]?.host !== host) {
-      const nowhere = `splitter:${name} nowhere`
-      const none = { ...first, weight: 0, definition: undefined }
-      nodes[nowhere] = splitterOf(nowhere, [none, none])
+    if (known === undefined) continue
+    // A rule that leads to no service leaves its requests to no other rule either.
+    if (first === undefined) routes.push({ Definition: definitionOf(host, match, rule), NextNode: nowhere })
+    // Whatever a host has no route for does not go to those of other hosts.
+    if (host !== "*" && rules[index + 1]?.host !== host) {
       routes.push({ Definition: { Match: { HTTP: { PathPrefix: "/", Header: hostMatch(host) } } }, NextNode: nowhere })
     }
   }
