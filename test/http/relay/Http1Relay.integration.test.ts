@@ -310,7 +310,7 @@ describe("a connection that was kept, and ends just as the next request comes", 
     client.write(get("/one"))
     yield* heard.until("{}")
     client.write(request)
-    yield* Sockets.eventually(() => proxy.reports.length === 2)
+    yield* Sockets.eventually(() => proxy.reports.length === 2 && statuses(heard.text()).length === 2)
     yield* heard.until(ending)
     return { statuses: statuses(heard.text()), connections: server.sockets.length }
   })
