@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from "vitest/config"
+import { fileURLToPath } from "node:url"
 
 export default defineConfig({
   test: {
@@ -15,6 +16,6 @@ export default defineConfig({
     isolate: false,
     maxWorkers: "100%",
     // Programs that tests start compile Effect once, not each time.
-    env: { NODE_COMPILE_CACHE: new URL("node_modules/.cache/compile", import.meta.url).pathname }
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/compile", import.meta.url)) }
   }
 })

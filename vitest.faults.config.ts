@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config"
+import { fileURLToPath } from "node:url"
 
 /** Minutes of traffic while something is broken, with figures. The same for a moment is in the folders of what is tested. */
 export default defineConfig({
@@ -8,6 +9,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     pool: "forks",
     fileParallelism: false,
-    env: { NODE_COMPILE_CACHE: new URL("node_modules/.cache/compile", import.meta.url).pathname }
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/compile", import.meta.url)) }
   }
 })

@@ -7,9 +7,10 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import http from "node:http"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { type ChunkingContext, type OutputChunk, type Plugin, rolldown } from "rolldown"
 
-const root = new URL("..", import.meta.url).pathname
+const root = fileURLToPath(new URL("..", import.meta.url))
 const command = join(root, "dist/cli")
 const made = join(root, "dist/cli.made")
 

@@ -5,8 +5,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Policy } from "../../src/testing/index.ts"
+import { fileURLToPath } from "node:url"
 
-const policy = Policy.read(new URL("policy", import.meta.url).pathname, { defaultPolicy: "deny" })
+const policy = Policy.read(fileURLToPath(new URL("policy", import.meta.url)), { defaultPolicy: "deny" })
 
 describe("our policy", () => {
   it.prop("only payments writes to the ledger", ...Policy.only(policy, { from: "payments", to: "ledger" }))

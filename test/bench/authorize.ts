@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Tls from "node:tls"
 import { pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import { Effect, Layer, type Scope } from "effect"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import * as Mesh from "../../src/mesh/Mesh.ts"
@@ -119,7 +120,7 @@ const greeted = (port: number, secureContext: Tls.SecureContext): Promise<number
   })
 
 const startAgent = async (): Promise<{ readonly child: ChildProcess; readonly address: string }> => {
-  const main = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+  const main = fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
   const child = spawn(process.execPath, [main, "agent", "--port", "0", "--default-policy", "deny"], {
     stdio: ["ignore", "pipe", "ignore"]
   })

@@ -139,7 +139,7 @@ const withMesh = async <A>(use: (mesh: Proxies.Mesh, run: Run) => Promise<A>) =>
   }
   try {
     const mesh = await Proxies.mesh(folder, keep, "http")
-    const load = keep(fork(new URL("./http/load.ts", import.meta.url).pathname, { execArgv: [...Pair.collectorFlags] }))
+    const load = keep(fork(new URL("./http/load.ts", import.meta.url), { execArgv: [...Pair.collectorFlags] }))
     return await use(mesh, runWith(load))
   } finally {
     for (const child of children) child.kill("SIGKILL")

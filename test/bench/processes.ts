@@ -23,7 +23,7 @@ export const withChildren = async <A>(use: (start: (script: URL) => ChildProcess
   const children: Array<ChildProcess> = []
   try {
     return await use((script) => {
-      const child = fork(script.pathname)
+      const child = fork(script)
       children.push(child)
       return child
     })

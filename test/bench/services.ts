@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as Processes from "./processes.ts"
 import { table } from "./table.ts"
 
@@ -30,7 +31,7 @@ export const full: Options = { counts: [1, 11, 51], rounds: 3, restMillis: 10_00
 /** Each calls two others. */
 const upstreamsOfEach = 2
 
-const bin = process.env["MESH_BIN"] ?? new URL("../../src/cli/bin.ts", import.meta.url).pathname
+const bin = process.env["MESH_BIN"] ?? fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
 
 interface Service {
   readonly name: string

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Start from "./start.ts"
+import { fileURLToPath } from "node:url"
 
 describe("npm run bench -- start", () => {
   it("starts a sidecar, and looks at it", async () => {
-    const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+    const bin = fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
     const rows = await Start.run(bin, Start.short)
     for (const { samples, what } of rows) {
       assert.strictEqual(samples["sidecar"]?.length, 1, what)

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import * as Comparison from "./comparison.ts"
 import * as Flags from "./flags.ts"
 import * as Proxies from "./http/proxies.ts"
@@ -181,7 +182,7 @@ export const format = (rows: ReadonlyArray<Comparison.Row>): string => {
 
 /** As the flags ask. */
 export const main = async (flags: Flags.Flags): Promise<Comparison.Report> => {
-  const bin = process.env["MESH_BIN"] ?? new URL("../../dist/cli/bin.js", import.meta.url).pathname
+  const bin = process.env["MESH_BIN"] ?? fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url))
   if (!existsSync(bin)) throw new Error(`${bin} is not there: npm run build makes it`)
   const settings = flags.short ? short : full
   const rows = await run(bin, { ...settings, rounds: flags.rounds ?? settings.rounds })

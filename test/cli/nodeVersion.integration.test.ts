@@ -2,10 +2,11 @@
 import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
-const root = new URL("../..", import.meta.url).pathname
+const root = fileURLToPath(new URL("../..", import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), "utf8")
 
 const floors = [...JSON.parse(read("package.json")).engines.node.matchAll(/>=(\d+\.\d+)\.0/g)].map(([, version]) =>

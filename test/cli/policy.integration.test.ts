@@ -3,11 +3,12 @@ import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import { type Ended, run } from "../support/policyCommand.ts"
 import * as temporary from "../support/temporary.ts"
 
-const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+const bin = fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
 
 /** As a user would: a process of its own, without settings of this machine. Takes a second or two. */
 const spawn = (...args: ReadonlyArray<string>) => spawnWith("", ...args)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import * as Yaml from "yaml"
 import * as HttpApplication from "../support/httpApplication.ts"
@@ -10,7 +11,7 @@ import * as SidecarMesh from "../support/sidecarMesh.ts"
 import * as SidecarProcess from "../support/sidecarProcess.ts"
 import { folder } from "../support/temporary.ts"
 
-const root = new URL("../..", import.meta.url).pathname
+const root = fileURLToPath(new URL("../..", import.meta.url))
 const read = (name: string): string => readFileSync(join(root, "docs/deploy", name), "utf8")
 const files = ["Dockerfile", "effect-mesh@.service", "effect-mesh.nomad.hcl", "kubernetes.yaml"]
 
@@ -48,7 +49,7 @@ describe("docs/deploy", () => {
       Effect.gen(function*() {
         // The program need not be installed for that.
         const unit = join(yield* folder, "effect-mesh@web.service")
-        writeFileSync(unit, read("effect-mesh@.service").replace("/usr/local/bin/effect-mesh", process.execPath))
+        writeFileSync(unit, read("effect-mesh@.service").replace("/usr/local/bin/effect-mesh", `"${process.execPath}"`))
         const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit])
         assert.strictEqual(stderr.toString(), "")
       })

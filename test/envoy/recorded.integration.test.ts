@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
 
-const main = new URL("../parity/main.ts", import.meta.url).pathname
+const main = fileURLToPath(new URL("../parity/main.ts", import.meta.url))
 
 const play = (flag: string): Effect.Effect<{ readonly code: number; readonly output: string }> =>
   Effect.callback((resume) => {

@@ -13,7 +13,7 @@ const resident = (pid: number): number =>
 /** `web` and `api`, each a process of its own, and so is the application. */
 const setUp = Effect.fnUntraced(function*(...flags: ReadonlyArray<string>) {
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(new URL("./echo.ts", import.meta.url).pathname)),
+    Effect.sync(() => fork(new URL("./echo.ts", import.meta.url))),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
   const port = yield* Effect.callback<number>((resume) => {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
 
 const program = (effect: string) => `
   import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -9,7 +10,7 @@ const program = (effect: string) => `
   NodeRuntime.runMain(${effect}, { teardown: Teardown.orderly, disableErrorReporting: true })
 `
 
-const root = new URL("../..", import.meta.url).pathname
+const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Its exit code. It is sent SIGTERM once it has printed something. */
 const run = (effect: string) =>

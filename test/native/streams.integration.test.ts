@@ -183,7 +183,7 @@ const callees = Effect.fnUntraced(function*({ authority, discovery }: Fixture) {
 const spawn = Effect.fnUntraced(function*(told: Child.Told) {
   let began = 0
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(new URL("./streams/peer.ts", import.meta.url).pathname)),
+    Effect.sync(() => fork(new URL("./streams/peer.ts", import.meta.url))),
     killed
   )
   const ports = yield* Effect.callback<ReadonlyArray<number>>((resume) => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { Schema } from "effect"
 import * as Turnover from "../../src/net/Turnover.ts"
 
@@ -61,7 +62,7 @@ describe("Turnover", () => {
     const kept = execFileSync(process.execPath, [
       "--expose-gc",
       "--no-allocation-site-pretenuring",
-      new URL("turnover/churn.ts", import.meta.url).pathname
+      fileURLToPath(new URL("turnover/churn.ts", import.meta.url))
     ], { encoding: "utf8" })
     assert.isBelow(Number(kept), 10e6)
   })

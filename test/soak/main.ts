@@ -136,8 +136,8 @@ const run = async (agent: ChildProcess, subject: ChildProcess): Promise<void> =>
 }
 
 const children = [
-  fork(new URL("./agent.ts", import.meta.url).pathname),
-  fork(new URL("./subject.ts", import.meta.url).pathname, {
+  fork(new URL("./agent.ts", import.meta.url)),
+  fork(new URL("./subject.ts", import.meta.url), {
     execArgv: ["--expose-gc", "--no-allocation-site-pretenuring"],
     // As the files in docs/deploy have it.
     env: { ...process.env, MALLOC_ARENA_MAX: "1" }

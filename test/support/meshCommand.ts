@@ -1,8 +1,9 @@
 /** The command line as users start it, for tests that run beside each other. */
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
 
-const bin = new URL("../../src/cli/bin.ts", import.meta.url).pathname
+const bin = fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
 
 export interface Program {
   readonly process: ChildProcess

@@ -1,5 +1,6 @@
 /** `effect-mesh proxy`, or a gateway, as a process of its own, as operators run it. */
 import { type ChildProcess, spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
 
 export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", { output: Schema.String }) {
@@ -19,7 +20,7 @@ export interface Running {
 }
 
 /** `MESH_BIN` names a built one: it starts in a quarter of the time. */
-const program = process.env["MESH_BIN"] ?? new URL("../../src/cli/bin.ts", import.meta.url).pathname
+const program = process.env["MESH_BIN"] ?? fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))
 
 const exited = (child: ChildProcess): Effect.Effect<number | null> =>
   Effect.callback((resume) => {

@@ -3,6 +3,7 @@ import { type ChildProcess, fork, spawn, type StdioOptions } from "node:child_pr
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
 import { Schema } from "effect"
 import { ciphers } from "../../../src/tls/SecureContexts.ts"
 import * as Processes from "../processes.ts"
@@ -38,7 +39,7 @@ export interface Proxies {
 /** Undefined where a program is not found. */
 export type Start = (mesh: Mesh) => Promise<Proxies | undefined>
 
-const bin = new URL("../../../src/cli/bin.ts", import.meta.url).pathname
+const bin = fileURLToPath(new URL("../../../src/cli/bin.ts", import.meta.url))
 
 const command = (
   keep: Keep,
@@ -53,7 +54,7 @@ const scripts = {
   tcp: { application: "../relay/application.ts", node: "../relay/raw.ts" }
 } as const
 
-const pathOf = (script: string): string => new URL(script, import.meta.url).pathname
+const pathOf = (script: string): string => fileURLToPath(new URL(script, import.meta.url))
 
 /** A development agent that denies nothing, and an application. */
 export const mesh = async (folder: string, keep: Keep, protocol: Mesh["protocol"]): Promise<Mesh> => {

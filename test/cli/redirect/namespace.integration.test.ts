@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile, execFileSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
 
-const program = new URL("./namespace.ts", import.meta.url).pathname
+const program = fileURLToPath(new URL("./namespace.ts", import.meta.url))
 
 /** Why it can not be tried here. */
 const lacking = (): string | undefined => {

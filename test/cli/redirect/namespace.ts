@@ -8,6 +8,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import * as Http from "node:http"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, type Scope } from "effect"
 import * as DevelopmentAgent from "../../../src/agent/DevelopmentAgent.ts"
@@ -16,7 +17,7 @@ import * as ConsulSidecar from "../../../src/sidecar/ConsulSidecar.ts"
 import * as agent from "../../support/consul.ts"
 import { folder } from "../../support/temporary.ts"
 
-const bin = new URL("../../../src/cli/bin.ts", import.meta.url).pathname
+const bin = fileURLToPath(new URL("../../../src/cli/bin.ts", import.meta.url))
 /** Who the application runs as; the sidecars are root's. */
 const nobody = 65_534
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import * as Definitions from "../../../src/cli/up/Definitions.ts"
 import * as MeshFile from "../../../src/cli/up/MeshFile.ts"
 
@@ -14,7 +15,7 @@ const refusal = (value: unknown): string => {
 
 describe("MeshFile", () => {
   it("reads the quickstart", () => {
-    const path = new URL("../../../examples/quickstart/mesh.json", import.meta.url).pathname
+    const path = fileURLToPath(new URL("../../../examples/quickstart/mesh.json", import.meta.url))
     const { applications, configEntries, services } = Result.getOrThrow(read(readFileSync(path, "utf8")))
     assert.deepStrictEqual(services.map(Definitions.id), ["web", "api", "billing"])
     assert.deepStrictEqual(services.map(Definitions.proxyId), [

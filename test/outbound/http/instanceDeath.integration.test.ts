@@ -29,7 +29,7 @@ const start = (
       Certificates.issue(authority, { uris: [SpiffeId.format(Certificates.service("api"))] })
     )
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => fork(new URL("./instance/main.ts", import.meta.url).pathname)),
+      Effect.sync(() => fork(new URL("./instance/main.ts", import.meta.url))),
       (child) => killed(child)
     )
     const asked: Array<string> = []

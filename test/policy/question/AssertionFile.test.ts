@@ -2,6 +2,7 @@ import { assert, describe, expect, it } from "@effect/vitest"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { Result } from "effect"
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import * as AssertionFile from "../../../src/policy/question/AssertionFile.ts"
 import * as Document from "../../../src/policy/source/Document.ts"
 import * as Origin from "../../../src/policy/Origin.ts"
@@ -85,7 +86,7 @@ describe("AssertionFile", () => {
   })
 
   it("has a published JSON schema that says the same", async () => {
-    const published = new URL("../../../schema/assertions.json", import.meta.url).pathname
+    const published = fileURLToPath(new URL("../../../schema/assertions.json", import.meta.url))
     // After a change: npx vitest run test/policy/question/AssertionFile.test.ts -u
     await expect(`${JSON.stringify(AssertionFile.jsonSchema(), null, 2)}\n`).toMatchFileSnapshot(published)
     const valid = new Ajv2020().compile(JSON.parse(readFileSync(published, "utf8")) as object)
