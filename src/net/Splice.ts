@@ -1,6 +1,8 @@
 /**
- * The relay between two sockets. Node moves the bytes, with backpressure; an end of one direction travels through while
- * the other goes on; a failure on one side resets the other, since a receiver must never take a cut stream for a whole one.
+ * The relay between two sockets. Bytes pass with backpressure; an end of one direction travels through while the other goes
+ * on; a failure on one side resets the other, since a receiver must never take a cut stream for a whole one.
+ *
+ * It runs in callbacks, without a fiber: there is one for each connection. Whoever starts it owns it until it has ended, and can cut it.
  *
  * Traps: both sockets must be made with `allowHalfOpen`; `destroy` on a TLS socket looks to its peer like an orderly end,
  * and `resetAndDestroy` throws on one, so each side brings its own `reset`.
@@ -26,6 +28,8 @@ export interface Stream extends Duplex {
 export interface Side {
   readonly socket: Stream
   readonly reset: () => void
+  /** Once the other side has ended, closing it says no less than ending it: a plain socket. */
+  readonly isPlain?: boolean
 }
 
 /** How long what was written may take to leave. */
@@ -37,7 +41,8 @@ const endMillis = 5000
 /** A plain socket. Unix sockets know no reset: they are closed. */
 export const plain = (socket: Socket): Side => ({
   socket,
-  reset: () => Reset.reset(socket)
+  reset: () => Reset.reset(socket),
+  isPlain: true
 })
 
 /** A TLS socket over `transport`, whose end destroys it. Trap: destroying both at once frees OpenSSL's state under its feet. */
@@ -51,33 +56,70 @@ export type Outcome =
   | { readonly _tag: "Ended" }
   | { readonly _tag: "Broken"; readonly side: "left" | "right"; readonly code: string }
 
+/** Ends a relay at once, by resetting both sides. */
+export type Cut = () => void
+
+/** Relays until both sides are closed. `ended` hears of it, after this has returned or before, unless it is cut. */
+export const relay = (left: Side, right: Side, ended: (outcome: Outcome) => void): Cut => {
+  const going: Going = { open: 2, outcome: { _tag: "Ended" }, closed: undefined, ended }
+  link(going, "left", left, right)
+  link(going, "right", right, left)
+  return () => {
+    going.open = 0
+    left.reset()
+    right.reset()
+  }
+}
+
 /** Relays until both sides are closed. Interruption resets both. */
 export const splice = (left: Side, right: Side): Effect.Effect<Outcome> =>
-  Effect.callback((resume) => {
-    let open = 2
-    let outcome: Outcome = { _tag: "Ended" }
-    const link = (side: "left" | "right", self: Side, other: Side) => {
-      const { socket } = self
-      const broken = (code: string) => {
-        if (outcome._tag === "Ended") outcome = { _tag: "Broken", side, code }
-        other.reset()
-      }
-      const closed = () => {
-        if (!socket.readableEnded || !socket.writableFinished) broken("closed")
-        if (--open === 0) resume(Effect.succeed(outcome))
-      }
-      if (socket.destroyed) return closed()
-      socket.on("error", (cause: Error) => broken("code" in cause ? String(cause.code) : cause.message))
-      socket.once("close", closed)
-      socket.pipe(other.socket)
-    }
-    link("left", left, right)
-    link("right", right, left)
-    return Effect.sync(() => {
-      left.reset()
-      right.reset()
-    })
+  Effect.callback((resume) => Effect.sync(relay(left, right, (outcome) => resume(Effect.succeed(outcome)))))
+
+/** What both directions of a relay know. */
+interface Going {
+  /** Sides that are open. */
+  open: number
+  outcome: Outcome
+  /** It was closed here, once all had been said in both directions. */
+  closed: Stream | undefined
+  readonly ended: (outcome: Outcome) => void
+}
+
+/** From one side to another. As `pipe` does it, with half of its listeners: they are a good part of what a short connection costs. */
+const link = (going: Going, side: "left" | "right", { socket }: Side, other: Side) => {
+  const to = other.socket
+  let waits = false
+  const broken = (code: string) => {
+    if (going.open > 0 && going.outcome._tag === "Ended") going.outcome = { _tag: "Broken", side, code }
+    other.reset()
+  }
+  const closed = () => {
+    if (!socket.readableEnded || !(socket.writableFinished || going.closed === socket)) broken("closed")
+    if (--going.open === 0) going.ended(going.outcome)
+  }
+  if (socket.destroyed) return closed()
+  const hold = () => {
+    socket.pause()
+    if (waits) return
+    waits = true
+    to.on("drain", () => socket.resume())
+  }
+  socket.on("error", (cause: Error) => broken("code" in cause ? String(cause.code) : cause.message))
+  socket.once("close", closed)
+  socket.on("data", (bytes: Buffer) => {
+    // What somebody else has ended takes nothing more.
+    if (!to.writable) socket.pause()
+    else if (!to.write(bytes)) hold()
   })
+  socket.on("end", () => {
+    if (other.isPlain === true && to.readableEnded && to.writableLength === 0) {
+      going.closed = to
+      to.destroy()
+    } else to.end()
+  })
+  if (to.writableNeedDrain) hold()
+  else socket.resume()
+}
 
 /**
  * Opens the other side, then relays until both are closed. Nothing is lost in between: interrupted while it opens, `local`
