@@ -36,6 +36,9 @@ export type Counts = Readonly<Record<Why, number>>
 export interface Lifetimes<in C> {
   /** From now on, until it is closed. */
   readonly track: (connection: C) => void
+  /** The same, for who sees it close anyhow. */
+  readonly entered: (connection: C) => void
+  readonly left: (connection: C) => void
   /** From now on other limits hold, also for what is open. */
   readonly update: (options: Options) => void
   readonly retired: () => Counts
@@ -118,10 +121,14 @@ export const make = Effect.fnUntraced(function*<C extends Splice.Side>(
     }
   }
   yield* Sweep.every(() => interval(limits), sweep)
+  const entered = (connection: C) => lives.set(connection, begin(performance.now(), Math.random()))
+  const left = (connection: C) => void lives.delete(connection)
   return {
+    entered,
+    left,
     track: (connection) => {
-      lives.set(connection, begin(performance.now(), Math.random()))
-      connection.socket.once("close", () => lives.delete(connection))
+      entered(connection)
+      connection.socket.once("close", () => left(connection))
     },
     update: (next) => {
       limits = complete(next, retire === undefined)

@@ -1,4 +1,4 @@
-/** Accepts plain connections, and runs a fiber for each: what the listeners have in common that speak no TLS. */
+/** Accepts plain connections, and owns how each is served: what the listeners have in common that speak no TLS. */
 import * as Net from "node:net"
 import { type Duration, Effect, Function, type Scope } from "effect"
 import * as Fibers from "./Fibers.ts"
@@ -7,8 +7,8 @@ import * as Turnover from "./Turnover.ts"
 
 export interface Options {
   readonly bind: Listening.Bind
-  /** Has to close the connection. */
-  readonly serve: (socket: Net.Socket) => Effect.Effect<void>
+  /** Has to close the connection. Undefined: it is served without a fiber of its own, and what does that is held. */
+  readonly serve: (socket: Net.Socket, fibers: Fibers.Fibers<never>) => Effect.Effect<void> | undefined
   /** How long open connections may go on once the scope closes. Default: 10 seconds. */
   readonly drain?: Duration.Input | undefined
   /** Runs when it stops accepting. */
@@ -36,12 +36,14 @@ export const make = Effect.fnUntraced(function*(
   let accepted = 0
   const open = new Turnover.TurnoverMap<Net.Socket, number>()
   // Finalizers run last to first: accepting ends, connections drain, what is left is interrupted.
-  const { empty, run } = yield* Fibers.make()
+  const fibers = yield* Fibers.make()
+  const { empty, run } = fibers
   const server = serve((socket) => {
     accepted++
     open.set(socket, performance.now())
     socket.once("close", () => open.delete(socket))
-    run(options.serve(socket))
+    const serving = options.serve(socket, fibers)
+    if (serving !== undefined) run(serving)
   })
   const stop = Effect.andThen(Listening.close(server), options.draining ?? Effect.void)
   const bound = yield* Effect.acquireRelease(

@@ -1,14 +1,17 @@
 /** A local port that leads to one service of the mesh: one mesh connection for each local one, whatever its protocol. */
 import type * as Net from "node:net"
-import { type Duration, Effect, Exit, Iterable, Scope } from "effect"
+import { type Duration, Effect, Exit, Iterable, Option, Scope } from "effect"
 import type * as MeshListener from "../inbound/MeshListener.ts"
 import * as ByteCounts from "../net/ByteCounts.ts"
+import type * as Fibers from "../net/Fibers.ts"
 import * as Lifetimes from "../net/Lifetimes.ts"
 import type * as Listening from "../net/Listening.ts"
 import * as LocalServer from "../net/LocalServer.ts"
 import * as Splice from "../net/Splice.ts"
 import * as TcpOptions from "../net/TcpOptions.ts"
+import * as Turnover from "../net/Turnover.ts"
 import * as ConnectionMetrics from "../observe/ConnectionMetrics.ts"
+import * as Reset from "../tls/Reset.ts"
 import type * as Connect from "./Connect.ts"
 import type * as Destination from "./Destination.ts"
 import type * as DialError from "./DialError.ts"
@@ -26,6 +29,8 @@ export interface Options {
   readonly drain?: Duration.Input | undefined
   /** How a local connection is served, asked as it arrives. Undefined: its bytes are relayed. */
   readonly serve?: Effect.Effect<((local: Splice.Side) => Effect.Effect<void>) | undefined> | undefined
+  /** Whether `serve` is known to have nobody for a connection that arrives now: it takes no fiber then. */
+  readonly isBytes?: (() => boolean) | undefined
   /** Relayed connections beyond it are closed. Undefined: there is no limit. */
   readonly maxConnections?: (() => number | undefined) | undefined
   /** Whether tunnels may be used, asked as a connection arrives. Default: they may. */
@@ -93,16 +98,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...traffic.total()
   }))
   const report = yield* RelayReport.make(options.caller)
-  const { acquire, current, redirect, status } = yield* followed(options.to, options.tunnels ?? (() => true))
-  const relays = new WeakMap<Net.Socket, Connect.Reached>()
+  const { current, reach, redirect, status } = yield* followed(options.to, options.tunnels ?? (() => true))
+  const relays = new Turnover.TurnoverMap<Net.Socket, Connect.Reached>()
   const { observe, tcp } = options
-  const shared = { acquire, counts, current, lifetimes, observe, relays, report, tcp, traffic }
+  const shared = { reach, counts, current, lifetimes, limits: options, observe, relays, report, tcp, traffic }
 
   const { accepted, bound, idle, open, sockets, stop } = yield* LocalServer.make({
     bind: options.bind,
     drain: options.drain,
     draining: options.draining,
-    serve: (socket) => serveOne(socket, options, shared)
+    serve: (socket, fibers) => serveOne(socket, fibers, options, shared)
   })
   return {
     bound,
@@ -127,73 +132,112 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
 /** What all connections have in common. */
 interface Shared {
-  readonly acquire: Effect.Effect<Connect.Reached, DialError.DialError>
+  readonly reach: () => ReturnType<MeshDialer.Route["reach"]>
   readonly current: MeshDialer.Route["current"]
   readonly lifetimes: Lifetimes.Lifetimes<Connect.Reached>
+  readonly limits: Pick<Options, "maxConnections" | "maxPending">
   readonly observe: Options["observe"]
   readonly tcp: Options["tcp"]
   readonly counts: { failed: number; established: number; relayed: number; relaying: number }
   readonly report: RelayReport.RelayReport
   /** Where the bytes of local connections go. */
-  readonly relays: WeakMap<Net.Socket, Connect.Reached>
+  readonly relays: Turnover.TurnoverMap<Net.Socket, Connect.Reached>
   readonly traffic: ByteCounts.ByteCounts
 }
 
 const serveOne = (
   socket: Net.Socket,
-  { maxConnections, maxPending, serve }: Options,
+  fibers: Fibers.Fibers<never>,
+  { isBytes, serve }: Options,
   shared: Shared
-): Effect.Effect<void> =>
-  Effect.flatMap(serve ?? Effect.undefined, (served) => {
-    if (shared.tcp !== undefined) TcpOptions.apply(socket, shared.tcp())
-    if (served === undefined) {
-      const { relayed, relaying } = shared.counts
-      return relaying >= (maxConnections?.() ?? Infinity) || relaying - relayed >= (maxPending?.() ?? Infinity)
-        ? Effect.sync(() => socket.destroy())
-        : relay(socket, shared)
-    }
+): Effect.Effect<void> | undefined => {
+  const { tcp } = shared
+  if (serve === undefined || isBytes?.() === true) {
+    if (tcp !== undefined) TcpOptions.apply(socket, tcp())
+    return relay(socket, fibers, shared)
+  }
+  return Effect.flatMap(serve, (served) => {
+    if (tcp !== undefined) TcpOptions.apply(socket, tcp())
+    if (served === undefined) return relay(socket, fibers, shared) ?? Effect.void
     const local = Splice.plain(socket)
     return Effect.ensuring(served(local), Effect.sync(local.reset))
   })
+}
 
-/** Connects to the mesh, and relays until both sides are closed. */
-const relay = (
-  socket: Net.Socket,
-  { acquire, counts, current, lifetimes, observe, relays, report, tcp, traffic }: Shared
-): Effect.Effect<void> => {
-  const local = Splice.plain(socket)
+/** Connects to the mesh, and relays until both sides are closed. Returns what is left to do in a fiber. */
+const relay = (socket: Net.Socket, fibers: Fibers.Fibers<never>, shared: Shared): Effect.Effect<void> | undefined => {
+  const { counts, current, limits: { maxConnections, maxPending }, observe, reach, relays, report } = shared
+  if (
+    counts.relaying >= (maxConnections?.() ?? Infinity) ||
+    counts.relaying - counts.relayed >= (maxPending?.() ?? Infinity)
+  ) {
+    socket.destroy()
+    return undefined
+  }
   const observer = observe?.(socket)
-  let connection: Connect.Reached | undefined
-  let failure: DialError.DialError | undefined
   counts.relaying++
-  return Splice.spliceWith(local, acquire, (mesh) => {
-    connection = mesh
-    relays.set(socket, mesh)
-    observer?.connected(mesh)
-    counts.established++
-    counts.relayed++
-    traffic.track(mesh.socket)
-    lifetimes.track(mesh)
-    if (tcp !== undefined) TcpOptions.apply(mesh.socket, tcp())
-    mesh.socket.once("close", () => counts.relayed--)
-  }).pipe(
-    Effect.flatMap((outcome) =>
-      connection !== undefined && outcome._tag === "Broken" && outcome.side === "right" &&
-        connection.socket.bytesRead === 0
-        ? report.unanswered(connection, outcome.code)
-        : Effect.void
-    ),
-    Effect.catch((error) => {
-      counts.failed++
-      failure = error
-      return report.unreachable(error)
-    }),
-    Effect.ensuring(Effect.sync(() => {
-      counts.relaying--
-      local.reset()
-      observer?.ended(failure, current())
-    }))
-  )
+  const over = (failure?: DialError.DialError) => {
+    counts.relaying--
+    relays.delete(socket)
+    Reset.reset(socket)
+    observer?.ended(failure, current())
+  }
+  const reached = reach()
+  if (!Effect.isEffect(reached)) return begin({ socket, observer, over, mesh: reached }, fibers, shared)
+  return Effect.onExitPrimitive(reached, (exit) => {
+    if (Exit.isSuccess(exit)) {
+      begin({ socket, observer, over, mesh: exit.value }, fibers, shared)
+      return undefined
+    }
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    if (error !== undefined) counts.failed++
+    over(error)
+    return error === undefined ? undefined : report.unreachable(error)
+  }).pipe(Effect.ignore)
+}
+
+/** A local connection, and what it is relayed to. */
+interface Relayed {
+  readonly socket: Net.Socket
+  readonly mesh: Connect.Reached
+  readonly observer: Observer | undefined
+  readonly over: () => void
+}
+
+const begin = (
+  { mesh, observer, over, socket }: Relayed,
+  fibers: Fibers.Fibers<never>,
+  { counts, lifetimes, relays, report, tcp, traffic }: Shared
+): undefined => {
+  relays.set(socket, mesh)
+  observer?.connected(mesh)
+  counts.established++
+  counts.relayed++
+  traffic.entered(mesh.socket)
+  lifetimes.entered(mesh)
+  if (tcp !== undefined) TcpOptions.apply(mesh.socket, tcp())
+  mesh.socket.once("close", () => {
+    counts.relayed--
+    traffic.left(mesh.socket)
+    lifetimes.left(mesh)
+  })
+  const held: Fibers.Held = {
+    cut: () => {
+      cut()
+      over()
+    }
+  }
+  if (!fibers.hold(held)) {
+    mesh.reset()
+    return void over()
+  }
+  const cut = Splice.relay(Splice.plain(socket), mesh, (outcome) => {
+    fibers.release(held)
+    over()
+    if (outcome._tag === "Broken" && outcome.side === "right" && mesh.socket.bytesRead === 0) {
+      fibers.run(report.unanswered(mesh, outcome.code))
+    }
+  })
 }
 
 /** Follows a destination in the scope, until it is redirected to another one. */
@@ -206,7 +250,7 @@ const followed = Effect.fnUntraced(function*(to: Resolver.Input, tunnels: () => 
   })
   let following = yield* follow(to)
   return {
-    acquire: Effect.suspend(() => following.route.acquire(tunnels())),
+    reach: () => following.route.reach(tunnels()),
     current: () => following.route.current(),
     status: () => following.route.status(),
     redirect: Effect.fnUntraced(function*(to: Resolver.Input) {

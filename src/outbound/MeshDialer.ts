@@ -11,7 +11,9 @@ import { Context, Effect, Layer, RcMap, Scope } from "effect"
 import * as Listening from "../net/Listening.ts"
 import * as Tracing from "../observe/Tracing.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
+import type * as TcpRoute from "../route/TcpRoute.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
+import type * as Endpoints from "../watch/Endpoints.ts"
 import * as Connect from "./Connect.ts"
 import * as Destination from "./Destination.ts"
 import type * as DestinationStatus from "./DestinationStatus.ts"
@@ -33,6 +35,8 @@ export interface Route {
    * are any.
    */
   readonly acquire: (tunnels: boolean) => Effect.Effect<Connect.Reached, DialError.DialError>
+  /** The same at once where a tunnel is open. */
+  readonly reach: (tunnels: boolean) => Connect.Reached | Effect.Effect<Connect.Reached, DialError.DialError>
   /** What is known of the way there now. Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** The instances, with what is remembered of them. Undefined until the targets have arrived. */
@@ -69,13 +73,30 @@ export const layer: Layer.Layer<
     (target, endpoint, timeoutMillis) =>
       open({ ...Destination.dialling(target, endpoint, contexts.current()), timeoutMillis })
 
+    const ways = new WeakMap<Endpoints.Endpoint, Dialled>()
+    const now: TcpUpstream.Now<Connect.Reached> = (target, endpoint) => {
+      const material = contexts.current()
+      let dialled = ways.get(endpoint)
+      if (dialled?.material !== material || dialled.target !== target) {
+        ways.set(endpoint, dialled = { material, target, way: Destination.dialling(target, endpoint, material) })
+      }
+      return tunnels?.now(dialled.way)
+    }
+
     const follow = Effect.fnUntraced(function*(resolver: Resolver.Resolver) {
-      const { connect, current, status } = yield* TcpUpstream.make(resolver)
+      const { connect, current, reach, status } = yield* TcpUpstream.make(resolver)
       const turns = yield* Turns.make
+      const acquire: Route["acquire"] = (through) =>
+        turns.take(connect<Connect.Reached>(by((through ? tunnels?.open : undefined) ?? open)))
       const route: Route = {
         current,
         status,
-        acquire: (through) => turns.take(connect<Connect.Reached>(by((through ? tunnels : undefined) ?? open))),
+        acquire,
+        reach: (through) => {
+          if (!through || tunnels === undefined) return acquire(through)
+          const reached = reach(by(tunnels.open), now)
+          return Effect.isEffect(reached) ? turns.take(reached) : reached
+        },
         connect: Connect.scoped(turns.take(connect(by(open))))
       }
       return route
@@ -98,6 +119,13 @@ export const layer: Layer.Layer<
     })
   })
 )
+
+/** How an instance is reached, as long as what that depends on stays the same. */
+interface Dialled {
+  readonly material: SecureContexts.Material
+  readonly target: TcpRoute.Target
+  readonly way: Tunnels.Way
+}
 
 const displayed = (expected: Connect.Options["expected"]): string =>
   "service" in expected ? SpiffeId.display(expected) : expected.map(SpiffeId.display).join(" or ")

@@ -21,6 +21,8 @@ export interface Instance<out R = unknown> {
   readonly weight: number
   /** Calls that were picked for it and have not ended. */
   readonly active: number
+  /** Begins a call that has been ended too early. */
+  readonly begin: () => void
   /** Ends a call: once for each pick. */
   readonly end: () => void
   /** Tells how a call went. True: the instance is ejected for it. */
@@ -84,8 +86,7 @@ export const make = <R>(options: Options<R>): TargetPicker<R> => {
     pick: (call) => {
       const picked = balancer.pick({ ...call, active: (id) => instances.get(id)?.active ?? 0 })
       if (picked === undefined) return undefined
-      picked.active++
-      options.total.active++
+      picked.begin()
       return picked
     },
     isEjected: outliers.isEjected,
@@ -111,6 +112,10 @@ const makeInstance = <R>(
     resource: open(target, endpoint),
     weight,
     active: 0,
+    begin: () => {
+      instance.active++
+      total.active++
+    },
     end: () => {
       instance.active--
       total.active--

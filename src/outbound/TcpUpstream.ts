@@ -27,6 +27,8 @@ export interface Followed<R>
 export interface TcpUpstream {
   /** A new connection, made by `open`, which the caller has to close. */
   readonly connect: <C extends Splice.Side>(open: Open<C>) => Effect.Effect<C, DialError.DialError>
+  /** The same at once where `now` has one, without a fiber. */
+  readonly reach: <C extends Splice.Side>(open: Open<C>, now: Now<C>) => C | Effect.Effect<C, DialError.DialError>
   /** Undefined until the targets have arrived. */
   readonly current: () => Destination.Destination | undefined
   /** Undefined until the targets have arrived. */
@@ -39,6 +41,9 @@ export type Open<C extends Splice.Side> = (
   endpoint: Endpoints.Endpoint,
   timeoutMillis: number
 ) => Effect.Effect<C, DialError.Reason>
+
+/** A connection to an instance that takes no waiting. Undefined: there is none. */
+export type Now<C extends Splice.Side> = (target: TcpRoute.Target, endpoint: Endpoints.Endpoint) => C | undefined
 
 /** Follows the instances in the scope. */
 export const make = Effect.fnUntraced(function*<R = Resolver.Sources>(
@@ -61,14 +66,16 @@ export const make = Effect.fnUntraced(function*<R = Resolver.Sources>(
   const attempt = <C extends Splice.Side>(
     open: Open<C>,
     deadline: number,
-    tried: Tried.Attempts
+    tried: Tried.Attempts,
+    picked?: InstancePicker.Instance
   ): Effect.Effect<C, DialError.DialError> =>
     Effect.uninterruptibleMask((restore) => {
       const destination = watch.latest()
       if (destination === undefined) return failed(tried.size, watch.late(patienceMillis))
       if (Destination.isUnknown(destination)) return failed(tried.size, destination)
       const now = performance.now()
-      const instance = pool.pick(destination, { now, random: Math.random, tried })
+      picked?.begin()
+      const instance = picked ?? pool.pick(destination, { now, random: Math.random, tried })
       if (instance === undefined) return failed(tried.size, Destination.noHealthyInstance(destination))
       tried.add(instance)
       const isLast = !pool.hasUntried(destination, tried)
@@ -87,24 +94,44 @@ export const make = Effect.fnUntraced(function*<R = Resolver.Sources>(
       )
     })
 
+  const connect: TcpUpstream["connect"] = (open) =>
+    Effect.suspend(() => {
+      const started = performance.now()
+      const known = current()
+      if (known !== undefined && Destination.isDecided(known)) {
+        return attempt(open, started + known.route.connectTimeoutMillis, new Tried.Attempts())
+      }
+      return waitForDeadline(watch, patienceMillis, started).pipe(
+        Effect.catch((reason) => failed(0, reason)),
+        Effect.flatMap((deadline) => attempt(open, deadline, new Tried.Attempts()))
+      )
+    })
+
   return {
     current,
     status: () => {
       const destination = current()
       return destination === undefined ? undefined : pool.status(destination, performance.now())
     },
-    connect: (open) =>
-      Effect.suspend(() => {
-        const started = performance.now()
-        const known = current()
-        if (known !== undefined && Destination.isDecided(known)) {
-          return attempt(open, started + known.route.connectTimeoutMillis, new Tried.Attempts())
-        }
-        return waitForDeadline(watch, patienceMillis, started).pipe(
-          Effect.catch((reason) => failed(0, reason)),
-          Effect.flatMap((deadline) => attempt(open, deadline, new Tried.Attempts()))
+    connect,
+    reach: (open, now) => {
+      const destination = current()
+      if (destination === undefined || !Destination.isDecided(destination)) return connect(open)
+      const started = performance.now()
+      const instance = pool.pick(destination, { now: started, random: Math.random, tried: Tried.none })
+      if (instance === undefined) return connect(open)
+      const reached = now(instance.target, instance.endpoint)
+      if (reached === undefined) {
+        // It may never be begun; then it is no call.
+        instance.end()
+        return Effect.suspend(() =>
+          attempt(open, started + destination.route.connectTimeoutMillis, new Tried.Attempts(), instance)
         )
-      })
+      }
+      reached.socket.once("close", instance.end)
+      instance.report(true, started, 0)
+      return reached
+    }
   }
 })
 

@@ -48,6 +48,7 @@ export const make = Effect.fnUntraced(function*(
     bind: upstream.bind,
     to: resolverOf(upstream),
     serve: http.serve,
+    isBytes: http.isBytes,
     draining: http.drain,
     maxConnections: () => current.limits.maxConnections,
     tunnels: () => current.tunnels !== false,

@@ -133,6 +133,41 @@ describe("TcpUpstream", () => {
       assert.sameMembers(dialled.slice(-2), ["node/1", "node/2"])
     }))
 
+  it.effect("reaches at once what takes no waiting, and dials the same instance otherwise", () =>
+    Effect.gen(function*() {
+      const dialled: Array<string> = []
+      const { layer, setRoute } = yield* Mesh.discovery({ api: [Mesh.endpoint(1), Mesh.endpoint(2)] })
+      const balancing = { policy: LoadBalancer.leastRequest(64), hashBy: [] }
+      yield* setRoute("api", { targets: [Mesh.target("api")], connectTimeoutMillis, balancing })
+      const made = yield* Effect.provide(TcpUpstream.make(Resolver.service("api")), layer)
+      const closed = ({ socket }: Connect.Connection) =>
+        Effect.callback<void>((resume) => {
+          socket.once("close", () => resume(Effect.void))
+          socket.destroy()
+        })
+      yield* Effect.flatMap(made.connect(() => connected), closed) // the lists have arrived
+      const run = Effect.runSyncWith(yield* Effect.context<never>())
+      const reach = () =>
+        made.reach((_, { id }) => {
+          dialled.push(id)
+          return connected
+        }, (_, { id }) => id === "node/1" ? run(connected) : undefined)
+      // A call that is never begun keeps nobody busy: the other one would have to take all that follow.
+      for (let turn = 0; turn < 20; turn++) {
+        const reached = reach()
+        if (!Effect.isEffect(reached)) yield* closed(reached)
+      }
+      assert.deepStrictEqual(dialled, [])
+      let waited = 0
+      for (let turn = 0; turn < 6; turn++) {
+        const reached = reach()
+        if (Effect.isEffect(reached)) waited++
+        if (Effect.isEffect(reached)) yield* reached
+      }
+      assert.strictEqual(waited, 3)
+      assert.deepStrictEqual(dialled, ["node/2", "node/2", "node/2"])
+    }))
+
   it.effect("goes to the next target after three instances of one have refused", () =>
     Effect.gen(function*() {
       const dialled: Array<string> = []

@@ -19,8 +19,17 @@ import * as DialError from "../DialError.ts"
 /** Connects as `Connect.open` does, through tunnels where the peer takes them. */
 export type Open = (options: Connect.Options) => Effect.Effect<Connect.Reached, DialError.Reason>
 
+/** Where a connection is to lead. */
+export type Way = Omit<Connect.Options, "timeoutMillis">
+
+export interface Dialler {
+  readonly open: Open
+  /** A stream of a tunnel that is open, at once. Undefined: there is none with room. Quick for ways that it has seen. */
+  readonly now: (way: Way) => Connect.Reached | undefined
+}
+
 /** Undefined: there are none. */
-export const Tunnels = Context.Reference<Open | undefined>("effect-mesh/outbound/Tunnels", {
+export const Tunnels = Context.Reference<Dialler | undefined>("effect-mesh/outbound/Tunnels", {
   defaultValue: () => undefined
 })
 
@@ -55,6 +64,8 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
     const contexts = yield* SecureContexts.SecureContexts
     const context = yield* Effect.context<never>()
     const known = new Map<string, Known>()
+    /** What is known of the same ways, as long as they are the same objects: an instance that is called often has one. */
+    const seen = new WeakMap<object, Known>()
     const open = new Set<Peer>()
     yield* Meter.follow(MetricCatalogue.tunnelsOpen, { direction: "outbound" }, () => open.size)
 
@@ -122,6 +133,18 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
       )
     }
 
+    const now: Dialler["now"] = (way) => {
+      if (way.isGateway === true) return undefined
+      let of = seen.get(way)
+      if (of?.peer === undefined) {
+        // It may have been forgotten meanwhile, and found again.
+        of = known.get(keyOf(way))
+        if (of?.peer === undefined) return undefined
+        seen.set(way, of)
+      }
+      return of.peer?.tunnel.hasRoom === true ? streamOf(of.peer, way) : undefined
+    }
+
     const reach: Open = (options) =>
       Effect.suspend((): Effect.Effect<Connect.Reached, DialError.Reason> => {
         // It would tie all connections to the one instance that the gateway has picked for the first.
@@ -179,16 +202,16 @@ export const layer: Layer.Layer<never, never, SecureContexts.SecureContexts> = L
         for (const { tunnel } of open) tunnel.destroy()
       })
     )
-    return reach
+    return { open: reach, now }
   })
 )
 
 /** Instances that are remembered although nothing is open to them. */
 const maxKnown = 10_000
 
-const keyOf = ({ address, expected, sni }: Connect.Options): string => JSON.stringify([address, expected, sni])
+const keyOf = ({ address, expected, sni }: Way): string => JSON.stringify([address, expected, sni])
 
-const streamOf = (peer: Peer, { alpn, sni }: Connect.Options): Connect.Reached => {
+const streamOf = (peer: Peer, { alpn, sni }: Way): Connect.Reached => {
   const stream = peer.tunnel.open(alpn?.[0] ?? "")
   peer.idleSince = Infinity
   return {

@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Pooling.Pooling<MeshPool>, never, SecureContexts.SecureContexts | Scope.Scope> {
   const contexts = yield* SecureContexts.SecureContexts
   const context = yield* Effect.context<never>()
-  const tunnels = mayTunnel ? yield* Tunnels.Tunnels : undefined
+  const tunnels = mayTunnel ? (yield* Tunnels.Tunnels)?.open : undefined
   const circuits = new Map<string, Circuit.Circuit>()
   const pools = new Set<MeshPool>()
   const circuitOf = (target: string): Circuit.Circuit => {

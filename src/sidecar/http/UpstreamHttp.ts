@@ -35,6 +35,8 @@ import * as UpstreamPlan from "./UpstreamPlan.ts"
 export interface UpstreamHttp {
   /** How a connection of the application is served. Undefined: as bytes. */
   readonly serve: Effect.Effect<((connection: Splice.Side) => Effect.Effect<void>) | undefined>
+  /** Whether connections are served as bytes, as far as that is known by now. */
+  readonly isBytes: () => boolean
   /** Takes over what can change while it is open. */
   readonly update: (upstream: ProxyRegistration.Upstream) => void
   /** Asks applications to go elsewhere. */
@@ -90,6 +92,7 @@ export const make = Effect.fnUntraced(function*(
   const metrics = yield* HttpMetrics.make("outbound", () => followed?.shared.upstream.active() ?? 0)
 
   const protocol = () => upstream.protocol ?? chain?.latest()?.Protocol
+  const isUnknown = () => upstream.protocol === undefined && chain !== undefined && chain.latest() === undefined
   const version = (): Exchange.Version | undefined => {
     switch (protocol()) {
       case "http":
@@ -192,8 +195,9 @@ export const make = Effect.fnUntraced(function*(
       upstream = next
       run(refollow)
     },
+    isBytes: () => !isUnknown() && version() === undefined,
     serve: Effect.gen(function*() {
-      if (upstream.protocol === undefined && chain !== undefined && chain.latest() === undefined) {
+      if (isUnknown() && chain !== undefined) {
         yield* Effect.timeoutOption(chain.get, resolver.patienceMillis)
       }
       const spoken = version()

@@ -31,6 +31,7 @@ const picked = (retries: RetryPlaces.RetryPlaces): Upstream.Picked => {
     },
     weight: 1,
     active: 0,
+    begin: () => {},
     end: () => {},
     report: () => false
   }

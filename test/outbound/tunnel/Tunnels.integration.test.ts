@@ -23,9 +23,9 @@ const dialler = Effect.fnUntraced(function*(
   const leaf = yield* Effect.promise(() => Certificates.leafOf(authority, name, options))
   const member = yield* Mesh.memberWith(name, Certificates.bundle(authority), leaf)
   const context = yield* Layer.build(Tunnels.layer.pipe(Layer.provide(member.layer)))
-  const open = yield* Effect.provideContext(Tunnels.Tunnels, context)
-  if (open === undefined) return assert.fail("there are no tunnels")
-  return { member, open }
+  const tunnels = yield* Effect.provideContext(Tunnels.Tunnels, context)
+  if (tunnels === undefined) return assert.fail("there are no tunnels")
+  return { member, ...tunnels }
 })
 
 const to = (port: number): Connect.Options => ({
