@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Schedule, type Schema, Scope } from "eff
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
+import { freePort } from "../support/ports.ts"
 
 interface Reply {
   readonly status: number
@@ -112,7 +113,7 @@ describe("DevelopmentAgent", () => {
   it.live("comes back on the same port as an agent that restarted, with a lower index", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const first = yield* Scope.provide(start(), scope)
+      const first = yield* Scope.provide(start({ port: yield* freePort }), scope)
       for (let port = 1; port <= 5; port++) {
         yield* put(first, "/v1/agent/service/register", { Name: "web", Port: port })
       }

@@ -7,7 +7,8 @@ import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import type * as Finding from "../../src/cli/check/Finding.ts"
 import type * as PrintConfig from "../../src/cli/proxy/PrintConfig.ts"
 import { badAgent, refusing } from "../support/agents.ts"
-import { freePort } from "../support/consul.ts"
+import { freePort } from "../support/ports.ts"
+import { closedPort } from "../support/sockets.ts"
 import { mesh, run } from "../support/meshCommand.ts"
 import * as temporary from "../support/temporary.ts"
 
@@ -41,7 +42,7 @@ describe("effect-mesh", { concurrent: true }, () => {
 
   it.live("says in one line that the agent is not there at the start", () =>
     Effect.gen(function*() {
-      const { port } = yield* Effect.scoped(badAgent(() => {}))
+      const port = yield* closedPort
       const { printed } = yield* run(
         "proxy",
         "--sidecar-for",
@@ -97,7 +98,7 @@ describe("effect-mesh", { concurrent: true }, () => {
   it.live("serves several services in one process, or all of the agent, until it is told to stop", () =>
     Effect.gen(function*() {
       const { address } = yield* DevelopmentAgent.make({ port: 0 })
-      const ports = [19_451, 19_452, 19_453]
+      const ports = [yield* freePort, yield* freePort, yield* freePort]
       for (const [i, name] of ["one", "two", "three"].entries()) {
         yield* Effect.promise(() =>
           fetch(`${address}/v1/agent/service/register`, {
@@ -204,7 +205,8 @@ describe("effect-mesh", { concurrent: true }, () => {
   it.live("brings a mesh up, and leaves neither process nor port behind when it is stopped", () =>
     Effect.gen(function*() {
       const folder = yield* temporary.folder
-      const [app, upstream] = [19_411, 19_412]
+      const [app, upstream] = [yield* freePort, yield* freePort]
+      const [echo, caller] = [yield* freePort, yield* freePort]
       writeFileSync(
         join(folder, "app.mjs"),
         "import { createServer } from 'node:http'\n" +
@@ -215,13 +217,13 @@ describe("effect-mesh", { concurrent: true }, () => {
         JSON.stringify({
           default_intention_policy: "allow",
           services: [
-            { name: "echo", port: app, connect: { sidecar_service: { port: 19_421 } } },
+            { name: "echo", port: app, connect: { sidecar_service: { port: echo } } },
             {
               name: "caller",
               port: 1,
               connect: {
                 sidecar_service: {
-                  port: 19_422,
+                  port: caller,
                   proxy: { upstreams: [{ destination_name: "echo", local_bind_port: upstream }] }
                 }
               }
@@ -237,7 +239,7 @@ describe("effect-mesh", { concurrent: true }, () => {
       assert.match(up.printed(), /✓ caller → echo/)
       up.process.kill("SIGINT")
       assert.strictEqual(yield* up.ended, 0, up.printed())
-      for (const port of [app, upstream, 19_421, 19_422]) assert.isFalse(yield* listens(port), `port ${port} is open`)
+      for (const port of [app, upstream, echo, caller]) assert.isFalse(yield* listens(port), `port ${port} is open`)
       assert.throws(() => process.kill(Number(answer), 0), /ESRCH/)
     }))
 
@@ -263,7 +265,7 @@ describe("effect-mesh", { concurrent: true }, () => {
       writeFileSync(
         join(folder, "mesh.json"),
         JSON.stringify({
-          service: { name: "web", port: 19_441 },
+          service: { name: "web", port: yield* freePort },
           applications: {
             web: { command: ["node", "-e", "console.log('pid', process.pid); setInterval(() => {}, 1000)"] }
           }
@@ -296,7 +298,7 @@ describe("effect-mesh", { concurrent: true }, () => {
       writeFileSync(
         join(folder, "mesh.json"),
         JSON.stringify({
-          service: { name: "short", port: 19_431 },
+          service: { name: "short", port: yield* freePort },
           applications: { short: { command: ["node", "-e", "console.log('bye')"] } }
         })
       )

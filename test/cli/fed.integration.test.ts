@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
-import { freePort } from "../support/consul.ts"
+import { freePort } from "../support/ports.ts"
 import * as HttpApplication from "../support/httpApplication.ts"
 import { mesh, run } from "../support/meshCommand.ts"
 

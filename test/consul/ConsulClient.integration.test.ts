@@ -8,7 +8,7 @@ import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import type * as ConsulError from "../../src/consul/ConsulError.ts"
 import * as Settings from "../../src/consul/Settings.ts"
 import { badAgent, json, refusing } from "../support/agents.ts"
-import { server } from "../support/sockets.ts"
+import { closedPort, server } from "../support/sockets.ts"
 import * as temporary from "../support/temporary.ts"
 
 const token = "3f9a5f0e-secret"
@@ -123,10 +123,10 @@ describe("ConsulClient", () => {
 
   it.live("tells an agent that refuses connections as unreachable, naming the address", () =>
     Effect.gen(function*() {
-      const gone = yield* Effect.scoped(badAgent(() => {}))
-      const error = yield* Effect.flip(leader(yield* client({ address: gone.address })))
+      const address = `127.0.0.1:${yield* closedPort}`
+      const error = yield* Effect.flip(leader(yield* client({ address })))
       assert.strictEqual(error.reason._tag, "Unreachable")
-      assert.include(error.message, gone.address)
+      assert.include(error.message, address)
     }))
 
   it.live("tells an agent that does not speak TLS from one that is away", () =>

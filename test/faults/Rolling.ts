@@ -1,5 +1,5 @@
 /** Both instances of a service are restarted one after the other, again and again, while they are called. */
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as SidecarMesh from "../support/sidecarMesh.ts"
 import * as Sockets from "../support/sockets.ts"
 import * as Traffic from "../support/traffic.ts"
@@ -19,10 +19,7 @@ export interface Started {
   readonly stop: Effect.Effect<void>
 }
 
-export const run = Effect.fnUntraced(function*({ protocol, rate, rounds, ...options }: Options) {
-  // Somebody else may have been given its port meanwhile, for a moment.
-  const start: Options["start"] = (mesh, id) =>
-    Effect.retry(options.start(mesh, id), { schedule: Schedule.spaced("200 millis"), times: 20 })
+export const run = Effect.fnUntraced(function*({ protocol, rate, rounds, start }: Options) {
   const opened = [yield* TrafficApplication.open(protocol), yield* TrafficApplication.open(protocol)]
   const apps = opened.map(({ port }) => port)
   const mesh = yield* SidecarMesh.make({ apps, protocol, drain: "10 seconds", shutdownDelay: "500 millis" })

@@ -13,6 +13,7 @@ import * as AskedAgent from "../support/askedAgent.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Listeners from "../support/listeners.ts"
 import { policy } from "../support/mesh.ts"
+import { freePort } from "../support/ports.ts"
 import * as Sockets from "../support/sockets.ts"
 import * as TlsClients from "../support/tlsClients.ts"
 
@@ -116,7 +117,7 @@ describe("a listener that asks", () => {
   it.live("lets nobody in while the agent is away, says what to do, and goes on when it is back", () =>
     Effect.gen(function*() {
       const gone = yield* Scope.make()
-      const agent = yield* Scope.provide(AskedAgent.make(), gone)
+      const agent = yield* Scope.provide(AskedAgent.make(yield* freePort), gone)
       const asking = yield* Layer.build(
         Authorization.layerAsked({ service: "api" }).pipe(Layer.provide(ConsulClient.layer({ address: agent.address })))
       )

@@ -8,7 +8,7 @@ import * as Forwarder from "../../src/outbound/Forwarder.ts"
 import * as ServiceRegistration from "../../src/native/register/ServiceRegistration.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as scrape from "../support/scrape.ts"
-import { connect, record, server } from "../support/sockets.ts"
+import { closedPort, connect, record } from "../support/sockets.ts"
 
 /** Native services have none of these: test/sidecar, test/gateway. */
 const ofSidecars: ReadonlySet<object> = new Set([
@@ -73,7 +73,7 @@ const scenario = Effect.gen(function*() {
   for (let i = 0; i < 5; i++) yield* shop.get("http://orders/broken")
 
   // An instance that nobody answers for: the request goes elsewhere, to one that is out rather than to none.
-  const gone = yield* Effect.scoped(Effect.map(server(() => {}), ({ port }) => port))
+  const gone = yield* closedPort
   yield* ServiceRegistration.make({ name: "orders", id: "gone", port: gone, address: "127.0.0.1", drain: 0 })
   yield* Effect.repeat(shop.get("http://orders/"), {
     schedule: Schedule.spaced("5 millis"),

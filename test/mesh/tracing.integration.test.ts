@@ -11,7 +11,7 @@ import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as TestMesh from "../../src/testing/TestMesh.ts"
 import * as http from "../support/http.ts"
 import * as scrape from "../support/scrape.ts"
-import { server } from "../support/sockets.ts"
+import { closedPort } from "../support/sockets.ts"
 import { about, collect, parentOf, type Spans } from "../support/spans.ts"
 
 const routes = (
@@ -90,7 +90,7 @@ describe("a request between two services", () => {
   it.live("stays one trace through a retry, which says what failed before", () =>
     mesh((shop, spans) =>
       Effect.gen(function*() {
-        const gone = yield* Effect.scoped(Effect.map(server(() => {}), ({ port }) => port))
+        const gone = yield* closedPort
         yield* ServiceRegistration.make({ name: "orders", id: "gone", port: gone, address: "127.0.0.1", drain: 0 })
         const retried = () =>
           spans.named("client", "GET").find((span) => about(span)["http.request.resend_count"] === 1)

@@ -10,9 +10,7 @@ import * as Watched from "../../src/watch/Watched.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
 import { apis, authorityOf, client, failureOf, instance } from "../support/httpMesh.ts"
-import { eventually, server as tcpServer } from "../support/sockets.ts"
-
-const nobodyAt = Effect.scoped(Effect.map(tcpServer(() => {}), ({ port }) => port))
+import { closedPort, eventually } from "../support/sockets.ts"
 
 describe("MeshHttpClient", () => {
   it.live.each(["http://api/", "https://api:4711/", "http://api.service.consul/", "http://api.service.dc1.consul/"])(
@@ -84,7 +82,7 @@ describe("MeshHttpClient", () => {
   it.live("goes to another instance where one does not answer, and ejects it", () =>
     Effect.gen(function*() {
       const { discovery, get, instances } = yield* apis(1)
-      const dead = yield* nobodyAt
+      const dead = yield* closedPort
       yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(dead), Mesh.endpoint(instances[0]!.port)])
       for (let i = 0; i < 20; i++) assert.strictEqual(yield* get("http://api/"), "api-0")
       assert.strictEqual(instances[0]!.asked(), 20)
@@ -163,7 +161,7 @@ describe("MeshHttpClient", () => {
   it.live("never retries when told so", () =>
     Effect.gen(function*() {
       const { discovery, get, instances } = yield* apis(1, { retry: Schedule.recurs(0) })
-      const dead = yield* nobodyAt
+      const dead = yield* closedPort
       yield* discovery.setInstances(Mesh.target("api").id, [Mesh.endpoint(dead), Mesh.endpoint(instances[0]!.port)])
       const error = yield* failureOf(get("http://api/"))
       assert.strictEqual(error.reason._tag, "ConnectFailed")

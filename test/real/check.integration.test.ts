@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freePort } from "../support/consul.ts"
+import { freePort } from "../support/ports.ts"
 import { meshWith } from "../support/meshCommand.ts"
 import * as RealConsul from "../support/realConsul.ts"
 

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schedule } from "effect"
 import * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as Feed from "../../src/xds/client/Feed.ts"
-import { freePort } from "../support/consul.ts"
+import { freePort } from "../support/ports.ts"
 import * as HttpApplication from "../support/httpApplication.ts"
 import * as RealConsul from "../support/realConsul.ts"
 

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import * as RefusalLines from "../../src/observe/RefusalLines.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as Mesh from "../support/mesh.ts"
+import { freePort } from "../support/ports.ts"
 import * as Scrape from "../support/scrape.ts"
 import * as Sidecars from "../support/sidecars.ts"
 import * as Sockets from "../support/sockets.ts"
@@ -59,8 +60,6 @@ const socketOfProcess = (path: string) =>
         child.kill("SIGKILL")
       })
   )
-
-const freePort = Effect.scoped(Effect.map(Sockets.server(() => {}), ({ port }) => port))
 
 describe("a pair of sidecars", () => {
   it.live("carries an end of either side while the other goes on", () =>
@@ -269,7 +268,7 @@ describe("a pair of sidecars", () => {
 
   it.live("resets the caller when the application is down, and says which", () =>
     Effect.gen(function*() {
-      const { apiSidecar, port } = yield* Sidecars.pair(yield* freePort)
+      const { apiSidecar, port } = yield* Sidecars.pair(yield* Sockets.closedPort)
       const client = yield* Sockets.connect(port)
       assert.strictEqual(yield* Sockets.record(client).ending, "ECONNRESET")
       yield* Sockets.eventually(() => apiSidecar.listener("public")!.counts.failed === 1)

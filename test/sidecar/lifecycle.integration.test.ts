@@ -142,7 +142,8 @@ describe("a pair of sidecars", () => {
     () =>
       Effect.gen(function*() {
         const first = yield* Scope.make()
-        const started = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" }).pipe(
+        const port = yield* agent.freePort
+        const started = yield* DevelopmentAgent.make({ port, defaultIntentionPolicy: "deny" }).pipe(
           Scope.provide(first)
         )
         const consul = yield* Layer.build(ConsulClient.layer({ address: started.address }))
@@ -162,7 +163,7 @@ describe("a pair of sidecars", () => {
           assert.strictEqual(yield* ask(ports.up), "hello", "traffic goes on, with the last known values")
 
           // Back on the same port, with nothing of what it knew: indexes start over, and so does the trust domain.
-          const again = yield* DevelopmentAgent.make({ port: started.port, defaultIntentionPolicy: "deny" })
+          const again = yield* DevelopmentAgent.make({ port, defaultIntentionPolicy: "deny" })
           yield* register(ports)
           yield* Effect.forEach([apiSidecar, webSidecar], (each) =>
             agent.eventually(

@@ -4,10 +4,11 @@
  * goes away with its scope.
  */
 import { Effect, Layer, Schedule, type Schema } from "effect"
-import * as Net from "node:net"
 import * as DevelopmentAgent from "../../src/agent/DevelopmentAgent.ts"
 import * as ConsulClient from "../../src/consul/ConsulClient.ts"
 import type * as PreparedQuery from "../../src/consul/PreparedQuery.ts"
+
+export { freePort } from "./ports.ts"
 
 export const layer = process.env["TEST_REAL_CONSUL"] === undefined
   ? Layer.unwrap(
@@ -139,23 +140,6 @@ export const allow = (destination: string, ...sources: ReadonlyArray<string>) =>
 /** Waits for something that takes a moment to get around; fails with the last failure after so many seconds. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, seconds = 10): Effect.Effect<A, E, R> =>
   Effect.retry(effect, Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(seconds * 50)]))
-
-/** A port that was free a moment ago. */
-export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
-/** One for many programs that start one after the other: the kernel gives it to nobody's own connections. */
-export const quietPort: Effect.Effect<number> = Effect.callback<number, Error>((resume) => {
-  const server = Net.createServer()
-  const port = 10_000 + Math.floor(Math.random() * 20_000)
-  server.on("error", (error) => resume(Effect.fail(error)))
-  server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
-}).pipe(Effect.eventually)
 
 /** Replaces the certificate authority's root, as an operator does: by asking for keys of another size. */
 export const rotateRoot = Effect.gen(function*() {

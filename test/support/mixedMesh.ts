@@ -68,16 +68,16 @@ export const make = Effect.fnUntraced(function*(
 
   const services = yield* Effect.forEach(
     protocols.flatMap((protocol) => kinds.map((kind) => ({ protocol, kind, name: `${protocol}-${kind}` }))),
-    (service) => Effect.map(agent.quietPort, (port) => ({ ...service, port }))
+    (service) => Effect.map(agent.freePort, (port) => ({ ...service, port }))
   )
   const callers = yield* Effect.forEach(kinds, (kind) =>
     Effect.all({
       kind: Effect.succeed(kind),
       name: Effect.succeed(`web-${kind}`),
-      port: agent.quietPort,
+      port: agent.freePort,
       upstreams: Effect.forEach(
         services,
-        ({ name }) => Effect.map(agent.quietPort, (LocalBindPort) => ({ DestinationName: name, LocalBindPort }))
+        ({ name }) => Effect.map(agent.freePort, (LocalBindPort) => ({ DestinationName: name, LocalBindPort }))
       )
     }))
 

@@ -5,6 +5,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
+import { freePort } from "./ports.ts"
 import { folder } from "./temporary.ts"
 
 export interface Seen {
@@ -46,13 +47,6 @@ export const node = (insecure: boolean): Effect.Effect<Application, never, Scope
         server.closeAllConnections()
       })
   )
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = Net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 const accepts = (port: number): Effect.Effect<boolean> =>
   Effect.callback((resume) => {

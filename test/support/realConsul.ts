@@ -56,11 +56,11 @@ const startWith = Effect.fnUntraced(function*(
 ): Effect.fn.Return<RealConsul, never, Scope.Scope> {
   const folder = yield* temporary.folder
   const [http, server, lan, wan, grpc] = yield* Effect.all([
-    agent.quietPort,
-    agent.quietPort,
-    agent.quietPort,
-    agent.quietPort,
-    agent.quietPort
+    agent.freePort,
+    agent.freePort,
+    agent.freePort,
+    agent.freePort,
+    agent.freePort
   ])
   const settings = {
     ports: { http, server, serf_lan: lan, serf_wan: wan, grpc, grpc_tls: tls, dns: -1 },
@@ -113,7 +113,7 @@ export interface Files {
 /** Like `start`, asked by gRPC over TLS at the port `tls`, by clients that show a certificate of the same authority. */
 export const overTls = ({ ca, server }: Files) =>
   Effect.gen(function*() {
-    const tls = yield* agent.quietPort
+    const tls = yield* agent.freePort
     const grpc = { ca_file: ca, cert_file: server.cert, key_file: server.key, verify_incoming: true }
     const consul = yield* startWith({ ...acls, tls: { grpc } }, "/v1/acl/token/self", tls)
     return { consul, tls }
@@ -134,7 +134,7 @@ export const pair = Effect.gen(function*() {
 export const peers = Effect.gen(function*() {
   const make = (datacenter: string) =>
     Effect.flatMap(
-      agent.quietPort,
+      agent.freePort,
       (tls) => startWith({ datacenter, peering: { enabled: true } }, "/v1/connect/ca/roots", tls)
     )
   const [dc1, east] = yield* Effect.all([make("dc1"), make("east")])

@@ -6,9 +6,7 @@ import * as HttpMesh from "./httpMesh.ts"
 import * as Mesh from "./mesh.ts"
 import * as Parity from "./parity.ts"
 import * as ScriptedApp from "./scriptedApp.ts"
-import { server as tcpServer } from "./sockets.ts"
-
-const nobodyAt = Effect.scoped(Effect.map(tcpServer(() => {}), ({ port }) => port))
+import { closedPort } from "./sockets.ts"
 
 export type Sent = Pick<Undici.Dispatcher.RequestOptions, "body" | "headers" | "signal"> & {
   readonly method?: Undici.Dispatcher.HttpMethod | undefined
@@ -31,7 +29,7 @@ export const calling = Effect.fnUntraced(function*(
     Array.from({ length: instances }, (_, i) => `${service}-${i + 1}`),
     (name) => ScriptedApp.start(authority, service, name)
   )
-  const ports = [...yield* Effect.replicateEffect(nobodyAt, dead), ...apps.map(({ port }) => port)]
+  const ports = [...yield* Effect.replicateEffect(closedPort, dead), ...apps.map(({ port }) => port)]
   const discovery = yield* Mesh.discovery({ [`${service}.default`]: ports.map((port) => Mesh.endpoint(port)) })
   yield* discovery.setChain(service, Parity.compile(service, config))
   const client = yield* HttpMesh.client(authority, discovery.layer, {

@@ -4,6 +4,7 @@ import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { text } from "node:stream/consumers"
 import { Effect, type Scope } from "effect"
+import { freePort } from "./ports.ts"
 
 export type Protocol = "tcp" | "http" | "http2"
 
@@ -63,7 +64,8 @@ export const open = (protocol: Protocol): Effect.Effect<TrafficApplication, neve
       server.close()
       sockets.forEach((socket) => socket.destroy())
     })
-    yield* Effect.acquireRelease(listen(0), () => refuse)
-    const { port } = server.address() as Net.AddressInfo
+    // One that is still its own when it accepts again.
+    const port = yield* freePort
+    yield* Effect.acquireRelease(listen(port), () => refuse)
     return { port, served: () => served, become: (next) => void (mood = next), refuse, accept: listen(port) }
   })

@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net"
 import { Effect, type Scope } from "effect"
 import * as Keys from "../../src/agent/ca/Keys.ts"
 import * as x509 from "../../src/identity/x509.ts"
-import { freePort } from "./consul.ts"
+import { freePort } from "./ports.ts"
 
 export interface Vault {
   readonly address: string

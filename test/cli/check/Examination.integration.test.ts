@@ -146,8 +146,7 @@ layer(agent.layer, { timeout: 60_000, excludeTestServices: true })("an examinati
 
   it.effect("goes no further than an agent that does not answer", () =>
     Effect.gen(function*() {
-      const { port } = yield* Effect.scoped(badAgent(() => {}))
-      const away = yield* Layer.build(ConsulClient.layer({ address: `127.0.0.1:${port}` }))
+      const away = yield* Layer.build(ConsulClient.layer({ address: `127.0.0.1:${yield* Sockets.closedPort}` }))
       const all = yield* beside("web").pipe(Effect.provideContext(away))
       assert.strictEqual(all.length, 2)
       says(all, /^broken: the agent cannot be reached: .*ECONNREFUSED.* → Start it/, /^unknown: all else/)

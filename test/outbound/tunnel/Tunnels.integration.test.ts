@@ -187,14 +187,7 @@ describe("Tunnels", () => {
     Effect.gen(function*() {
       const { ca } = yield* Listeners.listen()
       const { open } = yield* dialler(ca)
-      const none = yield* Effect.promise(async () => {
-        const server = Tls.createServer().listen(0, "127.0.0.1")
-        await once(server, "listening")
-        const address = server.address()
-        server.close()
-        await once(server, "close")
-        return address !== null && typeof address === "object" ? address.port : 0
-      })
+      const none = yield* Sockets.closedPort
       const exits = yield* Effect.all(Array.from({ length: 5 }, () => Effect.flip(open(to(none)))), {
         concurrency: "unbounded"
       })
