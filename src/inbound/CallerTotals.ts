@@ -29,6 +29,12 @@ type Totals = { -readonly [K in keyof Caller]: Caller[K] }
 
 export const make = (): CallerTotals => {
   const known = new Map<string, Totals>()
+  /** Who was asked for last: a tunnel brings many connections of one. */
+  let last: { readonly caller: Connection["caller"]; readonly totals: Totals } | undefined
+  const totalsOf = (caller: Connection["caller"]): Totals => {
+    if (last?.caller !== caller) last = { caller, totals: of(SpiffeId.display(caller)) }
+    return last.totals
+  }
   const of = (name: string): Totals => {
     const present = known.get(name)
     if (present !== undefined) return present
@@ -39,12 +45,12 @@ export const make = (): CallerTotals => {
   }
   return {
     entered: ({ caller }) => {
-      const totals = of(SpiffeId.display(caller))
+      const totals = totalsOf(caller)
       totals.accepted++
       totals.open++
     },
     left: ({ caller, socket }) => {
-      const totals = of(SpiffeId.display(caller))
+      const totals = totalsOf(caller)
       totals.open--
       totals.sent += socket.bytesWritten
       totals.received += socket.bytesRead

@@ -67,7 +67,8 @@ export const make = <S extends Socket>(
     { arrival, caller, carrier }: Identified,
     { decision }: ConnectionJudge.Verdict
   ) => ({
-    ...side,
+    socket: side.socket,
+    reset: side.reset,
     caller,
     decision,
     remote: arrival.remote,
@@ -91,9 +92,9 @@ export const make = <S extends Socket>(
         enter(connection(side, identified, verdict.success), verdict.success, arrival)
       })
     },
-    opened: (side, { arrival, ...caller }, cut) => {
+    opened: (side, { arrival, caller, carrier, certificate }, cut) => {
       // It is as young as a connection of its own would be.
-      const identified = { ...caller, arrival: { ...arrival, since: performance.now() } }
+      const identified = { caller, certificate, carrier, arrival: { ...arrival, since: performance.now() } }
       decide(side, identified, (verdict) => {
         if (Result.isSuccess(verdict)) {
           return enter(connection(side, identified, verdict.success), verdict.success, undefined)

@@ -50,6 +50,8 @@ export interface Options<R> extends Lifetimes.Options {
   readonly from?: TlsServer.Source | undefined
   /** Runs once for each admitted connection, which is closed when it is over: reset if it fails, ended otherwise. */
   readonly handle: (connection: Connection) => Effect.Effect<unknown, unknown, R>
+  /** Handles it in callbacks instead, without a fiber. Undefined: `handle` does. */
+  readonly begin?: ((connection: Connection) => ConnectionHandler.Begin | undefined) | undefined
   /** The application protocols that are offered, best first. Absent: none. */
   readonly alpn?: ReadonlyArray<string> | undefined
   /** Whether callers may send many connections through one: see docs/tunnel.md. Default: false. */
@@ -156,11 +158,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
   const judge = yield* makeJudge(options, intentions, authorizer, handshakeMillis, (asking) => void run(asking))
   yield* Effect.forkScoped(judge.follow(open))
   yield* Effect.forkScoped(Effect.schedule(judge.again(open), options.reauthorize ?? Schedule.spaced("1 minute")))
-  const { empty, run } = yield* Fibers.make<R>()
+  const fibers = yield* Fibers.make<R>()
+  const { empty, run } = fibers
 
   const log = yield* AdmissionLog.make({ service, subject: (remote) => remote, run })
   const refusals = ConnectionRefusals.make({ context, handshakes, log, run })
-  const handler = ConnectionHandler.make(handle, log)
+  const handler = ConnectionHandler.make(handle, log, fibers)
   const admission: ConnectionAdmission.ConnectionAdmission<TLSSocket> = ConnectionAdmission.make({
     presented: PeerVerification.presented,
     judge,
@@ -174,13 +177,17 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>):
       open.admit(connection, verdict)
       callers.entered(connection)
       if (arrival !== undefined) handshakes.accepted(arrival.since)
-      traffic.track(connection.socket)
-      lifetimes.track(connection)
+      traffic.entered(connection.socket)
+      lifetimes.entered(connection)
       connection.socket.once("close", () => {
         open.leave(connection)
         callers.left(connection)
+        traffic.left(connection.socket)
+        lifetimes.left(connection)
       })
-      run(handler.serve(connection))
+      const begin = options.begin?.(connection)
+      if (begin === undefined) run(handler.serve(connection))
+      else handler.begin(connection, begin)
     }
   })
   const tunnels = yield* AcceptedTunnels.make({

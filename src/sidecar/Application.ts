@@ -27,8 +27,10 @@ export const open = (
   address: ProxyRegistration.Address,
   timeoutMillis: number
 ): Effect.Effect<Splice.Side, ApplicationUnreachable> =>
-  Effect.mapError(Dial.connect(address, timeoutMillis), (failure) =>
-    new ApplicationUnreachable({
-      address: Listening.format(address),
-      code: failure._tag === "Refused" ? failure.code : `no answer within ${failure.millis} ms`
-    }))
+  Effect.mapError(Dial.connect(address, timeoutMillis), (failure) => unreachable(address, failure))
+
+export const unreachable = (address: ProxyRegistration.Address, failure: Dial.Failure): ApplicationUnreachable =>
+  new ApplicationUnreachable({
+    address: Listening.format(address),
+    code: failure._tag === "Refused" ? failure.code : `no answer within ${failure.millis} ms`
+  })

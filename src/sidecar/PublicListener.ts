@@ -6,8 +6,10 @@ import { Cause, Duration, Effect, Exit, Iterable, Option, Schedule, type Scope }
 import * as SpiffeId from "../identity/SpiffeId.ts"
 import type * as Marks from "../http/relay/Marks.ts"
 import * as Listening from "../net/Listening.ts"
+import type * as ConnectionHandler from "../inbound/ConnectionHandler.ts"
 import * as ConnectionPolicy from "../inbound/http/ConnectionPolicy.ts"
 import * as MeshListener from "../inbound/MeshListener.ts"
+import * as Dial from "../net/Dial.ts"
 import type * as Lifetimes from "../net/Lifetimes.ts"
 import * as Splice from "../net/Splice.ts"
 import * as SecureContexts from "../tls/SecureContexts.ts"
@@ -87,12 +89,38 @@ export const make = Effect.fnUntraced(function*(
     return line === undefined ? relayed : Effect.onExit(relayed, (exit) => Effect.sync(() => line.ended(endOf(exit))))
   }
 
+  /** The same for the application itself. */
+  const begin: ConnectionHandler.Begin = (caller, over) => {
+    const { application, applicationConnectTimeoutMillis } = settings
+    const line = lineOf(caller.socket, caller.caller)
+    let cut = Dial.begin(application, applicationConnectTimeoutMillis, {
+      connected: (side) => {
+        line?.reached(side.socket, Listening.format(application))
+        cut = Splice.relay(caller, side, () => {
+          line?.ended(orderly)
+          over()
+        })
+      },
+      failed: (failure) => {
+        const error = Application.unreachable(application, failure)
+        line?.ended(unreached(error))
+        over(error)
+      }
+    })
+    return () => {
+      cut()
+      line?.ended(orderly)
+    }
+  }
+
   const listener = yield* MeshListener.make({
     ...registration.listen,
     from: options.from,
     // As it was let in: what the service speaks may be about to change.
     handle: (caller): Effect.Effect<unknown, Application.ApplicationUnreachable> =>
       ConnectionPolicy.isLeftToRequests(caller.decision) ? http.serve(caller) : relay(caller),
+    begin: ({ decision }) =>
+      options.connect === undefined && !ConnectionPolicy.isLeftToRequests(decision) ? begin : undefined,
     tunnels: options.tunnels ?? true,
     handshakeTimeout: registration.handshakeTimeoutMillis,
     maxConnections: registration.maxInboundConnections,
@@ -167,7 +195,13 @@ const cluster = "local_app"
 
 const endOf = (exit: Exit.Exit<unknown, Application.ApplicationUnreachable>): ConnectionLine.Ended => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-  return error === undefined
-    ? { cluster, flags: "-" }
-    : { cluster, flags: "UF,URX", transportFailure: TransportFailure.ofCode(error.code) }
+  return error === undefined ? orderly : unreached(error)
 }
+
+const orderly: ConnectionLine.Ended = { cluster, flags: "-" }
+
+const unreached = ({ code }: Application.ApplicationUnreachable): ConnectionLine.Ended => ({
+  cluster,
+  flags: "UF,URX",
+  transportFailure: TransportFailure.ofCode(code)
+})
