@@ -71,7 +71,7 @@ const planOf = (
       target: start.path,
       fields: start.fields,
       dropped: RequestStart.withDropped(start, []),
-      more: RequestStart.hostLine(start) + (start.upgrades ? RequestFields.upgradeLines(start) : ""),
+      more: RequestStart.hostLine(start) + RequestFields.restatedLines(start),
       body: RequestStart.bodyOf(server.request),
       upgrades: start.upgrades
     },

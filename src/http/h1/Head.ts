@@ -62,13 +62,20 @@ export const isBodiless = (status: number, to: string): boolean =>
 /** The four forms of RFC 9112, 3.2. A fragment is part of none. */
 export const isTarget = (method: string, target: string): boolean =>
   method === "CONNECT"
-    ? authorityForm.test(target)
+    ? isPort(authorityForm.exec(target)?.[1])
     : target.startsWith("/")
     ? !target.includes("#")
-    : absoluteForm.test(target) || (target === "*" && method === "OPTIONS")
+    : isAbsolute(target) || (target === "*" && method === "OPTIONS")
 
-const authorityForm = /^(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/
-const absoluteForm = /^https?:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?(?:[/?][\x21\x22\x24-\x7e]*)?$/i
+const isAbsolute = (target: string): boolean => {
+  const parts = absoluteForm.exec(target)
+  return parts !== null && (parts[1] === undefined || isPort(parts[1]))
+}
+
+const isPort = (digits: string | undefined): boolean => digits !== undefined && Number(digits) <= 65_535
+
+const authorityForm = /^(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/
+const absoluteForm = /^https?:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::(\d{1,5}))?(?:[/?][\x21\x22\x24-\x7e]*)?$/i
 
 const requestLine = /^([^\s]+) ([\x21-\x7e]+) HTTP\/(\d\.\d)$/
 const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/

@@ -262,9 +262,9 @@ export class Http1Exchange implements Exchange.ServerExchange {
     const { fields } = request
     const connection = fields.indexOf("connection")
     const options = connection < 0 ? "" : fields.value(connection).toLowerCase()
-    this.closes = isOption(options, "close")
-    this.#asksUpgrade = isOption(options, "upgrade") && fields.indexOf("upgrade") >= 0 &&
-      fields.indexOf("http2-settings") < 0
+    this.closes = isOption(options, "close") || saysClose(fields, "proxy-connection")
+    const upgrade = isOption(options, "upgrade") ? fields.indexOf("upgrade") : -1
+    this.#asksUpgrade = upgrade >= 0 && fields.value(upgrade).toLowerCase() !== "h2c"
   }
 
   get remote(): string {
@@ -378,6 +378,12 @@ export class Http1Exchange implements Exchange.ServerExchange {
 /** Whether a value of `Connection`, in lower case, has this option. */
 const isOption = (options: string, option: string): boolean =>
   options === option || (options.includes(option) && options.split(",").some((each) => each.trim() === option))
+
+/** What clients of old proxies say instead. */
+const saysClose = (fields: Fields.Fields, name: string): boolean => {
+  const at = fields.indexOf(name)
+  return at >= 0 && isOption(fields.value(at).toLowerCase(), "close")
+}
 
 /** For a request that is answered unread. */
 const deaf: Exchange.Client = { data: () => {}, end: () => {}, drained: () => {}, gone: () => {} }

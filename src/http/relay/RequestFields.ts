@@ -19,6 +19,8 @@ export interface Request {
   readonly clientCert: ReadonlyArray<number>
   /** Whether it may name a trace. */
   readonly traced: boolean
+  /** Whether it takes trailers, and has said so among other things in a field that is left out. */
+  readonly takesTrailers: boolean
 }
 
 export type Refused =
@@ -26,6 +28,8 @@ export type Refused =
   | { readonly _tag: "Malformed"; readonly why: string }
   /** An upgrade to something that is not passed on. */
   | { readonly _tag: "UpgradeRefused" }
+  /** Its authority was for us alone. */
+  | { readonly _tag: "Hostless" }
 
 const kinds = {
   connection: 1,
@@ -34,6 +38,7 @@ const kinds = {
   te: 4,
   expect: 5,
   hop: 6,
+  settings: 11,
   proto: 7,
   requestId: 8,
   clientCert: 9,
@@ -50,7 +55,7 @@ const names: ReadonlyArray<ReadonlyArray<readonly [string, number]> | undefined>
   "keep-alive": kinds.hop,
   "proxy-connection": kinds.hop,
   "transfer-encoding": kinds.hop,
-  "http2-settings": kinds.hop,
+  "http2-settings": kinds.settings,
   "x-envoy-decorator-operation": kinds.hop,
   "x-envoy-expected-rq-timeout-ms": kinds.hop,
   "x-envoy-force-trace": kinds.hop,
@@ -96,6 +101,8 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
   let connection = ""
   let host = -1
   let upgrade = -1
+  let settings = -1
+  let takesTrailers = false
   let forwardedProto = -1
   let requestId = -1
   let traced = false
@@ -110,12 +117,16 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
         host = index
         break
       case kinds.upgrade:
-        if (upgrade >= 0) return malformed("there is more than one Upgrade")
-        upgrade = index
+        upgrade = upgrade === -1 ? index : several
         dropped.push(index)
         break
       case kinds.te:
-        if (fields.value(index).toLowerCase() !== "trailers") dropped.push(index)
+        if (isWholeTe(fields.value(index))) break
+        dropped.push(index)
+        takesTrailers ||= tokensOf(fields.value(index)).includes("trailers")
+        break
+      case kinds.settings:
+        settings = index
         break
       case kinds.expect:
         if (fields.value(index).toLowerCase() === "100-continue") dropped.push(index)
@@ -138,36 +149,55 @@ export const read = ({ fields, method }: Head.Request): Request | Refused => {
       default:
     }
   }
-  const request = { fields, dropped, host, forwardedProto, requestId, clientCert, traced }
+  const request = { fields, dropped, host, forwardedProto, requestId, clientCert, traced, takesTrailers }
   if (connection === "") return { ...request, upgrades: false }
-  return ofConnection(request, connection, upgrade, method)
+  return ofConnection(request, connection, { upgrade, settings }, method)
 }
+
+/** Instead of the position of a field of which there are several. */
+const several = -2
+
+const tokensOf = (value: string): ReadonlyArray<string> => value.split(",").map((token) => token.trim())
+
+/** Nothing in it is for the next hop alone: trailers are what it may ask an application for. */
+const isWholeTe = (value: string): boolean => value === "trailers" || value === ""
+
+/** What tells the application whose request it is. A client that had it left out would hide behind us. */
+const unnamable: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"])
+
+/** As many names as Envoy takes to be too many. */
+const manyOptions = 10
 
 /** What `Connection` says: options, and names of fields that are meant for us alone. */
 const ofConnection = (
   request: Omit<Request, "upgrades">,
   connection: string,
-  upgrade: number,
+  { settings, upgrade }: { readonly upgrade: number; readonly settings: number },
   method: string
 ): Request | Refused => {
-  const options = connection.split(",").map((option) => option.trim())
+  const options = tokensOf(connection.slice(0, -1))
   const { fields, host } = request
+  if (options.length >= manyOptions) return malformed("Connection has too many options")
+  if (options.some((option) => unnamable.has(option) || option.startsWith(":"))) {
+    return malformed("Connection names a field that tells whose request it is")
+  }
+  const dropped = new Set(request.dropped)
   let upgrades = false
-  if (upgrade >= 0 && options.includes("upgrade")) {
-    const protocol = fields.value(upgrade).toLowerCase()
-    if (protocol !== "h2c") {
+  if (upgrade !== -1 && options.includes("upgrade")) {
+    const protocol = upgrade === several ? "" : fields.value(upgrade).toLowerCase()
+    if (protocol === "h2c") {
+      if (settings >= 0) dropped.add(settings)
+    } else {
       if (protocol !== "websocket" || method !== "GET") return { _tag: "UpgradeRefused" }
       upgrades = true
     }
   }
-  const dropped = new Set(request.dropped)
   let { forwardedProto, requestId } = request
   for (let index = 0; index < fields.count; index++) {
     if (!options.includes(fields.name(index).toLowerCase())) continue
-    // Nobody may have the authority, or the length of a body, left out.
-    if (index === host || fields.isNamed(index, "content-length")) {
-      return malformed("Connection names a field that has to stay")
-    }
+    // Nobody may have the length of a body left out.
+    if (fields.isNamed(index, "content-length")) return malformed("Connection names a field that has to stay")
+    if (index === host) return { _tag: "Hostless" }
     if (fields.isNamed(index, "te")) continue
     dropped.add(index)
     if (index === forwardedProto) forwardedProto = -1
@@ -188,7 +218,7 @@ const malformed = (why: string): Refused => ({ _tag: "Malformed", why })
  * Names and values, in turn, that ask for the upgrade again. What else `Connection` names was for us: it must not cost the
  * application a field.
  */
-export const upgradeList = ({ fields }: Request): ReadonlyArray<string> => {
+const upgradeList = ({ fields }: Request): ReadonlyArray<string> => {
   const options: Array<string> = []
   for (let at = fields.indexOf("connection"); at >= 0; at = fields.indexOf("connection", at + 1)) {
     options.push(...fields.value(at).split(",").map((option) => option.trim()))
@@ -197,10 +227,17 @@ export const upgradeList = ({ fields }: Request): ReadonlyArray<string> => {
   return ["connection", kept.join(", "), "upgrade", fields.value(fields.indexOf("upgrade"))]
 }
 
+/** Names and values, in turn, that take the place of what was left out. */
+export const restated = (request: Request): ReadonlyArray<string> => [
+  ...(request.takesTrailers ? ["te", "trailers"] : []),
+  ...(request.upgrades ? upgradeList(request) : [])
+]
+
 /** The same as the lines of a head. */
-export const upgradeLines = (request: Request): string => {
-  const [connection, options, upgrade, protocol] = upgradeList(request)
-  return `${connection}: ${options}\r\n${upgrade}: ${protocol}\r\n`
+export const restatedLines = (request: Request): string => {
+  if (!request.takesTrailers && !request.upgrades) return ""
+  const list = restated(request)
+  return list.map((text, i) => i % 2 === 0 ? `${text}: ` : `${text}\r\n`).join("")
 }
 
 /** What an authority may be written with: `user@a.test`, `[::1]:80`, nothing at all. */

@@ -103,6 +103,6 @@ export class ExposedRequest implements Relay.Plan {
       (timeout === undefined || !this.#shared.marks.expectedTimeout
         ? ""
         : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
-      (start.upgrades ? RequestFields.upgradeLines(start) : "")
+      RequestFields.restatedLines(start)
   }
 }

@@ -106,7 +106,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
       (start.forwardedProto >= 0 ? "" : "x-forwarded-proto: https\r\n") +
       (this.#requestId === undefined ? "" : `x-request-id: ${this.#requestId}\r\n`) +
       (tellsCaller ? `x-forwarded-client-cert: ${caller.certificate()}\r\n` : "") +
-      (start.upgrades ? RequestFields.upgradeLines(start) : "")
+      RequestFields.restatedLines(start)
   }
 
   get connection(): Connection.Connection {

@@ -22,15 +22,20 @@ export const isRefusal = (start: RequestStart | OwnAnswer.OwnAnswer): start is O
 export const read = ({ request }: Exchange.ServerExchange): RequestStart | OwnAnswer.OwnAnswer => {
   const { method } = request
   const read = RequestFields.read(request)
-  if ("_tag" in read) return read._tag === "UpgradeRefused" ? OwnAnswers.upgradeRefused : noHttp
-  if (read.host < 0) return OwnAnswers.malformed("missing_host_header")
+  if ("_tag" in read) return refusalOf(read)
   const { authority, target } = RequestTarget.parse(request.target)
+  if (authority === undefined && read.host < 0) return hostless
   if (!RequestFields.isAuthority(authority ?? read.fields.value(read.host))) return noHttp
   if (method === "CONNECT") return OwnAnswers.noTunnel
   if (target === "*") return OwnAnswers.noRoute
   // Readers of URLs could take these for other paths.
   return target.startsWith("/") ? { ...read, method, path: target, authority } : noHttp
 }
+
+const refusalOf = ({ _tag }: RequestFields.Refused): OwnAnswer.OwnAnswer =>
+  _tag === "UpgradeRefused" ? OwnAnswers.upgradeRefused : _tag === "Hostless" ? hostless : noHttp
+
+const hostless = OwnAnswers.malformed("missing_host_header")
 
 /** As what is no HTTP at all: in the words of the machine below. */
 const noHttp: OwnAnswer.OwnAnswer = OwnAnswer.make(400, "Bad Request", "-", "http1.codec_error")
@@ -44,7 +49,7 @@ export const withDropped = (
   { authority, dropped, host }: Pick<RequestStart, "authority" | "dropped" | "host">,
   others: ReadonlyArray<number>
 ): ReadonlyArray<number> => {
-  const added = authority === undefined ? others : [...others, host]
+  const added = authority === undefined || host < 0 ? others : [...others, host]
   return added.length === 0 ? dropped : [...new Set([...dropped, ...added])].sort((a, b) => a - b)
 }
 
@@ -90,7 +95,7 @@ export const viewOf = (
   if (start.authority !== undefined) more.push("host", start.authority)
   if (start.forwardedProto < 0) more.push("x-forwarded-proto", scheme)
   if (requestId !== "") more.push("x-request-id", requestId)
-  if (start.upgrades) more.push(...RequestFields.upgradeList(start))
+  more.push(...RequestFields.restated(start))
   const dropped = withDropped(start, start.clientCert)
   return new RequestView.RequestView(start.method, start.path, remote, start.fields, dropped, more)
 }

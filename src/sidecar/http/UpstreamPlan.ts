@@ -239,7 +239,7 @@ export class UpstreamPlan implements Relay.Plan {
       (timeout === undefined || !this.#shared.marks.expectedTimeout
         ? ""
         : `x-envoy-expected-rq-timeout-ms: ${timeout}\r\n`) +
-      (start.upgrades ? RequestFields.upgradeLines(start) : "")
+      RequestFields.restatedLines(start)
   }
 
   #changed(answer: Exchange.AnswerHead): Exchange.AnswerHead {

@@ -63,6 +63,8 @@ describe("Decoder", () => {
     ["an asterisk", "GET * HTTP/1.1\r\n\r\n", 400],
     ["a scheme that is none", "GET ht,tp://a/b HTTP/1.1\r\n\r\n", 400],
     ["a place to connect to without a port", "CONNECT a HTTP/1.1\r\n\r\n", 400],
+    ["a place to connect to with a port beyond all", "CONNECT a:65536 HTTP/1.1\r\n\r\n", 400],
+    ["a port beyond all", "GET http://a:65536/ HTTP/1.1\r\n\r\n", 400],
     ["a vertical tab in a coding", request("Transfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n"), 400],
     ["a folded line", request("x-a: 1\r\n folded\r\n"), 400],
     ["a folded coding", request("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), 400],

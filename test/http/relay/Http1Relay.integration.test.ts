@@ -57,6 +57,40 @@ describe("a relay of HTTP/1.1", () => {
       assert.notInclude(second.text() + first.text(), "stray")
     }))
 
+  const answering = instance((socket, request) => {
+    const body = `${request.split("\r\n").filter((line) => /^(?:host|te):/i.test(line)).join(" ")};`
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  })
+
+  it.live("ends the connection of a client that says so in the words of old proxies", () =>
+    Effect.gen(function*() {
+      const proxy = yield* Relays.make((yield* answering).port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(get("/", "Proxy-Connection: close\r\n"))
+      yield* answer.until("a.test;")
+      assert.include(answer.text(), "connection: close")
+    }))
+
+  it.live("goes on after a request for HTTP/2 that was answered in HTTP/1.1", () =>
+    Effect.gen(function*() {
+      const proxy = yield* Relays.make((yield* answering).port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write(get("/", "Connection: Upgrade\r\nUpgrade: h2c\r\n") + get("/", "TE: gzip, trailers\r\n"))
+      yield* answer.until("te: trailers;")
+      assert.notInclude(answer.text(), "connection: close")
+    }))
+
+  it.live("takes the host of a request line for the one that a request has to name", () =>
+    Effect.gen(function*() {
+      const proxy = yield* Relays.make((yield* answering).port)
+      const client = yield* Sockets.connect(proxy.port)
+      const answer = Sockets.record(client)
+      client.write("GET http://b.test/ HTTP/1.1\r\n\r\n")
+      yield* answer.until("host: b.test;")
+    }))
+
   it.live("uses no connection any more that was made before it is to be renewed", () =>
     Effect.gen(function*() {
       const seen: Array<Net.Socket> = []

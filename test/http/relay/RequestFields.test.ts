@@ -42,23 +42,50 @@ describe("RequestFields", () => {
   })
 
   it("refuses to leave out what says whose request it is, and how long", () => {
-    for (const name of ["Host", "content-length"]) {
-      assert.deepInclude(read("Content-Length: 0", `Connection: close, ${name}`), { _tag: "Malformed" })
-    }
+    assert.deepInclude(read("Content-Length: 0", "Connection: close, content-length"), { _tag: "Malformed" })
+    assert.deepInclude(read("Connection: close, Host"), { _tag: "Hostless" })
     assert.deepInclude(read("host: b.test"), { _tag: "Malformed" })
   })
 
   it("adds what the client has had left out", () => {
-    const { forwardedProto, requestId } = taken(
-      "Connection: x-request-id, X-Forwarded-Proto",
-      "X-Request-Id: 1",
-      "x-forwarded-proto: http"
-    )
-    assert.deepStrictEqual([forwardedProto, requestId], [-1, -1])
+    assert.strictEqual(taken("Connection: x-request-id", "X-Request-Id: 1").requestId, -1)
+  })
+
+  it.each(["x-forwarded-for", "X-Forwarded-Host", "x-forwarded-proto", ":path", ":"])(
+    "refuses to hide the client by leaving out %s",
+    (name) => assert.deepInclude(read(`Connection: close, ${name}`), { _tag: "Malformed" })
+  )
+
+  it("takes nine options of a connection, and no more", () => {
+    const options = (count: number) => `Connection: ${Array.from({ length: count }, (_, i) => `x-${i}`).join(", ")}`
+    assert.isFalse("_tag" in read(options(9)))
+    assert.deepInclude(read(options(10)), { _tag: "Malformed" })
+  })
+
+  it.each(
+    [
+      [["TE: gzip, trailers"], "te: trailers\r\n"],
+      [["TE: trailers;q=1, gzip", "TE: deflate ,trailers"], "te: trailers\r\n"],
+      [["TE: gzip"], ""],
+      [["TE: Trailers"], ""]
+    ] as const
+  )("says of %j to the application that trailers are taken: %j", (lines, said) => {
+    assert.deepStrictEqual(sentOn(...lines), [])
+    assert.strictEqual(RequestFields.restatedLines(taken(...lines)), said)
+  })
+
+  it.each(["TE: trailers", "TE:"])("leaves %j as it is", (line) => {
+    assert.deepStrictEqual(sentOn(line), [line])
+    assert.strictEqual(RequestFields.restatedLines(taken(line)), "")
+  })
+
+  it("takes settings of HTTP/2 for those of the connection only beside an upgrade to it", () => {
+    assert.deepStrictEqual(sentOn("HTTP2-Settings: a"), ["HTTP2-Settings: a"])
+    assert.deepStrictEqual(sentOn("Connection: Upgrade", "Upgrade: h2c", "HTTP2-Settings: a"), [])
   })
 
   it("asks for no other protocol than the one it has judged", () => {
-    assert.deepInclude(read("Connection: Upgrade", "Upgrade: other", "Upgrade: websocket"), { _tag: "Malformed" })
+    assert.deepInclude(read("Connection: Upgrade", "Upgrade: other", "Upgrade: websocket"), { _tag: "UpgradeRefused" })
     assert.deepInclude(read("Connection: Upgrade", "Upgrade: websocket, h2c"), { _tag: "UpgradeRefused" })
     assert.deepInclude(read("Connection: Upgrade", "Upgrade: h2c"), { upgrades: false })
     assert.deepInclude(read("Upgrade: websocket"), { upgrades: false })
@@ -70,7 +97,10 @@ describe("RequestFields", () => {
       "Connection: close, Upgrade",
       "Upgrade: WebSocket"
     )
-    assert.strictEqual(RequestFields.upgradeLines(request), "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n")
+    assert.strictEqual(
+      RequestFields.restatedLines(request),
+      "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n"
+    )
   })
 
   it.each(
