@@ -95,7 +95,9 @@ export const agent = Command.make(
       Flag.optional
     ),
     leafTtl: duration("leaf-ttl").pipe(
-      Flag.withDescription("Lifetime of leaf certificates; they are renewed after 60 to 90 % of it"),
+      Flag.withDescription(
+        "Lifetime of leaf certificates; they are renewed after 60 to 90 % of it, below ten minutes after 50 to 60 %"
+      ),
       Flag.withDefault(Duration.hours(72))
     )
   },

@@ -119,7 +119,7 @@ describe("Leaves", () => {
     (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 1000 + 3_600_000, share), 1000 + 36_000 * percent)
   )
 
-  it.each([[0, 60], [1, 80]])(
+  it.each([[0, 50], [1, 60]])(
     "draws %d as %d percent of a life of seconds",
     (share, percent) => assert.strictEqual(Leaves.renewAt(1000, 6000, share), 1000 + 50 * percent)
   )
