@@ -37,6 +37,9 @@ export class ReadApi extends HttpApiGroup.make("read").add(
   HttpApiEndpoint.get("configuration", "/config", { success: Documents.Configuration })
 ) {}
 
+/** Of several processes, the one that is looked into. Absent: the first. */
+const worker = { worker: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isInt())) }
+
 /** Seconds of a profile. */
 const seconds = Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0.1, maximum: 300 }))
 
@@ -60,10 +63,10 @@ export class ControlApi extends HttpApiGroup.make("control").add(
     success: Documents.Changed
   }),
   HttpApiEndpoint.post("cpuProfile", "/cpuprofile", {
-    query: { seconds: Schema.optionalKey(seconds) },
+    query: { seconds: Schema.optionalKey(seconds), ...worker },
     success: Schema.Json
   }),
-  HttpApiEndpoint.post("heapSnapshot", "/heapsnapshot", { success: HttpApiSchema.StreamUint8Array() })
+  HttpApiEndpoint.post("heapSnapshot", "/heapsnapshot", { query: worker, success: HttpApiSchema.StreamUint8Array() })
 ) {}
 
 export class AdminApi extends HttpApi.make("admin").add(ReadApi).add(ControlApi) {}

@@ -1,13 +1,13 @@
 /**
  * The admin interface of a sidecar process, over HTTP on this machine: what it is doing, and what it can be told to do.
  *
- *     request → Access (web pages, token) → AdminApi → handlers → Views, of the sidecars of the Fleet
+ *     request → Access (web pages, token) → AdminApi → handlers ─┬─▶ Views, of the sidecars of the Fleet
+ *                                                                └─▶ workers, each of which has such an interface of its own
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Cause, Effect, Function, Layer, type Scope } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiError } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import * as Http from "node:http"
 import * as Listening from "../net/Listening.ts"
 import * as LogThreshold from "../observe/LogThreshold.ts"
@@ -15,14 +15,28 @@ import * as OpenMetrics from "../observe/OpenMetrics.ts"
 import * as Access from "./Access.ts"
 import * as AdminApi from "./AdminApi.ts"
 import type * as Documents from "./Documents.ts"
-import * as ControlHandlers from "./ControlHandlers.ts"
+import type * as ControlHandlers from "./ControlHandlers.ts"
 import * as MeshPage from "./dashboard/MeshPage.ts"
 import * as Page from "./dashboard/Page.ts"
-import * as ReadHandlers from "./ReadHandlers.ts"
+import type * as ReadHandlers from "./ReadHandlers.ts"
 import * as TokenFile from "./TokenFile.ts"
 
-export interface Options extends ReadHandlers.Options {
+/** Who answers: the sidecars of this process, or all workers together. */
+export interface Source {
+  readonly handlers: Layer.Layer<
+    Layer.Success<ReturnType<typeof ReadHandlers.layer>> | Layer.Success<ReturnType<typeof ControlHandlers.layer>>,
+    never,
+    Layer.Services<ReturnType<typeof ReadHandlers.layer>> | Layer.Services<ReturnType<typeof ControlHandlers.layer>>
+  >
+  /** In the format of OpenMetrics, or the older one. */
+  readonly metrics: (isOpen: boolean) => Effect.Effect<string>
+  /** Whether the intentions of a development agent can be changed. */
+  readonly changesIntentions: boolean
+}
+
+export interface Options {
   readonly bind: Listening.Bind
+  readonly source: Source
   /**
    * Holds what changes need, unless they come over a Unix socket. Undefined: nobody may change anything, but for intentions of a
    * development agent: its own API takes them from everybody.
@@ -78,21 +92,21 @@ const close = (server: Http.Server, answers: ReadonlySet<Http.ServerResponse>): 
 const routes = (options: Options) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(AdminApi.AdminApi).pipe(
-      Layer.provide([ReadHandlers.layer(options), ControlHandlers.layer(options)])
+      Layer.provide(options.source.handlers)
     ),
-    HttpRouter.add("GET", "/metrics", metrics),
+    HttpRouter.add("GET", "/metrics", metrics(options.source)),
     page("/", Page),
     page("/mesh", MeshPage)
   ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
 
 /** In the format that is asked for. */
-const metrics = (request: HttpServerRequest.HttpServerRequest) =>
-  Effect.map(Effect.context<never>(), (context) =>
-    OpenMetrics.isWanted(request.headers["accept"])
-      ? HttpServerResponse.text(OpenMetrics.format(context), { contentType: OpenMetrics.contentType })
-      : HttpServerResponse.text(PrometheusMetrics.formatUnsafe(context), {
-        contentType: "text/plain; version=0.0.4; charset=utf-8"
-      }))
+const metrics = (source: Source) => (request: HttpServerRequest.HttpServerRequest) => {
+  const isOpen = OpenMetrics.isWanted(request.headers["accept"])
+  return Effect.map(source.metrics(isOpen), (text) =>
+    HttpServerResponse.text(text, {
+      contentType: isOpen ? OpenMetrics.contentType : "text/plain; version=0.0.4; charset=utf-8"
+    }))
+}
 
 const page = (path: "/" | "/mesh", { headers, html }: Pick<typeof Page, "headers" | "html">) =>
   HttpRouter.add("GET", path, HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(headers)))
@@ -122,11 +136,11 @@ const checked = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
 
 const changes = (
   { method, url }: HttpServerRequest.HttpServerRequest,
-  { bind, intentions, tokenFile }: Options
+  { bind, source, tokenFile }: Options
 ): Effect.Effect<Access.Changes> =>
   "path" in bind
     ? Effect.succeed({ _tag: "Socket" })
-    : intentions !== undefined && method === "PUT" && url.startsWith("/intentions?")
+    : source.changesIntentions && method === "PUT" && url.startsWith("/intentions?")
     ? Effect.succeed({ _tag: "Anybody" })
     : tokenFile === undefined || method === "GET" || method === "HEAD"
     ? Effect.succeed({ _tag: "Nobody", why: withoutToken })

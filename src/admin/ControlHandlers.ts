@@ -13,7 +13,7 @@ import * as LogLevels from "./LogLevels.ts"
 import * as Profiles from "./Profiles.ts"
 import * as Views from "./Views.ts"
 
-const elsewhere =
+export const elsewhere =
   "intentions can be changed here only in a mesh of `effect-mesh up` under its development agent: use consul config write"
 
 export const layer = ({ fleet, intentions }: Options) =>
@@ -85,17 +85,20 @@ export const layer = ({ fleet, intentions }: Options) =>
           )
         )
       })
-      .handle("cpuProfile", ({ query: { seconds = 10 } }) =>
-        Profiles.cpu(Duration.seconds(seconds)).pipe(
-          Effect.map((profile) =>
-            HttpServerResponse.text(profile, { contentType: "application/json", headers: download("cpuprofile") })
-          ),
-          Effect.catch(({ message }) =>
-            Effect.succeed(HttpServerResponse.jsonUnsafe({ error: message }, { status: 409 }))
+      .handle(
+        "cpuProfile",
+        ({ query: { seconds = 10, worker } }) =>
+          worker !== undefined ? Effect.succeed(alone) : Profiles.cpu(Duration.seconds(seconds)).pipe(
+            Effect.map((profile) =>
+              HttpServerResponse.text(profile, { contentType: "application/json", headers: download("cpuprofile") })
+            ),
+            Effect.catch(({ message }) =>
+              Effect.succeed(HttpServerResponse.jsonUnsafe({ error: message }, { status: 409 }))
+            )
           )
-        ))
-      .handle("heapSnapshot", () =>
-        Effect.as(
+      )
+      .handle("heapSnapshot", ({ query: { worker } }) =>
+        worker !== undefined ? Effect.succeed(alone) : Effect.as(
           Effect.logWarning("a heap snapshot is taken: it holds tokens and keys, and everything stops meanwhile"),
           HttpServerResponse.stream(Profiles.heap, {
             contentType: "application/octet-stream",
@@ -103,6 +106,11 @@ export const layer = ({ fleet, intentions }: Options) =>
           })
         ))
   })
+
+const alone = HttpServerResponse.jsonUnsafe(
+  { error: "there are no workers here: leave out ?worker=" },
+  { status: 400 }
+)
 
 const download = (extension: string) => ({
   "content-disposition": `attachment; filename="effect-mesh-${process.pid}.${extension}"`

@@ -208,6 +208,16 @@ export const Watch = Schema.Struct({
 })
 export type Watch = typeof Watch.Type
 
+/** A process that shares the work with others. */
+export const Worker = Schema.Struct({
+  worker: count,
+  /** Null: it is not there now. */
+  pid: known(count),
+  state: Schema.Literals(["Starting", "Running", "Waiting", "Left"]),
+  /** How often it was started again. */
+  restarts: count
+})
+
 /** Those of a process: sidecars share them. */
 export const Watches = Schema.Struct({ watches: Schema.Array(Watch) })
 
@@ -230,6 +240,8 @@ export const Configuration = Schema.Struct({
   /** The agent that is asked. */
   agent: Schema.String,
   settings: Schema.Array(Setting),
+  /** Absent: there are none, and the process does it all. */
+  workers: Schema.optionalKey(Schema.Array(Worker)),
   sidecars: Schema.Array(Schema.Struct({
     ...sidecar,
     /** The service that the registration has moved to. While it has, nothing is open. */

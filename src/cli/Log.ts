@@ -12,10 +12,12 @@ export const flags = {
 
 /** `01:02:03.456 WARN [web] the text`: time of day in UTC, level, and which part of the mesh speaks, where known. */
 const forPeople = Logger.make<unknown, void>(({ date, fiber, logLevel, message }) => {
-  const { mesh } = fiber.getRef(References.CurrentLogAnnotations)
+  const { mesh, worker } = fiber.getRef(References.CurrentLogAnnotations)
   const time = DateTime.formatIso(DateTime.fromDateUnsafe(date)).slice(11, 23)
   const text = (Array.isArray(message) ? message : [message]).map(show).join(" ")
-  process.stderr.write(`${time} ${logLevel.toUpperCase()} ${typeof mesh === "string" ? `[${mesh}] ` : ""}${text}\n`)
+  const whose = (typeof worker === "number" ? `[worker ${worker}] ` : "") +
+    (typeof mesh === "string" ? `[${mesh}] ` : "")
+  process.stderr.write(`${time} ${logLevel.toUpperCase()} ${whose}${text}\n`)
 })
 
 const show = (part: unknown): string =>

@@ -2,13 +2,13 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { flags } from "./gateway/Flags.ts"
-import { serve } from "./gateway/Serve.ts"
-import { relaying } from "./relaying.ts"
+import { check, serve } from "./gateway/Serve.ts"
+import { relayingByWorkers } from "./relaying.ts"
 
 export const gateway = Command.make(
   "gateway",
   flags,
-  Effect.fn("cli.gateway")((options) => relaying(options, serve(options)))
+  Effect.fn("cli.gateway")((options) => relayingByWorkers(options, serve(options), check(options)))
 ).pipe(
   Command.withDescription(
     "Run a gateway, as it is registered with the local Consul agent or as flags describe it. A mesh gateway is the door between " +

@@ -12,6 +12,7 @@ import { UsageError } from "./proxy/Registered.ts"
 import * as Sources from "./proxy/Sources.ts"
 import * as Usage from "./Usage.ts"
 import { version } from "./version.ts"
+import * as Worker from "./workers/Worker.ts"
 
 const written = Arguments.normalize(process.argv.slice(2))
 const sourced = await Sources.read(written, process.env)
@@ -48,7 +49,7 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
   )
 }
 
-prepare(say)
+prepare(say, { isWorker: Worker.current !== undefined })
 for (const name of strangers) say("INFO", `effect-mesh: ${name} is ignored: there is no such setting`)
 
 const program = Effect.matchEffect(Effect.fromResult(sourced), {

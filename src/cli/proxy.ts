@@ -3,17 +3,16 @@ import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { flags } from "./proxy/Flags.ts"
 import { print } from "./proxy/PrintConfig.ts"
-import { serve } from "./proxy/Serve.ts"
-import { relaying } from "./relaying.ts"
+import { check, serve } from "./proxy/Serve.ts"
+import { relaying, relayingByWorkers } from "./relaying.ts"
 
 export const proxy = Command.make(
   "proxy",
   flags,
-  Effect.fn("cli.proxy")((options) =>
-    options.printConfig
-      ? relaying(options, print(options), { silent: true })
-      : relaying(options, serve(options))
-  )
+  Effect.fn("cli.proxy")(function*(options) {
+    if (options.printConfig) return yield* relaying(options, print(options), { silent: true })
+    yield* relayingByWorkers(options, serve(options), check(options))
+  })
 ).pipe(
   Command.withDescription(
     "Run the sidecar proxy of a service: it accepts callers from the mesh, and opens a local port for each upstream, as " +

@@ -3,7 +3,7 @@
  * and a blocking query occupies one all the time. So each purpose has a line of its own, and none ever stands behind the
  * questions of another. Waits are counted, and long ones logged.
  */
-import { Clock, Duration, Effect, Semaphore } from "effect"
+import { Clock, Context, Duration, Effect, Semaphore } from "effect"
 import * as MetricCatalogue from "../observe/MetricCatalogue.ts"
 import * as Meter from "../observe/Meter.ts"
 
@@ -15,7 +15,25 @@ import * as Meter from "../observe/Meter.ts"
  */
 export type Purpose = "call" | "ask" | "vital" | "many"
 
-export const sizes: Readonly<Record<Purpose, number>> = { call: 16, ask: 16, vital: 64, many: 80 }
+export type Sizes = Readonly<Record<Purpose, number>>
+
+/** How many processes with one task share what the agent allows. */
+export const Sharers = Context.Reference<number>("effect-mesh/consul/Connections/Sharers", { defaultValue: () => 1 })
+
+/** Of the vital ones: for questions whose number does not depend on that of services. */
+const forAll = 24
+
+/** The part of one of so many processes: 16, 16, 64 and 80 of one. Many of them have more together, of which they use little. */
+export const sizes = (sharers: number): Sizes => {
+  const part = (all: number, least: number) => Math.max(least, Math.floor(all / sharers))
+  return { call: part(16, 4), ask: part(16, 4), vital: forAll + part(40, 8), many: part(80, 8) }
+}
+
+/** So many of the vital line are held for single services. */
+export const heldInTime = ({ vital }: Sizes): number => vital - forAll
+
+/** So many of the many are held for as long as they like. The other connections go round among the rest. */
+export const manyAtLeisure = ({ many }: Sizes): number => many / 2
 
 export interface Line {
   /** Runs `request` once a connection is free. */
@@ -28,8 +46,7 @@ const long: Readonly<Record<Purpose, number>> = { call: 1000, ask: 1000, vital: 
 /** Between two lines in the log. */
 const quiet = 60_000
 
-export const line = Effect.fnUntraced(function*(purpose: Purpose, address: string) {
-  const size = sizes[purpose]
+export const line = Effect.fnUntraced(function*(purpose: Purpose, size: number, address: string) {
   const free = yield* Semaphore.make(size)
   const waits = Meter.distribution(MetricCatalogue.agentWaits, { purpose }, yield* Effect.context<never>())
   /** Those that have a connection, and those that wait for one. */

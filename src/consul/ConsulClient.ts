@@ -107,12 +107,6 @@ const maxAnswerBytes = 64 * 1024 * 1024
 /** How long a request that does not block may take. */
 const defaultTimeout = Duration.seconds(10)
 
-/** So many of the vital line are held for single services. The rest is for what is one for all. */
-const heldInTime = 40
-
-/** So many of the many are held for as long as they like. The other connections go round among the rest. */
-const manyAtLeisure = 40
-
 /** How long each of the rest is held. */
 const turn = "2000ms"
 
@@ -122,7 +116,8 @@ export const make = (
   Effect.gen(function*() {
     const { baseUrl, socketPath } = yield* Effect.fromResult(Settings.endpoint(settings))
     const address = socketPath === undefined ? baseUrl : `unix://${socketPath}`
-    const ways = yield* makeWays(address, {
+    const sizes = Connections.sizes(yield* Connections.Sharers)
+    const ways = yield* makeWays(address, sizes, {
       ...(yield* tls(settings)),
       ...(socketPath === undefined ? {} : { socketPath })
     })
@@ -150,8 +145,8 @@ export const make = (
       )
       return line.through(timeout === undefined ? answer : within(what, timeout, answer))
     }
-    const inTime = makeTurns(heldInTime)
-    const atLeisure = makeTurns(manyAtLeisure)
+    const inTime = makeTurns(Connections.heldInTime(sizes))
+    const atLeisure = makeTurns(Connections.manyAtLeisure(sizes))
     return ConsulClient.of({
       address,
       datacenter: settings.datacenter,
@@ -198,13 +193,14 @@ type Ways = Readonly<Record<Connections.Purpose, Way>>
 
 const makeWays = (
   address: string,
+  sizes: Connections.Sizes,
   connect: Omit<AgentSockets.Options, "connections">
 ): Effect.Effect<Ways, never, Scope.Scope> => {
   const make = (purpose: Connections.Purpose) =>
     Effect.gen(function*() {
-      const agent = yield* AgentSockets.make({ ...connect, connections: Connections.sizes[purpose] })
+      const agent = yield* AgentSockets.make({ ...connect, connections: sizes[purpose] })
       const client = yield* Effect.provideService(NodeHttpClient.makeNodeHttp, NodeHttpClient.HttpAgent, agent)
-      return { purpose, http: whole(client), line: yield* Connections.line(purpose, address) }
+      return { purpose, http: whole(client), line: yield* Connections.line(purpose, sizes[purpose], address) }
     })
   return Effect.all({ call: make("call"), ask: make("ask"), vital: make("vital"), many: make("many") })
 }

@@ -82,6 +82,8 @@ export const make = Effect.fnUntraced(function*(
   let material = contexts.current()
   const server = create(options, material)
   const port = Net.createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  // Where connections are handed to one of several workers: one that has too many would hand them on and on. Node's types know nothing of it.
+  Object.assign(port, { dropMaxConnection: true })
   let limits: Limits = { maxConnections: 0, maxHandshakes: 0, connectionRate: 0, tcp: TcpOptions.defaults }
   const setLimits = (next: Partial<Limits>) => {
     limits = { ...limits, ...next }

@@ -1,5 +1,6 @@
 /** Binding and releasing servers of Node: what all listeners share. */
-import { chmod, unlink } from "node:fs/promises"
+import { rmSync, statSync } from "node:fs"
+import { chmod } from "node:fs/promises"
 import * as Net from "node:net"
 import { isMainThread } from "node:worker_threads"
 import { Effect, Schema } from "effect"
@@ -10,6 +11,8 @@ import * as LineLimit from "../observe/LineLimit.ts"
 export type Bind = { readonly host: string; readonly port: number } | {
   readonly path: string
   readonly mode?: number | undefined
+  /** Not shared with other workers of the program. */
+  readonly exclusive?: boolean | undefined
 }
 
 /** Nothing listens there. Passes only when somebody frees the address. */
@@ -66,10 +69,7 @@ const listenOnPath = (server: Net.Server, bind: { readonly path: string; readonl
     Effect.catchIf(
       (error) => error.code === "EADDRINUSE",
       (error) =>
-        Effect.flatMap(isAbandoned(bind.path), (abandoned) =>
-          abandoned
-            ? Effect.andThen(Effect.ignore(Effect.tryPromise(() => unlink(bind.path))), open(server, bind))
-            : Effect.fail(error))
+        Effect.flatMap(removedIfAbandoned(bind.path), (removed) => removed ? open(server, bind) : Effect.fail(error))
     ),
     Effect.andThen(
       bind.mode === undefined
@@ -85,10 +85,15 @@ const open = (server: Net.Server, bind: Bind): Effect.Effect<void, ListenError> 
     server.once("error", failed)
     try {
       withMode(bind, () =>
-        server.listen("path" in bind ? { path: bind.path } : { host: bind.host, port: bind.port }, () => {
-          server.off("error", failed)
-          resume(Effect.void)
-        }))
+        server.listen(
+          "path" in bind
+            ? { path: bind.path, exclusive: bind.exclusive === true }
+            : { host: bind.host, port: bind.port },
+          () => {
+            server.off("error", failed)
+            resume(Effect.void)
+          }
+        ))
     } catch (cause) {
       // Node throws what it takes for a mistake of the program, such as a port above 65535.
       server.off("error", failed)
@@ -106,6 +111,18 @@ const withMode = (bind: Bind, listen: () => void): void => {
     process.umask(before)
   }
 }
+
+/** Several processes that share it find out together. What one of them has made anew since then stays. */
+const removedIfAbandoned = (path: string): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const found = inodeOf(path)
+    return Effect.map(isAbandoned(path), (abandoned) => {
+      if (abandoned && found !== undefined && inodeOf(path) === found) rmSync(path, { force: true })
+      return abandoned
+    })
+  })
+
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
 
 const isAbandoned = (path: string): Effect.Effect<boolean> =>
   Effect.callback((resume) => {

@@ -235,6 +235,17 @@ export const sidecarRestarts = counter(
   ["service", "proxy"],
   "Sidecars started again because they could not start, or have failed"
 )
+export const workerRunning = gauge(
+  "mesh_worker_running",
+  ["worker"],
+  least,
+  "1 while the worker takes connections, 0 while it starts or waits to be started again, or once it has left"
+)
+export const workerRestarts = counter(
+  "mesh_worker_restarts_total",
+  ["worker"],
+  "Workers started again because they ended"
+)
 
 export const gatewayConnections = counter(
   "mesh_gateway_connections_total",
@@ -281,6 +292,8 @@ export const all: ReadonlyArray<Counter | Gauge | Histogram> = [
   registrationFailures,
   sidecarRunning,
   sidecarRestarts,
+  workerRunning,
+  workerRestarts,
   gatewayConnections,
   gatewayRefusals
 ]

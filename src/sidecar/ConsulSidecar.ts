@@ -1,5 +1,5 @@
 /** The sidecar of a proxy that is registered with the local Consul agent: registration → identity and watches → listeners. */
-import { type Duration, Effect, Layer, Metric, type Scope, Stream } from "effect"
+import { Context, type Duration, Effect, Layer, Metric, type Scope, Stream } from "effect"
 import type * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as ConsulError from "../consul/ConsulError.ts"
 import * as SpiffeId from "../identity/SpiffeId.ts"
@@ -15,6 +15,7 @@ import type * as SpiffeRules from "../tls/SpiffeRules.ts"
 import * as Intentions from "../watch/Intentions.ts"
 import * as LeafCertificate from "../watch/LeafCertificate.ts"
 import * as ProxyRegistration from "../watch/ProxyRegistration.ts"
+import * as WorkerShare from "../watch/registration/WorkerShare.ts"
 import * as Watched from "../watch/Watched.ts"
 import * as Maintenance from "./Maintenance.ts"
 import * as Sidecar from "./Sidecar.ts"
@@ -26,6 +27,8 @@ export interface Options extends Omit<Sidecar.Options, "announce"> {
   readonly audit?: Audit.Scope | undefined
   /** How far peers have to follow SPIFFE. Default: `strict`. */
   readonly spiffe?: SpiffeRules.Extent | undefined
+  /** The worker that this process is: it takes on its part of what limits allow. Absent: all of it. */
+  readonly worker?: WorkerShare.Worker | undefined
   /** How long to wait for the agent, for each of registration, certificates and intentions. Default: 30 seconds. */
   readonly readyWithin?: Duration.Input | undefined
 }
@@ -97,7 +100,7 @@ const assemble = <R>(
   options: Options
 ): Effect.Effect<ConsulSidecar, Watched.NotReady | Listening.ListenError, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const registrations = yield* Layer.build(parts.registration)
+    const registrations = yield* Effect.map(Layer.build(parts.registration), shared(options.worker))
     const { proxyId, service } = yield* Effect.flatMap(
       ProxyRegistration.ProxyRegistration,
       (watched) => Watched.readyWithin(watched, options.readyWithin ?? "30 seconds")
@@ -124,6 +127,17 @@ const assemble = <R>(
       }).pipe(Effect.provideContext(registrations), Effect.provideContext(mesh))
     }).pipe(inTheNameOf(service))
   })
+
+const shared =
+  (worker: WorkerShare.Worker | undefined) =>
+  (registrations: Context.Context<ProxyRegistration.ProxyRegistration>): typeof registrations => {
+    if (worker === undefined) return registrations
+    const watched = Context.get(registrations, ProxyRegistration.ProxyRegistration)
+    return Context.make(
+      ProxyRegistration.ProxyRegistration,
+      Watched.map(watched, watched.what, (registration) => WorkerShare.ofSidecar(registration, worker))
+    )
+  }
 
 /** How long a leaf may take from its arrival to its use: it is turned into a secure context. */
 const takingOver = "5 seconds"

@@ -136,7 +136,7 @@ export const fromProxy = (
     connections: ConnectionSettings.read(free),
     reauthorizeMillis: free.millis("reauthorize_interval_ms") || 60_000
   }
-  // One thread has nothing to balance, and what is fetched here is waited for in another way.
+  // Workers are given connections in turn in any case, and what is fetched here is waited for in another way.
   free.skip("balance_inbound_connections", "xds_fetch_timeout_ms")
   return {
     proxyId,

@@ -5,6 +5,7 @@ import { HttpApiClient } from "effect/http-api"
 import * as Http from "node:http"
 import * as AdminApi from "../../src/admin/AdminApi.ts"
 import * as AdminServer from "../../src/admin/AdminServer.ts"
+import * as ThisProcess from "../../src/admin/ThisProcess.ts"
 import * as LogThreshold from "../../src/observe/LogThreshold.ts"
 import type * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 
@@ -19,14 +20,17 @@ const threshold = Layer.effect(LogThreshold.LogThreshold, LogThreshold.LogThresh
 
 /** Answers on loopback, or at `bind`. */
 export const open = Effect.fnUntraced(function*(
-  options: Omit<AdminServer.Options, "bind" | "about"> & {
-    readonly bind?: AdminServer.Options["bind"]
-  }
+  { bind = { host: "127.0.0.1", port: 0 }, tokenFile, ...options }:
+    & Partial<Pick<AdminServer.Options, "bind" | "tokenFile">>
+    & Omit<Parameters<typeof ThisProcess.source>[0], "about">
 ) {
   const { bound } = yield* AdminServer.make({
-    bind: { host: "127.0.0.1", port: 0 },
-    about: { version: "1.2.3", agent: "http://127.0.0.1:8500", settings: [] },
-    ...options
+    bind,
+    tokenFile,
+    source: ThisProcess.source({
+      about: { version: "1.2.3", agent: "http://127.0.0.1:8500", settings: [] },
+      ...options
+    })
   }).pipe(Effect.provideContext(yield* Layer.build(Layer.fresh(threshold))))
   const port = "port" in bound ? bound.port : 0
   const baseUrl = `http://127.0.0.1:${port}`

@@ -8,6 +8,7 @@ import * as ProxyFlags from "../proxy/Flags.ts"
 import * as LeavingFlags from "../proxy/LeavingFlags.ts"
 import * as MarksFlags from "../proxy/MarksFlags.ts"
 import * as Refusals from "../refusals.ts"
+import * as WorkersFlags from "../workers/WorkersFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 const text = (name: string, metavar: string, description: string) =>
@@ -51,6 +52,7 @@ export const flags = {
   ...registration,
   ...ProxyFlags.trust,
   ...MarksFlags.flags,
+  ...WorkersFlags.flags,
   ...AdminFlags.flags,
   ...AccessLogFlags.flags,
   stale: Flag.Boolean("stale").pipe(

@@ -1,5 +1,5 @@
 /** Runs the gateway that the options name or describe, until it is interrupted, fails or has left. */
-import { Effect, Option, type Scope } from "effect"
+import { Effect, Layer, Option, Result, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as ApiGateway from "../../gateway/ApiGateway.ts"
@@ -10,11 +10,14 @@ import * as Audit from "../../intention/Audit.ts"
 import type * as LogThreshold from "../../observe/LogThreshold.ts"
 import * as OpenFiles from "../../sidecar/OpenFiles.ts"
 import * as GatewayRegistration from "../../watch/GatewayRegistration.ts"
+import * as WorkerShare from "../../watch/registration/WorkerShare.ts"
+import * as Watched from "../../watch/Watched.ts"
 import * as Log from "../Log.ts"
 import * as AccessLogFlags from "../proxy/AccessLogFlags.ts"
 import * as Admin from "../proxy/Admin.ts"
 import * as MarksFlags from "../proxy/MarksFlags.ts"
 import type * as Registered from "../proxy/Registered.ts"
+import * as Worker from "../workers/Worker.ts"
 import type * as Flags from "./Flags.ts"
 import * as GatewayRegistered from "./Registered.ts"
 
@@ -23,6 +26,12 @@ type Failure =
   | Gateway.Failure
   | Gateway.GatewayFailed
   | Effect.Error<ReturnType<typeof Admin.open>>
+
+/** Whether the options name or describe a gateway. */
+export const check = (options: Flags.Options) =>
+  Effect.fromResult(
+    Result.flatMap(GatewayRegistered.kindOf(options), (kind) => GatewayRegistered.described(kind, options))
+  )
 
 /** What goes wrong at its start, or with it as a whole, ends the program. */
 export const serve = Effect.fn(function*(
@@ -46,13 +55,30 @@ export const serve = Effect.fn(function*(
       : kind === "api-gateway"
       ? ApiGateway.make(settings(options))
       : TerminatingGateway.make(settings(options))
-    return yield* Effect.provide(make, source)
+    return yield* Effect.provide(make, shared(source))
   })
   const gateway = yield* fleet.start(kind, start)
-  if (described !== undefined) yield* GatewayRegistered.keep(described)
-  yield* Log.announce(options, describe(gateway.status()), keys(gateway.status()))
+  if (Worker.isFirst) {
+    if (described !== undefined) yield* GatewayRegistered.keep(described)
+    yield* Log.announce(options, describe(gateway.status()), keys(gateway.status()))
+  }
+  yield* Worker.sayAccepting
   yield* Effect.raceFirst(gateway.failed, gateway.left)
 })
+
+/** One of several workers takes on its part. */
+const shared = <R>(
+  source: Layer.Layer<GatewayRegistration.GatewayRegistration, never, R>
+): Layer.Layer<GatewayRegistration.GatewayRegistration, never, R> => {
+  const worker = Worker.current
+  return worker === undefined ? source : Layer.effect(
+    GatewayRegistration.GatewayRegistration,
+    Effect.map(
+      GatewayRegistration.GatewayRegistration,
+      (watched) => Watched.map(watched, watched.what, (registration) => WorkerShare.ofListener(registration, worker))
+    )
+  ).pipe(Layer.provide(source))
+}
 
 const settings = (options: Flags.Options): TerminatingGateway.Options => ({
   readyWithin: `${options.startTimeout} seconds`,

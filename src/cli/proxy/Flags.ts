@@ -8,6 +8,7 @@ import * as AdminFlags from "./AdminFlags.ts"
 import * as LeavingFlags from "./LeavingFlags.ts"
 import * as MarksFlags from "./MarksFlags.ts"
 import * as ServerFlags from "./ServerFlags.ts"
+import * as WorkersFlags from "../workers/WorkersFlags.ts"
 import { startTimeout } from "../startTimeout.ts"
 
 /** Which proxy it is, or which ones. */
@@ -96,6 +97,7 @@ export const flags = {
   ...trust,
   ...MarksFlags.flags,
   ...between,
+  ...WorkersFlags.flags,
   ...AdminFlags.flags,
   ...AccessLogFlags.flags,
   stale: Flag.Boolean("stale").pipe(

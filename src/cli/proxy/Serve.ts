@@ -1,5 +1,5 @@
 /** Runs the sidecars that the options name or describe, until it is interrupted, fails or has left. */
-import { Effect, type Layer, Option, type Scope } from "effect"
+import { Effect, type Layer, Option, Result, type Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Audit from "../../intention/Audit.ts"
@@ -13,6 +13,7 @@ import * as Sidecars from "../../sidecar/Sidecars.ts"
 import * as ProxyRegistration from "../../watch/ProxyRegistration.ts"
 import type * as Watched from "../../watch/Watched.ts"
 import * as Log from "../Log.ts"
+import * as Worker from "../workers/Worker.ts"
 import * as AccessLogFlags from "./AccessLogFlags.ts"
 import * as AdHoc from "./AdHoc.ts"
 import * as Admin from "./Admin.ts"
@@ -31,6 +32,18 @@ type Failure =
   | Effect.Error<ReturnType<typeof Admin.open>>
   | Effect.Error<ReturnType<typeof Fed.open>>
 
+/** Whether the options name or describe something. */
+export const check = (options: Flags.Options) =>
+  ServerFlags.addresses(options) !== undefined
+    ? Effect.void
+    : Effect.fromResult(
+      Result.flatMap(
+        Registered.named(options),
+        (named): Result.Result<unknown, Registered.UsageError> =>
+          named === undefined ? AdHoc.described(options) : Result.succeed(named)
+      )
+    )
+
 export const serve = Effect.fn(function*(
   options: Flags.Options
 ): Effect.fn.Return<void, Failure, ConsulClient.ConsulClient | LogThreshold.LogThreshold | Scope.Scope> {
@@ -41,7 +54,12 @@ export const serve = Effect.fn(function*(
   if (named === undefined) {
     const { register, registration } = yield* Effect.fromResult(AdHoc.described(options))
     const source = Effect.succeed(ProxyRegistration.layerDescribed(registration))
-    return yield* one(options, registration.service, source, register ? AdHoc.register(registration) : Effect.void)
+    return yield* one(
+      options,
+      registration.service,
+      source,
+      register && Worker.isFirst ? AdHoc.register(registration) : Effect.void
+    )
   }
   yield* AdHoc.warnIfGiven(options)
   if (named._tag === "Several") return yield* several(options, named.wanted)
@@ -82,6 +100,7 @@ const run = Effect.fnUntraced(function*<E, R, E2, R2>(
   const sidecar = yield* fleet.start(name, start)
   yield* then
   yield* announce(options, sidecar)
+  yield* Worker.sayAccepting
   yield* Effect.raceFirst(sidecar.failed, sidecar.left)
 })
 
@@ -94,11 +113,15 @@ const several = Effect.fnUntraced(function*(options: Flags.Options, wanted: Sele
   })
   yield* Admin.open(options, Fleet.of(sidecars))
   yield* sidecars.heard
+  yield* Worker.sayAccepting
   yield* sidecars.left
 })
 
+/** Workers have the same to say. */
 const announce = (options: Flags.Options, sidecar: ConsulSidecar.ConsulSidecar) =>
-  Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
+  Worker.isFirst
+    ? Log.announce(options, ConsulSidecar.describe(sidecar), ConsulSidecar.keys(sidecar))
+    : Effect.void
 
 const settings = (options: Flags.Options): ConsulSidecar.Options => ({
   readyWithin: `${options.startTimeout} seconds`,
@@ -106,6 +129,7 @@ const settings = (options: Flags.Options): ConsulSidecar.Options => ({
   accessLog: AccessLogFlags.choice(options),
   marks: MarksFlags.marks(options),
   tunnels: !options.withoutTunnels,
+  worker: Worker.current,
   shutdownDelay: options.shutdownDelay,
   drain: options.drainTimeout,
   audit: options.audit ? Audit.everywhere : Audit.nowhere,

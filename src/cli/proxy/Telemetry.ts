@@ -6,6 +6,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { ConfigProvider, Context, Effect, Layer, Logger, Result, type Scope } from "effect"
 import { version } from "../version.ts"
+import * as Worker from "../workers/Worker.ts"
 import { UsageError } from "./Registered.ts"
 import type { Environment } from "./Sources.ts"
 
@@ -91,7 +92,10 @@ export const open = (environment: Environment): Effect.Effect<Telemetry, UsageEr
     const built = yield* Layer.build(
       Otlp.layerFromConfig({
         // Of this program, whatever the one that started it is called.
-        resource: { serviceVersion: version },
+        resource: {
+          serviceVersion: version,
+          attributes: Worker.current === undefined ? {} : { "effect_mesh.worker": Worker.current.index }
+        },
         loggerMergeWithExisting: false
       }).pipe(
         Layer.provide([

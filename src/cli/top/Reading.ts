@@ -1,12 +1,8 @@
 /** Reads the admin interface of a sidecar process, as often as it is asked. */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Clock, Effect, Schema, type Scope } from "effect"
-import { HttpClient, HttpClientError } from "effect/http"
-import { HttpApiClient } from "effect/http-api"
-import * as AdminApi from "../../admin/AdminApi.ts"
+import * as AdminClient from "../../admin/AdminClient.ts"
 import type * as Documents from "../../admin/Documents.ts"
-import * as TransportFailure from "../../consul/TransportFailure.ts"
-import * as Listening from "../../net/Listening.ts"
+import type * as Listening from "../../net/Listening.ts"
 import * as Series from "./Series.ts"
 
 /** What a process says of itself at one moment. */
@@ -41,19 +37,7 @@ export interface Source {
 const connections = 5000
 
 export const make = Effect.fnUntraced(function*(bind: Listening.Bind): Effect.fn.Return<Source, never, Scope.Scope> {
-  const isPath = "path" in bind
-  const address = isPath ? `unix:${bind.path}` : Listening.format(bind)
-  const dispatcher = yield* NodeHttpClient.makeDispatcherOptions({
-    connections: 8,
-    connect: { timeout: 3000, ...(isPath ? { socketPath: bind.path } : {}) }
-  })
-  const httpClient = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-  const baseUrl = isPath ? "http://localhost" : `http://${address}`
-  const { read: api } = yield* HttpApiClient.makeWith(AdminApi.AdminApi, { baseUrl, httpClient })
-  const metrics = HttpClient.filterStatusOk(httpClient).get(`${baseUrl}/metrics`).pipe(
-    Effect.flatMap((response) => response.text),
-    Effect.map(Series.parse)
-  )
+  const { address, api: { read: api }, metrics } = yield* AdminClient.make(bind)
   const heard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, NoReading> =>
     effect.pipe(
       Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("no answer within 5 seconds") }),
@@ -70,16 +54,11 @@ export const make = Effect.fnUntraced(function*(bind: Listening.Bind): Effect.fn
         upstreams: api.upstreams(),
         connections: api.connections({ query: { limit: connections } }),
         watches: api.watches(),
-        metrics
+        metrics: Effect.map(metrics(), Series.parse)
       }, { concurrency: "unbounded" })
       return { at: yield* Clock.currentTimeMillis, ...all }
     }))
   }
 })
 
-const whyOf = (error: unknown): string =>
-  typeof error === "string"
-    ? error
-    : HttpClientError.isHttpClientError(error) && error.response === undefined
-    ? TransportFailure.reasonOf("cause" in error.reason ? error.reason.cause : error)
-    : "what answers there is no admin interface of a sidecar"
+const whyOf = (error: unknown): string => typeof error === "string" ? error : AdminClient.whyOf(error)

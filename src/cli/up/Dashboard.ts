@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import * as Address from "../../admin/Address.ts"
 import * as AdminServer from "../../admin/AdminServer.ts"
 import type * as Fleet from "../../admin/Fleet.ts"
+import * as ThisProcess from "../../admin/ThisProcess.ts"
 import * as Listening from "../../net/Listening.ts"
 import { version } from "../version.ts"
 import type * as Mesh from "./Mesh.ts"
@@ -21,9 +22,11 @@ export const address = (text: string): Effect.Effect<Listening.Bind, UsageError>
 export const open = Effect.fnUntraced(function*({ agent, consul, sidecars }: Mesh.Mesh, bind: Listening.Bind) {
   const { bound } = yield* AdminServer.make({
     bind,
-    fleet: { members: () => members(sidecars) },
-    about: { version, agent: consul.address, settings: [] },
-    intentions: agent === undefined ? undefined : consul
+    source: ThisProcess.source({
+      fleet: { members: () => members(sidecars) },
+      about: { version, agent: consul.address, settings: [] },
+      intentions: agent === undefined ? undefined : consul
+    })
   })
   return "path" in bound ? `unix:${bound.path}` : `http://${Listening.format(bound)}/mesh`
 })

@@ -110,7 +110,7 @@ const settingsOf = (
     connections: ConnectionSettings.read(free),
     ...(free.text("tunnels") === "false" ? { tunnels: false } : {})
   }
-  // The agent has the mode of gateways in a field of its own, and one thread has nothing to balance.
+  // The agent has the mode of gateways in a field of its own, and workers are given connections in turn in any case.
   free.skip("mesh_gateway", "balance_outbound_connections")
   return { settings, ignored: free.ignored() }
 }
