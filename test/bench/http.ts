@@ -10,7 +10,7 @@
  * a change does. On a machine that does other work, trust the CPU for each request before the requests per second.
  *
  * `--quick` takes two minutes instead of seven, `--short` only sees that everything works. `--load` and `--peer` choose, `--json FILE` writes
- * everything that was measured. `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
+ * everything that was measured. `--peer workers` is our pair with a worker for each core, which is not asked for otherwise. `--profile` profiles our sidecars under each load instead: how to read that is said in `http/profile.ts`.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
@@ -57,6 +57,7 @@ export interface Result {
 const starts = {
   direct: (mesh: Proxies.Mesh) => Promise.resolve({ port: mesh.application, children: [] }),
   sidecars: Proxies.sidecars({ bin: process.env["MESH_BIN"] }),
+  workers: Proxies.sidecars({ bin: process.env["MESH_BIN"], suffix: "-workers", args: ["--workers", "auto"] }),
   before: (mesh) => {
     const bin = process.env["BEFORE_BIN"]
     return bin === undefined ? Promise.resolve(undefined) : Proxies.sidecars({ bin, suffix: "-before" })(mesh)
@@ -87,7 +88,9 @@ const full: Settings = {
   warmups: 5,
   seconds: 1.5,
   mostConnections: 256,
-  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined),
+  competitors: names.filter((name) =>
+    name !== "workers" && (name !== "before" || process.env["BEFORE_BIN"] !== undefined)
+  ),
   loads
 }
 
@@ -249,9 +252,7 @@ export const format = ({ added, found, missing, rows }: Result): string => {
     row.what,
     ...columns.map((name) => missing.includes(name) ? "not found" : Comparison.formatValue(row, name))
   ])
-  const beside = [...others, ...(found.includes("before") ? ["before" as const] : [])].filter((name) =>
-    found.includes(name)
-  )
+  const beside = [...others, "before" as const, "workers" as const].filter((name) => found.includes(name))
   const layer = layerOf(added["sidecars"] ?? [])
   return [
     table([["", ...columns], ...cells]),
@@ -316,7 +317,7 @@ export const main = async (flags: Flags.Flags): Promise<Comparison.Report | stri
   const result = await run({
     ...settings,
     rounds: flags.rounds ?? settings.rounds,
-    competitors: settings.competitors.filter((name) => flags.peer.length === 0 || flags.peer.includes(name)),
+    competitors: flags.peer.length === 0 ? settings.competitors : names.filter((name) => flags.peer.includes(name)),
     loads: Flags.chosen(settings.loads, flags)
   })
   return {

@@ -61,16 +61,24 @@ export const accepts = async (port: number, seconds = 5): Promise<void> => {
   throw new Error(`nothing listens on port ${port}`)
 }
 
+/** A process and those that it has started. */
+const family = ({ pid }: { readonly pid?: number | undefined }): ReadonlyArray<number> =>
+  pid === undefined ? [] : [
+    pid,
+    ...readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter((child) => child.trim() !== "")
+      .flatMap((child) => family({ pid: Number(child) }))
+  ]
+
 /** User and system time, from the operating system: 10 ms steps. */
 export const cpuSeconds = (children: ReadonlyArray<ChildProcess>): number =>
-  children.reduce((sum, { pid }) => {
+  children.flatMap(family).reduce((sum, pid) => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
     return sum + (Number(fields[11]) + Number(fields[12])) / 100
   }, 0)
 
 /** What they hold, as the operating system counts it. */
 export const residentMebibytes = (children: ReadonlyArray<ChildProcess>): number =>
-  children.reduce((sum, { pid }) => {
+  children.flatMap(family).reduce((sum, pid) => {
     const status = readFileSync(`/proc/${pid}/status`, "utf8")
     return sum + Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
   }, 0)

@@ -30,6 +30,7 @@ const starts = {
     suffix: "-apart",
     args: ["--without-tunnels"]
   }),
+  workers: Proxies.sidecars({ bin: process.env["MESH_BIN"], suffix: "-workers", args: ["--workers", "auto"] }),
   before: (mesh) => {
     const bin = process.env["BEFORE_BIN"]
     return bin === undefined ? Promise.resolve(undefined) : Proxies.sidecars({ bin, suffix: "-before" })(mesh)
@@ -76,7 +77,9 @@ const full: Settings = {
   warmups: 1,
   seconds: 1.5,
   idleConnections: 1000,
-  competitors: names.filter((name) => name !== "before" || process.env["BEFORE_BIN"] !== undefined),
+  competitors: names.filter((name) =>
+    name !== "workers" && (name !== "before" || process.env["BEFORE_BIN"] !== undefined)
+  ),
   loads: [
     ...[1, 32, 256].map((connections) => ({
       what: `small requests, ${connections} kept connection${connections === 1 ? "" : "s"}`,
@@ -200,7 +203,7 @@ export const format = ({ missing, rows }: Result): string => {
     row.what,
     ...columns.map((name) => missing.includes(name) ? "not found" : Comparison.formatValue(row, name))
   ])
-  const beside = (["haproxy", "envoy", "consul", "node", "before", "without tunnels"] as const).filter(found)
+  const beside = (["haproxy", "envoy", "consul", "node", "before", "without tunnels", "workers"] as const).filter(found)
   const ratios = rows.map((row) => {
     const best = Comparison.best(row, others)
     return [
@@ -227,7 +230,7 @@ export const main = async (flags: Flags.Flags): Promise<Comparison.Report> => {
   const result = await run({
     ...settings,
     rounds: flags.rounds ?? settings.rounds,
-    competitors: settings.competitors.filter((name) => flags.peer.length === 0 || flags.peer.includes(name)),
+    competitors: flags.peer.length === 0 ? settings.competitors : names.filter((name) => flags.peer.includes(name)),
     loads: Flags.chosen(settings.loads, flags)
   }, flags.load.length === 0 || flags.load.some((text) => memory.includes(text)))
   return {
