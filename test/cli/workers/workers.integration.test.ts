@@ -16,7 +16,7 @@ import { folder } from "../../support/temporary.ts"
 const twoServices = Effect.fnUntraced(function*(bind?: Schema.JsonObject) {
   const { address } = yield* DevelopmentAgent.make({ port: 0, defaultIntentionPolicy: "deny" })
   const application = yield* Sockets.shouting
-  const [api, web, upstream] = [yield* agent.quietPort, yield* agent.quietPort, yield* agent.quietPort]
+  const [api, web, upstream] = [yield* agent.freePort, yield* agent.freePort, yield* agent.freePort]
   const put = (path: string, body: Schema.JsonObject) =>
     Effect.promise(() => fetch(`${address}${path}`, { method: "PUT", body: JSON.stringify(body) }))
   const intention = (Action: "allow" | "deny") =>
@@ -239,7 +239,7 @@ describe("effect-mesh gateway --workers", () => {
   it.live("is one gateway", () =>
     Effect.gen(function*() {
       const { address } = yield* twoServices()
-      const port = yield* agent.quietPort
+      const port = yield* agent.freePort
       const { output, stop } = yield* SidecarProcess.start({
         command: "gateway",
         args: [
