@@ -132,7 +132,7 @@ describe("effect-mesh proxy --workers", () => {
       for (const { heard } of left) yield* heard.ending
       assert.strictEqual(yield* stopped(web), 0, web.printed())
       assert.strictEqual(yield* stopped(api), 0, api.printed())
-    }), 60_000)
+    }), 120_000)
 
   it.live(
     "shares a Unix socket that only those may open who are told to, in the place of one that was left behind",
@@ -175,7 +175,7 @@ describe("effect-mesh proxy --workers", () => {
       assert.strictEqual((yield* api.ask("POST", "/drain")).status, 202)
       assert.strictEqual(yield* api.ended, 0, api.printed())
       for (const pid of pids) assert.throws(() => process.kill(pid, 0), /ESRCH/)
-    }), 30_000)
+    }), 120_000)
 
   it.live("leaves once, whoever is told to", () =>
     Effect.gen(function*() {
@@ -195,7 +195,7 @@ describe("effect-mesh proxy --workers", () => {
       client.end()
       assert.strictEqual(yield* api.ended, 0, api.printed())
       assert.strictEqual(yield* stopped(web), 0, web.printed())
-    }), 30_000)
+    }), 120_000)
 
   it.live("ends its workers with it", () =>
     Effect.gen(function*() {
@@ -204,7 +204,7 @@ describe("effect-mesh proxy --workers", () => {
       const pids = (yield* workersOf(api)).map(({ pid }) => pid)
       api.process.kill("SIGKILL")
       yield* Sockets.eventually(() => pids.every((pid) => !isThere(pid)))
-    }), 30_000)
+    }), 120_000)
 
   it.live(
     "says once what is wrong with the command line, and ends where no worker can start",
@@ -255,7 +255,7 @@ describe("effect-mesh gateway --workers", () => {
       assert.strictEqual(yield* registered, 1)
       assert.strictEqual(yield* stop, 0, output())
       assert.strictEqual(yield* registered, 0)
-    }), 30_000)
+    }), 120_000)
 })
 
 describe("the socket of a worker", () => {
@@ -274,5 +274,5 @@ describe("the socket of a worker", () => {
       assert.deepStrictEqual(readdirSync(temporary).map((name) => name.slice(0, 12)), ["effect-mesh-"])
       assert.strictEqual(yield* stop, 0)
       assert.deepStrictEqual(readdirSync(temporary), [])
-    }), 30_000)
+    }), 120_000)
 })
