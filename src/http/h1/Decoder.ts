@@ -37,10 +37,17 @@ const maxSizeLine = 256
 const maxPieces = 64
 const maxJoined = 64 * 1024
 
+/** What tells heads of requests from those of answers. */
+export interface Kind<H> {
+  readonly parse: (bytes: Buffer) => H | Fields.Fault
+  /** Whether a head may begin like that, from a place on. */
+  readonly mayBegin: (bytes: Buffer, at: number) => boolean
+  readonly allowsEmptyLine: boolean
+}
+
 export class Decoder<H extends Head.Request | Head.Answer> {
-  readonly #parse: (bytes: Buffer) => H | Fields.Fault
+  readonly #kind: Kind<H>
   readonly #limits: Limits
-  readonly #allowsEmptyLine: boolean
   #state: State = { _tag: "Head" }
   #bytes: Buffer = empty
   /** Where what was not taken yet begins. */
@@ -55,11 +62,10 @@ export class Decoder<H extends Head.Request | Head.Answer> {
   /** Whether no empty line may stand before the next head, or none any more. */
   #skipped: boolean
 
-  constructor(parse: (bytes: Buffer) => H | Fields.Fault, limits: Limits, allowsEmptyLine: boolean) {
-    this.#parse = parse
+  constructor(kind: Kind<H>, limits: Limits) {
+    this.#kind = kind
     this.#limits = limits
-    this.#allowsEmptyLine = allowsEmptyLine
-    this.#skipped = !allowsEmptyLine
+    this.#skipped = !kind.allowsEmptyLine
   }
 
   feed(bytes: Buffer): void {
@@ -133,10 +139,14 @@ export class Decoder<H extends Head.Request | Head.Answer> {
   #head(): Event<H> | undefined {
     this.#skipEmptyLine()
     const bytes = this.#block()
+    // Whoever speaks another protocol waits for an answer: it is not waited for the end of what is no head.
+    if (bytes === undefined && !this.#kind.mayBegin(this.#bytes, this.#at)) {
+      return this.#fail(Fields.fault("it does not begin as HTTP does"))
+    }
     if (bytes === undefined || "_tag" in bytes) return bytes
-    const head = this.#parse(bytes)
+    const head = this.#kind.parse(bytes)
     if (head._tag === "Fault") return this.#fail(head)
-    this.#skipped = !this.#allowsEmptyLine
+    this.#skipped = !this.#kind.allowsEmptyLine
     this.#state = head.framing._tag === "Length"
       ? { _tag: "Length", left: head.framing.bytes }
       : head.framing._tag === "Chunked"
@@ -294,11 +304,19 @@ export class Decoder<H extends Head.Request | Head.Answer> {
 }
 
 export const requests = (limits: Limits): Decoder<Head.Request> =>
-  new Decoder((bytes) => Head.request(bytes, limits.maxFields), limits, true)
+  new Decoder({
+    parse: (bytes) => Head.request(bytes, limits.maxFields),
+    mayBegin: Head.mayBeginRequest,
+    allowsEmptyLine: true
+  }, limits)
 
 /** `to` is the method of the request that is answered next. */
 export const answers = (limits: Limits, to: () => string): Decoder<Head.Answer> =>
-  new Decoder((bytes) => Head.answer(bytes, to(), limits.maxFields), limits, false)
+  new Decoder({
+    parse: (bytes) => Head.answer(bytes, to(), limits.maxFields),
+    mayBegin: Head.mayBeginAnswer,
+    allowsEmptyLine: false
+  }, limits)
 
 const empty = Buffer.alloc(0)
 const carriageReturn = 13

@@ -55,6 +55,22 @@ export const answer = (bytes: Buffer, to: string, maxFields: number): Answer | F
     : { _tag: "Answer", status, reason: parts[3] ?? "", minor, fields, framing }
 }
 
+/** Whether the bytes from `at` on may be the beginning of a request: of a method, or of an empty line before it. */
+export const mayBeginRequest = (bytes: Buffer, at: number): boolean => {
+  const first = bytes[at]
+  return first === undefined || first === 13 || (first >= 65 && first <= 90)
+}
+
+/** The same of an answer. */
+export const mayBeginAnswer = (bytes: Buffer, at: number): boolean => {
+  for (let i = 0; i < beginning.length && at + i < bytes.length; i++) {
+    if (bytes[at + i] !== beginning.charCodeAt(i)) return false
+  }
+  return true
+}
+
+const beginning = "HTTP/1."
+
 /** Whether an answer has no body, whatever its fields say of one. `to` is the method of the request. */
 export const isBodiless = (status: number, to: string): boolean =>
   to === "HEAD" || status < 200 || status === 204 || status === 304 || (to === "CONNECT" && status < 300)

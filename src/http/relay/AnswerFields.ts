@@ -21,7 +21,8 @@ const hops: ReadonlySet<string> = new Set([
   "proxy-connection",
   "te",
   "transfer-encoding",
-  "upgrade"
+  "upgrade",
+  "x-envoy-decorator-operation"
 ])
 const longest = "x-envoy-upstream-service-time".length
 
@@ -78,7 +79,7 @@ const measure = ({ framing, status }: Head.Answer, body: Exchange.Body, { method
     ? ""
     : body === "length" && framing._tag === "Length"
     ? `content-length: ${framing.bytes}\r\n`
-    : body === "none" && method === "HEAD" && status >= 200 && status !== 204
+    : body === "none" && method === "HEAD" && status >= 200 && status !== 204 && status !== 304
     ? "transfer-encoding: chunked\r\n"
     : ""
 

@@ -122,6 +122,26 @@ describe("Decoder", () => {
     assert.include(read("GET / HTTP/1.1\nhost").fault, "without a CR")
     assert.include(read(request("x: 1\r\n".repeat(200)).slice(0, -2)).fault, "more than 100")
     assert.include(read(`GET /${"x".repeat(70_000)}`).fault, "longer than")
+    assert.include(read("\x16\x03\x01\x02").fault, "does not begin")
+    assert.include(read("GET / HTTP/1.1\r\n\r\n{").fault, "does not begin")
+    for (const begun of ["\r", "\r\nG", "GET / HTTP/1.1\r\n\r\n\r\n"]) assert.isUndefined(read(begun).fault)
+  })
+
+  it.each(["{}", "SSH-2.0-x", "HTTX", "HTTP/2"])(
+    "does not wait for the end of an answer that begins with %s",
+    (text) => {
+      const decoder = Decoder.answers(H1.limits, () => "GET")
+      decoder.feed(Buffer.from(text))
+      assert.strictEqual(decoder.next()?._tag, "Fault")
+    }
+  )
+
+  it("waits for the rest of an answer that has begun", () => {
+    const decoder = Decoder.answers(H1.limits, () => "GET")
+    for (const piece of ["HT", "TP/1", ".1 200"]) {
+      decoder.feed(Buffer.from(piece))
+      assert.isUndefined(decoder.next())
+    }
   })
 
   it("hands out bodies as parts of what was fed", () => {

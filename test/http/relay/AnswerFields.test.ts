@@ -51,4 +51,16 @@ describe("an answer without a body", () => {
     assert.include(passed("1.1").more, "content-length: 0\r\n")
     assert.notInclude(passed("1.1", "content-length", "0").more, "content-length")
   })
+
+  it("says nothing of a body that its status rules out", () => {
+    const answer = (status: number) =>
+      Head.answer(Buffer.from(`HTTP/1.1 ${status} X\r\ntransfer-encoding: chunked\r\n\r\n`), "HEAD", 100)
+    const sent = (status: number) => {
+      const head = answer(status)
+      assert(head._tag === "Answer")
+      return AnswerFields.head(head, { method: "HEAD", version: "1.1", marks: Marks.envoy, tookMillis: undefined }).more
+    }
+    assert.include(sent(200), "transfer-encoding: chunked")
+    assert.notInclude(sent(304), "transfer-encoding")
+  })
 })
