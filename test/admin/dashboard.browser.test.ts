@@ -6,6 +6,7 @@ import type * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as Listener from "../../src/sidecar/Listener.ts"
 import * as Admin from "../support/admin.ts"
 import * as Browser from "../support/browser.ts"
+import { freePort } from "../support/ports.ts"
 import * as SidecarMesh from "../support/sidecarMesh.ts"
 import * as Sockets from "../support/sockets.ts"
 
@@ -192,12 +193,13 @@ describe.skipIf(Browser.isMissing)("the dashboard", () => {
       const { mesh } = yield* make()
       const scope = yield* Scope.make()
       const fleet = Admin.fleetOf({ web: mesh.web })
-      const { baseUrl, port } = yield* Scope.provide(Admin.open({ fleet }), scope)
+      const bind = { host: "127.0.0.1", port: yield* freePort }
+      const { baseUrl } = yield* Scope.provide(Admin.open({ fleet, bind }), scope)
       const { page } = yield* Browser.open(baseUrl)
       yield* says(page, "#live", /^live$/)
       yield* Scope.close(scope, Exit.void)
       yield* says(page, "#live", /connection lost/)
-      yield* Admin.open({ fleet, bind: { host: "127.0.0.1", port } })
+      yield* Admin.open({ fleet, bind })
       yield* says(page, "#live", /^live$/)
     }))
 

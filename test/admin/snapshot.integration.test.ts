@@ -4,6 +4,7 @@ import * as Admin from "../support/admin.ts"
 import * as HttpApplication from "../support/httpApplication.ts"
 import * as Scrape from "../support/scrape.ts"
 import * as SidecarMesh from "../support/sidecarMesh.ts"
+import * as Sockets from "../support/sockets.ts"
 
 /** `web` may only read. */
 const readOnly = SidecarMesh.intention({
@@ -33,6 +34,8 @@ describe("a snapshot", () => {
         yield* ask(mesh.port, "/", "DELETE")
       ]
       assert.deepStrictEqual(statuses, [200, 500, 403])
+      const total = Effect.map(client.snapshot({ query: {} }), ({ sidecar }) => sidecar?.callers[0]?.requests?.total)
+      yield* Sockets.eventuallyEffect(Effect.map(total, (count) => count === 3))
       const { sidecar, sidecars } = yield* client.snapshot({ query: {} })
       assert.deepStrictEqual(sidecars.map(({ name, ready }) => [name, ready]), [["api", true], ["web", true]])
       assert.deepInclude(sidecar, { name: "api", service: "api", protocol: "http", phase: "serving", upstreams: [] })
@@ -52,7 +55,11 @@ describe("a snapshot", () => {
     Effect.gen(function*() {
       const { client, mesh } = yield* make
       yield* ask(mesh.port, "/")
-      const { sidecar } = yield* client.snapshot({ query: { sidecar: "web" } })
+      const snapshot = client.snapshot({ query: { sidecar: "web" } })
+      yield* Sockets.eventuallyEffect(
+        Effect.map(snapshot, ({ sidecar }) => sidecar?.upstreams[0]?.requests?.total === 1)
+      )
+      const { sidecar } = yield* snapshot
       assert.deepInclude(sidecar, { service: "web", callers: [] })
       const [upstream] = sidecar!.upstreams
       assert.deepInclude(upstream, { listener: "upstream api", protocol: "http", accepted: 1 })

@@ -281,7 +281,7 @@ describe("DevelopmentAgent", () => {
   it.live("lets TTL checks expire", () =>
     Effect.gen(function*() {
       const agent = yield* start()
-      yield* put(agent, "/v1/agent/service/register", { Name: "web", Port: 1, Check: { TTL: "100ms" } })
+      yield* put(agent, "/v1/agent/service/register", { Name: "web", Port: 1, Check: { TTL: "1s" } })
       yield* put(agent, "/v1/agent/check/pass/service:web?note=fine")
       assert.strictEqual((yield* statusOf(agent, "service:web"))?.Status, "passing")
       yield* checkBecomes(agent, "service:web", "critical")

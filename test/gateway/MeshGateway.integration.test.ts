@@ -167,9 +167,12 @@ describe("MeshGateway", () => {
       Effect.gen(function*() {
         const { dc1 } = yield* Gateways.one
         const gateway = yield* dc1.gateway()
-        yield* Effect.scoped(sockets.connect(gateway.port))
-        yield* eventually(Effect.sync(() => assert.strictEqual(gateway.status().listeners[0]!.counts.handshaking, 0)))
-        assert.deepStrictEqual(gateway.status().listeners[0]!.counts.refused, {})
+        const counts = () => gateway.status().listeners[0]!.counts
+        const probe = yield* sockets.connect(gateway.port)
+        yield* eventually(Effect.sync(() => assert.strictEqual(counts().handshaking, 1)))
+        probe.destroy()
+        yield* eventually(Effect.sync(() => assert.strictEqual(counts().handshaking, 0)))
+        assert.deepStrictEqual(counts().refused, {})
       }))
 
     it.live("are those beyond the limits of the registration", () =>
@@ -189,7 +192,7 @@ describe("MeshGateway", () => {
     Effect.gen(function*() {
       const { dc1, sni } = yield* Gateways.one
       yield* dc1.service("api")
-      const gateway = yield* dc1.gateway({ shutdownDelay: "100 millis" })
+      const gateway = yield* dc1.gateway({ shutdownDelay: "1 second", drain: "30 seconds" })
       const web = yield* dc1.identity("web")
       yield* eventually(call(gateway.port, web, sni("api")))
       const open = yield* connect(gateway.port, web, sni("api"))

@@ -168,14 +168,17 @@ describe("a listener that asks", () => {
       const { agent, dial, issue, listener } = yield* listen({ reauthorize: onTick(ticks) })
       agent.answer(AskedAgent.allow)
       const shared = yield* issue("web")
-      const twice = yield* Effect.forEach([1, 2], () => TlsClients.connect(listener.port, shared))
+      const twice = yield* Effect.forEach(
+        [1, 2],
+        () => Effect.map(TlsClients.connect(listener.port, shared), ({ socket }) => Sockets.record(socket))
+      )
       const batch = yield* dial("batch")
       yield* Sockets.eventually(() => listener.stats().open === 3)
       agent.answer((question) =>
         question.asked.ClientCertURI.endsWith("web") ? AskedAgent.deny(question) : AskedAgent.allow(question)
       )
       yield* Queue.offer(ticks, undefined)
-      for (const { socket } of twice) assert.strictEqual(yield* Sockets.record(socket).ending, "ECONNRESET")
+      for (const { ending } of twice) assert.strictEqual(yield* ending, "ECONNRESET")
       yield* Sockets.eventually(() => agent.questions.length === 5)
       yield* served(batch)
       assert.deepInclude(listener.stats(), { open: 1, cut: 2, refused: {} })

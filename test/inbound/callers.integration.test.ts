@@ -1,6 +1,6 @@
 /** Callers of every kind at the door of a mesh listener: real sockets, openssl and curl. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, type Scope, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Logger, type Scope, SubscriptionRef } from "effect"
 import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import * as Net from "node:net"
@@ -10,6 +10,7 @@ import * as SpiffeId from "../../src/identity/SpiffeId.ts"
 import * as Audit from "../../src/intention/Audit.ts"
 import * as MeshListener from "../../src/inbound/MeshListener.ts"
 import type * as Refusal from "../../src/tls/Refusal.ts"
+import * as SecureContexts from "../../src/tls/SecureContexts.ts"
 import * as Certificates from "../support/certificates.ts"
 import * as mesh from "../support/mesh.ts"
 import { eventually, record } from "../support/sockets.ts"
@@ -46,7 +47,8 @@ const listening = (options?: Partial<MeshListener.Options<never>>) =>
         assert.strictEqual(listener.stats().accepted, 0)
         yield* eventually(() => reason === "disconnected" || log.some((line) => line.includes(`reason=${reason}`)))
       })
-    return { authority, api, listener, refused, log }
+    const material = Context.get(context, SecureContexts.SecureContexts).current
+    return { authority, api, listener, refused, log, material }
   })
 
 const connect = (port: number): Effect.Effect<Net.Socket, never, Scope.Scope> =>
@@ -243,7 +245,7 @@ describe("a mesh listener", () => {
 
   it.live("serves new handshakes with new material, and leaves open connections alone", () =>
     Effect.gen(function*() {
-      const { api, authority, listener } = yield* listening()
+      const { api, authority, listener, material } = yield* listening()
       const next = yield* Effect.promise(() => Certificates.root("next"))
       const old = yield* Effect.promise(() => Certificates.issue(authority))
       const open = yield* Effect.acquireRelease(
@@ -257,10 +259,12 @@ describe("a mesh listener", () => {
         (socket) => Effect.sync(() => socket.destroy())
       )
       yield* eventually(() => listener.stats().open === 1)
-      yield* SubscriptionRef.set(api.roots, Certificates.bundle(next))
-      yield* SubscriptionRef.set(api.leaf, yield* Effect.promise(() => Certificates.leafOf(next, "api")))
+      const roots = Certificates.bundle(next)
+      const leaf = yield* Effect.promise(() => Certificates.leafOf(next, "api"))
+      yield* SubscriptionRef.set(api.roots, roots)
+      yield* SubscriptionRef.set(api.leaf, leaf)
       const issued = yield* Effect.promise(() => Certificates.issue(next))
-      yield* eventually(() => true)
+      yield* eventually(() => material().roots === roots && material().leaf === leaf)
       assert.match((yield* call(listener.port, issued)).text, /hello web/)
       assert.strictEqual((yield* call(listener.port, old)).text, "", "the old authority is gone for new callers")
       const heard = record(open)

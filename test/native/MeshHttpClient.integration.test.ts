@@ -97,7 +97,7 @@ describe("MeshHttpClient", () => {
       const good = yield* instance(api, "good")
       const discovery = yield* Mesh.discovery({ api: [flaky, good].map(({ port }) => Mesh.endpoint(port)) })
       const { get } = yield* client(authority, discovery.layer, {
-        outliers: { maxFailures: 2, intervalMillis: 10, baseEjectionMillis: 200 }
+        outliers: { maxFailures: 2, intervalMillis: 10, baseEjectionMillis: 1500 }
       })
       for (let i = 0; i < 10; i++) yield* get("http://api/")
       assert.strictEqual(flaky.asked(), 2)

@@ -149,7 +149,7 @@ describe("MeshDialer", () => {
       yield* instances([silent.port, 128], [api.port, 1])
       assert.strictEqual(yield* says(dialer.dial({ service: "api" })), "api says HELLO")
 
-      yield* within(50)
+      yield* within(500)
       yield* instances([silent.port])
       const error = yield* Effect.flip(dialer.dial({ service: "api" }))
       assert.strictEqual(error.reason._tag, "TimedOut")

@@ -168,7 +168,9 @@ describe("a peer", () => {
       const { dc1, east, port } = yield* tcp
       yield* east.call("end", (api) => api.peering.delete({ params: { name: "dc1" }, query: {} }))
       yield* eventually(Effect.flip(sockets.said(port)))
-      const { body } = yield* dc1.call("read", (api) => api.peering.read({ params: { name: "east" }, query: {} }))
-      assert.strictEqual(body.State, "TERMINATED")
+      yield* eventually(Effect.map(
+        dc1.call("read", (api) => api.peering.read({ params: { name: "east" }, query: {} })),
+        ({ body }) => assert.strictEqual(body.State, "TERMINATED")
+      ))
     }))
 })

@@ -23,7 +23,7 @@ export interface Identity {
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, unknown, R> =>
   Effect.retry(
     Effect.catchDefect(effect, Effect.fail),
-    Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])
+    Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(1500)])
   )
 
 /** What tests do with a datacenter, by the API of its agent, of whatever kind. */
@@ -132,6 +132,8 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
       readonly id?: string
       readonly config?: Schema.JsonObject
       readonly shutdownDelay?: Duration.Input
+      /** Default: 200 ms. */
+      readonly drain?: Duration.Input
     } = {}) {
       const id = options.id ?? "mesh-gateway"
       const port = yield* agent.freePort
@@ -145,7 +147,10 @@ export const datacenter = Effect.fnUntraced(function*(address: string, name: str
         Proxy: { Config: options.config ?? {} }
       })
       const own = yield* Scope.fork(scope)
-      const gateway = yield* MeshGateway.make({ drain: "200 millis", shutdownDelay: options.shutdownDelay }).pipe(
+      const gateway = yield* MeshGateway.make({
+        drain: options.drain ?? "200 millis",
+        shutdownDelay: options.shutdownDelay
+      }).pipe(
         Effect.provide(GatewayRegistration.layer({ proxyId: id, kind: "mesh-gateway" })),
         Scope.provide(own),
         Effect.provideContext(consul)

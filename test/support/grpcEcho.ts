@@ -99,12 +99,13 @@ export const start: Effect.Effect<Application, never, Scope.Scope> = Effect.gen(
       const over = begin("Chat", call)
       call.on("data", (piece: Buffer) => call.write(piece))
       // A cancelled request ends as well, some turns before it is said to be cancelled.
-      call.on("end", () =>
-        setTimeout(() => {
-          if (call.cancelled) return
-          over()
-          call.end(trailer())
-        }, 50))
+      const end = (turns: number): void => {
+        if (call.cancelled) return
+        if (turns > 0) return void setImmediate(end, turns - 1)
+        over()
+        call.end(trailer())
+      }
+      call.on("end", () => end(100))
     }
   })
   const port = yield* Effect.acquireRelease(

@@ -72,8 +72,8 @@ describe("a watched value", () => {
         const watched = yield* CaRoots.CaRoots.pipe(Effect.provideContext(context))
         const first = yield* watched.get
         broken = true
-        yield* until(() => watched.freshness().failures >= 2)
-        assert.match(watched.freshness().lastError ?? "", why)
+        // A slow machine may take longer for an answer than is waited for it.
+        yield* until(() => watched.freshness().failures >= 2 && why.test(watched.freshness().lastError ?? ""))
         assert.strictEqual(watched.latest(), first)
         broken = false
         yield* until(() => watched.freshness().failures === 0)

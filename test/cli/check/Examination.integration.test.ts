@@ -59,7 +59,7 @@ const examine = (proxy: Partial<Examination.Options["proxy"]>, settings: Partial
     Examination.make({
       proxy: { ...noFlags, ...proxy },
       settings: { ...Settings.defaults, ...settings },
-      within: Duration.seconds(3),
+      within: Duration.seconds(15),
       tell: () => Effect.void
     }),
     lines

@@ -16,7 +16,7 @@ interface Line {
 
 const linesOf = (path: string): ReadonlyArray<Line> =>
   existsSync(path)
-    ? readFileSync(path, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
+    ? readFileSync(path, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line))
     : []
 
 /** Of requests, as the two sidecars write them. */

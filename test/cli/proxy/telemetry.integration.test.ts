@@ -32,7 +32,7 @@ describe("effect-mesh proxy, telemetry", () => {
         collector.metrics.filter((metric) => metric.name === name).flatMap(({ gauge, histogram, sum }) =>
           (sum ?? gauge ?? histogram)!.dataPoints.map((point) => Collector.attribute(point, "service"))
         )
-      yield* eventually(() => ours().length >= 2 && labels("mesh_http_requests_total").length >= 2)
+      yield* eventually(() => ours().length >= 2 && new Set(labels("mesh_http_requests_total")).size >= 2)
       assert.deepStrictEqual(
         new Set(ours().map((span) => [span.name, Collector.attribute(span, "mesh.destination")].join(" "))),
         new Set(["GET api"])

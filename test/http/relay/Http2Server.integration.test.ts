@@ -458,6 +458,7 @@ describe("an answer", () => {
         const { code, raw } = yield* answerOf(session.request({ ":path": path }))
         assert.deepStrictEqual([code, raw], [2, []])
       }
+      yield* Sockets.eventually(() => clients.every(({ lost }) => lost > 0))
       assert.deepStrictEqual(clients.map(({ lost }) => lost), [1, 1])
     }))
 
@@ -629,6 +630,7 @@ describe("a client by its own bytes", () => {
       Effect.gen(function*() {
         const { clients, outcome } = yield* ask(bytes)
         assert.match(outcome, /^reset (1|2|11)$|400/)
+        yield* Sockets.eventually(() => clients.every(({ ended, lost }) => ended + lost > 0))
         for (const { ended, lost } of clients) assert.deepStrictEqual([ended, lost], [0, 1])
       }))
   }

@@ -84,12 +84,12 @@ describe("over HTTP/1.1", () => {
   http1("headers that never end, a few bytes at a time", "slow_headers", ({ socket }) => {
     socket.write(head("GET", "/who"))
     return flood(socket, () => "x: y\r\n")
-  }, { headersTimeout: "200 millis" })
+  }, { headersTimeout: "500 millis" })
 
   http1("a body that never ends, a few bytes at a time", "slow_body", ({ socket }) => {
     socket.write(head("POST", "/repeat", "content-length: 1000000", ""))
     return flood(socket, () => "x")
-  }, { headersTimeout: "100 millis", bodyTimeout: "100 millis" })
+  }, { headersTimeout: "500 millis", bodyTimeout: "100 millis" })
 
   http1("headers without an end", "headers_too_large", ({ answer, socket }) => {
     socket.write(head("GET", "/who", `x: ${"x".repeat(100_000)}`))
@@ -158,7 +158,7 @@ describe("over HTTP/2", () => {
   http2("a beginning that never ends", "slow_headers", ({ socket }) => {
     socket.write(Frames.preface().subarray(0, 10))
     return Effect.void
-  }, { headersTimeout: "200 millis" })
+  }, { headersTimeout: "500 millis" })
 
   http2("CONTINUATION frames without an end", "headers_too_large", ({ socket }) => {
     socket.write(Buffer.concat([Frames.preface(), Frames.openHeaders(1, Frames.request("GET", "/who"))]))
@@ -270,16 +270,16 @@ describe("over HTTP/2", () => {
     http2("headers of which the rest never comes", undefined, ({ socket }) => {
       socket.write(Buffer.concat([Frames.preface(), Frames.openHeaders(1, Frames.request("GET", "/who"))]))
       return Effect.void
-    }, { idleTimeout: "200 millis" })
+    }, { idleTimeout: "500 millis" })
 
     http2("an answer whose client opens no window", "slow_reader", ({ socket }) => {
       socket.write(Buffer.concat([Frames.preface({ [Frames.initialWindow]: 0 }), Frames.get(1, "/endless")]))
       return Effect.void
-    }, { stallTimeout: "200 millis", idleTimeout: "300 millis" })
+    }, { stallTimeout: "200 millis", idleTimeout: "500 millis" })
 
     http2("a body that never ends, a few bytes at a time", "slow_body", ({ socket }) => {
       socket.write(Buffer.concat([Frames.preface(), Frames.post(1, "/repeat")]))
       return flood(socket, () => Frames.data(1, Buffer.from("x")))
-    }, { bodyTimeout: "200 millis", idleTimeout: "300 millis" })
+    }, { bodyTimeout: "200 millis", idleTimeout: "500 millis" })
   })
 })

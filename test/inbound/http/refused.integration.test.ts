@@ -34,7 +34,7 @@ describe.concurrent("MeshHttpServer", () => {
     ([protocol, how]) =>
       Effect.gen(function*() {
         const { api, mesh, port, web } = yield* Servers.start(Servers.served(routes), {
-          limits: { idleTimeout: "100 millis" },
+          limits: { idleTimeout: "500 millis" },
           drain: "0 millis"
         })
         if (how === "denied") yield* SubscriptionRef.set(api.intentions, denyA)

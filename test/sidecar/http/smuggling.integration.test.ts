@@ -366,9 +366,9 @@ const attackAll = (application: Effect.Effect<Others.Application, never, Scope.S
   })
 
 describe("no request is made of a body", () => {
-  it.live("before Node's server", () => attackAll(Others.node(false)), 120_000)
-  it.live("before Node's server with its lenient parser", () => attackAll(Others.node(true)), 120_000)
-  it.live.skipIf(!Others.isInstalled.python)("before Python's server", () => attackAll(Others.python), 120_000)
-  it.live.skipIf(!Others.isInstalled.haproxy)("before HAProxy", () => attackAll(Others.haproxy), 120_000)
-  it.live.skipIf(!Others.isInstalled.go)("before Go's server", () => attackAll(Others.go), 120_000)
+  it.live("before Node's server", () => attackAll(Others.node(false)), 300_000)
+  it.live("before Node's server with its lenient parser", () => attackAll(Others.node(true)), 300_000)
+  it.live.skipIf(!Others.isInstalled.python)("before Python's server", () => attackAll(Others.python), 300_000)
+  it.live.skipIf(!Others.isInstalled.haproxy)("before HAProxy", () => attackAll(Others.haproxy), 300_000)
+  it.live.skipIf(!Others.isInstalled.go)("before Go's server", () => attackAll(Others.go), 300_000)
 })

@@ -64,7 +64,12 @@ describe("a request through two sidecars", () => {
       yield* client({ path: "/one/1" })
       yield* client({ path: "/one/2" })
       yield* client({ path: "/two" })
-      const routed = Object.entries(yield* Scrape.samples).filter(([name]) => name.startsWith("mesh_http_routed_total"))
+      const read = Effect.map(
+        Scrape.samples,
+        (samples) => Object.entries(samples).filter(([name]) => name.startsWith("mesh_http_routed_total"))
+      )
+      yield* Sockets.eventuallyEffect(Effect.map(read, (all) => all.reduce((sum, [, value]) => sum + value, 0) >= 3))
+      const routed = yield* read
       const of = (route: string, code: string) =>
         routed.filter(([name]) =>
           [`route="${route}"`, `code="${code}"`, "target=\"api.default.default.dc1\""].every((label) =>

@@ -70,6 +70,7 @@ describe("AccessLogWriter", () => {
         const chunks: Array<Buffer> = []
         taker.stdout.on("data", (chunk: Buffer) => chunks.push(chunk))
         taker.once("close", () => Deferred.doneUnsafe(read, Effect.succeed(Buffer.concat(chunks).toString())))
+        yield* eventually(() => chunks.length > 0)
       }))
       closeSync(reader)
       const taken = (yield* Deferred.await(read)).split("\n")
