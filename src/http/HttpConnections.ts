@@ -20,6 +20,8 @@ export type Protocol = SniffProtocol.Protocol
 export interface HttpConnections<Connection extends Splice.Side, Verdict> {
   /** Serves one connection until it is closed. */
   readonly serve: (connection: Connection) => Effect.Effect<void>
+  /** The same without a fiber. `closed` hears of the end. */
+  readonly begin: (connection: Connection, closed: () => void) => void
   /**
    * Asks the client to go elsewhere, by GOAWAY or `Connection: close`: no new requests, those at hand are finished.
    * A connection that is still open after `graceMillis` is cut.
@@ -85,24 +87,26 @@ export const make = Effect.fnUntraced(
       connection.reset()
     }
 
+    const begin = (connection: Connection, closed: () => void) => {
+      const { socket } = connection
+      if (socket.destroyed) return closed()
+      open.add(connection)
+      socket.once("close", () => {
+        open.delete(connection)
+        closed()
+      })
+      const protocol = SniffProtocol.agreed(alpnOf(socket), protocols)
+      if (protocol !== undefined) return take(connection, protocol)
+      SniffProtocol.read(socket, limits.headersMillis, {
+        decided: (protocol) => take(connection, protocol),
+        late: () => late(connection)
+      })
+    }
+
     return {
+      begin,
       retire: (connection, graceMillis) => open.retire(connection, performance.now() + graceMillis),
-      serve: (connection) =>
-        Effect.callback<void>((resume) => {
-          const { socket } = connection
-          if (socket.destroyed) return resume(Effect.void)
-          open.add(connection)
-          socket.once("close", () => {
-            open.delete(connection)
-            resume(Effect.void)
-          })
-          const protocol = SniffProtocol.agreed(alpnOf(socket), protocols)
-          if (protocol !== undefined) return take(connection, protocol)
-          SniffProtocol.read(socket, limits.headersMillis, {
-            decided: (protocol) => take(connection, protocol),
-            late: () => late(connection)
-          })
-        }),
+      serve: (connection) => Effect.callback((resume) => begin(connection, () => resume(Effect.void))),
       announce: () => {
         announced = true
         for (const connection of open.all()) open.announce(connection)

@@ -29,13 +29,15 @@ export interface Handlers {
   readonly late: () => void
 }
 
+const none = Buffer.alloc(0)
+
 /** Reads as much as is needed. A client that ends its side before it tells loses its connection. */
 export const read = (socket: Splice.Stream, millis: number, { decided, late }: Handlers): void => {
-  let head = Buffer.alloc(0)
+  let head: Buffer = none
   const timer = setTimeout(late, millis)
   const look = () => {
     const chunk: Buffer | null = socket.read()
-    if (chunk !== null) head = Buffer.concat([head, chunk])
+    if (chunk !== null) head = head === none ? chunk : Buffer.concat([head, chunk])
     const protocol = sniff(head)
     if (protocol === "undecided" && !socket.readableEnded && !socket.destroyed) return
     clearTimeout(timer)

@@ -29,8 +29,8 @@ export interface Options {
   readonly drain?: Duration.Input | undefined
   /** How a local connection is served, asked as it arrives. Undefined: its bytes are relayed. */
   readonly serve?: Effect.Effect<((local: Splice.Side) => Effect.Effect<void>) | undefined> | undefined
-  /** Whether `serve` is known to have nobody for a connection that arrives now: it takes no fiber then. */
-  readonly isBytes?: (() => boolean) | undefined
+  /** The same as far as it is known now. It takes no fiber then. */
+  readonly serveNow?: (() => Now) | undefined
   /** Relayed connections beyond it are closed. Undefined: there is no limit. */
   readonly maxConnections?: (() => number | undefined) | undefined
   /** Whether tunnels may be used, asked as a connection arrives. Default: they may. */
@@ -45,6 +45,9 @@ export interface Options {
   /** Who hears of a local connection whose bytes are relayed, asked as it arrives. */
   readonly observe?: ((local: Net.Socket) => Observer | undefined) | undefined
 }
+
+/** How a local connection is served: its bytes are relayed, or by somebody who tells when it is closed. Undefined: it is not known yet. */
+export type Now = "bytes" | ((local: Splice.Side, closed: () => void) => void) | undefined
 
 export interface Observer {
   readonly connected: (connection: Connect.Reached) => void
@@ -148,13 +151,19 @@ interface Shared {
 const serveOne = (
   socket: Net.Socket,
   fibers: Fibers.Fibers<never>,
-  { isBytes, serve }: Options,
+  { serve, serveNow }: Options,
   shared: Shared
 ): Effect.Effect<void> | undefined => {
   const { tcp } = shared
-  if (serve === undefined || isBytes?.() === true) {
+  const now = serveNow?.()
+  if (serve === undefined || now !== undefined) {
     if (tcp !== undefined) TcpOptions.apply(socket, tcp())
-    return relay(socket, fibers, shared)
+    if (now === undefined || now === "bytes") return relay(socket, fibers, shared)
+    const local = Splice.plain(socket)
+    const held: Fibers.Held = { cut: local.reset }
+    if (fibers.hold(held)) now(local, () => fibers.release(held))
+    else local.reset()
+    return undefined
   }
   return Effect.flatMap(serve, (served) => {
     if (tcp !== undefined) TcpOptions.apply(socket, tcp())

@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function*(
     bind: upstream.bind,
     to: resolverOf(upstream),
     serve: http.serve,
-    isBytes: http.isBytes,
+    serveNow: http.serveNow,
     draining: http.drain,
     maxConnections: () => current.limits.maxConnections,
     tunnels: () => current.tunnels !== false,

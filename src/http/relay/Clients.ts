@@ -16,13 +16,16 @@ export interface Options<Connection extends Splice.Side> {
   readonly limits: HttpLimits.Limits
   readonly marks: Marks.Marks
   readonly protocols: ReadonlyArray<HttpConnections.Protocol>
+  /** Whether the addresses of a client are to be known once it has left, as for a log, asked as it arrives. Default: they are. */
+  readonly remembers?: (() => boolean) | undefined
   readonly handle: (exchange: Exchange.ServerExchange, connection: Connection) => void
   readonly abused: (connection: Connection, abuse: HttpExchange.Abuse) => void
 }
 
 export const make = Effect.fnUntraced(function*<Connection extends Splice.Side>(
-  { abused, handle, limits, marks, protocols }: Options<Connection>
+  { abused, handle, limits, marks, protocols, remembers }: Options<Connection>
 ): Effect.fn.Return<HttpConnections.HttpConnections<Connection, never>, never, Scope.Scope> {
+  const served = { limits, maxFields, marks, handle, remembers }
   const connections = yield* HttpConnections.make<Connection, never>({
     limits,
     protocols,
@@ -34,7 +37,7 @@ export const make = Effect.fnUntraced(function*<Connection extends Splice.Side>(
       Effect.succeed({
         attached: () => {},
         take: (connection, last) =>
-          new Http1Server.Http1Server(connection, { limits, maxFields, marks, handle, abused: observer.abused }, last)
+          new Http1Server.Http1Server(connection, { ...served, abused: observer.abused }, last)
       })
   })
   connections.attach({

@@ -35,6 +35,8 @@ export interface Options<Connection> {
   readonly handle: (exchange: Http1Exchange, connection: Connection) => void
   /** The client is at fault. */
   readonly abused: (connection: Connection, abuse: HttpExchange.Abuse) => void
+  /** Whether the addresses of a client are to be known once it has left, as for a log. Default: they are. */
+  readonly remembers?: (() => boolean) | undefined
 }
 
 export class Http1Server<Connection extends Splice.Side> implements HttpExchange.Served {
@@ -67,7 +69,7 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
     })
     this.#decoder = Decoder.requests({ maxHeadBytes: options.limits.maxHeaderBytes, maxFields: options.maxFields })
     const { socket } = connection
-    Addresses.of(socket)
+    if (options.remembers?.() !== false) Addresses.of(socket)
     socket.on("data", (bytes: Buffer) => this.#received(bytes))
     socket.on("end", () => this.#ended())
     socket.once("close", () => this.#closed())
@@ -222,11 +224,18 @@ export class Http1Server<Connection extends Splice.Side> implements HttpExchange
       this.#clientEnded = true
       return this.pump()
     }
-    if (current === undefined && this.#decoder.waiting === 0) return void socket.end()
+    if (current === undefined && this.#decoder.waiting === 0) return this.#leave()
     // A client that ends its side has left, as Envoy sees it: nobody knows whether it still listens.
     this.#over = true
     current?.lost()
     this.connection.reset()
+  }
+
+  /** Both have said all that they had to say. */
+  #leave(): void {
+    const { isPlain, socket } = this.connection
+    if (isPlain === true && socket.writableLength === 0) socket.destroy()
+    else socket.end()
   }
 
   #closed(): void {

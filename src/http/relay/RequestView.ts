@@ -2,31 +2,32 @@
 import type * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as Fields from "../h1/Fields.ts"
 import * as Lines from "../h1/Lines.ts"
+import type * as Exchange from "./Exchange.ts"
 
 export class RequestView implements HttpRequest.HttpRequest {
   readonly method: string
   /** Positions that nobody sees, ascending. */
   readonly dropped: ReadonlyArray<number>
   readonly path: string
-  readonly #remote: string
+  readonly #client: Pick<Exchange.ServerExchange, "remote">
   readonly #fields: Fields.Fields
   readonly #more: ReadonlyArray<string>
 
   /**
-   * `remote`: `address:port` of the client. `more`: a list `name, value, …`, in lower case, of what comes after the
+   * `client` is asked for its address only when that is looked at: the kernel has to be asked for it. `more`: a list `name, value, …`, in lower case, of what comes after the
    * others.
    */
   constructor(
     method: string,
     path: string,
-    remote: string,
+    client: Pick<Exchange.ServerExchange, "remote">,
     fields: Fields.Fields,
     dropped: ReadonlyArray<number>,
     more: ReadonlyArray<string>
   ) {
     this.method = method
     this.path = path
-    this.#remote = remote
+    this.#client = client
     this.#fields = fields
     this.dropped = dropped
     this.#more = more
@@ -34,7 +35,7 @@ export class RequestView implements HttpRequest.HttpRequest {
 
   /** The address of the client, without its port. */
   get source(): string {
-    return Lines.host(this.#remote)
+    return Lines.host(this.#client.remote)
   }
 
   header(name: string): string | undefined {

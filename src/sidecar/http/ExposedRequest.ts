@@ -86,7 +86,7 @@ export class ExposedRequest implements Relay.Plan {
     const answer = this.#answer
     const about: RequestFacts.About = {
       server: this.#server,
-      view: RequestStart.viewOf(this.#start, this.#requestId, this.#server.remote),
+      view: RequestStart.viewOf(this.#start, this.#requestId, this.#server),
       startTime: this.#startTime,
       cluster: this.#shared.cluster()
     }

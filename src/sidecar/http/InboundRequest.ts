@@ -227,7 +227,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
       view: new RequestView.RequestView(
         start.method,
         this.#shared.normalized(start.path),
-        this.server.remote,
+        this.server,
         start.fields,
         this.#dropped,
         [

@@ -127,6 +127,7 @@ export const make = Effect.fnUntraced(function*(
     marks,
     protocols: ["http/1.1", "h2"],
     handle,
+    remembers: () => log() !== undefined,
     abused: gate.traffic.abused
   })
   return {

@@ -22,7 +22,7 @@ export const answer = (server: Exchange.ServerExchange, own: OwnAnswer.OwnAnswer
   const { fields, method, target: path } = server.request
   const about: RequestFacts.About = {
     server,
-    view: new RequestView.RequestView(method, path, server.remote, fields, [], []),
+    view: new RequestView.RequestView(method, path, server, fields, [], []),
     startTime: Date.now(),
     cluster: undefined
   }

@@ -88,7 +88,7 @@ export const reader = (lines: Lines.Lines) => (name: string): string | undefined
 export const viewOf = (
   start: RequestStart,
   requestId: string,
-  remote: string,
+  client: Pick<Exchange.ServerExchange, "remote">,
   scheme: "http" | "https" = "http"
 ): RequestView.RequestView => {
   const more: Array<string> = []
@@ -97,5 +97,5 @@ export const viewOf = (
   if (requestId !== "") more.push("x-request-id", requestId)
   more.push(...RequestFields.restated(start))
   const dropped = withDropped(start, start.clientCert)
-  return new RequestView.RequestView(start.method, start.path, remote, start.fields, dropped, more)
+  return new RequestView.RequestView(start.method, start.path, client, start.fields, dropped, more)
 }

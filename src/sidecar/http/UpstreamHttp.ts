@@ -20,6 +20,7 @@ import * as Meter from "../../observe/Meter.ts"
 import * as MetricCatalogue from "../../observe/MetricCatalogue.ts"
 import * as Tracing from "../../observe/Tracing.ts"
 import type * as DestinationStatus from "../../outbound/DestinationStatus.ts"
+import type * as Forwarder from "../../outbound/Forwarder.ts"
 import * as UpstreamFor from "../../outbound/http/UpstreamFor.ts"
 import * as RelayReport from "../../outbound/RelayReport.ts"
 import * as Resolver from "../../outbound/Resolver.ts"
@@ -35,8 +36,8 @@ import * as UpstreamPlan from "./UpstreamPlan.ts"
 export interface UpstreamHttp {
   /** How a connection of the application is served. Undefined: as bytes. */
   readonly serve: Effect.Effect<((connection: Splice.Side) => Effect.Effect<void>) | undefined>
-  /** Whether connections are served as bytes, as far as that is known by now. */
-  readonly isBytes: () => boolean
+  /** The same as far as it is known now: as bytes, or as HTTP. */
+  readonly serveNow: () => Forwarder.Now
   /** Takes over what can change while it is open. */
   readonly update: (upstream: ProxyRegistration.Upstream) => void
   /** Asks applications to go elsewhere. */
@@ -180,6 +181,7 @@ export const make = Effect.fnUntraced(function*(
     marks,
     protocols: ["http/1.1", "h2"],
     handle,
+    remembers: () => log() !== undefined,
     abused: () => {}
   })
   return {
@@ -195,7 +197,11 @@ export const make = Effect.fnUntraced(function*(
       upstream = next
       run(refollow)
     },
-    isBytes: () => !isUnknown() && version() === undefined,
+    serveNow: () => {
+      if (isUnknown()) return undefined
+      const spoken = version()
+      return spoken === undefined ? "bytes" : followed?.version === spoken ? clients.begin : undefined
+    },
     serve: Effect.gen(function*() {
       if (isUnknown() && chain !== undefined) {
         yield* Effect.timeoutOption(chain.get, resolver.patienceMillis)

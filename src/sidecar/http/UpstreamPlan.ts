@@ -88,7 +88,7 @@ export class UpstreamPlan implements Relay.Plan {
     this.#start = start
     this.budget = shared.budget
     this.#requestId = start.requestId >= 0 ? "" : randomUUID()
-    this.#view = RequestStart.viewOf(start, this.#requestId, server.remote, shared.scheme)
+    this.#view = RequestStart.viewOf(start, this.#requestId, server, shared.scheme)
     this.#first = shared.upstream.pick(Tried.none, this.#view)
     // From here on it is counted, also if it comes to no attempt.
     if ("upstream" in this.#first) this.#instance = this.#first.instance
