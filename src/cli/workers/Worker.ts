@@ -31,18 +31,20 @@ if (current !== undefined) process.umask(current.umask)
 /** Alone, or the one that does what has to be done once. */
 export const isFirst: boolean = current === undefined || current.index === 1
 
-/** What a worker says once it takes connections. */
-export const accepting = "accepting"
+/** What a worker says once it takes connections, and once it has left as it was told to by a drain. */
+export type Word = "accepting" | "left"
 
-export const sayAccepting: Effect.Effect<void> = Effect.sync(() => {
-  if (current !== undefined) process.send?.(accepting)
-})
+const say = (word: Word): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (current !== undefined) process.send?.(word)
+  })
+
+export const sayAccepting: Effect.Effect<void> = say("accepting")
 
 /** Around all that a worker does: its lines say whose they are, and it ends once it has nothing left to do. */
 export const working = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  current === undefined
-    ? self
-    : Effect.ensuring(
-      Effect.annotateLogs(self, { worker: current.index }),
-      Effect.sync(() => process.channel?.unref())
-    )
+  current === undefined ? self : self.pipe(
+    Effect.tap(say("left")),
+    Effect.annotateLogs({ worker: current.index }),
+    Effect.ensuring(Effect.sync(() => process.channel?.unref()))
+  )

@@ -3,9 +3,9 @@
  * connections and hands them out in turn; it carries no bytes, and holds no policy. Each worker watches, judges and relays by itself:
  * what goes wrong in one ends the connections of that one.
  *
- *     forked ─▶ Starting ─▶ Running ─▶ ended ─┬─▶ Left, by a drain: it is not started again
- *                   ▲                         └─▶ Waiting, on a Schedule
- *                   └────────────────────────────────┘
+ *     forked ─▶ Starting ─▶ Running ─▶ ended ─┬─▶ Left, which it says after a drain: it is not started again
+ *                   ▲                         └─▶ Waiting, however it ended
+ *                   └──────── on a Schedule ────────┘
  *
  * A worker that ends before any of them takes connections ends all: what is wrong is wrong for each.
  */
@@ -95,17 +95,13 @@ const supervise = (
   const once = Effect.gen(function*() {
     entry.state = "Starting"
     const child = yield* forked(entry, options)
-    child.on("message", (message: unknown) => {
-      if (message !== Worker.accepting) return
-      entry.state = "Running"
-      Deferred.doneUnsafe(accepted, Effect.void)
+    child.on("message", (word: Worker.Word) => {
+      entry.state = word === "left" ? "Left" : "Running"
+      if (word === "accepting") Deferred.doneUnsafe(accepted, Effect.void)
     })
     const began = yield* Clock.currentTimeMillis
     const how = yield* exitOf(child)
-    if (how === undefined) {
-      entry.state = "Left"
-      return
-    }
+    if (isLeft(entry)) return
     if (!(yield* Deferred.isDone(accepted))) return yield* new NotStarted({ worker: entry.worker, how })
     entry.state = "Waiting"
     entry.restarts++
@@ -162,13 +158,20 @@ const killed = (child: Child, worker: number, patience: Duration.Input) =>
     )
   })
 
-/** `code 1`, or the name of a signal. Undefined: it ended in order. */
-const exitOf = (child: Child): Effect.Effect<string | undefined> =>
+/** It says so itself. */
+const isLeft = ({ state }: Entry): boolean => state === "Left"
+
+/** `code 1`, the name of a signal, or why it did not even start. */
+const exitOf = (child: Child): Effect.Effect<string> =>
   Effect.callback((resume) => {
     const { process } = child
-    const ended = () =>
-      resume(Effect.succeed(process.exitCode === 0 ? undefined : process.signalCode ?? `code ${process.exitCode}`))
+    const ended = () => resume(Effect.succeed(process.signalCode ?? `code ${process.exitCode}`))
     if (process.exitCode !== null || process.signalCode !== null) return ended()
+    const failed = ({ message }: Error) => resume(Effect.succeed(message))
     process.once("exit", ended)
-    return Effect.sync(() => process.off("exit", ended))
+    child.once("error", failed)
+    return Effect.sync(() => {
+      process.off("exit", ended)
+      child.off("error", failed)
+    })
   })

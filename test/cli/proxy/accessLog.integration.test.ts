@@ -26,22 +26,34 @@ const requests = (path: string) =>
   )
 
 describe("effect-mesh proxy --access-log", () => {
-  it.live("writes a line for each request on both sides, and opens the file anew on SIGHUP", () =>
-    Effect.gen(function*() {
-      const { address, upstream } = yield* TwoServices.make
-      const path = join(yield* folder, "access.log")
-      const proxy = yield* mesh("proxy", "--node", "--access-log", path, "--http-addr", address)
-      yield* TwoServices.call(upstream)
-      yield* eventually(() => requests(path).includes("api 200") && requests(path).includes("web 200"))
-      renameSync(path, `${path}.1`)
-      proxy.process.kill("SIGHUP")
-      yield* eventually(() => {
-        void fetch(`http://127.0.0.1:${upstream}/`).catch(() => {})
-        return requests(path).includes("api 200") && requests(path).includes("web 200")
+  it.live.each([1, 2])(
+    "writes a line for each request on both sides, and opens the file anew on SIGHUP: %i workers",
+    (workers) =>
+      Effect.gen(function*() {
+        const { address, upstream } = yield* TwoServices.make
+        const path = join(yield* folder, "access.log")
+        const proxy = yield* mesh(
+          "proxy",
+          "--node",
+          "--access-log",
+          path,
+          "--http-addr",
+          address,
+          "--workers",
+          String(workers)
+        )
+        yield* TwoServices.call(upstream)
+        yield* eventually(() => requests(path).includes("api 200") && requests(path).includes("web 200"))
+        renameSync(path, `${path}.1`)
+        proxy.process.kill("SIGHUP")
+        yield* eventually(() => {
+          void fetch(`http://127.0.0.1:${upstream}/`).catch(() => {})
+          return requests(path).includes("api 200") && requests(path).includes("web 200")
+        })
+        proxy.process.kill("SIGTERM")
+        assert.strictEqual(yield* proxy.ended, 0, proxy.printed())
       })
-      proxy.process.kill("SIGTERM")
-      assert.strictEqual(yield* proxy.ended, 0, proxy.printed())
-    }))
+  )
 
   it.live("has the format that it is told, and leaves out what is not sampled", () =>
     Effect.gen(function*() {

@@ -197,6 +197,18 @@ describe("effect-mesh proxy --workers", () => {
       assert.strictEqual(yield* stopped(web), 0, web.printed())
     }), 120_000)
 
+  it.live("misses a worker that somebody else has told to end", () =>
+    Effect.gen(function*() {
+      const { address } = yield* twoServices()
+      const api = yield* proxy(address, "api", 2)
+      process.kill((yield* workersOf(api))[0]!.pid, "SIGTERM")
+      yield* Sockets.eventually(() => api.printed().includes("worker 1 ended with code 0"))
+      yield* agent.eventually(
+        Effect.filterOrFail(workersOf(api), ([first]) => first?.state === "Running" && first.restarts === 1)
+      )
+      assert.strictEqual(yield* stopped(api), 0, api.printed())
+    }), 120_000)
+
   it.live("ends its workers with it", () =>
     Effect.gen(function*() {
       const { address } = yield* twoServices()
