@@ -1,13 +1,10 @@
 /** The hash of a request, for the balancers that send equal requests to one instance. */
 import * as StringHash from "../balance/StringHash.ts"
+import * as RequestField from "./RequestField.ts"
 import * as RequestPath from "./RequestPath.ts"
 import type * as TcpRoute from "./TcpRoute.ts"
 
-export interface Request {
-  /** By a name in lower case. */
-  readonly header: (name: string) => string | undefined
-  /** Path with query. */
-  readonly path: string
+export interface Request extends RequestField.Request {
   /** The address that the caller has, without its port. */
   readonly source?: string | undefined
 }
@@ -55,7 +52,7 @@ const combine = (
 const valueOf = ({ field, name }: TcpRoute.HashBy, request: Request): string | undefined => {
   switch (field) {
     case "header":
-      return request.header(name.toLowerCase())
+      return RequestField.read(request, name.toLowerCase())
     case "query_parameter":
       return RequestPath.parameter(request.path, name)
     case "cookie": {

@@ -33,7 +33,11 @@ export const make = (
   const target = to.targets.find((target) => of(target).some(({ weight }) => weight > 0))
   const healthy = target === undefined ? [] : of(target).filter(({ weight }) => weight > 0)
   const policy = to.balancing?.policy ?? LoadBalancer.roundRobin
-  const hash = HashKey.of(hashBy, { path: request.path, header: (name) => request.header(name) })
+  const hash = HashKey.of(hashBy, {
+    path: request.path,
+    method: request.method,
+    header: (name) => request.header(name)
+  })
   const chosen = hash !== undefined && (policy._tag === "ring-hash" || policy._tag === "maglev")
     ? pick(policy, healthy, hash)
     : undefined

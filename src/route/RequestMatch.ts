@@ -12,6 +12,7 @@ import * as Bytes from "../intention/Bytes.ts"
 import type * as HttpRequest from "../intention/HttpRequest.ts"
 import * as RegularExpression from "../intention/RegularExpression.ts"
 import * as Truth from "../intention/Truth.ts"
+import * as RequestField from "./RequestField.ts"
 import * as RequestPath from "./RequestPath.ts"
 
 export interface Condition {
@@ -90,7 +91,7 @@ const onHeader = (
   const name = Name.toLowerCase()
   const value = (says: string, one: (line: string) => boolean, sample?: string): Condition => ({
     says: `header ${Name} ${Invert ? "is there and never " : ""}${says}`,
-    sample: sample === undefined ? undefined : { of: "header", name, value: sample },
+    sample: sample === undefined || name.startsWith(":") ? undefined : { of: "header", name, value: sample },
     holds: (request) => {
       const lines = linesOf(request, name)
       return lines.length > 0 && lines.some(one) !== Invert
@@ -106,8 +107,8 @@ const onHeader = (
   return Present
     ? Result.succeed({
       says: `header ${Name} is ${Invert ? "absent" : "present"}`,
-      holds: (request) => (request.header(name) !== undefined) !== Invert,
-      sample: { of: "header", name, value: "1" }
+      holds: (request) => (RequestField.read(request, name) !== undefined) !== Invert,
+      sample: name.startsWith(":") ? undefined : { of: "header", name, value: "1" }
     })
     : Result.fail(`a condition on the header ${Name} says nothing about it`)
 }
@@ -139,11 +140,14 @@ const expression = (text: string): Result.Result<(bytes: string) => boolean, str
     onSuccess: (match) => (bytes: string) => match(bytes) === Truth.Yes
   })
 
-/** In order; none where it is absent. `name` is in lower case. */
+/**
+ * In order; none where it is absent. `name` is in lower case, and may be one of the request line, as HTTP/2 calls its parts:
+ * `:authority`, `:method`, `:path` with its query.
+ */
 export const linesOf = (request: HttpRequest.HttpRequest, name: string): ReadonlyArray<string> => {
   const several = request.lines(name)
   if (several !== undefined) return several
-  const one = request.header(name)
+  const one = RequestField.read(request, name)
   return one === undefined ? none : [one]
 }
 

@@ -30,6 +30,12 @@ describe("HashKey", () => {
     assert.notStrictEqual(HashKey.of([hashBy], one), HashKey.of([hashBy], other))
   })
 
+  it.each([[":path", "/a"], [":authority", "a.test"], [":method", "PUT"]])("takes %s for a header", (name, value) => {
+    const asked = { method: "PUT", path: "/a", header: (name: string) => name === "host" ? "a.test" : undefined }
+    const same = HashKey.of([by("header", "x-user")], request({ "x-user": value }))
+    assert.strictEqual(HashKey.of([by("header", name)], asked), same)
+  })
+
   it("asks the request that it is given, which may be more than its functions", () => {
     class Asked {
       readonly path = "/"

@@ -36,6 +36,27 @@ describe("HttpRoutes", () => {
     assert.strictEqual(HttpRoutes.rewritten(route!, "/a/b"), "/x%20y%0D%0Az/b")
   })
 
+  it.each([
+    [":method", "POST", "HEAD"],
+    [":path", "/a?b=1", "/a"],
+    [":authority", "a.test", "b.test"]
+  ])("looks at the request line under the name %s", (name, value, other) => {
+    const router = {
+      Kind: "service-router",
+      Name: "billing",
+      Routes: [{ Match: { HTTP: { Header: [{ Name: name, Exact: value }] } }, Destination: { RequestTimeout: "1s" } }]
+    }
+    const routes = Result.getOrThrow(HttpRoutes.compile(Parity.compile("billing", [router])))
+    const request = (text: string) =>
+      HttpRequest.make(
+        name === ":method" ? text : "GET",
+        name === ":path" ? text : "/",
+        { host: name === ":authority" ? text : "c.test" }
+      )
+    assert.strictEqual(routes.find(request(value)), routes.routes[0])
+    assert.strictEqual(routes.find(request(other)), routes.routes[1])
+  })
+
   describe("takes the routes that real sidecars take", () => {
     for (const { config = [], name, requests } of Parity.scenarios("routing")) {
       it(name, () => {

@@ -237,6 +237,7 @@ export class InboundRequest implements Relay.Plan, AdmittedExchange.Judged {
       ),
       startTime: this.#startTime,
       cluster: "local_app",
+      carrier: connection.carrier,
       details: concluded?._tag === "Denied" ? this.#shared.refusedBy(concluded.decision) : undefined,
       peer: SpiffeId.format(connection.caller),
       identity: SpiffeId.format(own)

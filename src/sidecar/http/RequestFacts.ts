@@ -1,5 +1,6 @@
 /** What there is to say about a request that was relayed: for access logs, and for header values with operators. */
 import * as Net from "node:net"
+import * as Tls from "node:tls"
 import type * as Exchange from "../../http/relay/Exchange.ts"
 import type * as OwnAnswer from "../../http/relay/OwnAnswer.ts"
 import * as OwnAnswers from "../../http/relay/OwnAnswers.ts"
@@ -22,11 +23,13 @@ export interface About {
   /** SPIFFE ids of both sides; undefined: the client is no mesh. */
   readonly peer?: string | undefined
   readonly identity?: string | undefined
+  /** What carries it, where that is TLS. */
+  readonly carrier?: unknown
 }
 
 /** `report`: once it is over. `answer`: the fields of the answer as the client gets them. */
 export const of = (
-  { cluster, details, identity, peer, server, startTime, view }: About,
+  { carrier, cluster, details, identity, peer, server, startTime, view }: About,
   report: Relay.Report | undefined,
   answer: ((name: string) => string | undefined) | undefined
 ): Substitution.Facts => {
@@ -48,7 +51,8 @@ export const of = (
         case "RESPONSE_CODE_DETAILS":
           return report === undefined ? undefined : details ?? detailsOf(report)
         default:
-          return Downstream.valueOf(downstream, name) ?? (report === undefined ? undefined : ofReport(name, report))
+          return Downstream.valueOf(downstream, name) ?? ofTls(name, carrier) ??
+            (report === undefined ? undefined : ofReport(name, report))
       }
     },
     request: (name) => {
@@ -65,7 +69,7 @@ export const of = (
           return view.header(name)
       }
     },
-    response: (name) => answer?.(name),
+    response: (name) => name === ":status" ? statusOf(report) : answer?.(name),
     trailer: (name) => {
       const trailers = report?.trailers
       const index = trailers?.indexOf(name) ?? -1
@@ -73,6 +77,9 @@ export const of = (
     }
   }
 }
+
+const statusOf = (report: Relay.Report | undefined): string | undefined =>
+  report === undefined || report.status === 0 ? undefined : String(report.status)
 
 /** Where the client is, by the word of the last proxy before this one. */
 const forwardedFor = (view: HttpRequest.HttpRequest): string | undefined => {
@@ -95,14 +102,25 @@ const ofReport = (name: Substitution.Operator, report: Relay.Report): string | n
     case "DURATION":
       return Math.floor(performance.now() - report.since)
     case "UPSTREAM_HOST":
-    case "UPSTREAM_REMOTE_ADDRESS":
       return report.upstream?.remote
-    case "UPSTREAM_LOCAL_ADDRESS":
-      return report.upstream?.local
     case "UPSTREAM_REQUEST_ATTEMPT_COUNT":
       return report.attempts
     case "UPSTREAM_TRANSPORT_FAILURE_REASON":
       return transportOf(report)
+    default:
+      return Downstream.ofUpstream(name, report.upstream)
+  }
+}
+
+const ofTls = (name: Substitution.Operator, carrier: unknown): string | undefined => {
+  if (!(carrier instanceof Tls.TLSSocket)) return undefined
+  switch (name) {
+    case "DOWNSTREAM_TLS_VERSION":
+      return carrier.getProtocol() ?? undefined
+    case "DOWNSTREAM_TLS_CIPHER":
+      return carrier.getCipher()?.name
+    case "REQUESTED_SERVER_NAME":
+      return typeof carrier.servername === "string" ? carrier.servername : undefined
     default:
       return undefined
   }

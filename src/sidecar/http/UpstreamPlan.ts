@@ -294,11 +294,16 @@ export class UpstreamPlan implements Relay.Plan {
       ...facts,
       operator: (name) => {
         switch (name) {
+          // A request is changed before it is known where it goes.
           case "UPSTREAM_HOST":
           case "UPSTREAM_REMOTE_ADDRESS":
-            return instance.address
+            return answer === undefined ? undefined : instance.address
           case "RESPONSE_CODE":
-            return answer?.status
+            return answer?.status ?? 0
+          case "RESPONSE_CODE_DETAILS":
+            return answer === undefined ? undefined : "via_upstream"
+          case "RESPONSE_FLAGS":
+            return "-"
           default:
             return facts.operator(name)
         }

@@ -80,17 +80,8 @@ interface Upstream {
   readonly remote: string
 }
 
-const ofUpstream = (name: Substitution.Operator, upstream: Upstream | undefined): string | undefined => {
-  switch (name) {
-    case "UPSTREAM_HOST":
-    case "UPSTREAM_REMOTE_ADDRESS":
-      return upstream?.remote
-    case "UPSTREAM_LOCAL_ADDRESS":
-      return upstream?.local
-    default:
-      return undefined
-  }
-}
+const ofUpstream = (name: Substitution.Operator, upstream: Upstream | undefined): string | number | undefined =>
+  name === "UPSTREAM_HOST" ? upstream?.remote : Downstream.ofUpstream(name, upstream)
 
 const ofEnd = (
   name: Substitution.Operator,

@@ -25,11 +25,15 @@ export const valueOf = (
     case "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":
       return Lines.host(local)
     case "DOWNSTREAM_LOCAL_PORT":
-      return Number(local.slice(local.lastIndexOf(":") + 1))
+      return portOf(local)
     case "DOWNSTREAM_REMOTE_ADDRESS":
       return remote
     case "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":
       return Lines.host(remote)
+    case "DOWNSTREAM_REMOTE_PORT":
+      return portOf(remote)
+    case "DOWNSTREAM_DIRECT_REMOTE_PORT":
+      return portOf(direct)
     case "DOWNSTREAM_DIRECT_REMOTE_ADDRESS":
       return direct
     case "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT":
@@ -42,3 +46,29 @@ export const valueOf = (
       return undefined
   }
 }
+
+/** What they say of the connection to an instance. Where there is none, it has no address on this side. */
+export const ofUpstream = (
+  name: Substitution.Operator,
+  upstream: { readonly local: string | undefined; readonly remote: string } | undefined
+): string | number | undefined => {
+  if (upstream?.local === undefined) return undefined
+  switch (name) {
+    case "UPSTREAM_LOCAL_ADDRESS":
+      return upstream.local
+    case "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":
+      return Lines.host(upstream.local)
+    case "UPSTREAM_LOCAL_PORT":
+      return portOf(upstream.local)
+    case "UPSTREAM_REMOTE_ADDRESS":
+      return upstream.remote
+    case "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":
+      return Lines.host(upstream.remote)
+    case "UPSTREAM_REMOTE_PORT":
+      return portOf(upstream.remote)
+    default:
+      return undefined
+  }
+}
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1))
