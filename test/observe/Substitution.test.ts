@@ -5,7 +5,10 @@ import * as Substitution from "../../src/observe/Substitution.ts"
 
 const facts = (more: Partial<Substitution.Facts> = {}): Substitution.Facts => ({
   startTime: Date.UTC(2026, 0, 5, 7, 8, 9, 123),
-  operator: (name) => name === "RESPONSE_FLAGS" ? "UF" : undefined,
+  operator: (name) =>
+    ({ RESPONSE_FLAGS: "UF", UPSTREAM_HOST: "[::1]:80", UPSTREAM_CLUSTER: "local_app" } as Record<string, string>)[
+      name
+    ],
   request: (name) => ({ ":path": "/new?a=1&q=2=3&q=4", "content-type": "application/grpc+proto" })[name],
   response: (name) => name === ":status" ? "200" : undefined,
   trailer: (name) => name === "grpc-status" ? "5" : undefined,
@@ -18,6 +21,7 @@ describe("Substitution", () => {
   it.each([
     ["%HOSTNAME%", hostname()],
     ["%RESP(:STATUS)%", "200"],
+    ["%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %UPSTREAM_CLUSTER_RAW%", "[::1]:80 [::1] local_app"],
     ["%RESPONSE_FLAGS_LONG%", "UpstreamConnectionFailure"],
     ["%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%", "NotFound NOT_FOUND 5"],
     ["%PATH% %PATH(NQ)% %QUERY_PARAM(q)% %QUERY_PARAM(none)%", "/new?a=1&q=2=3&q=4 /new 2=3 -"],

@@ -104,7 +104,8 @@ const ofReport = (name: Substitution.Operator, report: Relay.Report): string | n
     case "UPSTREAM_HOST":
       return report.upstream?.remote
     case "UPSTREAM_REQUEST_ATTEMPT_COUNT":
-      return report.attempts
+      // An attempt that found nobody is one to Envoy.
+      return report.own?.flags === "UH" ? Math.max(1, report.attempts) : report.attempts
     case "UPSTREAM_TRANSPORT_FAILURE_REASON":
       return transportOf(report)
     default:
@@ -119,8 +120,6 @@ const ofTls = (name: Substitution.Operator, carrier: unknown): string | undefine
       return carrier.getProtocol() ?? undefined
     case "DOWNSTREAM_TLS_CIPHER":
       return carrier.getCipher()?.name
-    case "REQUESTED_SERVER_NAME":
-      return typeof carrier.servername === "string" ? carrier.servername : undefined
     default:
       return undefined
   }
