@@ -16,6 +16,8 @@ const ofSidecars: ReadonlySet<object> = new Set([
   MetricCatalogue.retriesRefused,
   MetricCatalogue.sidecarRunning,
   MetricCatalogue.sidecarRestarts,
+  MetricCatalogue.workerRunning,
+  MetricCatalogue.workerRestarts,
   MetricCatalogue.gatewayConnections,
   MetricCatalogue.gatewayRefusals
 ])
