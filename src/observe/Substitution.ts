@@ -214,7 +214,7 @@ const queryParameter = (path: string | undefined, name: string): string | undefi
 
 /** Of an answer to gRPC. */
 const grpcStatus = ({ request, response, trailer }: Facts): number | undefined => {
-  if (!/^application\/grpc(?:$|[+;])/.test(request("content-type") ?? "")) return undefined
+  if (!/^application\/grpc(?:$|\+)/.test(request("content-type") ?? "")) return undefined
   const status = trailer("grpc-status") ?? response("grpc-status") ?? ""
   return /^\d{1,9}$/.test(status) ? Number(status) : undefined
 }

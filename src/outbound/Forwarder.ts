@@ -154,22 +154,33 @@ const serveOne = (
   { serve, serveNow }: Options,
   shared: Shared
 ): Effect.Effect<void> | undefined => {
-  const { tcp } = shared
+  const { tcp, traffic } = shared
   const now = serveNow?.()
   if (serve === undefined || now !== undefined) {
     if (tcp !== undefined) TcpOptions.apply(socket, tcp())
     if (now === undefined || now === "bytes") return relay(socket, fibers, shared)
     const local = Splice.plain(socket)
     const held: Fibers.Held = { cut: local.reset }
-    if (fibers.hold(held)) now(local, () => fibers.release(held))
-    else local.reset()
+    if (!fibers.hold(held)) return void local.reset()
+    const counted = new ByteCounts.Inward(socket)
+    traffic.entered(counted)
+    now(local, () => {
+      traffic.left(counted)
+      fibers.release(held)
+    })
     return undefined
   }
   return Effect.flatMap(serve, (served) => {
     if (tcp !== undefined) TcpOptions.apply(socket, tcp())
     if (served === undefined) return relay(socket, fibers, shared) ?? Effect.void
     const local = Splice.plain(socket)
-    return Effect.ensuring(served(local), Effect.sync(local.reset))
+    const counted = new ByteCounts.Inward(socket)
+    traffic.entered(counted)
+    const over = () => {
+      traffic.left(counted)
+      local.reset()
+    }
+    return Effect.ensuring(served(local), Effect.sync(over))
   })
 }
 

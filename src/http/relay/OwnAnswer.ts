@@ -34,7 +34,7 @@ export interface Sent {
 
 export const isGrpc = ({ fields }: Exchange.ServerExchange["request"]): boolean => {
   const index = fields.indexOf("content-type")
-  return index >= 0 && /^application\/grpc(?:[+;]|$)/i.test(fields.value(index))
+  return index >= 0 && /^application\/grpc(?:\+|$)/.test(fields.value(index))
 }
 
 export const sent = (

@@ -79,6 +79,21 @@ describe("a request through two sidecars", () => {
       assert.deepStrictEqual([of("1", "200"), of("1", "404"), of("default", "200")], [[1], [1], [1]])
     })))
 
+  it.live("counts its bytes on the side of its caller, too", () =>
+    Scrape.fresh(Effect.gen(function*() {
+      const { client } = yield* setUp()
+      yield* client({ path: "/one" })
+      const counted = Effect.map(Scrape.samples, (samples) =>
+        ["sent", "received"].map((flow) =>
+          Object.entries(samples).filter(([name]) =>
+            ["mesh_bytes_total", "direction=\"outbound\"", `flow="${flow}"`].every((part) =>
+              name.includes(part)
+            )
+          ).reduce((sum, [, value]) => sum + value, 0)
+        ))
+      yield* Sockets.eventuallyEffect(Effect.map(counted, (all) => all.every((bytes) => bytes > 30)))
+    })))
+
   it.live("is an exemplar of both sides by the trace that its client has named, if that is kept", () =>
     Scrape.fresh(Effect.gen(function*() {
       const { client } = yield* setUp()
