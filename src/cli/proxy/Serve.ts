@@ -1,5 +1,5 @@
 /** Runs the sidecars that the options name or describe, until it is interrupted, fails or has left. */
-import { Effect, type Layer, Option, Result, type Scope } from "effect"
+import { Effect, type Layer, Option, Result, Scope } from "effect"
 import * as Fleet from "../../admin/Fleet.ts"
 import type * as ConsulClient from "../../consul/ConsulClient.ts"
 import * as Audit from "../../intention/Audit.ts"
@@ -106,12 +106,14 @@ const run = Effect.fnUntraced(function*<E, R, E2, R2>(
 
 /** What goes wrong with one of them does not end the program. */
 const several = Effect.fnUntraced(function*(options: Flags.Options, wanted: Selection.Wanted) {
+  // It tells of the sidecars, and so opens after they are there. It closes after they have left, all the same.
+  const admin = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const sidecars = yield* Sidecars.make({
     ...settings(options),
     wanted,
     started: (sidecar) => announce(options, sidecar)
   })
-  yield* Admin.open(options, Fleet.of(sidecars))
+  yield* Scope.provide(Admin.open(options, Fleet.of(sidecars)), admin)
   yield* sidecars.heard
   yield* Worker.sayAccepting
   yield* sidecars.left

@@ -5,21 +5,32 @@ import * as Admin from "../../support/admin.ts"
 import * as consul from "../../support/consul.ts"
 import { run } from "../../support/meshCommand.ts"
 import * as SidecarProcess from "../../support/sidecarProcess.ts"
-import { eventually } from "../../support/sockets.ts"
+import { eventually, eventuallyEffect } from "../../support/sockets.ts"
 import { folder } from "../../support/temporary.ts"
 
 /** Registered for the scope, and its sidecar as a process of its own, with a socket for operators. */
-const proxy = Effect.gen(function*() {
+const proxyWith = Effect.fnUntraced(function*(delay: string, ...more: ReadonlyArray<string>) {
   const name = consul.fresh("admin")
   yield* consul.register({ name, port: 1, sidecar: { port: yield* consul.freePort } })
   const socketPath = join(yield* folder, "admin.sock")
   const running = yield* SidecarProcess.start({
-    args: ["--sidecar-for", name, "--admin-bind", `unix:${socketPath}`, "--shutdown-delay", "0", "--audit"],
+    args: [
+      "--sidecar-for",
+      name,
+      "--admin-bind",
+      `unix:${socketPath}`,
+      "--shutdown-delay",
+      delay,
+      "--audit",
+      ...more
+    ],
     env: { ...(yield* consul.variables), CONSUL_HTTP_TOKEN: "a-token-that-nobody-may-see" }
   })
   const ask = (method: string, path: string) => Admin.request({ socketPath, method, path })
   return { ...running, ask, name }
 })
+
+const proxy = proxyWith("0")
 
 describe("effect-mesh proxy --admin-bind", () => {
   it.live("says of each setting where it comes from, that nothing is enforced, and no token anywhere", () =>
@@ -59,6 +70,19 @@ describe("effect-mesh proxy --admin-bind", () => {
       assert.strictEqual((yield* ask("POST", "/drain")).status, 202)
       assert.strictEqual(yield* exited, 0)
     }).pipe(Effect.provide(consul.layer)))
+
+  it.live.each([["one sidecar", []], ["several", ["--sidecar-for", "nobody-yet"]]] as const)(
+    "says of %s that they leave, until they have left",
+    ([, more]) =>
+      Effect.gen(function*() {
+        const { ask, exited, name, output, pid } = yield* proxyWith("2", ...more)
+        yield* eventuallyEffect(Effect.map(ask("GET", "/certs"), ({ text }) => text.includes(`svc/${name}`)))
+        process.kill(pid, "SIGTERM")
+        yield* eventually(() => output().includes("leaves: callers are told"))
+        assert.strictEqual((yield* ask("GET", "/ready")).status, 503)
+        assert.strictEqual(yield* exited, 0)
+      }).pipe(Effect.provide(consul.layer))
+  )
 
   it.live.each(
     [
