@@ -3,6 +3,7 @@ import { Effect, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ConsulClient from "../consul/ConsulClient.ts"
 import type * as DiscoveryChain from "../consul/DiscoveryChain.ts"
+import * as Head from "../http/h1/Head.ts"
 import * as Bytes from "../intention/Bytes.ts"
 import * as HttpRequest from "../intention/HttpRequest.ts"
 import * as HttpRoutes from "../route/HttpRoutes.ts"
@@ -34,6 +35,7 @@ export const route = Command.make(
     )
   },
   Effect.fn("cli.route")(function*(options) {
+    yield* sayable(options)
     const headers = yield* RequestHeader.read(options.header)
     const request = HttpRequest.fromRaw(options.method, Bytes.fromText(options.path), headers.flat())
     const explanation = yield* options.policy.length > 0
@@ -97,6 +99,23 @@ const fromAgent = Effect.fnUntraced(function*(service: string, request: HttpRequ
   )
   return RouteExplanation.make(routes, request, new Map(instances))
 })
+
+/** What no client could ask has no answer: it is a path in the place of a method, or one that the shell has split. */
+const sayable = (
+  { method, path }: { readonly method: string; readonly path: string }
+): Effect.Effect<void, PolicyError> =>
+  !Head.methods.has(method)
+    ? new PolicyError({
+      why: `${JSON.stringify(method)} is no method that sidecars take, such as GET or POST: ` +
+        "write effect-mesh route SERVICE METHOD PATH"
+    })
+    : !/^(?:\/[^\s#]*|\*)$/.test(path)
+    ? new PolicyError({
+      why: `${
+        JSON.stringify(path)
+      } is no path that a request can have: it begins with a slash, and has no blank and no #`
+    })
+    : Effect.void
 
 const fromFiles = Effect.fnUntraced(function*(
   paths: ReadonlyArray<string>,

@@ -77,6 +77,21 @@ describe("effect-mesh route", () => {
       assert.include(tcp.err, "service-defaults")
     }))
 
+  it.effect.each(
+    [
+      [["/v2/x"], /"\/v2\/x" is no method .*SERVICE METHOD PATH/],
+      [["get", "/"], /"get" is no method/],
+      [["GET", "v2/x"], /"v2\/x" is no path/],
+      [["GET", ""], /"" is no path/],
+      [["GET", "/a b"], /"\/a b" is no path/]
+    ] as const
+  )("answers nothing about a request that nobody can send: %j", ([asked, why]) =>
+    Effect.gen(function*() {
+      const { code, err } = yield* run({}, "api", ...asked, "-f", yield* files)
+      assert.strictEqual(code, 1)
+      assert.match(err, why)
+    }))
+
   it.effect("says which entries an agent would refuse", () =>
     Effect.gen(function*() {
       const folder = yield* temporary.folder
