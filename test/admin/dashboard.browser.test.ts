@@ -6,6 +6,7 @@ import type * as ConsulSidecar from "../../src/sidecar/ConsulSidecar.ts"
 import * as Listener from "../../src/sidecar/Listener.ts"
 import * as Admin from "../support/admin.ts"
 import * as Browser from "../support/browser.ts"
+import { eventually } from "../support/consul.ts"
 import { freePort } from "../support/ports.ts"
 import * as SidecarMesh from "../support/sidecarMesh.ts"
 import * as Sockets from "../support/sockets.ts"
@@ -103,6 +104,19 @@ describe.skipIf(Browser.isMissing)("the dashboard", () => {
       yield* says(page, "#callers .row .fault", /^refused \d+ times? by web → api \(precedence 9\)$/)
       yield* says(page, "#refusals-list tr", /web.*web → api \(precedence 9\).*\+\d/)
       assert.match((yield* run(() => row(page, "callers", "web").getAttribute("class")))!, /bad/)
+      assert.deepStrictEqual(faults, [])
+    }))
+
+  it.live("takes nobody for refused who says nothing, as a check of the agent", () =>
+    Effect.gen(function*() {
+      const { mesh, url } = yield* make()
+      const { faults, page } = yield* Browser.open(url)
+      const address = mesh.api[0]!.status().listeners.find(({ name }) => name === "public")!.address
+      const check = yield* Sockets.connect(Number(address.split(":").at(-1)))
+      check.destroy()
+      const left = ask<number>(page, "snapshot?.sidecar?.inbound.refused.disconnected ?? 0")
+      yield* eventually(Effect.filterOrFail(left, (count) => count > 0))
+      yield* says(page, "#refusals-list", /^Nobody was refused\.$/)
       assert.deepStrictEqual(faults, [])
     }))
 

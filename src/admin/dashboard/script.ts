@@ -308,7 +308,8 @@ const showCenter = ({ sidecar, at }) => {
 
 const showRefusals = ({ sidecar }) => {
   const rows = sidecar.callers.flatMap((caller) => caller.refusals).sort((a, b) => b.refusals - a.refusals);
-  const reasons = Object.entries(sidecar.inbound.refused).filter(([reason]) => reason !== "denied").sort((a, b) => b[1] - a[1]);
+  // Those that leave before they say anything are checks of an agent, mostly.
+  const reasons = Object.entries(sidecar.inbound.refused).filter(([reason]) => !["denied", "disconnected"].includes(reason)).sort((a, b) => b[1] - a[1]);
   const list = byId("refusals-list");
   const seen = (key, count) => {
     const history = historyOf("refusal " + key, 1);
