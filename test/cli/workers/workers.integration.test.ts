@@ -46,6 +46,9 @@ const twoServices = Effect.fnUntraced(function*(bind?: Schema.JsonObject) {
   return { address, intention, upstream }
 })
 
+/** In seconds: several processes start at once, beside those of other tests. */
+const patience = 60
+
 /** With a socket where operators ask. */
 const proxy = Effect.fnUntraced(function*(address: string, service: string, workers: number) {
   const socketPath = join(yield* folder, "admin.sock")
@@ -55,7 +58,7 @@ const proxy = Effect.fnUntraced(function*(address: string, service: string, work
   )
   const ask = (method: string, path: string) => Admin.request({ socketPath, method, path })
   yield* Sockets.eventually(() => program.printed().includes("the admin interface answers at"))
-  yield* agent.eventually(Effect.filterOrFail(ask("GET", "/ready"), ({ status }) => status === 200))
+  yield* agent.eventually(Effect.filterOrFail(ask("GET", "/ready"), ({ status }) => status === 200), patience)
   return { ...program, ask }
 })
 
@@ -121,7 +124,8 @@ describe("effect-mesh proxy --workers", () => {
       const left = clients.filter(({ socket }) => !socket.readableEnded && !socket.destroyed)
       for (const { answered } of left) yield* answered("second")
       yield* agent.eventually(
-        Effect.filterOrFail(workersOf(api), (workers) => workers.every(({ state }) => state === "Running"))
+        Effect.filterOrFail(workersOf(api), (workers) => workers.every(({ state }) => state === "Running")),
+        patience
       )
       assert.deepStrictEqual((yield* workersOf(api)).map(({ restarts }) => restarts), [0, 1, 0])
       yield* Sockets.eventually(() => api.printed().includes("worker 2 ended with SIGKILL"))
@@ -146,7 +150,7 @@ describe("effect-mesh proxy --workers", () => {
         ])
         assert.isTrue(statSync(path).isSocket())
         const { address } = yield* twoServices({ LocalBindSocketPath: path, LocalBindSocketMode: "0620" })
-        const [api, web] = yield* Effect.all([proxy(address, "api", 1), proxy(address, "web", 4)], { concurrency: 2 })
+        const [api, web] = yield* Effect.all([proxy(address, "api", 1), proxy(address, "web", 3)], { concurrency: 2 })
         assert.strictEqual((statSync(path).mode & 0o777).toString(8), "620")
         const answered = Effect.callback<string>((resume) => {
           const socket = Net.connect({ path })
@@ -204,7 +208,8 @@ describe("effect-mesh proxy --workers", () => {
       process.kill((yield* workersOf(api))[0]!.pid, "SIGTERM")
       yield* Sockets.eventually(() => api.printed().includes("worker 1 ended with code 0"))
       yield* agent.eventually(
-        Effect.filterOrFail(workersOf(api), ([first]) => first?.state === "Running" && first.restarts === 1)
+        Effect.filterOrFail(workersOf(api), ([first]) => first?.state === "Running" && first.restarts === 1),
+        patience
       )
       assert.strictEqual(yield* stopped(api), 0, api.printed())
     }), 120_000)
