@@ -4,6 +4,7 @@ import * as HttpRequest from "../../intention/HttpRequest.ts"
 import type * as Substitution from "../../observe/Substitution.ts"
 import * as HeaderRules from "../../route/HeaderRules.ts"
 import * as HttpRoutes from "../../route/HttpRoutes.ts"
+import * as RequestField from "../../route/RequestField.ts"
 import type * as Upstream from "./Upstream.ts"
 
 type Headers = Undici.Dispatcher.DispatchOptions["headers"]
@@ -87,18 +88,7 @@ const factsOf = (
         return undefined
     }
   },
-  request: (name) => {
-    switch (name) {
-      case ":method":
-        return request.method
-      case ":path":
-        return request.path
-      case ":authority":
-        return request.header("host")
-      default:
-        return request.header(name)
-    }
-  },
+  request: (name) => RequestField.read(request, name),
   response: (name) => answer?.header(name),
   trailer: () => undefined,
   startTime: Date.now()
